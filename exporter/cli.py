@@ -1,0 +1,156 @@
+"""The command line: `insights-exporter`, its flags spelled as Prometheus spells them, and its commands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import structlog
+
+from exporter import __version__
+from exporter.errors import ConfigError
+from exporter.logs import FORMATS, LEVELS, configure_logging
+
+DEFAULT_ADDRESS = ":10093"
+_log = structlog.get_logger()
+
+log_level_option = click.option(
+    "--log.level", "log_level", type=click.Choice(list(LEVELS)), default="info", show_default=True
+)
+log_format_option = click.option(
+    "--log.format", "log_format", type=click.Choice(FORMATS), default="logfmt", show_default=True
+)
+listen_address_option = click.option(
+    "--web.listen-address",
+    "listen_addresses",
+    multiple=True,
+    default=(DEFAULT_ADDRESS,),
+    show_default=True,
+    help="Address to serve on, HOST:PORT; may be given several times.",
+)
+telemetry_path_option = click.option(
+    "--web.telemetry-path", "telemetry_path", default="/metrics", show_default=True, help="Path of the metrics."
+)
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is named, so that a plain run starts fast."""
+
+    modules: Mapping[str, str] = {"demo": "exporter.demo", "simulate": "exporter.demo"}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = self.modules.get(cmd_name)
+        return None if module is None else getattr(import_module(module), cmd_name)
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    help="The configuration.",
+)
+@click.option("--config.check", "check", is_flag=True, help="Check the configuration and exit.")
+@listen_address_option
+@telemetry_path_option
+@log_level_option
+@log_format_option
+@click.version_option(__version__, prog_name="insights-exporter")
+@click.pass_context
+def command(
+    context: click.Context,
+    config_file: Path,
+    check: bool,
+    listen_addresses: tuple[str, ...],
+    telemetry_path: str,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Polls GraphQL APIs behind OAuth 2.0 client credentials and publishes their answers as Prometheus metrics."""
+    if context.invoked_subcommand is not None:
+        return
+    configure_logging(log_level, log_format)
+    if check:
+        _check(config_file)
+    else:
+        exit_at_once(run(config_file, listen_addresses, telemetry_path, log_level, log_format))
+
+
+def _check(config_file: Path) -> None:
+    from exporter.app import checked
+
+    try:
+        found = checked(config_file, os.environ)
+    except ConfigError as error:
+        _refuse(error)
+    for problem in found.unmet:
+        click.echo(f"warning: {problem}", err=True)
+    sources, queries = len(found.plan.sources), len(found.plan.queries)
+    click.echo(
+        f"{config_file}: fine ({sources} sources, {queries} queries, {len(found.plan.families)} metric families)"
+    )
+
+
+def run(
+    config_file: Path, listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str, log_format: str
+) -> int:
+    """Runs the exporter until it is stopped, and returns its exit code."""
+    import uvloop
+
+    from exporter.app import Options, hidden_texts, ready_to_start, serve
+    from exporter.web import parsed_listen_address
+
+    try:
+        addresses = tuple(parsed_listen_address(text) for text in listen_addresses)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--web.listen-address") from None
+    if not telemetry_path.startswith("/") or telemetry_path == "/":
+        raise click.BadParameter("must begin with / and be more than that", param_hint="--web.telemetry-path")
+    try:
+        found = ready_to_start(config_file, os.environ)
+    except ConfigError as error:
+        _refuse(error)
+    configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(Options(config_file, addresses, telemetry_path), found))
+    except OSError as error:
+        _log.error("cannot listen", address=", ".join(listen_addresses), detail=error.strerror or str(error))
+        return 1
+    return 0
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    for problem in error.problems:
+        click.echo(f"error: {problem}", err=True)
+    sys.exit(1)
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """Ends the process at once: a hung name look-up in a thread must not hold it up."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
+
+
+def main() -> None:
+    """The console script."""
+    command(prog_name="insights-exporter")

@@ -1,0 +1,115 @@
+"""GraphQL over HTTP: an operation to a response, or a failure with a reason from the closed list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from exporter.errors import Reason, TokenFailure, UpstreamFailure
+from exporter.model import GraphQLError, Operation, Response
+from exporter.retry import retry_after_seconds
+from exporter.secret import Secret
+from exporter.transport import Transport, WireResponse
+
+if TYPE_CHECKING:
+    import httpx
+
+_ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
+_BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
+_MAX_MESSAGE_LENGTH: Final = 200
+
+
+class GraphQLClient:
+    """Executes operations at one endpoint."""
+
+    def __init__(
+        self, url: str, transport: Transport, auth: httpx.Auth | None, *, headers: Mapping[str, Secret] | None = None
+    ) -> None:
+        self._url = url
+        self._transport = transport
+        self._auth = auth
+        self._headers = headers or {}
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        """The response, within the deadline; errors beside data are in it. Raises `UpstreamFailure`."""
+        body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
+        headers = {"content-type": "application/json", "accept": _ACCEPT}
+        try:
+            headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
+            answer = await self._transport.post(
+                self._url,
+                headers=headers,
+                content=body.encode("utf-8", "replace"),
+                deadline_seconds=deadline_seconds,
+                auth=self._auth,
+            )
+        except TokenFailure as failure:
+            raise UpstreamFailure(Reason.TOKEN, f"no access token: {failure.detail}") from None
+        _check_status(answer)
+        return _response(answer)
+
+
+def _check_status(answer: WireResponse) -> None:
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise UpstreamFailure(Reason.REDIRECT, f"the API answered {status}, a redirect, which is not followed")
+    family = Reason.HTTP_5XX if status >= 500 else Reason.HTTP_4XX
+    wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
+    waits = status in (429, 503)
+    raise UpstreamFailure(
+        _BY_STATUS.get(status, family), f"the API answered {status}", retry_after_seconds=wait if waits else None
+    )
+
+
+def _response(answer: WireResponse) -> Response:
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if answer.body and kind and kind != "application/json" and not kind.endswith("+json"):
+        raise UpstreamFailure(Reason.CONTENT_TYPE, "the API did not answer with JSON; is the URL right?")
+    content = _decoded(answer.body)
+    if not isinstance(content, dict) or not ("data" in content or "errors" in content):
+        raise UpstreamFailure(Reason.SCHEMA, "the answer is JSON, but not a GraphQL response")
+    errors = _errors(content.get("errors"))
+    data = content.get("data")
+    if data is not None and not isinstance(data, dict):
+        raise UpstreamFailure(Reason.SCHEMA, "the answer's data is not an object")
+    if data is None:
+        first = errors[0] if errors else GraphQLError("no data")
+        raise UpstreamFailure(Reason.GRAPHQL, _shown(first))
+    return Response(data, errors, len(answer.body))
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON of a body in UTF-8, with or without a byte-order mark."""
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise UpstreamFailure(Reason.JSON, "the answer is not JSON in UTF-8") from None
+
+
+def _errors(value: object) -> tuple[GraphQLError, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise UpstreamFailure(Reason.GRAPHQL, "the answer's errors are not a list")
+    return tuple(_error(item) for item in value)
+
+
+def _error(item: object) -> GraphQLError:
+    if not isinstance(item, dict):
+        return GraphQLError("an error without a message")
+    message = item.get("message")
+    path = item.get("path")
+    return GraphQLError(
+        message if isinstance(message, str) else "an error without a message",
+        tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else (),
+    )
+
+
+def _shown(error: GraphQLError) -> str:
+    """An error's message in one short line."""
+    message = " ".join(error.message.split())[:_MAX_MESSAGE_LENGTH]
+    where = f" (at {'.'.join(map(str, error.path))})" if error.path else ""
+    return f"{message.encode('ascii', 'replace').decode()}{where}"

@@ -1,0 +1,275 @@
+"""A configuration file to a `Loaded` configuration, or all its problems at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from exporter.config.nodes import KeyPath, Nodes, key_text, parsed_nodes
+from exporter.config.schema import Config, Query, Source, Strict
+from exporter.errors import ConfigError, Problem
+from exporter.model import Json
+from exporter.path import parsed_path
+
+_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each part of a configuration stands, for the messages about it."""
+
+    nodes: Nodes
+
+    def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
+        """A problem at a key."""
+        return Problem(self.nodes.file, self.nodes.line(path), key_text(path), wrong, remedy)
+
+    def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
+        """A problem at a line inside a key's text, such as a document's."""
+        return Problem(self.nodes.file, self.nodes.text_line(path, line_in_text), key_text(path), wrong, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a file says. `config` is usable only if `problems` is empty; else it has what could be understood,
+    so that later checks can speak of that too, and `broken` names the sections' entries that could not.
+
+    `indexes` and `metric_indexes` say where in the file the entries and their metrics stand.
+
+    `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses.
+    """
+
+    config: Config
+    places: Places
+    indexes: Mapping[str, tuple[int, ...]]
+    metric_indexes: Mapping[KeyPath, tuple[int, ...]]
+    broken: frozenset[str]
+    problems: tuple[Problem, ...]
+    unmet: tuple[Problem, ...]
+
+
+def load(file: Path, environ: Mapping[str, str]) -> Loaded:
+    """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
+    nodes = parsed_nodes(_file_text(file), str(file))
+    places = Places(nodes)
+    if not isinstance(nodes.value, dict):
+        raise ConfigError((places.problem((), "is empty or not a mapping", "write the sections sources and queries"),))
+    variables = _Variables(environ, places)
+    return _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
+
+
+def _file_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
+    except OSError as error:
+        problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", "name a file that can be read")
+    raise ConfigError((problem,)) from None
+
+
+class _Variables:
+    """`${NAME}` in scalars, replaced after the YAML is parsed."""
+
+    def __init__(self, environ: Mapping[str, str], places: Places) -> None:
+        self._environ = environ
+        self._places = places
+        self.unset: dict[KeyPath, Problem] = {}
+        self.problems: list[Problem] = []
+
+    def expanded(self, value: Json, path: KeyPath) -> Any:
+        if isinstance(value, str) and "${" in value:
+            return _VARIABLE.sub(lambda match: self._replacement(match, path), value)
+        if isinstance(value, list):
+            return [self.expanded(item, (*path, index)) for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self.expanded(item, (*path, key)) for key, item in value.items()}
+        return value
+
+    def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
+        if match["literal"]:
+            return match[0][1:]
+        name, default = match["name"], match["default"]
+        if not _VARIABLE_NAME.fullmatch(name):
+            self.problems.append(
+                self._places.problem(
+                    path, f"${{{name}}} names no environment variable", "write ${NAME}, or $${ for a ${"
+                )
+            )
+            return ""
+        value = self._environ.get(name, "")
+        if value or default is not None:
+            return value or str(default)
+        self.unset[path] = self._places.problem(
+            path, f"the environment variable {name} is unset", f"set {name}, or write ${{{name}:-default}}"
+        )
+        return match[0]
+
+
+class _Reading:
+    """One pass from plain values to frozen types, collecting problems."""
+
+    def __init__(self, places: Places, root: dict[str, Any], variables: _Variables, folder: Path) -> None:
+        self._places = places
+        self._root = root
+        self._variables = variables
+        self._context = {"folder": folder}
+        self._problems = list(variables.problems)
+        self._indexes: dict[str, tuple[int, ...]] = {}
+        self._metric_indexes: dict[KeyPath, tuple[int, ...]] = {}
+        self._broken: set[str] = set()
+
+    def loaded(self) -> Loaded:
+        scalars = {key: value for key, value in self._root.items() if key not in _SECTIONS}
+        sections: dict[str, Any] = {name: tuple(self._section(name, model)) for name, model in _SECTIONS.items()}
+        try:
+            Config.model_validate(scalars | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, context=self._context)
+        except ValidationError as error:
+            self._collect(error, (), Config)
+            scalars = {}
+        known: dict[str, Any] = {key: value for key, value in scalars.items() if key in Config.model_fields}
+        config = Config.model_construct(**known, **sections)
+        self._problems.extend(self._duplicate_names(config))
+        return Loaded(
+            config,
+            self._places,
+            self._indexes,
+            self._metric_indexes,
+            frozenset(self._broken),
+            tuple(sorted(self._problems, key=lambda problem: problem.line or 0)),
+            tuple(self._variables.unset.values()),
+        )
+
+    def _section(self, name: str, model: type[Strict]) -> list[Any]:
+        if name not in self._root:
+            self._problems.append(self._places.problem((), f"the section {name} is missing", f"add {name}:"))
+            return []
+        entries = self._root[name]
+        if not isinstance(entries, list) or not entries:
+            self._problems.append(
+                self._places.problem((name,), "must be a list that is not empty", "begin each entry with -")
+            )
+            return []
+        read: list[Any] = []
+        indexes = []
+        for index, entry in enumerate(entries):
+            value = self._entry((name, index), entry, model)
+            if value is not None:
+                read.append(value)
+                indexes.append(index)
+            elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
+                self._broken.add(entry["name"])
+        self._indexes[name] = tuple(indexes)
+        return read
+
+    def _entry(self, path: KeyPath, entry: Any, model: type[Strict]) -> Any | None:
+        try:
+            return model.model_validate(entry, context=self._context)
+        except ValidationError as error:
+            self._collect(error, path, model)
+            rest, self._metric_indexes[path] = _without_faults(entry, error)
+        try:  # what is left can still be checked against the document, so that all faults are said at once
+            return model.model_validate(rest, context=self._context)
+        except ValidationError:
+            return None
+
+    def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
+        for details in error.errors(include_url=False, include_input=False):
+            where = (*path, *(part for part in details["loc"] if part != "[key]"))
+            if any(where[: len(unset)] == unset for unset in self._variables.unset):
+                continue  # its text is not known yet, so nothing can be said of it
+            wrong, remedy = _said(details, model)
+            self._problems.append(self._places.problem(where, wrong, remedy))
+
+    def _duplicate_names(self, config: Config) -> Iterator[Problem]:
+        for section in _SECTIONS:
+            seen: set[str] = set()
+            for index, entry in zip(self._indexes.get(section, ()), getattr(config, section), strict=True):
+                if entry.name in seen:
+                    wrong = f"{entry.name} is the name of another entry of {section}"
+                    yield self._places.problem((section, index, "name"), wrong, "give each its own name")
+                seen.add(entry.name)
+
+
+_ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
+_ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parsed_path("any")),)
+
+
+def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int, ...]]:
+    """The entry without its unknown keys and without the metrics that are wrong, and the indexes of those left."""
+    if not isinstance(entry, dict):
+        return entry, ()
+    rest = dict(entry)
+    wrong_metrics = set()
+    for details in error.errors(include_url=False, include_input=False):
+        match details["loc"]:
+            case ("metrics", int(index), *_):
+                wrong_metrics.add(index)
+            case (str(key),) if details["type"] == "extra_forbidden":
+                rest.pop(key, None)
+    if not isinstance(metrics := entry.get("metrics"), list):
+        return rest, ()
+    left = tuple(index for index in range(len(metrics)) if index not in wrong_metrics)
+    rest["metrics"] = [metrics[index] for index in left]
+    return rest, left
+
+
+def _said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong and what would be right, in words."""
+    kind, place = details["type"], details["loc"]
+    match kind:
+        case "extra_forbidden":
+            return "unknown key", _nearest(str(place[-1]), _known_keys(model, place[:-1]))
+        case "missing":
+            return "is missing", "add it"
+        case "value_error":
+            wrong, _, remedy = str(details["ctx"]["error"]).partition("; ")
+            return wrong, remedy
+        case "string_type":
+            return "must be text", "put it in quotes"
+        case "literal_error" | "enum":
+            return "not one of the words that may stand here", f"write {details['ctx']['expected']}"
+        case "too_short" | "string_too_short":
+            return "is empty", "add at least one"
+        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
+            return "must be a mapping", "write keys with values below it"
+        case "tuple_type" | "list_type":
+            return "must be a list", "write it as [a, b], or begin each entry with -"
+    message = details["msg"]
+    return f"is not right: {message[0].lower()}{message[1:]}", ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if near := difflib.get_close_matches(word, names, n=1):
+        return f"did you mean {near[0]}?"
+    return f"known here: {', '.join(names)}" if names else "remove it"
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section that `place` names inside `model`."""
+    found: type[BaseModel] | None = model
+    for part in place:
+        if isinstance(part, int) or found is None:
+            continue
+        field = next((field for name, field in found.model_fields.items() if part in (name, field.alias)), None)
+        found = None if field is None else _model_in(field.annotation)
+    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section type inside an annotation such as `tuple[Metric, ...]` or `Window | None`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((model for part in typing.get_args(annotation) if (model := _model_in(part))), None)

@@ -1,0 +1,541 @@
+"""The configuration's shape: frozen types, their defaults and their rules. No I/O.
+
+Every type refuses unknown keys, and every rule's text says what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from exporter.duration import duration_seconds
+from exporter.model import Json, MetricType
+from exporter.path import ResponsePath, parsed_path
+from exporter.secret import Secret
+from exporter.template import Reference, Template, Text, parsed_template, parsed_text
+from exporter.value import UNIT_DIVISORS, ValueKind
+from exporter.window import Period, aligns
+
+_METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_WORD: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
+_REFERENCE_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
+_RESERVED_LABELS: Final = frozenset({"job", "instance", "le", "quantile"})
+_RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
+_RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
+
+
+# ---------------------------------------------------------------------------------------------- scalars
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration is text with a unit; write 30s or 5m")
+    return timedelta(seconds=duration_seconds(value))
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0")
+    return value
+
+
+def _alignment(value: timedelta) -> timedelta:
+    if not aligns(value):
+        raise ValueError("must divide a day without remainder (1s, 30s, 1m, 15m, 1h, 1d), or be 7d")
+    return value
+
+
+_BYTES: Final = re.compile(r"(\d+)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
+_BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+
+
+def _byte_count(value: object) -> int:
+    match = _BYTES.fullmatch(str(value)) if not isinstance(value, bool) else None
+    if not match or int(match[1]) == 0:
+        raise ValueError("not a size; write a number with a unit, such as 32MiB")
+    return int(match[1]) * _BYTE_UNITS[match[2] or "B"]
+
+
+def _zone(value: object) -> ZoneInfo:
+    try:
+        return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
+    except (OSError, ValueError):
+        raise ValueError("not a time zone; write an IANA name such as UTC or Asia/Colombo") from None
+
+
+def _period(value: object) -> Period:
+    if value in ("day", "month"):
+        return value
+    try:
+        return _positive(_duration(value))
+    except ValueError:
+        raise ValueError("not a period; write day, month or a duration such as 6h") from None
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("not a URL; write one such as https://host/path")
+    if parts.username or parts.password:
+        raise ValueError("a URL must not carry a user or a password; use basic_auth")
+    return value
+
+
+def _secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be text that is not empty; write ${NAME} to take it from the environment")
+    return Secret(inline=value)
+
+
+def _beside(file: Path, info: ValidationInfo) -> Path:
+    """The path as meant: relative ones start at the configuration's folder, as in Prometheus."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / file
+
+
+def _secret_source(value: object, info: ValidationInfo) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    match value:
+        case {"env": str(name), **rest} if not rest and name:
+            return Secret(env=name)
+        case {"file": str(path), **rest} if not rest and path:
+            return Secret(file=_beside(Path(path), info))
+    raise ValueError("a secret value comes from somewhere; write {env: NAME} or {file: PATH}")
+
+
+def _metric_name(value: str) -> str:
+    if not _METRIC_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a metric name; use letters, digits, _ and :, and no digit first")
+    if value.startswith(_RESERVED_PREFIXES):
+        prefix = next(prefix for prefix in _RESERVED_PREFIXES if value.startswith(prefix))
+        raise ValueError(f"names that begin with {prefix} are the exporter's own; choose another prefix")
+    return value
+
+
+def _label_name(value: str) -> str:
+    if not _LABEL_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a label name; use letters, digits and _, and no digit first")
+    if value in _RESERVED_LABELS or value.startswith("__"):
+        raise ValueError(f"the label {value} is reserved by Prometheus; choose another name")
+    return value
+
+
+def _word(value: str) -> str:
+    if not _WORD.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, _ and -, and no digit first")
+    return value
+
+
+def _reference_name(value: str) -> str:
+    if not _REFERENCE_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} cannot be referred to; use letters, digits and _, and no digit first")
+    if value in _RESERVED_ROOTS:
+        raise ValueError(f"{value} is taken; references to the source, the window and the period use it")
+    return value
+
+
+def _path(value: object) -> ResponsePath:
+    if isinstance(value, ResponsePath):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a response path is text, such as usage.count")
+    return parsed_path(value)
+
+
+def _template(value: Json) -> Template:
+    return parsed_template(value)
+
+
+_TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
+_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(y|w|d|h|m|s|ms))+$"})
+_SCALAR_SCHEMA: Final = WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
+
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), _DURATION_SCHEMA]
+PositiveDuration: TypeAlias = Annotated[
+    timedelta, BeforeValidator(_duration), AfterValidator(_positive), _DURATION_SCHEMA
+]
+Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_alignment), _DURATION_SCHEMA]
+File: TypeAlias = Annotated[Path, AfterValidator(_beside)]
+ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
+Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
+PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
+Url: TypeAlias = Annotated[str, AfterValidator(_url)]
+Name: TypeAlias = Annotated[str, AfterValidator(_word)]
+MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]
+LabelName: TypeAlias = Annotated[str, AfterValidator(_label_name)]
+ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name)]
+Path_: TypeAlias = Annotated[ResponsePath, BeforeValidator(_path), _TEXT_SCHEMA]
+SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str), _TEXT_SCHEMA]
+SecretSource: TypeAlias = Annotated[
+    Secret,
+    BeforeValidator(_secret_source),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "object", "properties": {"env": {"type": "string"}, "file": {"type": "string"}}}),
+]
+Tree: TypeAlias = Annotated[Any, BeforeValidator(_template), WithJsonSchema({})]
+
+
+class Strict(BaseModel):
+    """The base of every section: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, populate_by_name=True
+    )
+
+
+# ---------------------------------------------------------------------------------------------- sources
+
+
+class TLSConfig(Strict):
+    """How the upstream's certificate is verified, and the client's own; Prometheus' `tls_config`."""
+
+    ca_file: File | None = None
+    cert_file: File | None = None
+    key_file: File | None = None
+    server_name: str | None = None
+    insecure_skip_verify: bool = False
+    min_version: Literal["TLS12", "TLS13"] = "TLS12"
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together; write both or neither")
+        return self
+
+
+class OAuth2(Strict):
+    """The client-credentials grant (RFC 6749 §4.4); Prometheus' `oauth2`."""
+
+    token_url: Url
+    revocation_url: Url | None = None
+    client_id: SecretText | None = None
+    client_id_file: File | None = None
+    client_secret: SecretText | None = None
+    client_secret_file: File | None = None
+    scopes: tuple[str, ...] = ()
+    endpoint_params: Mapping[str, str] = Field(default_factory=dict)
+    auth_style: Literal["header", "params"] = "header"
+    tls_config: TLSConfig = TLSConfig()
+    timeout: PositiveDuration = timedelta(seconds=30)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        for name in ("client_id", "client_secret"):
+            given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
+            if sum(given) != 1:
+                raise ValueError(f"needs exactly one of {name} and {name}_file")
+        for url in (self.token_url, self.revocation_url):
+            if url is not None and not _protected(url):
+                raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")
+        return self
+
+    @property
+    def id_secret(self) -> Secret:
+        """The client id, wherever it comes from."""
+        return self.client_id or Secret(file=self.client_id_file)
+
+    @property
+    def key_secret(self) -> Secret:
+        """The client secret, wherever it comes from."""
+        return self.client_secret or Secret(file=self.client_secret_file)
+
+
+def _protected(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
+
+
+class Authorization(Strict):
+    """A static `Authorization` header; Prometheus' `authorization`."""
+
+    type: str = "Bearer"
+    credentials: SecretText | None = None
+    credentials_file: File | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.credentials is None) == (self.credentials_file is None):
+            raise ValueError("needs exactly one of credentials and credentials_file")
+        return self
+
+    @property
+    def secret(self) -> Secret:
+        """The credentials, wherever they come from."""
+        return self.credentials or Secret(file=self.credentials_file)
+
+
+class BasicAuth(Strict):
+    """HTTP Basic authentication; Prometheus' `basic_auth`."""
+
+    username: str
+    password: SecretText | None = None
+    password_file: File | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.password is None) == (self.password_file is None):
+            raise ValueError("needs exactly one of password and password_file")
+        return self
+
+    @property
+    def secret(self) -> Secret:
+        """The password, wherever it comes from."""
+        return self.password or Secret(file=self.password_file)
+
+
+class Source(Strict):
+    """Where to ask, and as whom."""
+
+    name: Name
+    url: Url
+    schema_: str | None = Field(default=None, alias="schema")
+    labels: Mapping[LabelName, str] = Field(default_factory=dict)
+    oauth2: OAuth2 | None = None
+    authorization: Authorization | None = None
+    basic_auth: BasicAuth | None = None
+    http_headers: Mapping[str, SecretText] = Field(default_factory=dict)
+    tls_config: TLSConfig = TLSConfig()
+    proxy_url: Url | None = None
+    values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
+    secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    max_body_size: ByteCount = 32 * 2**20
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        ways = [self.oauth2, self.authorization, self.basic_auth]
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError("has more than one of oauth2, authorization and basic_auth; keep one")
+        if any(name.lower() == "authorization" for name in self.http_headers) and any(ways):
+            raise ValueError("http_headers sets Authorization beside another way to authenticate; keep one")
+        for name in self.values:
+            if name in self.secret_values:
+                raise ValueError(f"{name} stands in both values and secret_values; keep one")
+        if (any(ways) or self.http_headers or self.secret_values) and not _protected(self.url):
+            raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
+        return self
+
+
+# ---------------------------------------------------------------------------------------------- labels
+
+
+@dataclass(frozen=True, slots=True)
+class PathLabel:
+    """A label whose value is taken from the answer."""
+
+    path: ResponsePath
+
+
+@dataclass(frozen=True, slots=True)
+class ConstLabel:
+    """A label with the same value always."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceLabel:
+    """A label made of references to the target, the source or the window."""
+
+    template: Reference | Text
+
+
+LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel
+
+
+def _label(value: object) -> LabelSpec:
+    match value:
+        case PathLabel() | ConstLabel() | ReferenceLabel():
+            return value
+        case str():
+            return _text_label(value)
+        case {"const": str(text), **rest} if not rest:
+            return ConstLabel(text)
+        case {"const": _, **rest} if not rest:
+            raise ValueError('the text of a constant must be text; put it in quotes, as in {const: "1"}')
+    raise ValueError("a label is a response path, text with {{ references }}, or {const: text}")
+
+
+def _text_label(text: str) -> PathLabel | ReferenceLabel:
+    template = parsed_text(text)
+    return PathLabel(parsed_path(template)) if isinstance(template, str) else ReferenceLabel(template)
+
+
+_LABEL_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "properties": {"const": {"type": "string"}}, "required": ["const"]},
+        ]
+    }
+)
+Label: TypeAlias = Annotated[Any, BeforeValidator(_label), _LABEL_SCHEMA]
+Labels: TypeAlias = Mapping[LabelName, Label]
+
+
+# ---------------------------------------------------------------------------------------------- queries
+
+
+class WindowConfig(Strict):
+    """The time range that a query asks for: end = floor(now - delay, align), start = end - length."""
+
+    length: PositiveDuration
+    delay: Duration = timedelta(0)
+    align: Alignment = timedelta(minutes=1)
+
+
+class Bucket(Strict):
+    """One bucket of an answer by the clock: the last that ends at or before `window.end`."""
+
+    start: Path_
+    width: Alignment
+
+
+def _value(value: object) -> ResponsePath | int | float:
+    if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return parsed_path(value)
+    raise ValueError("a value is a response path, such as usage.count, or a number")
+
+
+class Metric(Strict):
+    """One metric family that a query publishes; several entries may share a family."""
+
+    name: MetricName
+    help: Annotated[str, Field(min_length=1)]
+    type: MetricType = MetricType.GAUGE
+    value: Annotated[Any, BeforeValidator(_value), WithJsonSchema({"type": ["string", "number"]})]
+    labels: Labels = Field(default_factory=dict)
+    from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
+    from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
+    map: Mapping[str, float] = Field(default_factory=dict)
+    aggregate: Literal["sum", "max", "min", "last"] | None = None
+    bucket: Bucket | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.type is MetricType.COUNTER and not self.name.endswith("_total"):
+            raise ValueError(f"a counter's name ends in _total; write {self.name}_total")
+        if self.type is MetricType.GAUGE and self.name.endswith("_total"):
+            raise ValueError("a name that ends in _total is a counter's; write type: counter, or drop _total")
+        if self.name.endswith(_RESERVED_SUFFIXES):
+            suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
+            raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
+        if (self.from_ is ValueKind.ENUM) != bool(self.map):
+            raise ValueError("from: enum and map go together; write map: {WORD: number}")
+        if self.type is MetricType.COUNTER and isinstance(self.value, int | float):
+            raise ValueError("a counter's value comes from the answer; write a response path")
+        return self
+
+
+ForEachList: TypeAlias = tuple[Any, ...]
+
+
+def _for_each_value(value: object) -> str | ForEachList:
+    match value:
+        case str():
+            return _word(value)
+        case list() | tuple() if value:
+            for item in value:
+                fields = item.values() if isinstance(item, dict) else [item]
+                if any(isinstance(field, dict | list) or field is None for field in fields):
+                    raise ValueError("the list of a for_each has scalars, or mappings of scalars")
+            return tuple(value)
+    raise ValueError("for_each takes the name of a query, or a list that is not empty")
+
+
+class Query(Strict):
+    """Our configured unit: a document with its variables, an interval and the metrics made of its answer."""
+
+    name: Name
+    interval: PositiveDuration = timedelta(minutes=1)
+    timeout: PositiveDuration | None = None
+    stale_after: PositiveDuration | None = None
+    sources: tuple[Name, ...] | None = None
+    for_each: Mapping[
+        ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), WithJsonSchema({"type": ["string", "array"]})]
+    ] = Field(default_factory=dict)
+    batch: Annotated[int, Field(ge=1)] | None = None
+    max_calls: Annotated[int, Field(ge=1)] = 1000
+    window: WindowConfig | None = None
+    period: PeriodLength | None = None
+    timezone: Zone = ZoneInfo("UTC")
+    document: Annotated[str, Field(min_length=1)]
+    variables: Mapping[str, Tree] = Field(default_factory=dict)
+    rows: Path_ | None = None
+    labels: Labels = Field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    max_series: Annotated[int, Field(ge=1)] = 20_000
+    on_partial: Literal["keep", "publish"] = "keep"
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if not self.metrics and self.rows is None:
+            raise ValueError("has neither metrics nor rows, so nothing would come of it; add metrics")
+        if self.timeout is not None and self.timeout > self.interval:
+            raise ValueError("timeout is longer than interval; shorten it, or poll less often")
+        if self.period is not None and self.window is None:
+            raise ValueError("period needs a window, whose end it counts to; add window")
+        if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
+            raise ValueError("period is shorter than two intervals, so a period's end could be jumped over")
+        feeding = [name for name, over in self.for_each.items() if isinstance(over, str)]
+        if len(feeding) > 1:
+            raise ValueError("for_each names more than one query; chain them: let one query be for each row of another")
+        if self.batch is not None and not self.for_each:
+            raise ValueError("batch needs for_each, whose rows it groups; add for_each")
+        if self.batch is not None and len(self.for_each) > 1:
+            raise ValueError("batch groups the rows of one for_each entry; keep one")
+        for position, metric in enumerate(self.metrics):
+            if metric.type is MetricType.COUNTER and self.period is None:
+                raise ValueError(f"metrics[{position}] is a counter, so the query needs period; add period: day")
+            if metric.bucket is not None and self.window is None:
+                raise ValueError(f"metrics[{position}] has a bucket, so the query needs window; add window")
+        return self
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Seconds that one poll may take in total; never above the interval."""
+        return min(self.timeout or timedelta(seconds=10), self.interval).total_seconds()
+
+    @property
+    def stale_after_seconds(self) -> float:
+        """Seconds after which the last good values are dropped: by default 5 intervals, at least 10 minutes."""
+        return (self.stale_after or max(5 * self.interval, timedelta(minutes=10))).total_seconds()
+
+
+class Config(Strict):
+    """A whole configuration file."""
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    queries: Annotated[tuple[Query, ...], Field(min_length=1)]
+    max_series: Annotated[int, Field(ge=1)] = 200_000

@@ -1,0 +1,111 @@
+"""The tree of errors. Every failure carries a `Reason`, used as label value and as log field.
+
+    ExporterError
+    ├── ConfigError          the configuration cannot be used: all problems at once
+    └── Failure              something failed while running; has a reason
+        ├── UpstreamFailure  the API could not be asked, or answered badly
+        ├── TokenFailure     the token endpoint gave no usable access token
+        └── ResultFailure    the answer came, but cannot become series
+
+A failure's text is fit for a log line: it never quotes a body, a header, a token or a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a poll or a renewal failed: a closed list, so that it can be a label value."""
+
+    # the wire
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+    TOO_LARGE = "too_large"
+    DECODE = "decode"
+    # HTTP
+    REDIRECT = "redirect"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    HTTP_429 = "http_429"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    CONTENT_TYPE = "content_type"
+    # what the body says
+    JSON = "json"
+    GRAPHQL = "graphql"
+    SCHEMA = "schema"
+    # the access token
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+    OAUTH_ERROR = "oauth_error"
+    INVALID_CLIENT = "invalid_client"
+    BAD_TOKEN = "bad_token"  # noqa: S105
+    TOKEN_TYPE = "token_type"  # noqa: S105
+    SECRET = "secret"  # noqa: S105
+    # what the rows became
+    DUPLICATE_SERIES = "duplicate_series"
+    CARDINALITY = "cardinality"
+    FAN_OUT = "fan_out"
+    # a fault of ours
+    INTERNAL = "internal"
+
+
+class ExporterError(Exception):
+    """The root of every error that this program raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a configuration: where it is, what is wrong, and what would be right."""
+
+    file: str
+    line: int | None
+    key: str
+    wrong: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        text = f"{place}: {self.key}: {self.wrong}" if self.key else f"{place}: {self.wrong}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used. `problems` has every fault that was found, in file order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Failure(ExporterError):
+    """Something failed while running. `reason` is closed; `retry_after_seconds` is the upstream's own wish."""
+
+    def __init__(self, reason: Reason, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UpstreamFailure(Failure):
+    """The API could not be asked, or answered badly."""
+
+
+class TokenFailure(Failure):
+    """The token endpoint gave no usable access token. `permanent` ones are not retried soon (RFC 6749 §5.2)."""
+
+    def __init__(
+        self, reason: Reason, detail: str, *, permanent: bool = False, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(reason, detail, retry_after_seconds=retry_after_seconds)
+        self.permanent = permanent
+
+
+class ResultFailure(Failure):
+    """The answer came, but cannot become series."""

@@ -1,0 +1,71 @@
+"""Log lines: one for each event, logfmt or JSON, without tracebacks, and without secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO, cast
+
+import structlog
+
+from exporter.secret import SHOWN
+
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+FORMATS: Final = ("logfmt", "json")
+
+
+def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
+    """Sets up structlog. `hidden` are texts that are replaced wherever they would be printed, as a last defence."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer(sort_keys=False)
+        if style == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.EventRenamer("msg"),
+            _Hiding(hidden),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Patient(stream or sys.stderr))),
+        cache_logger_on_first_use=False,
+    )
+    logging.disable(logging.CRITICAL)  # the libraries' own lines would be a second, unhidden log
+
+
+class _Patient:
+    """A stream whose end may be gone: losing log lines must not end the polling."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+class _Hiding:
+    """Replaces the hidden texts in every field."""
+
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        self._hidden = tuple(text for text in hidden if len(text) >= 4)
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            if isinstance(value, str):
+                for text in self._hidden:
+                    value = value.replace(text, SHOWN)  # noqa: PLW2901 - each hidden text in turn
+                event[key] = value
+        return event

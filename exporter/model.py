@@ -1,0 +1,101 @@
+"""What flows between the stages: frozen values without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from exporter.errors import Reason
+
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Number: TypeAlias = int | float
+LabelValues: TypeAlias = tuple[str, ...]
+
+
+class MetricType(StrEnum):
+    """The types of metric families that a query can publish."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric family. `name` is the sample's name (a counter's ends in `_total`).
+
+    It has its label names once, so that two of its series cannot have different ones.
+    """
+
+    name: str
+    type: MetricType
+    help: str
+    label_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All series of one family that one poll yielded: label values, in the order of `family.label_names` -> value."""
+
+    family: Family
+    series: Mapping[LabelValues, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A document with its variables at one moment: what is sent."""
+
+    document: str
+    variables: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLError:
+    """One entry of the `errors` of an answer: only what is safe and useful to keep."""
+
+    message: str
+    path: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A GraphQL answer over HTTP: `data` as it came, and the errors beside it (GraphQL §7.1)."""
+
+    data: dict[str, Json] | None
+    errors: tuple[GraphQLError, ...] = ()
+    bytes_received: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one query and target yielded: its series, and the rows that other queries refer to.
+
+    `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
+    asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
+    """
+
+    samples: tuple[Samples, ...] = ()
+    rows: tuple[Mapping[str, Json], ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    partial: bool = False
+    graphql_errors: int = 0
+    window_seconds: float | None = None
+    window_end_time: float | None = None
+    period_start_time: float | None = None
+
+    @property
+    def series_count(self) -> int:
+        return sum(len(samples.series) for samples in self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class PollOutcome:
+    """What happened in one poll: a result or a failure, and how long it took."""
+
+    duration_seconds: float
+    result: Result | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    retry_after_seconds: float | None = None
+    graphql_errors: int = 0

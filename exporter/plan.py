@@ -1,0 +1,142 @@
+"""What the configuration means: every query's calls known, every path resolved. Frozen types, made by `planner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta, tzinfo
+from typing import Literal, TypeAlias
+
+from exporter.config.schema import Source
+from exporter.document import Document
+from exporter.model import Family, Json, Number
+from exporter.template import Reference, Template, Text
+from exporter.value import ValueRule
+from exporter.window import Period, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step down an answer: a response key, then the elements picked of the lists under it.
+
+    `optional`: the key may be absent, as with `@include` or a type condition.
+    """
+
+    name: str
+    indexes: tuple[int, ...] = ()
+    optional: bool = False
+
+
+Hops: TypeAlias = tuple[Hop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A scalar of each record: `hops` below the object at `depth` of the walk (0 is `data`)."""
+
+    depth: int
+    hops: Hops
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same label value always."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A label value made of references."""
+
+    template: Reference | Text
+
+
+LabelPlan: TypeAlias = Column | Constant | Bound
+
+
+@dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """Only the records whose time stamp in `start` is the start of the last whole bucket of that width."""
+
+    start: Column
+    width: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPlan:
+    """How one entry of `metrics` becomes series. `walk` leads from `data` to the records; lists on it explode.
+
+    The value is `constant`, or stands at `leaf` below the record. `labels` are in the order of the family's names.
+    """
+
+    family: Family
+    walk: Hops
+    leaf: Hops
+    constant: Number | None
+    rule: ValueRule
+    labels: tuple[LabelPlan, ...]
+    aggregate: Literal["sum", "max", "min", "last"] | None = None
+    bucket: BucketPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPlan:
+    """The rows that other queries refer to, and the columns of them that are referred to, by their text."""
+
+    walk: Hops
+    exports: Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a query runs for each of: the rows of a query, or a list of the file, under a name."""
+
+    name: str
+    query: str | None
+    items: tuple[Mapping[str, Json], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """A query, ready to run. `needed` are the references to `for_each` rows that its targets carry."""
+
+    name: str
+    sources: tuple[Source, ...]
+    interval_seconds: float
+    timeout_seconds: float
+    stale_after_seconds: float
+    document: Document
+    variables: Mapping[str, Template]
+    feeds: tuple[Feed, ...]
+    needed: frozenset[str]
+    batch: int | None
+    max_calls: int
+    window: Window | None
+    period: Period | None
+    zone: tzinfo
+    rows: RowsPlan | None
+    metrics: tuple[MetricPlan, ...]
+    max_series: int
+    publishes_partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole configuration, ready to run. Queries stand after those that feed them."""
+
+    sources: tuple[Source, ...]
+    queries: tuple[QueryPlan, ...]
+    families: tuple[Family, ...]
+    max_series: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One element of a fan-out: the values of the references that its query needs. Equal values, same target."""
+
+    values: Mapping[str, Json] = field(hash=False)
+    key: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.key)

@@ -1,0 +1,457 @@
+"""`Config` to `Plan`: documents parsed, paths and references resolved, families agreed. Every problem at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphql import GraphQLSchema
+
+from exporter.config.load import Loaded
+from exporter.config.nodes import KeyPath
+from exporter.config.schema import (
+    Bucket,
+    ConstLabel,
+    LabelSpec,
+    Metric,
+    PathLabel,
+    Query,
+    ReferenceLabel,
+    Source,
+)
+from exporter.document import Document, DocumentError, FieldType, loaded_schema, parsed_document
+from exporter.duration import duration_text
+from exporter.errors import ConfigError, Problem
+from exporter.model import Family, Json, MetricType
+from exporter.path import ResponsePath, parsed_path
+from exporter.plan import (
+    Bound,
+    BucketPlan,
+    Column,
+    Constant,
+    Feed,
+    LabelPlan,
+    MetricPlan,
+    Plan,
+    QueryPlan,
+    RowsPlan,
+)
+from exporter.resolution import PathProblem, Scopes, column
+from exporter.template import Reference, references
+from exporter.value import ValueKind, ValueRule
+from exporter.window import Window
+
+_SELF = "."
+_WINDOW_FIELDS = ("start", "end", "start_unix", "end_unix")
+
+
+def plan(loaded: Loaded) -> Plan:
+    """The plan of a configuration. Raises `ConfigError` with every problem of the file and of its meaning."""
+    planner = _Planner(loaded)
+    made = planner.plan()
+    problems = [*loaded.problems, *planner.problems]
+    if problems:
+        raise ConfigError(tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A query whose document could be parsed, and the walk to its rows."""
+
+    query: Query
+    place: KeyPath
+    sources: tuple[Source, ...]
+    document: Document
+    rows: Scopes
+
+
+class _Planner:
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._queries = {query.name: query for query in loaded.config.queries}
+        self._places: dict[str, KeyPath] = {
+            query.name: ("queries", index)
+            for query, index in zip(loaded.config.queries, loaded.indexes.get("queries", ()), strict=True)
+        }
+        self._parsed: dict[str, _Parsed] = {}
+        self._needed: dict[str, set[str]] = defaultdict(set)
+        self._exports: dict[str, set[str]] = defaultdict(set)
+        self.problems: list[Problem] = []
+
+    def plan(self) -> Plan:
+        self._check_sources()
+        for query in self._queries.values():
+            if (parsed := self._parse(query)) is not None:
+                self._parsed[query.name] = parsed
+        order = self._in_order()
+        for parsed in reversed(order):
+            self._collect_references(parsed)
+        queries = tuple(self._planned(parsed) for parsed in order)
+        queries, families = self._with_families(queries)
+        return Plan(self._loaded.config.sources, queries, families, self._loaded.config.max_series)
+
+    # -------------------------------------------------------------------------------------- sources, documents
+
+    def _check_sources(self) -> None:
+        first: Source | None = None
+        seen: dict[tuple[tuple[str, str], ...], str] = {}
+        for source, index in zip(self._loaded.config.sources, self._loaded.indexes.get("sources", ()), strict=True):
+            first = first or source
+            place: KeyPath = ("sources", index, "labels")
+            if set(source.labels) != set(first.labels):
+                names = ", ".join(first.labels) or "none"
+                self._problem(place, f"other label names than {first.name} has", f"use the same on each: {names}")
+            elif (values := tuple(sorted(source.labels.items()))) in seen:
+                self._problem(place, f"the same labels as {seen[values]}", "give each source its own values")
+            seen.setdefault(tuple(sorted(source.labels.items())), source.name)
+
+    def _parse(self, query: Query) -> _Parsed | None:
+        place = self._places[query.name]
+        by_name = {source.name: source for source in self._loaded.config.sources}
+        sources = tuple(by_name.values()) if query.sources is None else ()
+        for name in query.sources or ():
+            if name in by_name:
+                sources = (*sources, by_name[name])
+            elif name not in self._loaded.broken:
+                self._problem((*place, "sources"), f"there is no source {name}", f"write one of: {', '.join(by_name)}")
+        document = None
+        for schema in tuple(dict.fromkeys(source.schema_ for source in sources)) or (None,):
+            document = self._document(query, place, schema) or document
+        if document is None:
+            return None
+        rows = Scopes((document.selection,))
+        try:
+            rows = rows.below(query.rows) if query.rows is not None else rows
+        except PathProblem as problem:
+            self._problem((*place, "rows"), problem.wrong, problem.remedy)
+            return None
+        self._check_variables(query, document, place)
+        return _Parsed(query, place, sources, document, rows)
+
+    def _document(self, query: Query, place: KeyPath, schema_name: str | None) -> Document | None:
+        schema: GraphQLSchema | None = None
+        try:
+            schema = loaded_schema(schema_name) if schema_name is not None else None
+        except (OSError, ValueError) as error:
+            wrong = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+            for source, index in zip(self._loaded.config.sources, self._loaded.indexes["sources"], strict=True):
+                if source.schema_ == schema_name:
+                    self._problem(("sources", index, "schema"), wrong, "write choreo, or a file in SDL or JSON")
+        try:
+            return parsed_document(query.document, schema)
+        except DocumentError as error:
+            for fault in error.faults:
+                self.problems.append(
+                    self._loaded.places.text_problem((*place, "document"), fault.line, fault.wrong, fault.remedy)
+                )
+            return None
+
+    def _check_variables(self, query: Query, document: Document, place: KeyPath) -> None:
+        for name, variable in document.variables.items():
+            if variable.required and name not in query.variables:
+                self._problem((*place, "variables"), f"${name} has no value", f"add {name}: (it is {variable.type})")
+        for name in query.variables:
+            if name not in document.variables:
+                declared = ", ".join(document.variables) or "none"
+                self._problem(
+                    (*place, "variables", name), "the document declares no such variable", f"it has: {declared}"
+                )
+
+    # -------------------------------------------------------------------------------------- order, references
+
+    def _in_order(self) -> list[_Parsed]:
+        """The queries, each after the one that feeds it."""
+        order: list[_Parsed] = []
+        done: set[str] = set()
+        for parsed in self._parsed.values():
+            chain: list[_Parsed] = []
+            at: _Parsed | None = parsed
+            while at is not None and at.query.name not in done:
+                if at in chain:
+                    self._problem(
+                        (*at.place, "for_each"), "the queries feed each other in a circle", "break the circle"
+                    )
+                    break
+                chain.append(at)
+                at = self._feeder(at)
+            order.extend(item for item in reversed(chain) if item.query.name not in done)
+            done.update(item.query.name for item in chain)
+        return order
+
+    def _feeder(self, parsed: _Parsed) -> _Parsed | None:
+        """The query whose rows feed this one, if any."""
+        for name, over in parsed.query.for_each.items():
+            if not isinstance(over, str):
+                continue
+            place: KeyPath = (*parsed.place, "for_each", name)
+            feeder = self._parsed.get(over)
+            if feeder is None:
+                if over not in self._queries and over not in self._loaded.broken:
+                    self._problem(place, f"there is no query {over}", f"write one of: {', '.join(self._queries)}")
+            elif feeder.query.rows is None:
+                self._problem(place, f"the query {over} has no rows", f"add rows: to {over}")
+            elif not {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}:
+                self._problem(place, f"the query {over} does not run on all sources of this one", "give both the same")
+            else:
+                return feeder
+        return None
+
+    def _collect_references(self, parsed: _Parsed) -> None:
+        query = parsed.query
+        for name, template in query.variables.items():
+            for reference in references(template):
+                self._check_reference(parsed, (*parsed.place, "variables", name), reference, in_label=False)
+        for place, labels in self._label_places(parsed):
+            for label, spec in labels.items():
+                if isinstance(spec, ReferenceLabel):
+                    for reference in references(spec.template):
+                        self._check_reference(parsed, (*place, label), reference, in_label=True)
+        for needed in tuple(self._needed[query.name]):
+            self._request(parsed, needed)
+
+    def _label_places(self, parsed: _Parsed) -> Iterator[tuple[KeyPath, Mapping[str, LabelSpec]]]:
+        yield (*parsed.place, "labels"), parsed.query.labels
+        for index, metric in self._metrics(parsed):
+            yield (*parsed.place, "metrics", index, "labels"), metric.labels
+
+    def _metrics(self, parsed: _Parsed) -> Iterator[tuple[int, Metric]]:
+        """The metrics with their positions in the file."""
+        metrics = parsed.query.metrics
+        yield from zip(self._loaded.metric_indexes.get(parsed.place) or range(len(metrics)), metrics, strict=True)
+
+    def _check_reference(self, parsed: _Parsed, place: KeyPath, reference: Reference, *, in_label: bool) -> None:
+        query, (root, _, rest) = parsed.query, reference.name.partition(".")
+        shown = f"{{{{ {reference.name} }}}}"
+        if root == "source":
+            for source in parsed.sources:
+                if rest in source.secret_values and not in_label:
+                    continue
+                if rest in source.secret_values:
+                    self._problem(place, f"{shown} is secret", "labels are shown; take it from values")
+                elif rest not in source.values:
+                    known = ", ".join([*source.values, *source.secret_values]) or "none"
+                    self._problem(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")
+        elif root == "window":
+            if query.window is None or rest not in _WINDOW_FIELDS or in_label:
+                remedy = "add window:" if query.window is None else f"write window.{' or window.'.join(_WINDOW_FIELDS)}"
+                remedy = "a label that changes with every poll makes a new series each time" if in_label else remedy
+                self._problem(place, f"{shown} cannot stand here", remedy)
+        elif root == "period":
+            if query.period is None or rest not in ("start", "start_unix") or in_label:
+                self._problem(place, f"{shown} cannot stand here", "add period:, and write period.start in variables")
+        elif root in query.for_each:
+            if query.batch is not None and in_label and not self._is_outer(parsed, reference.name):
+                self._problem(place, f"{shown} is a list, because of batch", "take the label from the answer")
+            self._needed[query.name].add(reference.name)
+        else:
+            roots = ", ".join(["source", *query.for_each, *(["window"] if query.window else [])])
+            self._problem(place, f"{shown} refers to nothing", f"references begin with one of: {roots}")
+
+    def _is_outer(self, parsed: _Parsed, reference: str) -> bool:
+        rest = reference.partition(".")[2]
+        feeder = self._feeder(parsed)
+        return feeder is not None and rest.partition(".")[0] in feeder.query.for_each
+
+    def _request(self, parsed: _Parsed, reference: str) -> None:
+        """Have the feeding query export what a reference names, or carry it if it comes from further out."""
+        root, _, rest = reference.partition(".")
+        over = parsed.query.for_each[root]
+        place: KeyPath = (*parsed.place, "for_each", root)
+        if not isinstance(over, str):
+            if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
+                self._problem(place, f"{{{{ {reference} }}}}: not every item of the list has that", "add it to each")
+            return
+        feeder = self._feeder(parsed)
+        if feeder is None:
+            return
+        if rest.partition(".")[0] in feeder.query.for_each:
+            self._needed[feeder.query.name].add(rest)
+            return
+        try:
+            column(parsed_path(rest or _SELF), feeder.rows)
+        except PathProblem as problem:
+            self._problem(place, f"{{{{ {reference} }}}}: {problem.wrong} of {over}", problem.remedy)
+        except ValueError as error:
+            self._problem(place, f"{{{{ {reference} }}}}: {error}")
+        else:
+            self._exports[over].add(rest or _SELF)
+
+    # -------------------------------------------------------------------------------------- queries, metrics
+
+    def _planned(self, parsed: _Parsed) -> QueryPlan:
+        query = parsed.query
+        window = query.window
+        exports = {text: column(parsed_path(text), parsed.rows)[0] for text in sorted(self._exports[query.name])}
+        return QueryPlan(
+            name=query.name,
+            sources=parsed.sources,
+            interval_seconds=query.interval.total_seconds(),
+            timeout_seconds=query.timeout_seconds,
+            stale_after_seconds=query.stale_after_seconds,
+            document=parsed.document,
+            variables=query.variables,
+            feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
+            needed=frozenset(self._needed[query.name]),
+            batch=query.batch,
+            max_calls=query.max_calls,
+            window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
+            period=query.period,
+            zone=query.timezone,
+            rows=RowsPlan(parsed.rows.hops, exports) if query.rows is not None else None,
+            metrics=tuple(
+                planned
+                for index, metric in self._metrics(parsed)
+                if (planned := self._metric(parsed, metric, (*parsed.place, "metrics", index))) is not None
+            ),
+            max_series=query.max_series,
+            publishes_partial=query.on_partial == "publish",
+        )
+
+    def _metric(self, parsed: _Parsed, metric: Metric, place: KeyPath) -> MetricPlan | None:
+        scopes, leaf, constant = parsed.rows, (), None
+        if isinstance(metric.value, ResponsePath):
+            try:
+                scopes, leaf, kind = _value_place(metric.value, scopes)
+            except PathProblem as problem:
+                self._problem((*place, "value"), problem.wrong, problem.remedy)
+                return None
+            self._check_value(metric, kind, place)
+        else:
+            constant = metric.value
+        labels = self._labels(parsed, metric, scopes, place)
+        names = tuple(sorted(labels))
+        family = Family(metric.name, metric.type, metric.help, names)
+        rule = ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items()))
+        bucket = self._bucket(metric.bucket, scopes, place)
+        return MetricPlan(
+            family, scopes.hops, leaf, constant, rule, tuple(labels[name] for name in names), metric.aggregate, bucket
+        )
+
+    def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
+        if kind is None:
+            return
+        wanted = {
+            "Int": (ValueKind.NUMBER,),
+            "Float": (ValueKind.NUMBER,),
+            "Boolean": (ValueKind.BOOLEAN,),
+            "String": (ValueKind.STRING, ValueKind.TIMESTAMP, ValueKind.ENUM),
+            "ID": (ValueKind.STRING, ValueKind.ENUM),
+        }.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
+        if metric.from_ not in wanted:
+            remedy = "write from: " + " or ".join(kind.value for kind in wanted)
+            self._problem((*place, "value"), f"{metric.value} is {kind.name}, read as {metric.from_.value}", remedy)
+
+    def _labels(self, parsed: _Parsed, metric: Metric, scopes: Scopes, place: KeyPath) -> dict[str, LabelPlan]:
+        labels: dict[str, LabelPlan] = {}
+        for name in parsed.sources[0].labels if parsed.sources else ():
+            labels[name] = Bound(Reference(f"source_label.{name}"))
+        for where, specs in ((parsed.place, parsed.query.labels), (place, metric.labels)):
+            for name, spec in specs.items():
+                key: KeyPath = (*where, "labels", name)
+                if name in labels:
+                    self._problem(key, f"the label {name} is there already, from the source or the query", "rename it")
+                elif (made := self._label(spec, scopes, key)) is not None:
+                    labels[name] = made
+        return labels
+
+    def _label(self, spec: LabelSpec, scopes: Scopes, place: KeyPath) -> LabelPlan | None:
+        match spec:
+            case ConstLabel(text):
+                return Constant(text)
+            case ReferenceLabel(template):
+                return Bound(template)
+            case PathLabel(path):
+                return self._column(path, scopes, place)
+
+    def _column(self, path: ResponsePath, scopes: Scopes, place: KeyPath) -> Column | None:
+        try:
+            return column(path, scopes)[0]
+        except PathProblem as problem:
+            self._problem(place, problem.wrong, problem.remedy)
+            return None
+
+    def _bucket(self, bucket: Bucket | None, scopes: Scopes, place: KeyPath) -> BucketPlan | None:
+        if bucket is None:
+            return None
+        start = self._column(bucket.start, scopes, (*place, "bucket", "start"))
+        return None if start is None else BucketPlan(start, bucket.width)
+
+    # -------------------------------------------------------------------------------------- families
+
+    def _with_families(self, queries: tuple[QueryPlan, ...]) -> tuple[tuple[QueryPlan, ...], tuple[Family, ...]]:
+        """The queries with one family object for each name; its help ends with how it is made."""
+        first: dict[str, tuple[Family, KeyPath]] = {}
+        made: dict[str, list[str]] = defaultdict(list)
+        for plan_ in queries:
+            parsed = self._parsed[plan_.name]
+            places = [(*parsed.place, "metrics", index) for index, _ in self._metrics(parsed)]
+            by_metric = {metric.name: place for (_, metric), place in zip(self._metrics(parsed), places, strict=True)}
+            for metric in plan_.metrics:
+                family, place = metric.family, by_metric[metric.family.name]
+                known, known_place = first.setdefault(family.name, (family, place))
+                self._check_agreement(family, place, known, known_place)
+                if (how := _how_made(plan_)) not in made[family.name]:
+                    made[family.name].append(how)
+        self._check_openmetrics_names(first)
+        families = {
+            name: replace(family, help=f"{family.help} ({'; '.join(made[name])})")
+            for name, (family, _) in first.items()
+        }
+        linked = tuple(
+            replace(
+                query, metrics=tuple(replace(metric, family=families[metric.family.name]) for metric in query.metrics)
+            )
+            for query in queries
+        )
+        return linked, tuple(families[name] for name in sorted(families))
+
+    def _check_agreement(self, family: Family, place: KeyPath, known: Family, known_place: KeyPath) -> None:
+        line = self._loaded.places.nodes.line(known_place)
+        for what, mine, theirs in (
+            ("type", family.type.value, known.type.value),
+            ("help", family.help, known.help),
+            ("label names", ", ".join(family.label_names), ", ".join(known.label_names)),
+        ):
+            if mine != theirs:
+                wrong = f"{family.name} has another {what} than on line {line}"
+                self._problem((*place, "name"), wrong, f"use the same ({theirs or 'none'}), or another name")
+
+    def _check_openmetrics_names(self, first: Mapping[str, tuple[Family, Any]]) -> None:
+        for name, (family, place) in first.items():
+            base = name.removesuffix("_total")
+            if family.type is MetricType.COUNTER and base in first:
+                wrong = f"{name} and {base} are one family in OpenMetrics"
+                self._problem((*place, "name"), wrong, "rename one of the two")
+
+    def _problem(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
+        self.problems.append(self._loaded.places.problem(place, wrong, remedy))
+
+
+def _feed(name: str, over: str | tuple[Json, ...]) -> Feed:
+    if isinstance(over, str):
+        return Feed(name, over)
+    return Feed(name, None, tuple(dict(item) if isinstance(item, dict) else {_SELF: item} for item in over))
+
+
+def _value_place(path: ResponsePath, rows: Scopes) -> tuple[Scopes, tuple[Any, ...], FieldType | None]:
+    """The walk to the records of a value, the hop from a record to the value, and the value's type."""
+    whole = rows.below(path)
+    if whole.innermost.children:
+        raise PathProblem(
+            f"{path} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
+        )
+    if not path.steps:
+        return rows, (), whole.innermost.type
+    return Scopes(whole.selections[:-1], whole.hops[:-1]), whole.hops[-1:], whole.innermost.type
+
+
+def _how_made(query: QueryPlan) -> str:
+    parts = [f"polled every {duration_text(query.interval_seconds)}"]
+    if query.window is not None:
+        parts.append(f"window {duration_text(query.window.length.total_seconds())}")
+        if query.window.delay:
+            parts.append(f"{duration_text(query.window.delay.total_seconds())} late")
+    return ", ".join(parts)

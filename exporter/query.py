@@ -1,0 +1,142 @@
+"""A query at a moment: its targets, its time ranges and the operation that is sent. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+
+from exporter.config.schema import Source
+from exporter.model import Json, Operation
+from exporter.plan import Feed, QueryPlan, Target
+from exporter.template import bound
+from exporter.window import TimeRange, iso_text, period_end, period_start
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time ranges that a poll asks for; none for a query without window or period."""
+
+    window: TimeRange | None = None
+    period_start: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedingRow:
+    """A row of a feeding query: its exports, and the values of the target that it came from."""
+
+    exports: Mapping[str, Json]
+    outer: Mapping[str, Json]
+
+
+def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None) -> Moment:
+    """The time ranges at `now`. `published_end_time` is the window end that is on the page, in Unix seconds.
+
+    Where the window would jump over the end of a counters' period, it ends there instead, so that the period's full
+    total is published before the next begins.
+    """
+    if query.window is None:
+        return Moment()
+    window = query.window.at(now)
+    if query.period is None:
+        return Moment(window)
+    if published_end_time is not None:
+        published_end = datetime.fromtimestamp(published_end_time, UTC)
+        boundary = period_end(period_start(published_end, query.period, query.zone), query.period, query.zone)
+        if boundary <= published_end:
+            boundary = period_end(boundary, query.period, query.zone)
+        if window.end > boundary:
+            window = query.window.ending_at(boundary)
+    return Moment(window, period_start(window.end, query.period, query.zone))
+
+
+def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) -> Operation:
+    """The operation to send. Secret values are read here, at each use. Raises `TokenFailure` where one cannot be."""
+    values = {
+        **{f"source.{name}": value for name, value in source.values.items()},
+        **{f"source.{name}": secret.reveal() for name, secret in source.secret_values.items()},
+        **target.values,
+        **_time_values(moment),
+    }
+    return Operation(query.document.text, {name: bound(template, values) for name, template in query.variables.items()})
+
+
+def label_values(source: Source, target: Target) -> Mapping[str, Json]:
+    """What the references in labels can name."""
+    return {
+        **{f"source.{name}": value for name, value in source.values.items()},
+        **{f"source_label.{name}": value for name, value in source.labels.items()},
+        **target.values,
+    }
+
+
+def targets(query: QueryPlan, rows: Iterable[FeedingRow]) -> tuple[Target, ...]:
+    """The targets of a query: one for each row of the query that feeds it, for each item of its lists.
+
+    With `batch` the rows that came from one outer target are grouped, sorted by their values.
+    """
+    by_feed = [tuple(_fed(query, feed, rows)) for feed in query.feeds]
+    found: dict[str, Target] = {}
+    for values in product(*by_feed):
+        target = _target({name: value for part in values for name, value in part.items()})
+        found.setdefault(target.key, target)
+    return tuple(found.values())
+
+
+def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[dict[str, Json]]:
+    """The values of the references that begin with this feed's name, row by row or batch by batch."""
+    needed = {name: rest for name in query.needed if (rest := _rest(name, feed.name)) is not None}
+    pairs: list[tuple[dict[str, Json], dict[str, Json]]]
+    if feed.query is None:
+        pairs = [({}, {name: item[rest] for name, rest in needed.items()}) for item in feed.items]
+    else:
+        pairs = [
+            (
+                {name: row.outer[rest] for name, rest in needed.items() if rest in row.outer},
+                {name: row.exports[rest] for name, rest in needed.items() if rest not in row.outer},
+            )
+            for row in rows
+        ]
+    if query.batch is None:
+        yield from ({**outer, **own} for outer, own in pairs)
+        return
+    distinct: dict[str, dict[str, tuple[dict[str, Json], dict[str, Json]]]] = {_key(outer): {} for outer, _ in pairs}
+    for outer, own in pairs:
+        distinct[_key(outer)].setdefault(_key(own), (outer, own))
+    for group in distinct.values():
+        members = [group[key] for key in sorted(group)]
+        for start in range(0, len(members), query.batch):
+            chunk = members[start : start + query.batch]
+            yield {**chunk[0][0], **{name: [own[name] for _, own in chunk] for name in chunk[0][1]}}
+
+
+def _rest(reference: str, root: str) -> str | None:
+    first, _, rest = reference.partition(".")
+    return (rest or ".") if first == root else None
+
+
+def _target(values: Mapping[str, Json]) -> Target:
+    return Target(values, _key(values))
+
+
+def _key(values: Mapping[str, Json]) -> str:
+    return json.dumps(values, sort_keys=True) if values else ""
+
+
+def _time_values(moment: Moment) -> dict[str, Json]:
+    values: dict[str, Json] = {}
+    if moment.window is not None:
+        values |= {
+            "window.start": iso_text(moment.window.start),
+            "window.end": iso_text(moment.window.end),
+            "window.start_unix": moment.window.start.timestamp(),
+            "window.end_unix": moment.window.end.timestamp(),
+        }
+    if moment.period_start is not None:
+        values |= {
+            "period.start": iso_text(moment.period_start),
+            "period.start_unix": moment.period_start.timestamp(),
+        }
+    return values

@@ -1,0 +1,118 @@
+"""Response paths resolved against a document, once: names are found as in nested scopes, the innermost first."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exporter.document import FieldType, Selection
+from exporter.path import ResponsePath, Step, path_text
+from exporter.plan import Column, Hop, Hops
+
+
+class PathProblem(Exception):
+    """A path that the document does not have, or that means two things."""
+
+    def __init__(self, wrong: str, remedy: str) -> None:
+        super().__init__(wrong)
+        self.wrong = wrong
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """A walk down a document: the selection at each depth (0 is `data`), and the hops between them."""
+
+    selections: tuple[Selection, ...]
+    hops: Hops = ()
+
+    def below(self, path: ResponsePath) -> Scopes:
+        """The walk continued along `path`, from the innermost selection. Raises `PathProblem`."""
+        scopes = self
+        for hop, selection in _steps_down(path.steps, self.selections[-1], str(path)):
+            scopes = Scopes((*scopes.selections, selection), (*scopes.hops, hop))
+        return scopes
+
+    @property
+    def innermost(self) -> Selection:
+        return self.selections[-1]
+
+    @property
+    def text(self) -> str:
+        return path_text(tuple(hop.name for hop in self.hops)) or "data"
+
+
+def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None]:
+    """The column that a label's path names, and its type where a schema tells it. Raises `PathProblem`."""
+    if not path.steps:
+        if scopes.innermost.children:
+            raise PathProblem(f"{scopes.text} is an object", f"name one of its fields: {_known(scopes.innermost)}")
+        return Column(len(scopes.hops), ()), scopes.innermost.type
+    depth, steps = _found(path, scopes)
+    while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name and steps[1] != 0:
+        if isinstance(steps[1], int):
+            break
+        depth, steps = depth + 1, steps[1:]
+    way = _steps_down(steps, scopes.selections[depth], str(path))
+    last = way[-1][1]
+    if last.children:
+        raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_known(last)}")
+    for hop, selection in way:
+        if selection.type is not None and selection.type.lists > len(hop.indexes):
+            raise PathProblem(
+                f"{path} goes through the list {hop.name}, which is not on the value's way",
+                f"pick an element ({hop.name}[0]), or take the value from inside that list",
+            )
+    return Column(depth, tuple(hop for hop, _ in way)), last.type
+
+
+def _found(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
+    """The depth at which a path's first name is found."""
+    name = path.steps[0]
+    if path.innermost:
+        return len(scopes.selections) - 1, path.steps
+    depths = [depth for depth, selection in enumerate(scopes.selections) if name in selection.children]
+    if not depths:
+        names = {key for selection in scopes.selections for key in selection.children}
+        raise PathProblem(f"{path} is not selected by the document", _nearest(str(name), names))
+    if len(depths) > 1:
+        outer = path_text((*(hop.name for hop in scopes.hops[: depths[-2]]), *path.steps))
+        inner = f"write .{path} for the innermost"
+        if depths[-1] != len(scopes.selections) - 1:
+            inner = (
+                f"write {path_text((*(hop.name for hop in scopes.hops[: depths[-1]]), *path.steps))} for the inner one"
+            )
+        if depths[-2] == 0:
+            raise PathProblem(f"{path} is selected at two levels", f"{inner}, or give one of them an alias")
+        raise PathProblem(f"{path} is selected at two levels", f"{inner}, or {outer} for the other")
+    return depths[0], path.steps
+
+
+def _steps_down(steps: tuple[Step, ...], start: Selection, text: str) -> list[tuple[Hop, Selection]]:
+    """The hops along `steps`, each with the selection that it reaches."""
+    way: list[tuple[Hop, Selection]] = []
+    selection = start
+    for step in steps:
+        if isinstance(step, int):
+            if not way:
+                raise PathProblem(f"{text} begins with an index", "begin it with a name")
+            hop = way[-1][0]
+            way[-1] = (Hop(hop.name, (*hop.indexes, step), hop.optional), selection)
+            continue
+        if step not in selection.children:
+            raise PathProblem(f"{text} is not selected by the document", _nearest(step, selection.children))
+        selection = selection.children[step]
+        way.append((Hop(step, (), selection.optional), selection))
+    return way
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if near := difflib.get_close_matches(word, names, n=1):
+        return f"did you mean {near[0]}?"
+    return f"selected there: {', '.join(names)}" if names else "nothing is selected there; end the path earlier"
+
+
+def _known(selection: Selection) -> str:
+    return ", ".join(sorted(selection.children))

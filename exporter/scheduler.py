@@ -1,0 +1,230 @@
+"""When each query is polled: one task for each query, source and target, in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from exporter.client import GraphQLClient
+from exporter.config.schema import Source
+from exporter.errors import Reason
+from exporter.model import PollOutcome
+from exporter.plan import Plan, QueryPlan, Target
+from exporter.poller import poll
+from exporter.query import targets
+from exporter.store import Owner, Store
+
+MAX_PAUSE_SECONDS: Final = 3600.0
+_PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
+
+
+class Observer(Protocol):
+    """Who is told what happens; it must not raise."""
+
+    def polled(self, owner: Owner, outcome: PollOutcome) -> None:
+        """A poll ended."""
+
+    def overran(self, owner: Owner, ticks: int) -> None:
+        """That many ticks were missed."""
+
+    def expired(self, owner: Owner) -> None:
+        """The last good values were dropped."""
+
+
+def next_tick_at(now: float, interval_seconds: float, phase: float) -> float:
+    """The first moment after `now` that is a whole number of intervals after the phase; monotonic seconds."""
+    return now + interval_seconds - (now - phase) % interval_seconds
+
+
+def phase_of(owner: Owner, interval_seconds: float) -> float:
+    """Where in its interval an owner is polled: the same at every start, spread evenly over owners."""
+    digest = hashlib.blake2b("\0".join(owner).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64 * interval_seconds
+
+
+def backoff_seconds(failures: int, interval_seconds: float, jitter: float) -> float:
+    """Seconds until a failed poll is tried again: a sixteenth of the interval (1 s at least), doubled with each
+    failure up to the interval; `jitter` in [0, 1) takes away up to a quarter."""
+    first = max(1.0, interval_seconds / 16)
+    return min(interval_seconds, first * 2.0 ** min(failures - 1, 16)) * (1 - jitter / 4)
+
+
+@dataclass(slots=True)
+class Gate:
+    """How many polls of a source run at once, and until when it asked to be left alone (monotonic seconds)."""
+
+    slots: asyncio.Semaphore
+    paused_until: float = 0.0
+    in_flight: dict[str, int] = field(default_factory=dict)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Leaves the source alone for so long, an hour at most."""
+        self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
+
+    def remaining_seconds(self, now: float) -> float:
+        """Seconds of the pause that are left."""
+        return max(0.0, self.paused_until - now)
+
+    @asynccontextmanager
+    async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
+        """A place among the source's polls, once any pause is over."""
+        async with self.slots:
+            while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
+                await asyncio.sleep(seconds)
+            self.in_flight[query] = self.in_flight.get(query, 0) + 1
+            try:
+                yield
+            finally:
+                self.in_flight[query] -= 1
+
+
+class Scheduler:
+    """Runs a plan until it is cancelled."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        clients: Mapping[str, GraphQLClient],
+        store: Store,
+        observer: Observer,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._plan = plan
+        self._clients = clients
+        self._store = store
+        self._observer = observer
+        self._monotonic = monotonic
+        self._wall = wall
+        self._jitter = jitter
+        self._tasks: dict[tuple[str, str], dict[Target, asyncio.Task[None]]] = {}
+        self._fan_out_failures: set[tuple[str, str]] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self.gates = {source.name: Gate(asyncio.Semaphore(source.concurrency)) for source in plan.sources}
+
+    async def run(self) -> None:
+        """Polls for ever; ends only by being cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for query in self._plan.queries:
+                if not any(feed.query for feed in query.feeds):
+                    for source in query.sources:
+                        self._reconcile(query, source)
+            await asyncio.Event().wait()
+
+    def tried(self) -> bool:
+        """Whether every query has been tried on each of its sources, well or badly."""
+        return all(
+            (query.name, source.name) in self._tasks
+            and all(
+                self._store.state(_owner(query, source, target)).tried
+                for target in self._tasks[query.name, source.name]
+            )
+            for query in self._plan.queries
+            for source in query.sources
+        )
+
+    def target_count(self, query: str, source: str) -> int:
+        """How many targets a query has now."""
+        return len(self._tasks.get((query, source), ()))
+
+    def fan_out_failed(self, query: str, source: str) -> bool:
+        """Whether a query would need more calls than it may make, so that its old targets were kept."""
+        return (query, source) in self._fan_out_failures
+
+    def _reconcile(self, query: QueryPlan, source: Source) -> None:
+        """Starts the targets that came and ends those that went, with their series."""
+        key = (query.name, source.name)
+        feeder = next((feed.query for feed in query.feeds if feed.query), None)
+        rows = self._store.feeding_rows(feeder, source.name) if feeder else ()
+        wanted = targets(query, rows)
+        running = self._tasks.setdefault(key, {})
+        if len(wanted) > query.max_calls:
+            self._fan_out_failures.add(key)
+            detail = f"{len(wanted)} calls are needed, and max_calls is {query.max_calls}; the old targets stay"
+            self._observer.polled(Owner(*key, ""), PollOutcome(0.0, reason=Reason.FAN_OUT, detail=detail))
+            return
+        self._fan_out_failures.discard(key)
+        for target in running.keys() - set(wanted):
+            running.pop(target).cancel()
+            self._store.drop(_owner(query, source, target))
+        assert self._group is not None
+        for target in wanted:
+            if target not in running:
+                running[target] = self._group.create_task(self._keep_polling(query, source, target))
+        if not wanted:
+            self._feed(query, source)
+
+    def _feed(self, query: QueryPlan, source: Source) -> None:
+        """Lets the queries that this one feeds follow its rows."""
+        for other in self._plan.queries:
+            if any(feed.query == query.name for feed in other.feeds) and source in other.sources:
+                self._reconcile(other, source)
+
+    async def _keep_polling(self, query: QueryPlan, source: Source, target: Target) -> None:
+        owner = _owner(query, source, target)
+        interval = query.interval_seconds
+        phase = phase_of(owner, interval)
+        failures = 0
+        tick_at = self._monotonic()
+        while True:
+            async with self.gates[source.name].passed(query.name, self._monotonic):
+                outcome = await poll(
+                    query,
+                    source,
+                    target,
+                    self._clients[source.name],
+                    published_end_time=self._store.state(owner).window_end_time,
+                    wall=self._wall,
+                    monotonic=self._monotonic,
+                )
+            outcome = self._take_in(query, source, target, outcome)
+            failures = failures + 1 if outcome.reason is not None else 0
+            now = self._monotonic()
+            next_at = next_tick_at(now, interval, phase)
+            missed = round((next_at - next_tick_at(tick_at, interval, phase)) / interval)
+            if missed > 0:
+                self._observer.overran(owner, missed)
+            tick_at = min(next_at, now + backoff_seconds(failures, interval, self._jitter())) if failures else next_at
+            await self._wait_until(query, owner, tick_at)
+
+    def _take_in(self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome) -> PollOutcome:
+        owner = _owner(query, source, target)
+        now = self._monotonic()
+        if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
+            self.gates[source.name].pause(now, outcome.retry_after_seconds)
+        first = not self._store.state(owner).tried
+        outcome = self._store.fold(owner, target, outcome, now, self._wall())
+        self._observer.polled(owner, outcome)
+        if outcome.result is not None or first:
+            self._feed(query, source)
+        return outcome
+
+    async def _wait_until(self, query: QueryPlan, owner: Owner, at: float) -> None:
+        """Sleeps until then; values that become stale meanwhile are dropped on time."""
+        while True:
+            now = self._monotonic()
+            state = self._store.state(owner)
+            stale_at = at if state.succeeded_at is None else state.succeeded_at + query.stale_after_seconds
+            if now > stale_at and self._store.expire(query, owner, now):
+                self._observer.expired(owner)
+                self._feed_after_expiry(query, owner)
+            if now >= at:
+                return
+            await asyncio.sleep(min(at, stale_at if stale_at > now else at) - now + 0.001)
+
+    def _feed_after_expiry(self, query: QueryPlan, owner: Owner) -> None:
+        source = next(source for source in query.sources if source.name == owner.source)
+        self._feed(query, source)
+
+
+def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:
+    return Owner(query.name, source.name, target.key)

@@ -1,0 +1,177 @@
+"""What is known between polls: one fold for each query, source and target, and the page made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from exporter.errors import Reason
+from exporter.exposition import Board, Page, body
+from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Samples
+from exporter.plan import QueryPlan, Target
+from exporter.query import FeedingRow
+
+
+class Owner(NamedTuple):
+    """Whose series they are."""
+
+    query: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is kept of one query and target.
+
+    `counters` are the published values of this period; `series` is how many are on the page; `succeeded_at` is
+    monotonic, the `_time`s are Unix seconds. `decreases` is how many counter values the last poll held.
+    """
+
+    tried: bool = False
+    up: bool = False
+    partial: bool = False
+    series: int = 0
+    rows: tuple[Mapping[str, Json], ...] = ()
+    counters: Mapping[Family, Mapping[LabelValues, Number]] = field(default_factory=dict)
+    decreases: int = 0
+    succeeded_at: float | None = None
+    success_time: float | None = None
+    window_seconds: float | None = None
+    window_end_time: float | None = None
+    period_start_time: float | None = None
+
+
+def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
+    """The state after a poll, and the series to publish; a failure leaves both as they are.
+
+    Within a period a counter does not fall: a lower value is held and counted (the upstream corrected itself, or
+    answered from an older copy). A new period begins at the upstream's own figure: a reset, which `rate()` knows.
+    """
+    result = outcome.result
+    if result is None:
+        return replace(previous, tried=True, up=False, decreases=0), ()
+    same_period = result.period_start_time is not None and result.period_start_time == previous.period_start_time
+    held = previous.counters if same_period else {}
+    decreases = 0
+    samples = []
+    for one in result.samples:
+        before = held.get(one.family, {})
+        lower = {key: value for key, value in before.items() if one.series.get(key, value) < value}
+        decreases += len(lower)
+        samples.append(Samples(one.family, {**one.series, **lower}) if lower else one)
+    return (
+        State(
+            tried=True,
+            up=True,
+            partial=result.partial,
+            series=result.series_count,
+            rows=result.rows,
+            counters={one.family: one.series for one in samples if one.family.type is MetricType.COUNTER},
+            decreases=decreases,
+            succeeded_at=at,
+            success_time=time,
+            window_seconds=result.window_seconds,
+            window_end_time=result.window_end_time,
+            period_start_time=result.period_start_time,
+        ),
+        tuple(samples),
+    )
+
+
+class Store:
+    """All states, and the page. One thread; every change is whole before the next scrape sees it."""
+
+    def __init__(self, max_series: int) -> None:
+        self._max_series = max_series
+        self._states: dict[Owner, State] = {}
+        self._targets: dict[Owner, Target] = {}
+        self._series: dict[Owner, dict[Family, frozenset[LabelValues]]] = {}
+        self._owners: dict[str, dict[LabelValues, Owner]] = {}
+        self._total = 0
+        self._board = Board()
+
+    def page(self) -> Page:
+        """The page of all results at this moment."""
+        return self._board.page()
+
+    def state(self, owner: Owner) -> State:
+        """What is known of an owner; nothing, for one that was never polled."""
+        return self._states.get(owner, State())
+
+    def states(self) -> Iterator[tuple[Owner, State]]:
+        """All of them."""
+        yield from self._states.items()
+
+    def feeding_rows(self, query: str, source: str) -> tuple[FeedingRow, ...]:
+        """The rows that a query's targets yielded last."""
+        return tuple(
+            FeedingRow(row, self._targets[owner].values)
+            for owner, state in self._states.items()
+            if owner.query == query and owner.source == source
+            for row in state.rows
+        )
+
+    def fold(self, owner: Owner, target: Target, outcome: PollOutcome, at: float, time: float) -> PollOutcome:
+        """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
+        the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing."""
+        self._targets[owner] = target
+        if (refusal := self._refusal(owner, outcome)) is not None:
+            outcome = refusal
+        state, samples = next_state(self.state(owner), outcome, at, time)
+        self._states[owner] = state
+        if outcome.result is not None:
+            self._publish(owner, samples)
+        return outcome
+
+    def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
+        """Drops an owner's series and rows if its last success is longer ago than the query's `stale_after`."""
+        state = self.state(owner)
+        if state.succeeded_at is None or at - state.succeeded_at <= query.stale_after_seconds:
+            return False
+        self._states[owner] = State(tried=True, success_time=state.success_time)
+        self._publish(owner, ())
+        return True
+
+    def drop(self, owner: Owner) -> None:
+        """Forgets an owner, such as a target that vanished, with its series."""
+        self._publish(owner, ())
+        self._states.pop(owner, None)
+        self._targets.pop(owner, None)
+
+    def _refusal(self, owner: Owner, outcome: PollOutcome) -> PollOutcome | None:
+        result = outcome.result
+        if result is None:
+            return None
+        mine = sum(map(len, self._series.get(owner, {}).values()))
+        if self._total - mine + result.series_count > self._max_series:
+            detail = f"more than max_series ({self._max_series}) in all"
+            return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
+        for samples in result.samples:
+            taken = self._owners.get(samples.family.name, {})
+            for key in samples.series:
+                if (other := taken.get(key, owner)) != owner:
+                    detail = f"{samples.family.name} has a series that the query {other.query} publishes already"
+                    return replace(outcome, result=None, reason=Reason.DUPLICATE_SERIES, detail=detail)
+        return None
+
+    def _publish(self, owner: Owner, samples: tuple[Samples, ...]) -> None:
+        before = self._series.pop(owner, {})
+        after = {one.family: frozenset(one.series) for one in samples if one.series}
+        for family, keys in before.items():
+            owners = self._owners[family.name]
+            for key in keys - after.get(family, frozenset()):
+                del owners[key]
+        for one in samples:
+            if not one.series:
+                continue
+            owners = self._owners.setdefault(one.family.name, {})
+            for key in one.series:
+                owners[key] = owner
+            self._board.put(owner, one.family, body(one))
+        for family in before.keys() - after.keys():
+            self._board.put(owner, family, None)
+        self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
+        if after:
+            self._series[owner] = after

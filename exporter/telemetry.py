@@ -1,0 +1,289 @@
+"""The exporter's own metrics: counted from what happened, read from what is known, on a private registry."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.auth import TokenStatus
+from exporter.model import PollOutcome
+from exporter.plan import Plan, QueryPlan
+from exporter.scheduler import Scheduler
+from exporter.store import Owner, State, Store
+
+PREFIX: Final = "insights_exporter_"
+_QUERY_LABELS: Final = ("source", "query")
+_RENDERED_FOR_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class QueryCounts:
+    """What was counted of one query on one source since the start."""
+
+    polls: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    duration_seconds: float | None = None
+    overruns: int = 0
+    graphql_errors: int = 0
+    values_skipped: Counter[str] = field(default_factory=Counter)
+    counter_decreases: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """What telemetry reads of a source: its token's status (none without OAuth 2.0) and its requests by status code."""
+
+    token: Callable[[], TokenStatus] | None
+    requests_by_code: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What telemetry reads at each rendering."""
+
+    plan: Plan
+    store: Store
+    scheduler: Scheduler
+    sources: Mapping[str, SourceView]
+    web_requests_by_code: Mapping[str, int]
+    web_connections: Callable[[], int]
+    task_count: Callable[[], int]
+
+
+class Telemetry(Collector):
+    """Counts polls (it is the scheduler's observer) and renders all own metrics."""
+
+    def __init__(self, running: Running | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.running = running
+        self._monotonic = monotonic
+        self._counts: dict[tuple[str, str], QueryCounts] = {}
+        self._loaded_time = time.time()
+        self._rendered: dict[bool, tuple[float, bytes]] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def counts(self, query: str, source: str) -> QueryCounts:
+        """What was counted of a query on a source."""
+        return self._counts.setdefault((query, source), QueryCounts())
+
+    def polled(self, owner: Owner, outcome: PollOutcome, decreases: int = 0) -> None:
+        """Counts a poll."""
+        counts = self.counts(owner.query, owner.source)
+        counts.polls += 1
+        counts.duration_seconds = outcome.duration_seconds
+        counts.graphql_errors += outcome.graphql_errors
+        counts.counter_decreases += decreases
+        if outcome.reason is not None:
+            counts.failures[outcome.reason.value] += 1
+        if outcome.result is not None:
+            counts.values_skipped.update(outcome.result.skipped)
+
+    def overran(self, owner: Owner, ticks: int) -> None:
+        """Counts missed ticks."""
+        self.counts(owner.query, owner.source).overruns += ticks
+
+    def rendered(self, *, openmetrics: bool) -> bytes:
+        """All own metrics as text, at most a second old; OpenMetrics without its `# EOF`."""
+        now = self._monotonic()
+        at, text = self._rendered.get(openmetrics, (-_RENDERED_FOR_SECONDS, b""))
+        if now - at >= _RENDERED_FOR_SECONDS:
+            if openmetrics:
+                text = bytes(generate_openmetrics(self._registry)).removesuffix(b"# EOF\n")  # type: ignore[no-untyped-call]
+            else:
+                text = generate_latest(self._registry)
+            self._rendered[openmetrics] = (now, text)
+        return text
+
+    def collect(self) -> Iterable[Metric]:
+        """Every own metric as it is now."""
+        yield _gauge("build_info", "Version of the exporter and of Python.", ("version", "python_version"), [
+            ((__version__, platform.python_version()), 1)
+        ])  # fmt: skip
+        if self.running is None:
+            return
+        yield _gauge("config_last_reload_successful", "Whether the last loading of the configuration worked.", (), [
+            ((), 1)
+        ])  # fmt: skip
+        yield _gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration was last loaded, in Unix time.",
+            (),
+            [((), self._loaded_time)],
+        )
+        yield from self._process_metrics(self.running)
+        yield from self._query_metrics(self.running)
+        yield from self._source_metrics(self.running)
+
+    def _process_metrics(self, running: Running) -> Iterator[Metric]:
+        yield _counter("web_requests", "HTTP requests answered, by status code.", ("code",), [
+            ((code,), count) for code, count in sorted(running.web_requests_by_code.items())
+        ])  # fmt: skip
+        yield _gauge("web_connections", "Open connections to the web server.", (), [((), running.web_connections())])
+        yield _gauge("tasks", "Tasks of the event loop.", (), [((), running.task_count())])
+
+    def _query_metrics(self, running: Running) -> Iterator[Metric]:
+        views = list(_query_views(running))
+        keys = [(view.source, view.query.name) for view in views]
+        counts = [self.counts(view.query.name, view.source) for view in views]
+
+        def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:
+            pairs = zip(keys, values, strict=True)
+            return _gauge(name, text, _QUERY_LABELS, [(key, value) for key, value in pairs if value is not None])
+
+        def counter(name: str, text: str, values: Iterable[float]) -> Metric:
+            return _counter(name, text, _QUERY_LABELS, list(zip(keys, values, strict=True)))
+
+        def by_reason(name: str, text: str, values: Iterable[Counter[str]]) -> Metric:
+            return _counter(name, text, (*_QUERY_LABELS, "reason"), [
+                ((*key, reason), count)
+                for key, reasons in zip(keys, values, strict=True)
+                for reason, count in sorted(reasons.items())
+            ])  # fmt: skip
+
+        yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (v.up for v in views))
+        yield gauge(
+            "query_last_success_timestamp_seconds",
+            "When the query last succeeded, in Unix time; of its targets, the oldest.",
+            (view.success_time for view in views),
+        )
+        yield gauge("query_interval_seconds", "The query's interval.", (view.query.interval_seconds for view in views))
+        yield gauge("query_series", "Series that the query publishes.", (view.series for view in views))
+        yield gauge("query_partial", "Whether the last answer had errors beside its data.", (v.partial for v in views))
+        yield gauge("query_targets", "Targets that the query is polled for.", (view.targets for view in views))
+        yield gauge(
+            "query_targets_failing", "Targets whose last poll failed.", (view.targets_failing for view in views)
+        )
+        yield gauge(
+            "query_window_seconds", "Length of the window that the query asks for.", (v.window_seconds for v in views)
+        )
+        yield gauge(
+            "query_window_end_timestamp_seconds",
+            "End of the window on the page, in Unix time; of the query's targets, the oldest.",
+            (view.window_end_time for view in views),
+        )
+        yield counter("polls", "Polls that ended.", (count.polls for count in counts))
+        yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
+        yield gauge("poll_duration_seconds", "Duration of the last poll.", (count.duration_seconds for count in counts))
+        yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
+        yield gauge("polls_in_flight", "Polls that are under way.", (view.in_flight for view in views))
+        yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
+        yield by_reason(
+            "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
+        )
+        yield counter(
+            "counter_decreases",
+            "Counter values held, as the upstream gave less within a period.",
+            (count.counter_decreases for count in counts),
+        )
+
+    def _source_metrics(self, running: Running) -> Iterator[Metric]:
+        yield _counter("upstream_requests", "HTTP requests to the API, by status code.", ("source", "code"), [
+            ((name, code), count)
+            for name, view in running.sources.items()
+            for code, count in sorted(view.requests_by_code.items())
+        ])  # fmt: skip
+        now = self._monotonic()
+        yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
+            ((name,), gate.remaining_seconds(now)) for name, gate in running.scheduler.gates.items()
+        ])  # fmt: skip
+        statuses = {name: view.token() for name, view in running.sources.items() if view.token is not None}
+
+        def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:
+            pairs = zip(statuses, values, strict=True)
+            return _gauge(name, text, ("source",), [((key,), value) for key, value in pairs if value is not None])
+
+        all_statuses = statuses.values()
+        yield gauge(
+            "token_valid", "Whether there is an access token that has not expired.", (s.valid for s in all_statuses)
+        )
+        yield gauge(
+            "token_blocked",
+            "Whether the token endpoint refuses the client for good.",
+            (s.blocked for s in all_statuses),
+        )
+        yield gauge(
+            "token_expiry_timestamp_seconds", "When the access token expires, in Unix time.",
+            (status.expiry_time for status in all_statuses),
+        )  # fmt: skip
+        yield _counter("token_renewals", "Token requests, by result.", ("source", "result", "reason"), [
+            ((name, *key), count)
+            for name, status in statuses.items()
+            for key, count in sorted(status.renewals.items())
+        ])  # fmt: skip
+        yield _counter("token_forced_renewals", "Renewals because the API refused the token.", ("source",), [
+            ((name,), status.forced_renewals) for name, status in statuses.items()
+        ])  # fmt: skip
+        yield gauge(
+            "token_lifetime_mismatch",
+            "Whether the token's own expiry and expires_in differ.",
+            (status.lifetime_mismatch for status in all_statuses),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _QueryView:
+    """One query on one source, over all its targets."""
+
+    query: QueryPlan
+    source: str
+    up: bool
+    partial: bool
+    series: int
+    targets: int
+    targets_failing: int
+    success_time: float | None
+    window_seconds: float | None
+    window_end_time: float | None
+    in_flight: int
+
+
+def _query_views(running: Running) -> Iterator[_QueryView]:
+    states: dict[tuple[str, str], list[State]] = {}
+    for owner, state in running.store.states():
+        states.setdefault((owner.query, owner.source), []).append(state)
+    for query in running.plan.queries:
+        for source in query.sources:
+            known = states.get((query.name, source.name), [])
+            failing = sum(state.tried and not state.up for state in known)
+            refused = running.scheduler.fan_out_failed(query.name, source.name)
+            yield _QueryView(
+                query,
+                source.name,
+                up=bool(known) and all(state.up for state in known) and not refused,
+                partial=any(state.partial for state in known),
+                series=sum(state.series for state in known),
+                targets=running.scheduler.target_count(query.name, source.name),
+                targets_failing=failing,
+                success_time=min((s.success_time for s in known if s.success_time is not None), default=None),
+                window_seconds=query.window.length.total_seconds() if query.window else None,
+                window_end_time=min((s.window_end_time for s in known if s.window_end_time is not None), default=None),
+                in_flight=running.scheduler.gates[source.name].in_flight.get(query.name, 0),
+            )
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, float(value))
+    return family
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, float(value))
+    return family

@@ -1,0 +1,111 @@
+"""Texts and trees with `{{ references }}` that are bound at each poll. Dotted names, and no expressions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from exporter.model import Json
+
+_REFERENCE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(?:\.[_A-Za-z][_0-9A-Za-z]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A dotted name such as `source.org_id` or `environment.id`."""
+
+    name: str
+
+    @property
+    def root(self) -> str:
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text with references in it; bound, it is always text."""
+
+    parts: tuple[str | Reference, ...]
+
+
+Template: TypeAlias = None | bool | int | float | str | Reference | Text | list["Template"] | dict[str, "Template"]
+
+
+def parsed_text(text: str) -> str | Reference | Text:
+    """The template in one scalar: plain text, one whole reference (which keeps its type), or text with references.
+
+    Raises `ValueError` with the remedy.
+    """
+    pieces = _REFERENCE.split(text)
+    if len(pieces) == 1:
+        if "{{" in text:
+            raise ValueError("a reference that is not closed; write {{ name }}")
+        return text
+    parts = tuple(
+        _reference(piece) if position % 2 else piece for position, piece in enumerate(pieces) if position % 2 or piece
+    )
+    only = parts[0]
+    if len(parts) == 1 and isinstance(only, Reference):
+        return only
+    return Text(parts)
+
+
+def parsed_template(value: Json) -> Template:
+    """The template of a whole tree, such as a query's variables. Raises `ValueError` with the remedy."""
+    if isinstance(value, str):
+        return parsed_text(value)
+    if isinstance(value, list):
+        return [parsed_template(item) for item in value]
+    if isinstance(value, dict):
+        return {key: parsed_template(item) for key, item in value.items()}
+    return value
+
+
+def references(template: Template) -> Iterator[Reference]:
+    """Every reference in the template, in order."""
+    if isinstance(template, Reference):
+        yield template
+    elif isinstance(template, Text):
+        yield from (part for part in template.parts if isinstance(part, Reference))
+    elif isinstance(template, list):
+        for item in template:
+            yield from references(item)
+    elif isinstance(template, dict):
+        for item in template.values():
+            yield from references(item)
+
+
+def bound(template: Template, values: Mapping[str, Json]) -> Json:
+    """The template with each reference replaced by its value. Raises `KeyError` for a name without one."""
+    if isinstance(template, Reference):
+        return values[template.name]
+    if isinstance(template, Text):
+        return "".join(part if isinstance(part, str) else scalar_text(values[part.name]) for part in template.parts)
+    if isinstance(template, list):
+        return [bound(item, values) for item in template]
+    if isinstance(template, dict):
+        return {key: bound(item, values) for key, item in template.items()}
+    return template
+
+
+def scalar_text(value: Json) -> str:
+    """A JSON scalar as label text: null is empty, a boolean is `true` or `false`. Raises `TypeError` for the rest."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    raise TypeError("a list or an object cannot be text")
+
+
+def _reference(inner: str) -> Reference:
+    name = inner.strip()
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{{{{ {name} }}}} is not a reference; write a dotted name such as {{{{ environment.id }}}}")
+    return Reference(name)

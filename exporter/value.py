@@ -1,0 +1,160 @@
+"""JSON scalars to sample values. What cannot become a number is left out with a reason, never made 0."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+from exporter.model import Json, Number
+
+
+class SkipReason(StrEnum):
+    """Why a value was left out: a closed list, so that it can be a label value."""
+
+    NOT_A_NUMBER = "not_a_number"
+    NOT_FINITE = "not_finite"
+    NOT_A_BOOLEAN = "not_a_boolean"
+    NOT_IN_MAP = "not_in_map"
+    NOT_A_TIMESTAMP = "not_a_timestamp"
+
+
+class ValueKind(StrEnum):
+    """How a JSON scalar is read: `number`, unless the configuration says otherwise."""
+
+    NUMBER = "number"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    ENUM = "enum"
+    TIMESTAMP = "timestamp"
+
+
+Converter: TypeAlias = Callable[[Json], "Number | SkipReason"]
+
+# Divisors to base units (Prometheus: "Metric and label naming", base units), so that 250 ms is exactly 0.25 s.
+UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
+    "nanoseconds": Fraction(10**9),
+    "microseconds": Fraction(10**6),
+    "milliseconds": Fraction(1000),
+    "minutes": Fraction(1, 60),
+    "hours": Fraction(1, 3600),
+    "days": Fraction(1, 86400),
+    "percent": Fraction(100),
+    "bits": Fraction(8),
+    "kilobytes": Fraction(1, 10**3),
+    "megabytes": Fraction(1, 10**6),
+    "gigabytes": Fraction(1, 10**9),
+    "kibibytes": Fraction(1, 2**10),
+    "mebibytes": Fraction(1, 2**20),
+    "gibibytes": Fraction(1, 2**30),
+}
+
+_TIMESTAMP: Final = re.compile(
+    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
+    r"\s?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRule:
+    """How a metric's values are read: their kind, the unit they come in, and an enum's numbers."""
+
+    kind: ValueKind = ValueKind.NUMBER
+    from_unit: str | None = None
+    enum_values: tuple[tuple[str, float], ...] = ()
+
+
+def converter(rule: ValueRule) -> Converter:
+    """The function from a JSON scalar (never null) to a finite number, or to the reason why there is none."""
+    read = _readers(rule)[rule.kind]
+    if rule.from_unit is None:
+        return read
+    divisor = UNIT_DIVISORS[rule.from_unit]
+    if divisor.numerator == 1:
+        return lambda value: _scaled(read(value), lambda number: number * divisor.denominator)
+    return lambda value: _scaled(read(value), lambda number: number / divisor.numerator)
+
+
+def unix_seconds(text: str) -> float:
+    """Unix time of an ISO 8601 time stamp, any offset (UTC without one), up to nine fractional digits.
+
+    Raises `ValueError`.
+    """
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if not match:
+        raise ValueError("not an ISO 8601 time stamp")
+    moment = datetime.fromisoformat(match["clock"].upper()).replace(tzinfo=_offset(match["offset"]))
+    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
+    return seconds + int((match["fraction"] or "0").ljust(9, "0")) / 10**9
+
+
+def _offset(text: str | None) -> timezone:
+    if text is None or text in "Zz":
+        return UTC
+    digits = text[1:].replace(":", "")
+    delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    return timezone(-delta if text[0] == "-" else delta)
+
+
+def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
+    numbers = dict(rule.enum_values)
+
+    def from_enum(value: Json) -> Number | SkipReason:
+        return numbers.get(value, SkipReason.NOT_IN_MAP) if isinstance(value, str) else SkipReason.NOT_IN_MAP
+
+    return {
+        ValueKind.NUMBER: _from_number,
+        ValueKind.STRING: _from_string,
+        ValueKind.BOOLEAN: _from_boolean,
+        ValueKind.ENUM: from_enum,
+        ValueKind.TIMESTAMP: _from_timestamp,
+    }
+
+
+def _from_number(value: Json) -> Number | SkipReason:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return SkipReason.NOT_A_NUMBER
+    return _finite(value)
+
+
+def _finite(value: Number) -> Number | SkipReason:
+    try:
+        return value if math.isfinite(value) else SkipReason.NOT_FINITE
+    except OverflowError:  # an integer that no float can hold
+        return SkipReason.NOT_FINITE
+
+
+def _from_string(value: Json) -> Number | SkipReason:
+    if not isinstance(value, str):
+        return _from_number(value)
+    try:
+        return _finite(int(value)) if value.strip().lstrip("+-").isdecimal() else _finite(float(value))
+    except ValueError:
+        return SkipReason.NOT_A_NUMBER
+
+
+def _from_boolean(value: Json) -> Number | SkipReason:
+    return int(value) if isinstance(value, bool) else SkipReason.NOT_A_BOOLEAN
+
+
+def _from_timestamp(value: Json) -> Number | SkipReason:
+    if not isinstance(value, str):
+        return SkipReason.NOT_A_TIMESTAMP
+    try:
+        return unix_seconds(value)
+    except (ValueError, OverflowError):
+        return SkipReason.NOT_A_TIMESTAMP
+
+
+def _scaled(number: Number | SkipReason, scale: Callable[[Number], Number]) -> Number | SkipReason:
+    if isinstance(number, SkipReason):
+        return number
+    try:
+        return _finite(scale(number))
+    except OverflowError:
+        return SkipReason.NOT_FINITE

@@ -1,0 +1,97 @@
+"""Time ranges: windows, periods and buckets, by the clock of a time zone. Pure; all instants are aware and UTC-safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final, Literal, TypeAlias
+
+_DAY: Final = timedelta(days=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Period: TypeAlias = Literal["day", "month"] | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From `start` (inclusive) to `end` (exclusive)."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window as configured: how long, how late, and to what its end is aligned, in a time zone."""
+
+    length: timedelta
+    delay: timedelta
+    align: timedelta
+    zone: tzinfo
+
+    def at(self, now: datetime) -> TimeRange:
+        """The window at `now`: end = floor(now - delay, align), start = end - length."""
+        return self.ending_at(floored(now - self.delay, self.align, self.zone))
+
+    def ending_at(self, end: datetime) -> TimeRange:
+        """The window with that end."""
+        return TimeRange(_in_zone(end - self.length, self.zone), _in_zone(end, self.zone))
+
+
+def aligns(align: timedelta) -> bool:
+    """Whether the clock can be floored to it: parts of a day without remainder, a day, or a week."""
+    return align > timedelta(0) and (_DAY % align == timedelta(0) or align == 7 * _DAY)
+
+
+def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
+    """The last multiple of `align` on the zone's clock that is not after `moment`; weeks begin on Monday (ISO 8601).
+
+    Around a change of the clock the result is still a real instant, never after `moment`.
+    """
+    local = moment.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if align == 7 * _DAY:
+        return min(_in_zone(midnight.replace(tzinfo=None) - local.weekday() * _DAY, zone), local)
+    since_midnight = local.replace(tzinfo=None) - midnight.replace(tzinfo=None)
+    floor = (midnight.replace(tzinfo=None) + since_midnight // align * align).replace(tzinfo=zone, fold=local.fold)
+    instant = floor.astimezone(UTC)
+    if instant > moment:  # the floor fell into an hour that the clock skipped
+        instant = floor.replace(fold=1 - floor.fold).astimezone(UTC)
+    return min(instant, moment.astimezone(UTC)).astimezone(zone)
+
+
+def period_start(end: datetime, period: Period, zone: tzinfo) -> datetime:
+    """The start of the period that holds the instant just before `end`."""
+    before = (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(zone)
+    if isinstance(period, timedelta):
+        return (_EPOCH + (before - _EPOCH) // period * period).astimezone(zone)
+    midnight = before.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    return _in_zone(midnight if period == "day" else midnight.replace(day=1), zone)
+
+
+def period_end(start: datetime, period: Period, zone: tzinfo) -> datetime:
+    """The end of the period that begins at `start`."""
+    if isinstance(period, timedelta):
+        return (start.astimezone(UTC) + period).astimezone(zone)
+    local = start.astimezone(zone).replace(tzinfo=None)
+    if period == "day":
+        return _in_zone(local + _DAY, zone)
+    return _in_zone((local.replace(day=1) + 32 * _DAY).replace(day=1), zone)
+
+
+def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
+    """The last bucket of that width, by the clock, that ends at or before `end`."""
+    bucket_end = floored(end, width, zone)
+    return TimeRange(floored(bucket_end - timedelta(microseconds=1), width, zone), bucket_end)
+
+
+def iso_text(moment: datetime) -> str:
+    """ISO 8601 with milliseconds and an offset: `2021-08-16T12:00:00.000+05:30`."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _in_zone(moment: datetime, zone: tzinfo) -> datetime:
+    """The instant in `zone`; a naive one is a time of that zone's clock, made real where the clock skipped it."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC).astimezone(zone)
