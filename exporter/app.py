@@ -29,7 +29,7 @@ from exporter.secret import Secret
 from exporter.store import Owner, Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.transport import TLSSettings, Transport
-from exporter.web import ListenAddress, Site, WebServer
+from exporter.web import ListenAddress, WebServer
 
 _STOP_SECONDS: Final = 4.0
 _log = structlog.get_logger()
@@ -62,7 +62,8 @@ def checked(file: Path, environ: Mapping[str, str]) -> Checked:
     try:
         made = plan(loaded)
     except ConfigError as error:
-        raise ConfigError((*error.problems, *loaded.unmet)) from None
+        problems = sorted((*error.problems, *loaded.unmet), key=lambda problem: problem.line or 0)
+        raise ConfigError(tuple(problems)) from None
     return Checked(loaded, made, (*loaded.unmet, *_unreadable_files(loaded)))
 
 
@@ -200,7 +201,7 @@ class _Reporter:
 
 
 async def serve(options: Options, found: Checked) -> None:
-    """Runs the exporter until SIGTERM or SIGINT. Raises `OSError` where it cannot listen."""
+    """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -211,7 +212,7 @@ async def serve(options: Options, found: Checked) -> None:
     clients = {name: upstream.client for name, upstream in upstreams.items()}
     scheduler = Scheduler(found.plan, clients, store, _Reporter(telemetry, store))
     web = WebServer(
-        _site(options, store, telemetry, scheduler),
+        _Site(options, store, telemetry, scheduler),
         listen_addresses=options.listen_addresses,
         telemetry_path=options.telemetry_path,
     )
@@ -238,8 +239,9 @@ async def serve(options: Options, found: Checked) -> None:
         stack.push_async_callback(web.stop)
         tasks = [asyncio.create_task(scheduler.run())]
         tasks += [asyncio.create_task(up.token.keep_renewed()) for up in upstreams.values() if up.token is not None]
-        for address in options.listen_addresses:
-            _log.info("listening; the metrics are at this address", url=f"{address.url}{options.telemetry_path}")
+        for address in web.addresses:
+            url = metrics_url(address, options.telemetry_path)
+            _log.info("listening; the metrics are at this address", url=url)
         _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -252,14 +254,34 @@ async def serve(options: Options, found: Checked) -> None:
     _log.info("stopped")
 
 
-def _site(options: Options, store: Store, telemetry: Telemetry, scheduler: Scheduler) -> Site:
-    joiner = Joiner()
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What the web server shows."""
 
-    def metrics(representation: Representation) -> bytes:
-        own = telemetry.rendered(openmetrics=representation.format is Format.OPENMETRICS)
-        return joiner.joined(store.page(), own, representation.format, representation.gzip)
+    options: Options
+    store: Store
+    telemetry: Telemetry
+    scheduler: Scheduler
+    joiner: Joiner = field(default_factory=Joiner)
 
-    return Site(metrics=metrics, home=lambda: _home(options.telemetry_path), ready=scheduler.tried)
+    def metrics(self, form: Representation) -> bytes:
+        own = self.telemetry.rendered(openmetrics=form.format is Format.OPENMETRICS)
+        return self.joiner.joined(self.store.page(), own, form.format, form.gzip)
+
+    def home(self) -> bytes:
+        return _home(self.options.telemetry_path)
+
+    def healthy(self) -> bool:
+        return True
+
+    def ready(self) -> bool:
+        return self.scheduler.tried()
+
+
+def metrics_url(address: ListenAddress, telemetry_path: str) -> str:
+    """Where a person on this machine finds the metrics."""
+    host = address.host or "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{address.port}{telemetry_path}"
 
 
 def _home(telemetry_path: str) -> bytes:

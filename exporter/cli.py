@@ -113,10 +113,10 @@ def run(
     import uvloop
 
     from exporter.app import Options, hidden_texts, ready_to_start, serve
-    from exporter.web import parsed_listen_address
+    from exporter.web import ListenAddress, ListenError
 
     try:
-        addresses = tuple(parsed_listen_address(text) for text in listen_addresses)
+        addresses = tuple(ListenAddress.parse(text) for text in listen_addresses)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--web.listen-address") from None
     if not telemetry_path.startswith("/") or telemetry_path == "/":
@@ -129,8 +129,8 @@ def run(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(Options(config_file, addresses, telemetry_path), found))
-    except OSError as error:
-        _log.error("cannot listen", address=", ".join(listen_addresses), detail=error.strerror or str(error))
+    except ListenError as error:
+        _log.error("cannot listen", detail=str(error))
         return 1
     return 0
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import structlog
 
+from exporter.app import metrics_url
 from exporter.cli import (
     exit_at_once,
     listen_address_option,
@@ -23,8 +24,8 @@ from exporter.cli import (
     telemetry_path_option,
 )
 from exporter.logs import configure_logging
-from exporter.simulator import Settings, demo_organization, serve
-from exporter.web import parsed_listen_address
+from exporter.simulator import Settings, Simulator, serve
+from exporter.web import ListenAddress
 
 _log = structlog.get_logger()
 
@@ -83,8 +84,8 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
     try:
         _wait_for_port(settings.host, settings.port, simulator)
         os.environ.update(_environment(settings))
-        address = parsed_listen_address(listen_addresses[0])
-        _log.info("a demo with simulated traffic; look at this address", url=f"{address.url}{telemetry_path}")
+        address = ListenAddress.parse(listen_addresses[0])
+        _log.info("a demo with simulated traffic; look at this address", url=metrics_url(address, telemetry_path))
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
             code = run(config_file, listen_addresses, telemetry_path, log_level, log_format)
     finally:
@@ -95,7 +96,7 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
 
 def _environment(settings: Settings) -> dict[str, str]:
     """What the demo's configuration takes from the environment."""
-    organization = demo_organization(settings)
+    organization = Simulator(settings).model.organizations[0]
     base = f"http://{settings.host}:{settings.port}"
     return {
         "CHOREO_INSIGHTS_URL": f"{base}/93tu/insights/1.0.0/query-api",

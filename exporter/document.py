@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from graphql import (
     DocumentNode,
@@ -41,6 +41,8 @@ from graphql import (
     validate,
 )
 from graphql.language import NonNullTypeNode
+
+Schema: TypeAlias = GraphQLSchema
 
 SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 

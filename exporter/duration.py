@@ -7,9 +7,11 @@ from typing import Final
 
 # The grammar of Prometheus' own model.ParseDuration: units in falling order, each at most once.
 _DURATION: Final = re.compile(
-    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?"
+    r"(?:(?P<y>\d+)y)?(?:(?P<w>\d+)w)?(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?(?:(?P<ms>\d+)ms)?",
+    re.ASCII,
 )
 _SECONDS: Final = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_LONGEST: Final = 100  # characters; so that no count is too big for a float
 _SHOWN: Final = ("d", "h", "m", "s")
 
 
@@ -18,7 +20,7 @@ def duration_seconds(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
-    if not match or not text:
+    if not match or not text or len(text) > _LONGEST:
         raise ValueError("not a duration; write a number with a unit, such as 500ms, 30s, 5m, 1h30m or 1d")
     seconds = sum(int(count) * _SECONDS[unit] for unit, count in match.groupdict().items() if count)
     if seconds > 100 * _SECONDS["y"]:

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 Step: TypeAlias = str | int
 
 _NAME: Final = r"[_A-Za-z][_0-9A-Za-z]*"
-_STEP: Final = re.compile(rf"(?P<name>{_NAME})|\[(?P<index>\d{{1,6}})\]")
-_PATH: Final = re.compile(rf"\.?(?:{_NAME}|\[\d{{1,6}}\])(?:\.{_NAME}|\[\d{{1,6}}\])*")
+_STEP: Final = re.compile(rf"(?P<name>{_NAME})|\[(?P<index>[0-9]{{1,6}})\]")
+_PATH: Final = re.compile(rf"\.?(?:{_NAME}|\[[0-9]{{1,6}}\])(?:\.{_NAME}|\[[0-9]{{1,6}}\])*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphql import GraphQLSchema
-
 from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.schema import (
@@ -21,7 +19,7 @@ from exporter.config.schema import (
     ReferenceLabel,
     Source,
 )
-from exporter.document import Document, DocumentError, FieldType, loaded_schema, parsed_document
+from exporter.document import Document, DocumentError, FieldType, Schema, loaded_schema, parsed_document
 from exporter.duration import duration_text
 from exporter.errors import ConfigError, Problem
 from exporter.model import Family, Json, MetricType
@@ -132,7 +130,7 @@ class _Planner:
         return _Parsed(query, place, sources, document, rows)
 
     def _document(self, query: Query, place: KeyPath, schema_name: str | None) -> Document | None:
-        schema: GraphQLSchema | None = None
+        schema: Schema | None = None
         try:
             schema = loaded_schema(schema_name) if schema_name is not None else None
         except (OSError, ValueError) as error:
@@ -321,6 +319,10 @@ class _Planner:
             self._check_value(metric, kind, place)
         else:
             constant = metric.value
+        if metric.type is MetricType.COUNTER and parsed.query.period is None:
+            self._problem((*place, "type"), "a counter needs the query's period, which it counts from", "add period: day")
+        if metric.bucket is not None and parsed.query.window is None:
+            self._problem((*place, "bucket"), "a bucket needs the query's window", "add window:")
         labels = self._labels(parsed, metric, scopes, place)
         names = tuple(sorted(labels))
         family = Family(metric.name, metric.type, metric.help, names)

@@ -185,7 +185,7 @@ class Telemetry(Collector):
             "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
         )
         yield counter(
-            "counter_decreases",
+            "decreases_held",
             "Counter values held, as the upstream gave less within a period.",
             (count.counter_decreases for count in counts),
         )

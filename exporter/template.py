@@ -40,9 +40,9 @@ def parsed_text(text: str) -> str | Reference | Text:
     Raises `ValueError` with the remedy.
     """
     pieces = _REFERENCE.split(text)
+    if any("{{" in piece for piece in pieces[::2]):
+        raise ValueError("a reference that is not closed; write {{ name }}")
     if len(pieces) == 1:
-        if "{{" in text:
-            raise ValueError("a reference that is not closed; write {{ name }}")
         return text
     parts = tuple(
         _reference(piece) if position % 2 else piece for position, piece in enumerate(pieces) if position % 2 or piece

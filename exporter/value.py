@@ -55,8 +55,9 @@ UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
 }
 
 _TIMESTAMP: Final = re.compile(
-    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
-    r"\s?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?"
+    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,](?P<fraction>\d{1,9}))?)?)"
+    r" ?(?P<offset>[Zz]|[+-]\d\d(?::?[0-5]\d)?)?",
+    re.ASCII,
 )
 
 
@@ -88,7 +89,8 @@ def unix_seconds(text: str) -> float:
     match = _TIMESTAMP.fullmatch(text.strip())
     if not match:
         raise ValueError("not an ISO 8601 time stamp")
-    moment = datetime.fromisoformat(match["clock"].upper()).replace(tzinfo=_offset(match["offset"]))
+    clock = match["clock"].replace(",", ".").partition(".")[0]
+    moment = datetime.fromisoformat(clock.upper()).replace(tzinfo=_offset(match["offset"]))
     seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     return seconds + int((match["fraction"] or "0").ljust(9, "0")) / 10**9
 
@@ -97,7 +99,7 @@ def _offset(text: str | None) -> timezone:
     if text is None or text in "Zz":
         return UTC
     digits = text[1:].replace(":", "")
-    delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or "0"))
     return timezone(-delta if text[0] == "-" else delta)
 
 
@@ -132,6 +134,8 @@ def _finite(value: Number) -> Number | SkipReason:
 def _from_string(value: Json) -> Number | SkipReason:
     if not isinstance(value, str):
         return _from_number(value)
+    if "_" in value or not value.isascii():  # which Python's own number syntax takes
+        return SkipReason.NOT_A_NUMBER
     try:
         return _finite(int(value)) if value.strip().lstrip("+-").isdecimal() else _finite(float(value))
     except ValueError:

@@ -46,18 +46,16 @@ def aligns(align: timedelta) -> bool:
 def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
     """The last multiple of `align` on the zone's clock that is not after `moment`; weeks begin on Monday (ISO 8601).
 
-    Around a change of the clock the result is still a real instant, never after `moment`.
+    Around a change of the clock the result is still a real instant, never after `moment`: of a reading that comes twice
+    the later one, but a day or a week begins at its first midnight.
     """
-    local = moment.astimezone(zone)
+    local = moment.astimezone(zone).replace(tzinfo=None)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if align == 7 * _DAY:
-        return min(_in_zone(midnight.replace(tzinfo=None) - local.weekday() * _DAY, zone), local)
-    since_midnight = local.replace(tzinfo=None) - midnight.replace(tzinfo=None)
-    floor = (midnight.replace(tzinfo=None) + since_midnight // align * align).replace(tzinfo=zone, fold=local.fold)
-    instant = floor.astimezone(UTC)
-    if instant > moment:  # the floor fell into an hour that the clock skipped
-        instant = floor.replace(fold=1 - floor.fold).astimezone(UTC)
-    return min(instant, moment.astimezone(UTC)).astimezone(zone)
+    if align >= _DAY:
+        return _in_zone(midnight - (local.weekday() * _DAY if align == 7 * _DAY else timedelta(0)), zone)
+    floor = (midnight + (local - midnight) // align * align).replace(tzinfo=zone)
+    instants = (floor.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return max(instant for instant in instants if instant <= moment).astimezone(zone)
 
 
 def period_start(end: datetime, period: Period, zone: tzinfo) -> datetime:
@@ -65,7 +63,7 @@ def period_start(end: datetime, period: Period, zone: tzinfo) -> datetime:
     before = (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(zone)
     if isinstance(period, timedelta):
         return (_EPOCH + (before - _EPOCH) // period * period).astimezone(zone)
-    midnight = before.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    midnight = before.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
     return _in_zone(midnight if period == "day" else midnight.replace(day=1), zone)
 
 
@@ -73,10 +71,10 @@ def period_end(start: datetime, period: Period, zone: tzinfo) -> datetime:
     """The end of the period that begins at `start`."""
     if isinstance(period, timedelta):
         return (start.astimezone(UTC) + period).astimezone(zone)
-    local = start.astimezone(zone).replace(tzinfo=None)
+    midnight = start.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
     if period == "day":
-        return _in_zone(local + _DAY, zone)
-    return _in_zone((local.replace(day=1) + 32 * _DAY).replace(day=1), zone)
+        return _in_zone(midnight + _DAY, zone)
+    return _in_zone((midnight.replace(day=1) + 32 * _DAY).replace(day=1), zone)
 
 
 def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:

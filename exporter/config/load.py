@@ -22,6 +22,7 @@ from exporter.path import parsed_path
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NEEDED_KEYS: Final = frozenset({"name", "url", "document"})
 _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query}
 
 
@@ -207,7 +208,7 @@ _ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parsed_path("any
 
 
 def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int, ...]]:
-    """The entry without its unknown keys and without the metrics that are wrong, and the indexes of those left."""
+    """The entry without what is wrong and can be spared, and the indexes of the metrics that are left."""
     if not isinstance(entry, dict):
         return entry, ()
     rest = dict(entry)
@@ -216,7 +217,7 @@ def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int,
         match details["loc"]:
             case ("metrics", int(index), *_):
                 wrong_metrics.add(index)
-            case (str(key),) if details["type"] == "extra_forbidden":
+            case (str(key), *_) if key not in _NEEDED_KEYS:
                 rest.pop(key, None)
     if not isinstance(metrics := entry.get("metrics"), list):
         return rest, ()

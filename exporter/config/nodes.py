@@ -29,17 +29,22 @@ class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ign
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own protocol
 
 
-for _tag, _pattern, _first in (
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+", "-+0123456789"),
-    (
-        "tag:yaml.org,2002:float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+0123456789.",
+_TAGS: Final = "tag:yaml.org,2002:"
+_SCALARS: Final = {
+    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "null": re.compile(r"~|null|Null|NULL|"),
+    "int": re.compile(r"[-+]?[0-9]+"),
+    "float": re.compile(
+        r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
     ),
-):
-    _StrictLoader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})\\Z"), list(_first))
+}
+for _kind, _first in (("bool", "tTfF"), ("null", "~nN"), ("int", "-+0123456789"), ("float", "-+0123456789.")):
+    _pattern = re.compile(f"(?:{_SCALARS[_kind].pattern})\\Z")
+    _StrictLoader.add_implicit_resolver(_TAGS + _kind, _pattern, [*_first, *([""] if _kind == "null" else [])])
+
+
+_TAGGED: Final = ("a YAML tag, which has no meaning here", "write a plain value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +71,35 @@ class Nodes:
 
 def parsed_nodes(text: str, file: str) -> Nodes:
     """The values and positions of a YAML file. Raises `ConfigError` with every problem of its form."""
-    loader = _StrictLoader(text)
     try:
-        root = loader.get_single_node()
+        _check_depth(text, file)
+        root = yaml.compose(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = None if mark is None else mark.line + 1
-        wrong = f"not valid YAML: {_plain(error.problem or error.context or 'a syntax error')}"
+        line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        wrong = f"not valid YAML: {_plain(said or 'a syntax error')}"
         raise ConfigError((Problem(file, line, "", wrong, "mend the indentation or the quotes there"),)) from None
     except yaml.reader.ReaderError as error:
         wrong = f"not valid YAML: a character that may not stand there (position {error.position})"
         raise ConfigError((Problem(file, None, "", wrong, "write the file as UTF-8 text"),)) from None
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, UnicodeError):
         raise ConfigError((Problem(file, None, "", "not valid YAML", "check it with a YAML linter"),)) from None
-    finally:
-        loader.dispose()
     reader = _Reader(file)
     value = reader.value(root, (), 0) if root is not None else None
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
     return Nodes(file, value, reader.lines, reader.text_lines)
+
+
+def _check_depth(text: str, file: str) -> None:
+    """Raises `ConfigError` for a text nested so deeply that composing it would exhaust the stack of PyYAML's C code."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else None
+            raise ConfigError((Problem(file, line, "", "nested too deeply", "write it out flatter"),))
 
 
 def _plain(problem: str) -> str:
@@ -108,12 +122,14 @@ class _Reader:
         if self._count > MAX_NODES or depth > MAX_DEPTH:
             wrong = "more values than a configuration has" if depth <= MAX_DEPTH else "nested too deeply"
             raise ConfigError(
-                (self._problem(node, path, f"{wrong} (aliases count each time)", "write it out shorter"),)
+                (self._problem(node, path[:1], f"{wrong} (aliases count each time)", "write it out shorter"),)
             )
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
+            self._check_tag(node, path, "map")
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, path, "seq")
             return [self.value(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)  # there are three kinds
         return self._scalar(node, path)
@@ -138,13 +154,16 @@ class _Reader:
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Json:
-        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
+        kind = str(node.tag).removeprefix(_TAGS)
         text = str(node.value)
+        if kind == "str":
+            block = node.style in ("|", ">")
+            self.text_lines[path] = node.start_mark.line + (2 if block else 1)
+            return text
+        if kind not in _SCALARS or not _SCALARS[kind].fullmatch(text):
+            self.problems.append(self._problem(node, path, *_TAGGED))
+            return None
         match kind:
-            case "str":
-                block = node.style in ("|", ">")
-                self.text_lines[path] = node.start_mark.line + (2 if block else 1)
-                return text
             case "null":
                 return None
             case "bool":
@@ -155,9 +174,12 @@ class _Reader:
                 number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
                 if math.isfinite(number):
                     return number
-        wrong = "a number out of range" if kind in ("int", "float") else "a YAML tag, which has no meaning here"
-        self.problems.append(self._problem(node, path, wrong, "write a plain value"))
+        self.problems.append(self._problem(node, path, "a number out of range", "write a smaller one"))
         return None
+
+    def _check_tag(self, node: yaml.CollectionNode, path: KeyPath, kind: str) -> None:
+        if node.tag != _TAGS + kind:
+            self.problems.append(self._problem(node, path, *_TAGGED))
 
     def _problem(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> Problem:
         return Problem(self._file, node.start_mark.line + 1, key_text(path), wrong, remedy)

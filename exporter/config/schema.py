@@ -515,11 +515,6 @@ class Query(Strict):
             raise ValueError("batch needs for_each, whose rows it groups; add for_each")
         if self.batch is not None and len(self.for_each) > 1:
             raise ValueError("batch groups the rows of one for_each entry; keep one")
-        for position, metric in enumerate(self.metrics):
-            if metric.type is MetricType.COUNTER and self.period is None:
-                raise ValueError(f"metrics[{position}] is a counter, so the query needs period; add period: day")
-            if metric.bucket is not None and self.window is None:
-                raise ValueError(f"metrics[{position}] has a bucket, so the query needs window; add window")
         return self
 
     @property

@@ -20,7 +20,7 @@ from exporter.exposition.lines import SMALL_BYTES, Body, Format, head
 from exporter.model import Family
 
 LEAF_BYTES = 32768
-_BIG_WEIGHT = 2048  # of an entry that has blocks of its own: bounds how many of them a leaf has
+_BIG_WEIGHT = 1024  # of an entry that has blocks of its own: bounds how many of them a leaf has
 
 _END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 

@@ -10,6 +10,10 @@ from typing import Any
 from exporter.simulator.asking import Asking
 from exporter.simulator.execution import Execution
 from exporter.simulator.faults import Faults
+from exporter.simulator.journal import Exchange, Journal, without_secrets
+from exporter.simulator.model import Model
+from exporter.simulator.settings import Settings
+from exporter.simulator.tokens import SCOPE, OAuthError, Token, Tokens
 from exporter.simulator.wire import (
     ClientGone,
     HttpAnswer,
@@ -23,10 +27,6 @@ from exporter.simulator.wire import (
     read,
     write,
 )
-from exporter.simulator.journal import Exchange, Journal, without_secrets
-from exporter.simulator.model import Model
-from exporter.simulator.settings import Settings
-from exporter.simulator.tokens import SCOPE, OAuthError, Token, Tokens
 
 TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path, not a secret
 REVOCATION_PATH = "/oauth2/revoke"
@@ -89,17 +89,20 @@ class Endpoints:
         kind = KINDS.get(scope["path"], "other")
         exchange = self._journal.opened(kind)
         try:
-            try:
-                request = await read(scope, receive)
-                answer = await self._answer(request, exchange, receive)
-            except HttpError as error:
-                answer = error.answer
-            exchange.status = answer.status
-            await write(send, answer)
+            request = await read(scope, receive)
+            answer = await self._answer(request, exchange, receive)
+        except HttpError as error:
+            answer = error.answer
         except ClientGone:
-            exchange.status = 0
-        finally:
             self._journal.close(exchange)
+            return
+        except BaseException:
+            self._journal.close(exchange)
+            raise
+        # Recorded before it is sent: who has the answer finds it in the journal.
+        exchange.status = answer.status
+        self._journal.close(exchange)
+        await write(send, answer)
 
     async def _answer(self, request: HttpRequest, exchange: Exchange, receive: Receive) -> HttpAnswer:
         """The answer to a request, by its path."""
@@ -126,7 +129,7 @@ class Endpoints:
 
     async def _oauth(self, request: HttpRequest, exchange: Exchange, receive: Receive) -> HttpAnswer:
         """The answer of the token or the revocation endpoint."""
-        await self._held(receive, lambda: HANG == self._faults.current.token_endpoint)
+        await self._held(receive, lambda: self._faults.current.token_endpoint == HANG)
         state = self._faults.current.token_endpoint
         if state == "error503":
             return unavailable()
@@ -167,7 +170,7 @@ class Endpoints:
         """The answer to an operation."""
         if self._settings.latency_seconds:
             await asyncio.sleep(self._settings.latency_seconds)
-        await self._held(receive, lambda: HANG == self._faults.current.api)
+        await self._held(receive, lambda: self._faults.current.api == HANG)
         state = self._faults.current.api
         if state == "error503":
             return unavailable()

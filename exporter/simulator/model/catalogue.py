@@ -34,6 +34,10 @@ class Api:
     weight: float
     base_latency_ms: int
 
+    def __hash__(self) -> int:
+        """That of the id: every count over requests asks for it."""
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
@@ -44,6 +48,10 @@ class Application:
     owner: str
     tenant: str
     api_ids: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        """That of the id: every count over requests asks for it."""
+        return hash(self.id)
 
 
 @dataclass(frozen=True, slots=True)

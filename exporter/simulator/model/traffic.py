@@ -126,7 +126,7 @@ class Traffic:
             self._forget_outdated()
             end_ms = min(end_ms, known_at_ms + 1)  # nothing later can have arrived
             key = (environment_id, tenant, start_ms, end_ms)
-            if key in self._tallies:
+            if key in self._tallies and self.settled(end_ms, known_at_ms):
                 self._tallies.move_to_end(key)
                 return self._tallies[key]
             tally = self._counted(environment_id, tenant, start_ms, end_ms, known_at_ms)

@@ -52,18 +52,14 @@ def narrowed(arguments: Arguments) -> tuple[Callable[[Pattern], bool], list[str]
     return lambda p: all(value_of(p) == value for value_of, value in pairs), fields[len(values) :]
 
 
-def usage_over_time(asking: Asking, arguments: Arguments, keep: Callable[[Pattern], bool]) -> list[dict[str, Any]]:
-    """The metric in each bucket; buckets in which it has no value have no row."""
+def over_time(asking: Asking, arguments: Arguments) -> dict[str, Any]:
+    """The metric over time for the requests with the given values; buckets in which it has no value have no row."""
+    keep, _ = narrowed(arguments)
     _, cut = asking.buckets(time_range(arguments["timeFilter"]), arguments["granularity"])
     scope, metric = asking.scope(arguments), METRICS[arguments["metric"]]
-    values = ((bucket, metric(rows)) for bucket, rows in asking.bucket_rows(scope, cut, keep))
-    return [{"timeSpan": bucket.time_span, "value": value} for bucket, value in values if value is not None]
-
-
-def over_time(asking: Asking, arguments: Arguments) -> dict[str, Any]:
-    """The metric over time for the requests with the given values."""
-    keep, _ = narrowed(arguments)
-    return {"usage": usage_over_time(asking, arguments, keep), "granularity": arguments["granularity"]}
+    measured = ((bucket, metric(rows)) for bucket, rows in asking.bucket_rows(scope, cut, keep))
+    usage = [{"timeSpan": bucket.time_span, "value": value} for bucket, value in measured if value is not None]
+    return {"usage": usage, "granularity": arguments["granularity"]}
 
 
 def top_over_time(asking: Asking, arguments: Arguments) -> dict[str, Any]:
@@ -72,14 +68,21 @@ def top_over_time(asking: Asking, arguments: Arguments) -> dict[str, Any]:
     if not left:
         raise GraphQLError("groupByFields: one field more than groupByValues has values is needed.")
     value_of, asked = FIELDS[left[0]], time_range(arguments["timeFilter"])
-    counts = grouped(asking.rows(asking.scope(arguments), asked.start_ms, asked.end_ms, keep), value_of)
+    scope, metric = asking.scope(arguments), METRICS[arguments["metric"]]
+    counts = grouped(asking.rows(scope, asked.start_ms, asked.end_ms, keep), value_of)
     names = [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP]]
-
-    def of_value(name: str) -> Callable[[Pattern], bool]:
-        return lambda p: keep(p) and value_of(p) == name
-
-    usage = [{"groupByValue": name, "usage": usage_over_time(asking, arguments, of_value(name))} for name in names]
-    return {"usage": usage, "granularity": arguments["granularity"]}
+    usage: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    _, cut = asking.buckets(asked, arguments["granularity"])
+    for bucket, rows in asking.bucket_rows(scope, cut, keep):
+        split: dict[str, Rows] = {name: [] for name in names} if asking.settings.zero_rows else {}
+        for pattern, count in rows:
+            split.setdefault(value_of(pattern), []).append((pattern, count))
+        for name in usage.keys() & split.keys():
+            value = metric(split[name])
+            if value is not None:
+                usage[name].append({"timeSpan": bucket.time_span, "value": value})
+    found = [{"groupByValue": name, "usage": values} for name, values in usage.items()]
+    return {"usage": found, "granularity": arguments["granularity"]}
 
 
 def values(asking: Asking, arguments: Arguments) -> list[list[str]]:

@@ -1,0 +1,51 @@
+# Works with GNU make 3.81 and any POSIX shell. scripts/setup.sh does the set-up and
+# costs a fraction of a second when there is nothing to do.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+ARGS ?=
+WORKERS ?= 2
+BIN := .venv/bin
+# On CI a test that is skipped has failed.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),-p tests.support.no_skips)
+
+.PHONY: help demo run test test-all lint format lock setup setup-dev clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: setup ## Run the exporter on the built-in, simulated API
+	@$(BIN)/insights-exporter demo $(ARGS)
+
+run: setup ## Run the exporter: make run ARGS="--config.file=config.yaml"
+	@$(BIN)/insights-exporter $(ARGS)
+
+test: lint ## Style, types, imports and tests; ARGS go to pytest
+	$(PYTEST) -m "not long" $(ARGS)
+
+test-all: lint ## The same with the tests that take minutes
+	$(PYTEST) -m "" $(ARGS)
+
+lint: setup-dev ## Style, types and imports alone
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: setup-dev ## Put the code into its style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
+	@sh scripts/lock.sh $(ARGS)
+
+clean: ## Remove everything that make has made
+	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist htmlcov
+	find exporter tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || :
+
+setup:
+	@sh scripts/setup.sh runtime
+
+setup-dev:
+	@sh scripts/setup.sh dev

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Writes the lock files from pyproject.toml: every version with the hashes of all its files, for every system
+# and Python from 3.11. Versions that are locked stay unless pyproject.toml rules them out; --upgrade takes the newest.
+set -eu
+cd "$(dirname "$0")/.."
+
+uv_version=0.13.9
+uv=.cache/uv-$uv_version/bin/uv
+if [ ! -x "$uv" ]; then
+  python=$(sh scripts/python.sh)
+  "$python" -m venv ".cache/uv-$uv_version"
+  ".cache/uv-$uv_version/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
+fi
+
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' "$@" >/dev/null
+}
+
+build_requires=$("$(dirname "$uv")/python" -c \
+  'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')
+
+compile "$@" -o requirements.lock pyproject.toml
+printf '%s\n' "$build_requires" | compile "$@" -c requirements.lock -o requirements-build.lock -
+compile "$@" -c requirements.lock -c requirements-build.lock -o requirements-dev.lock --group dev

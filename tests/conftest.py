@@ -1,0 +1,54 @@
+"""Fixtures: the simulated Insights API, real exporters, a real Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Settings, Simulator
+from tests.support.configurations import choreo_environ, choreo_source
+from tests.support.processes import Exporter, Prometheus
+
+StartInsights = Callable[[Settings], Simulator]
+StartExporter = Callable[..., Exporter]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Everything that a test starts, ended in the opposite order."""
+    with ExitStack() as started:
+        yield started
+
+
+@pytest.fixture
+def start_insights(stack: ExitStack) -> StartInsights:
+    """Starts a simulated Insights API with these settings."""
+    return lambda settings: stack.enter_context(Simulator(settings))
+
+
+@pytest.fixture
+def insights(start_insights: StartInsights) -> Simulator:
+    """A simulated Insights API whose data is never late."""
+    return start_insights(Settings(delay_seconds=0))
+
+
+@pytest.fixture
+def start_exporter(stack: ExitStack, tmp_path: Path) -> StartExporter:
+    """Starts an exporter on a simulated API, with the queries given as YAML (or a whole configuration)."""
+
+    def start(simulator: Simulator, queries: str, *flags: str, source: str | None = None) -> Exporter:
+        config = tmp_path / "config.yaml"
+        config.write_text((choreo_source() if source is None else source) + queries)
+        environ = choreo_environ(simulator)
+        return stack.enter_context(Exporter(config, tmp_path / "exporter.log", *flags, environ=environ))
+
+    return start
+
+
+@pytest.fixture
+def start_prometheus(stack: ExitStack, tmp_path: Path) -> Callable[[Exporter], Prometheus]:
+    """Starts a Prometheus that scrapes an exporter every second."""
+    return lambda exporter: stack.enter_context(Prometheus(tmp_path, f"127.0.0.1:{exporter.port}"))

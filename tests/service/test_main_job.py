@@ -1,0 +1,228 @@
+"""The main job over real sockets: poll, publish, keep, drop, stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.simulator import Settings, Simulator
+from tests.conftest import StartExporter, StartInsights
+from tests.support.configurations import APIS, ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source
+from tests.support.processes import Exporter, eventually
+
+
+def command(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A finished run of the command line."""
+    path = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**path, **(environ or {})},
+    )
+
+
+def test_the_page_shows_what_the_organization_did(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Environments, traffic, errors and latency are on the page, and equal a count of the single requests."""
+    exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC).wait_until_ready()
+    environments = insights.model.organizations[0].environments
+    assert {labels["environment"] for labels, _ in exporter.samples("choreo_environment_info")} == {
+        environment.name for environment in environments
+    }
+    exporter.popen.send_signal(signal.SIGSTOP)  # nothing moves between the two readings below
+    exporter.popen.send_signal(signal.SIGCONT)
+    for environment in environments:
+
+        def agrees(environment_id: str = environment.id) -> bool:
+            end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="traffic")
+            shown = exporter.value("choreo_window_requests", environment_id=environment_id)
+            assert end is not None
+            counted = {
+                second: len(list(insights.model.requests(environment_id, "carbon.super", second - 300, second)))
+                for second in (end, end + 1)  # the oldest target's window is shown; another may be a second on
+            }
+            return shown in counted.values()
+
+        eventually(agrees, f"agreement with the model's requests in {environment.name}", 10)
+
+
+def test_the_first_round_is_made_at_once(insights: Simulator, start_exporter: StartExporter) -> None:
+    """A query with a long interval is on the page right after the start."""
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("1s", "1h")).wait_until_ready()
+    assert exporter.value("insights_exporter_polls_total", query="environments") == 1
+    assert exporter.samples("choreo_environment_info")
+
+
+def test_a_row_that_disappears_upstream_disappears_here(insights: Simulator, start_exporter: StartExporter) -> None:
+    """The series of an API that is deleted are gone after the next poll."""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
+    gone = exporter.samples("choreo_api_info")[0][0]["api_id"]
+    insights.faults.set(removed_apis=(gone,))
+    eventually(lambda: not exporter.samples("choreo_api_info", api_id=gone), "removal of the API", 10)
+    assert exporter.samples("choreo_api_info")
+
+
+def test_the_last_good_values_stay_until_they_are_stale(insights: Simulator, start_exporter: StartExporter) -> None:
+    """While the API fails its last answer stays; after `stale_after` it is dropped; then it comes back by itself."""
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 1s\n    stale_after: 3s")
+    exporter = start_exporter(insights, queries).wait_until_ready()
+    insights.faults.set(api="error503")
+    eventually(
+        lambda: exporter.value("insights_exporter_poll_failures_total", query="environments", reason="http_5xx"),
+        "counted failure",
+    )
+    assert exporter.samples("choreo_environment_info")
+    assert exporter.value("insights_exporter_query_up", query="environments") == 0
+    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of stale values", 10)
+    insights.faults.set(api="ok")
+    eventually(lambda: exporter.samples("choreo_environment_info"), "return of the values", 10)
+    eventually(lambda: exporter.value("insights_exporter_query_up", query="environments") == 1, "recovery", 10)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "renewals"), [(0.5, 30), pytest.param(2.0, 100, marks=[pytest.mark.long, pytest.mark.timeout(300)])]
+)
+def test_renewals_lose_no_poll(
+    start_insights: StartInsights, start_exporter: StartExporter, lifetime: float, renewals: int
+) -> None:
+    """Tokens that live shortly are renewed again and again: no poll fails, and the endpoint is not asked too often."""
+    insights = start_insights(Settings(delay_seconds=0, token_lifetime_seconds=lifetime))
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("1s", "200ms")).wait_until_ready()
+
+    def requests() -> list[float]:
+        return [entry.time for entry in insights.journal.entries() if entry.kind == "token"]
+
+    eventually(lambda: len(requests()) > renewals, f"{renewals} renewals", 2 * renewals * lifetime + 30)
+    times = requests()
+    elapsed, lead = times[-1] - times[0], min(300.0, lifetime / 2)
+    assert len(times) - 1 <= 1.1 * elapsed / (lifetime - lead) + 1
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+    assert exporter.value("insights_exporter_token_valid") == 1
+
+
+def test_a_revoked_token_costs_one_renewal_and_no_poll(insights: Simulator, start_exporter: StartExporter) -> None:
+    """When the server forgets the token, the exporter fetches another and repeats the request: nobody notices."""
+    exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC).wait_until_ready()
+    insights.revoke_all_tokens()
+    eventually(lambda: exporter.value("insights_exporter_token_forced_renewals_total") == 1, "forced renewal")
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+
+
+def test_a_wrong_secret_is_said_and_not_repeated(insights: Simulator, start_exporter: StartExporter) -> None:
+    """A refused client is reported by a metric and in the log, and the token endpoint is not hammered."""
+    source = choreo_source().replace("${CHOREO_CONSUMER_SECRET}", "not-the-demo-secret")
+    exporter = start_exporter(insights, ENVIRONMENTS, source=source).wait_until_ready()
+    eventually(
+        lambda: (exporter.value("insights_exporter_poll_failures_total", reason="token") or 0) >= 3, "three failed polls"
+    )
+    assert exporter.value("insights_exporter_token_blocked") == 1
+    assert sum(entry.kind == "token" for entry in insights.journal.entries()) == 1
+    assert "invalid_client" in exporter.log
+    assert "not-the-demo-secret" not in exporter.log + exporter.page()
+
+
+def test_a_value_that_is_late_by_delay_is_asked_for_late(insights: Simulator, start_exporter: StartExporter) -> None:
+    """The window ends at now less delay, aligned, and has the length that the configuration says."""
+    queries = ENVIRONMENTS + TRAFFIC.replace("{length: 5m, align: 1s}", "{length: 5m, delay: 2m, align: 1m}")
+    start_exporter(insights, queries).wait_until_ready()
+    entry = next(entry for entry in insights.journal.entries() if "getTotalTraffic" in entry.operations)
+    sent = entry.variables["recent"]
+    start, end = (int(sent[key][14:16]) * 60 + int(sent[key][17:19]) for key in ("from", "to"))
+    assert (end - start) % 3600 == 300
+    assert end % 60 == 0
+    assert 120 <= (entry.time - end) % 3600 < 180.5
+
+
+def test_stopping_takes_no_time_even_in_a_poll(insights: Simulator, start_exporter: StartExporter) -> None:
+    """SIGTERM ends the process within five seconds with exit code 0, while a poll hangs."""
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("interval: 1s", "interval: 1m")).wait_until_ready()
+    assert exporter.stopped() == 0
+    insights.faults.set(api="hang")
+    hanging = start_exporter(insights, ENVIRONMENTS.replace("interval: 1s", "interval: 1m"))
+    eventually(lambda: hanging.value("insights_exporter_polls_in_flight") == 1, "hanging poll")
+    assert hanging.stopped() == 0
+
+
+def test_a_port_in_use_is_one_clear_line(insights: Simulator, tmp_path: Path) -> None:
+    """Where the port is taken the start fails with exit code 1 and a line that says so."""
+    config = tmp_path / "config.yaml"
+    config.write_text(choreo_source() + ENVIRONMENTS)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"--web.listen-address=127.0.0.1:{taken.getsockname()[1]}"
+        run = command(f"--config.file={config}", address, environ=choreo_environ(insights))
+    assert run.returncode == 1
+    assert "cannot listen" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_every_fault_of_a_configuration_is_said_at_once(tmp_path: Path) -> None:
+    """The start is refused with exit code 1 and a line for each fault: file, line, key and remedy."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        """\
+sources:
+  - name: acme
+    url: https://api.example/graphql
+    oauth2: {token_url: "https://sts.example/token", client_id: id, client_secret: "${NOT_SET_HERE}"}
+    colour: blue
+queries:
+  - name: things
+    interval: 30
+    document: "{ things { id size } }"
+    rows: things
+    metrics:
+      - {name: things_size, help: Size., value: size, labels: {id: id}}
+  - name: more
+    document: "{ things { id size } }"
+    rows: things
+    metrics:
+      - {name: 9things, help: Size., value: size}
+      - {name: more_size, help: Size., value: seize, labels: {id: id}}
+      - {name: more_total, type: counter, help: Size., value: size, labels: {id: id}}
+"""
+    )
+    run = command(f"--config.file={config}")
+    assert run.returncode == 1
+    lines = [line.removeprefix(f"error: {config}:") for line in run.stderr.splitlines()]
+    assert [line.split(" ")[0] for line in lines] == ["4:", "5:", "8:", "17:", "18:", "19:"], run.stderr
+    for line, part in zip(lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "period"), strict=True):
+        assert part in line
+
+
+def test_the_example_passes_the_check_and_names_what_is_unset() -> None:
+    """`--config.check` takes the shipped example, warning of the four variables; the start refuses them."""
+    run = command("--config.check", "--config.file=config.example.yaml")
+    assert run.returncode == 0, run.stderr
+    for name in ("CHOREO_CONSUMER_KEY", "CHOREO_CONSUMER_SECRET", "CHOREO_ORG_HANDLE", "CHOREO_ORG_ID"):
+        assert f"the environment variable {name} is unset" in run.stderr
+    refused = command("--config.file=config.example.yaml")
+    assert refused.returncode == 1
+    assert refused.stderr.count("error:") == run.stderr.count("warning:")
+
+
+def test_the_example_works_on_the_simulated_api(insights: Simulator, tmp_path: Path) -> None:
+    """With its variables set, the shipped example polls without a failure; the demo runs the same queries."""
+    example = ROOT / "config.example.yaml"
+    with Exporter(example, tmp_path / "log", environ=choreo_environ(insights)) as exporter:
+        exporter.wait_until_ready()
+        assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
+        assert exporter.value("choreo_requests_total")
+    assert (ROOT / "exporter" / "choreo" / "demo.yaml").read_text() == example.read_text()
+
+
+def test_the_start_page_leads_on(insights: Simulator, start_exporter: StartExporter) -> None:
+    """`/` names the program and its version and links to the metrics."""
+    exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    page = httpx.get(exporter.url).text
+    assert "Insights Exporter" in page
+    assert 'href="/metrics"' in page
+    assert httpx.get(f"{exporter.url}/-/healthy").status_code == 200

@@ -1,0 +1,168 @@
+"""Real processes for tests: the exporter as users start it, and Debian's Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+PATIENCE_SECONDS = 30.0
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """The first true answer of `condition`; fails, saying what did not come, after that many seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if answer := condition():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"within {seconds:g} s there was no {what}")
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def program(name: str) -> str:
+    """The path of a system program; the test is skipped, saying so, where it is missing."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"needs the program {name}, which is not installed here")
+    return path
+
+
+class Process:
+    """A program under test; its output goes to a file."""
+
+    def __init__(self, command: list[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
+        self.log_file = log
+        self._output = log.open("wb")
+        self.popen = subprocess.Popen(
+            command, stdout=self._output, stderr=subprocess.STDOUT, env={**os.environ, **(environ or {})}
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.popen.poll() is None:
+            self.popen.terminate()
+            try:
+                self.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+        self._output.close()
+
+    @property
+    def log(self) -> str:
+        """What it has printed so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def stopped(self, seconds: float = 5.0) -> int:
+        """Asks it to stop with SIGTERM and gives its exit code; fails if it takes longer."""
+        self.popen.terminate()
+        return self.popen.wait(seconds)
+
+
+class Exporter(Process):
+    """A running exporter."""
+
+    def __init__(self, config: Path, log: Path, *flags: str, environ: Mapping[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
+        super().__init__([*command, f"--web.listen-address=127.0.0.1:{self.port}", *flags], log, environ)
+
+    def page(self) -> str:
+        """`/metrics` in the text format."""
+        return httpx.get(f"{self.url}/metrics").raise_for_status().text
+
+    def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every sample of that name that has these labels; none while it does not answer."""
+        try:
+            page = self.page()
+        except httpx.HTTPError:
+            return []
+        return [
+            (dict(sample.labels), sample.value)
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The sum of those samples; None if there are none."""
+        found = self.samples(name, **labels)
+        return sum(value for _, value in found) if found else None
+
+    def wait_until_ready(self) -> Self:
+        """Waits until every query has been tried."""
+
+        def ready() -> bool:
+            assert self.popen.poll() is None, self.log
+            try:
+                return httpx.get(f"{self.url}/-/ready").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        eventually(ready, f"readiness; the log is: {self.log}")
+        return self
+
+
+class Prometheus(Process):
+    """A real Prometheus that scrapes one address every second."""
+
+    def __init__(self, folder: Path, target: str) -> None:
+        self.port = free_port()
+        config = folder / "prometheus.yml"
+        config.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+                    "scrape_configs": [
+                        {
+                            "job_name": "insights",
+                            "honor_labels": True,
+                            "static_configs": [{"targets": [target], "labels": {"environment": "of the target"}}],
+                        }
+                    ],
+                }
+            )
+        )
+        super().__init__(
+            [
+                program("prometheus"),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+            ],
+            folder / "prometheus.log",
+        )
+
+    def query(self, expression: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every element of an instant query."""
+        parameters: dict[str, Any] = {"query": expression, **({"time": at} if at is not None else {})}
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/query", params=parameters)
+        except httpx.HTTPError:
+            return []
+        if answer.status_code == 503:
+            return []
+        content = answer.raise_for_status().json()
+        return [(one["metric"], float(one["value"][1])) for one in content["data"]["result"]]

@@ -1,0 +1,57 @@
+"""What a real Prometheus makes of the exporter."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import httpx
+
+from exporter.simulator import Simulator
+from tests.conftest import StartExporter
+from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC
+from tests.support.processes import Exporter, Prometheus, eventually, program
+
+
+def test_prometheus_reads_the_figures_of_the_model(
+    insights: Simulator, start_exporter: StartExporter, start_prometheus: Callable[[Exporter], Prometheus]
+) -> None:
+    """Prometheus scrapes the exporter, and a value asked from it equals a count over the model's single requests."""
+    exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC.replace("align: 1s", "align: 1m")).wait_until_ready()
+    prometheus = start_prometheus(exporter)
+    eventually(lambda: prometheus.query("up == 1"), "scrape")
+    environment = insights.model.organizations[0].environments[0]
+    selector = f'{{environment_id="{environment.id}",environment="{environment.name}"}}'
+
+    def agrees() -> bool:
+        ends = prometheus.query('insights_exporter_query_window_end_timestamp_seconds{query="traffic"}')
+        shown = prometheus.query(f"choreo_window_requests{selector}")
+        failed = prometheus.query(f"choreo_window_errors{selector}")
+        if not (ends and shown and failed):
+            return False
+        requests = list(insights.model.requests(environment.id, "carbon.super", ends[0][1] - 300, ends[0][1]))
+        errors = sum(request.error_side != "none" for request in requests)
+        return (shown[0][1], failed[0][1]) == (len(requests), errors)
+
+    eventually(agrees, "agreement of Prometheus with the model")
+
+
+def test_a_series_that_disappears_goes_stale_at_the_next_scrape(
+    insights: Simulator, start_exporter: StartExporter, start_prometheus: Callable[[Exporter], Prometheus]
+) -> None:
+    """A series that is no longer there is stale in Prometheus at once, not after five minutes."""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
+    prometheus = start_prometheus(exporter)
+    eventually(lambda: prometheus.query("choreo_api_info"), "scrape of the APIs")
+    gone = prometheus.query("choreo_api_info")[0][0]["api_id"]
+    insights.faults.set(removed_apis=(gone,))
+    eventually(lambda: not prometheus.query(f'choreo_api_info{{api_id="{gone}"}}'), "staleness", 15)
+    assert prometheus.query("choreo_api_info")
+
+
+def test_promtool_has_nothing_to_say(insights: Simulator, start_exporter: StartExporter) -> None:
+    """`promtool check metrics` passes the page without a word."""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + TRAFFIC).wait_until_ready()
+    page = httpx.get(f"{exporter.url}/metrics").content
+    run = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
