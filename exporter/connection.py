@@ -1,172 +1,345 @@
-"""One HTTP connection, guarded: uvicorn's protocol has no time-out for what does not arrive, or is not read."""
+"""HTTP/1.1 connections: llhttp parses, an answer is written in one go, nothing takes longer or more than its limit.
+
+A web framework's server would do the routing as well, but neither has deadlines for what does not arrive or is not
+read, and costs several times as much a scrape.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
+from typing import TypeAlias
+from urllib.parse import unquote
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
+import httptools
 
 _LINGER_SECONDS = 2.0
+_STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_TEXT = "text/plain; charset=utf-8"
+
+Fields: TypeAlias = tuple[tuple[str, str], ...]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one client may take. The defaults never meet a scraper that works."""
 
-    request_seconds: float = 10.0  # from the first byte (or the connection) to the whole request; also TLS handshakes
-    response_seconds: float = 30.0  # from the response to the last of its bytes that the client has taken
+    request_seconds: float = 10.0  # from its first byte, or the connection, until the request is whole; TLS handshakes
+    response_seconds: float = 30.0  # from the first byte that waits to be taken until the client has taken all
     idle_seconds: float = 75.0  # between requests: one scrape a minute keeps its connection
     head_bytes: int = 16384  # request line and header fields
     body_bytes: int = 65536
     connections: int = field(default_factory=lambda: min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
 
 
-class Crowd:
-    """All connections of a server, the oldest first, and what they are held to."""
+@dataclass(slots=True)
+class Request:
+    """One whole request, without its body, which no route reads. Field names are in lower case."""
 
-    def __init__(self, limits: Limits, requests_by_code: Counter[str]) -> None:
+    method: str
+    path: str
+    fields: list[tuple[bytes, bytes]]
+    keep_alive: bool
+
+    def field(self, name: bytes) -> str:
+        """The field's values as one list; empty if it is not there."""
+        values = [value for each, value in self.fields if each == name]
+        return b", ".join(values).decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered: a status, the header fields as they are sent, and a body."""
+
+    status: HTTPStatus
+    fields: bytes
+    body: bytes
+
+    @classmethod
+    def of(
+        cls, body: bytes, content_type: str = _TEXT, status: HTTPStatus = HTTPStatus.OK, fields: Fields = ()
+    ) -> Answer:
+        """The answer with this body and further header fields."""
+        every = (("content-type", content_type), ("content-length", str(len(body))), *fields)
+        return cls(status, "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1"), body)
+
+    @classmethod
+    def plain(cls, status: HTTPStatus, fields: Fields = ()) -> Answer:
+        """The status in words."""
+        return cls.of(f"{status.phrase}\n".encode(), status=status, fields=fields)
+
+
+Application: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
+
+
+class Crowd:
+    """All connections of a server, the oldest first, and what they have in common."""
+
+    def __init__(self, application: Application, limits: Limits, requests_by_code: Counter[str]) -> None:
+        self.application = application
         self.limits = limits
         self.requests_by_code = requests_by_code
-        self.members: dict[GuardedConnection, None] = {}
+        self.members: dict[Connection, None] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
         self.empty = asyncio.Event()
         self.empty.set()
+        self.date = b""
+        self.refresh_date()
 
-    def enter(self, member: GuardedConnection) -> None:
+    def refresh_date(self) -> None:
+        """Due every second."""
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+
+    def enter(self, member: Connection) -> None:
         """If they are too many now, the one that has waited longest for a request goes: rather that than a scraper."""
         self.members[member] = None
         self.empty.clear()
         if len(self.members) > self.limits.connections:
             waiting = [each for each in self.members if each.awaits_request]
-            oldest = min(waiting, key=lambda each: (not each.unfinished, each.since), default=member)
-            oldest.transport.abort()
+            min(waiting, key=lambda each: (not each.unfinished, each.since), default=member).abort()
 
-    def leave(self, member: GuardedConnection) -> None:
+    def leave(self, member: Connection) -> None:
         self.members.pop(member, None)
         if not self.members:
             self.empty.set()
 
     def sweep(self, now: float) -> None:
-        """Closes connections that are past a deadline."""
+        """Closes the connections that are past a deadline, by the clock of the event loop."""
         for member in tuple(self.members):
             if member.overdue(now):
-                member.transport.abort()
+                member.abort()
 
 
-class GuardedConnection(HttpToolsProtocol):
-    """uvicorn's connection with deadlines and limits. Errors of the client are answered, counted and not logged."""
+class Connection(asyncio.Protocol):
+    """One connection, its requests answered one after the other. Errors of the client are counted, not logged.
 
-    def __init__(self, crowd: Crowd, config: Config, state: ServerState) -> None:
-        super().__init__(config=config, server_state=state, app_state={})
+    Implements the callbacks of httptools' parser, `on_…`.
+    """
+
+    def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
         self._limits = crowd.limits
-        self._refusal = HTTPStatus.BAD_REQUEST  # what an error of the parser is answered with
-        self._refused = False
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        # the request that is being read
+        self.unfinished = True  # it has begun, or the connection has, and it is not whole yet
+        self.since = self._loop.time()  # since when it is unfinished; else when the last one became whole
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
+        self._url = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._refusal: HTTPStatus | None = None
+        self._done_reading = False
+        # the requests that are whole
+        self._waiting: deque[Request] = deque()
+        self._answering = False
+        self._writable = True
         self._answers = 0
-        self._answers_seen = 0
+        self._answers_swept = 0
         self._unsent_since: float | None = None
-        self.unfinished = True  # a request has begun, or the connection has, and the request is not there yet
-        self.since = 0.0  # since when it is unfinished; otherwise since when the last one was complete
+
+    # what the crowd asks
 
     @property
     def awaits_request(self) -> bool:
-        """Whether nothing is being answered on this connection."""
-        answering = self.cycle is not None and not self.cycle.response_complete
-        return not answering and self.transport.get_write_buffer_size() == 0
+        """Whether nothing is being answered here."""
+        return not (self._answering or self._waiting or self._transport.get_write_buffer_size())
 
     def overdue(self, now: float) -> bool:
-        """Whether a deadline has passed, by the clock of the event loop."""
-        if self.unfinished and now - self.since > (_LINGER_SECONDS if self._refused else self._limits.request_seconds):
+        """Whether a deadline has passed."""
+        waited_seconds = now - self.since
+        if self.unfinished:
+            if waited_seconds > (self._limits.request_seconds if self._refusal is None else _LINGER_SECONDS):
+                return True
+        elif waited_seconds > self._limits.idle_seconds and self.awaits_request:
             return True
-        if self._answers != self._answers_seen or not self.transport.get_write_buffer_size():
-            self._answers_seen = self._answers
+        if self._answers != self._answers_swept or not self._transport.get_write_buffer_size():
+            self._answers_swept = self._answers
             self._unsent_since = None
         elif self._unsent_since is None:
             self._unsent_since = now
         return self._unsent_since is not None and now - self._unsent_since > self._limits.response_seconds
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.since = self.loop.time()
+    def abort(self) -> None:
+        """Closes at once."""
+        self._transport.abort()
+
+    def finish(self) -> None:
+        """Closes as soon as everything that was asked is answered."""
+        self._done_reading = True
+        if not (self._answering or self._waiting):
+            self._transport.close()
+        elif self._waiting:
+            self._waiting[-1].keep_alive = False
+
+    # what the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._crowd.enter(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        self._waiting.clear()
         self._crowd.leave(self)
-        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._answer_waiting()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._done_reading:
             return
         if not self.unfinished:
             self.unfinished = True
-            self.since = self.loop.time()
+            self.since = self._loop.time()
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self._limits.head_bytes and not self._refused:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # an offer that a server may ignore (RFC 9110 §7.8)
+        except httptools.HttpParserError:
+            if not self._done_reading:
+                self._refuse(self._refusal or HTTPStatus.BAD_REQUEST)
+        else:
+            if self._in_head and self._head_bytes > self._limits.head_bytes:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    # what the parser tells
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        size = len(self.url)
-        for name, value in self.headers:
+        size = len(self._url)
+        for name, value in self._fields:
             size += len(name) + len(value)
             if name == b"content-length" and int(value) > self._limits.body_bytes:
                 self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            elif name == b"expect" and value.lower() == b"100-continue" and self.awaits_request:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if size > self._limits.head_bytes:
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.body_bytes:
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        parser = self._parser
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+        request = Request(parser.get_method().decode("latin-1"), _path(self._url), self._fields, keep_alive)
         self._in_head = True
         self._head_bytes = self._body_bytes = 0
+        self._url = b""
+        self._fields = []
         self.unfinished = False
-        self.since = self.loop.time()
+        self.since = self._loop.time()
+        self._done_reading = not keep_alive
+        self._waiting.append(request)
+        self._answer_waiting()
 
-    def on_response_complete(self) -> None:
+    # answers
+
+    def _answer_waiting(self) -> None:
+        """Answers what can be answered now. While something is left, nothing more is read."""
+        while self._waiting and self._writable and not self._answering and not self._transport.is_closing():
+            request = self._waiting.popleft()
+            try:
+                answer = self._crowd.application(request)
+            except Exception:
+                answer = _failure()
+            if isinstance(answer, Answer):
+                self._send(request, answer)
+            else:
+                self._answering = True
+                task = self._loop.create_task(self._answer_later(request, answer), name="web: answer")
+                self._crowd.tasks.add(task)
+                task.add_done_callback(self._crowd.tasks.discard)
+        if self._transport.is_closing():
+            return
+        if self._waiting:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    async def _answer_later(self, request: Request, coming: Awaitable[Answer]) -> None:
+        try:
+            answer = await coming
+        except Exception:
+            answer = _failure()
+        self._answering = False
+        if not self._transport.is_closing() and self._refusal is None:
+            request.keep_alive = request.keep_alive and (bool(self._waiting) or not self._done_reading)
+            self._send(request, answer)
+            self._answer_waiting()
+
+    def _send(self, request: Request, answer: Answer) -> None:
+        crowd = self._crowd
+        crowd.requests_by_code[str(answer.status.value)] += 1
         self._answers += 1
-        super().on_response_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """What uvicorn calls when the parser, or one of the methods above, found the request to be wrong."""
-        self._refuse(self._refusal)
+        end = b"\r\n" if request.keep_alive else b"connection: close\r\n\r\n"
+        head = _STATUS_LINES[answer.status] + crowd.date + answer.fields + end
+        if request.method == "HEAD":
+            self._transport.write(head)
+        else:
+            self._transport.writelines((head, answer.body))
+        if not request.keep_alive:
+            self._transport.close()
 
     def _stop(self, refusal: HTTPStatus) -> None:
-        """Makes the parser stop, which ends in `send_400_response`. Raises always."""
+        """Makes the parser stop, for this reason. Raises always."""
         self._refusal = refusal
         raise ValueError(refusal.phrase)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answers and closes. What the client still sends is read and dropped for a moment, or it would see a reset."""
-        self._refused = True
+        """Answers and closes. What the client still sends is dropped for a moment, or it would see a reset."""
+        self._refusal = status
+        self._done_reading = True
+        self._waiting.clear()
+        answer = Answer.plain(status)
         self._crowd.requests_by_code[str(status.value)] += 1
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-        self.pipeline.clear()
-        self.flow.resume_reading()
-        text = f"{status.phrase}\n".encode()
-        lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-        lines += [name + b": " + value for name, value in self.server_state.default_headers]
-        lines += [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text), b"connection: close"]
-        self.transport.write(b"\r\n".join((*lines, b"", text)))
+        self._transport.write(
+            _STATUS_LINES[status] + self._crowd.date + answer.fields + b"connection: close\r\n\r\n" + answer.body
+        )
         self.unfinished = True
-        self.since = self.loop.time()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self.since = self._loop.time()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._transport.resume_reading()
         else:
-            self.transport.close()
+            self._transport.close()
+
+
+def _path(url: bytes) -> str:
+    """The path of a request target, without its query, percent signs decoded."""
+    if not url.startswith(b"/"):
+        try:
+            url = httptools.parse_url(url).path or b""
+        except httptools.HttpParserInvalidURLError:
+            return ""
+    return unquote(url.partition(b"?")[0].decode("latin-1"))
+
+
+def _failure() -> Answer:
+    logger.exception("a request could not be answered")
+    return Answer.plain(HTTPStatus.INTERNAL_SERVER_ERROR)

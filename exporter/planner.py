@@ -77,6 +77,7 @@ class _Planner:
         self._parsed: dict[str, _Parsed] = {}
         self._needed: dict[str, set[str]] = defaultdict(set)
         self._exports: dict[str, set[str]] = defaultdict(set)
+        self._metric_places: dict[str, list[KeyPath]] = defaultdict(list)
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan:
@@ -323,11 +324,15 @@ class _Planner:
             self._problem((*place, "type"), "a counter needs the query's period, which it counts from", "add period: day")
         if metric.bucket is not None and parsed.query.window is None:
             self._problem((*place, "bucket"), "a bucket needs the query's window", "add window:")
+        faults = len(self.problems)
         labels = self._labels(parsed, metric, scopes, place)
+        bucket = self._bucket(metric.bucket, scopes, place)
+        if len(self.problems) > faults:
+            return None
+        self._metric_places[parsed.query.name].append(place)
         names = tuple(sorted(labels))
         family = Family(metric.name, metric.type, metric.help, names)
         rule = ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items()))
-        bucket = self._bucket(metric.bucket, scopes, place)
         return MetricPlan(
             family, scopes.hops, leaf, constant, rule, tuple(labels[name] for name in names), metric.aggregate, bucket
         )
@@ -388,11 +393,8 @@ class _Planner:
         first: dict[str, tuple[Family, KeyPath]] = {}
         made: dict[str, list[str]] = defaultdict(list)
         for plan_ in queries:
-            parsed = self._parsed[plan_.name]
-            places = [(*parsed.place, "metrics", index) for index, _ in self._metrics(parsed)]
-            by_metric = {metric.name: place for (_, metric), place in zip(self._metrics(parsed), places, strict=True)}
-            for metric in plan_.metrics:
-                family, place = metric.family, by_metric[metric.family.name]
+            for metric, place in zip(plan_.metrics, self._metric_places[plan_.name], strict=True):
+                family = metric.family
                 known, known_place = first.setdefault(family.name, (family, place))
                 self._check_agreement(family, place, known, known_place)
                 if (how := _how_made(plan_)) not in made[family.name]:

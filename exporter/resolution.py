@@ -50,7 +50,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
             raise PathProblem(f"{scopes.text} is an object", f"name one of its fields: {_known(scopes.innermost)}")
         return Column(len(scopes.hops), ()), scopes.innermost.type
     depth, steps = _found(path, scopes)
-    while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name and steps[1] != 0:
+    while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name:
         if isinstance(steps[1], int):
             break
         depth, steps = depth + 1, steps[1:]

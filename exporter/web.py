@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import os
 import re
 import socket
@@ -13,14 +12,10 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
-from exporter.connection import Crowd, GuardedConnection, Limits
+from exporter.connection import Answer, Connection, Crowd, Limits, Request
 from exporter.negotiation import Representation, representation
 
 DEFAULT_PORT = 10093
@@ -29,15 +24,11 @@ _BACKLOG = 1024
 _STOP_SECONDS = 0.8
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})")
 
-_TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
-
-Headers: TypeAlias = list[tuple[bytes, bytes]]
-Scope: TypeAlias = dict[str, Any]
-
-_NONE_KEPT: tuple[int, Headers] = (-1, [])
-
-logger = logging.getLogger(__name__)
+_HTML_FIELDS = (
+    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
+    ("x-content-type-options", "nosniff"),
+)
 
 
 class ListenError(OSError):
@@ -65,16 +56,6 @@ class ListenAddress:
     def __str__(self) -> str:
         host = self.host or ""
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a route answers with."""
-
-    body: bytes
-    content_type: str = _TEXT
-    status: HTTPStatus = HTTPStatus.OK
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 Handler: TypeAlias = Callable[[], Answer | Awaitable[Answer]]
@@ -114,29 +95,12 @@ class WebServer:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.requests_by_code: Counter[str] = Counter()
-        self._limits = limits or Limits()
         self._listen_addresses = listen_addresses
         self._tls = tls
-        self._crowd = Crowd(self._limits, self.requests_by_code)
+        application = _Routes(site, telemetry_path, routes or {})
+        self._crowd = Crowd(application, limits or Limits(), self.requests_by_code)
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
-        self._state = ServerState()
-        app = _Application(site, telemetry_path, routes or {}, self.requests_by_code)
-        self._config = Config(
-            app,
-            loop="none",
-            http=GuardedConnection,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=max(1, round(self._limits.idle_seconds)),
-        )
-        self._config.load()
 
     @property
     def connections(self) -> int:
@@ -152,7 +116,7 @@ class WebServer:
     async def start(self) -> None:
         """Listens on all addresses, or raises ListenError and on none."""
         loop = asyncio.get_running_loop()
-        self._refresh_date()
+        self._crowd.refresh_date()
         sockets: list[socket.socket] = []
         try:
             for address in self._listen_addresses:
@@ -161,10 +125,14 @@ class WebServer:
             for each in sockets:
                 each.close()
             raise
-        handshake_seconds = None if self._tls is None else self._limits.request_seconds
+        handshake_seconds = None if self._tls is None else self._crowd.limits.request_seconds
         for each in sockets:
             server = await loop.create_server(
-                self._connection, sock=each, ssl=self._tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_seconds
+                lambda: Connection(self._crowd),
+                sock=each,
+                ssl=self._tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=handshake_seconds,
             )
             self._servers.append(server)
         self._sweeper = loop.create_task(self._sweep(), name="web: deadlines")
@@ -180,29 +148,24 @@ class WebServer:
             server.close()
         self._servers.clear()
         for member in tuple(self._crowd.members):
-            member.shutdown()
+            member.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._crowd.empty.wait()
         for member in tuple(self._crowd.members):
-            member.transport.abort()
-        for task in tuple(self._state.tasks):
+            member.abort()
+        for task in tuple(self._crowd.tasks):
             task.cancel()
 
-    def _connection(self) -> GuardedConnection:
-        return GuardedConnection(self._crowd, self._config, self._state)
-
     async def _sweep(self) -> None:
-        """Closes what is past its deadline, and keeps the Date header right."""
+        """Closes what is past its deadline, and keeps the Date field right."""
         loop = asyncio.get_running_loop()
-        pause_seconds = min(1.0, self._limits.request_seconds / 4, self._limits.response_seconds / 4)
+        limits = self._crowd.limits
+        pause_seconds = min(1.0, limits.request_seconds / 4, limits.response_seconds / 4, limits.idle_seconds / 4)
         while True:
             await asyncio.sleep(pause_seconds)
             self._crowd.sweep(loop.time())
-            self._refresh_date()
-
-    def _refresh_date(self) -> None:
-        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            self._crowd.refresh_date()
 
 
 async def _listening_socket(address: ListenAddress) -> socket.socket:
@@ -238,102 +201,49 @@ def _bound(family: int, where: tuple[str, int] | tuple[str, int, int, int] | tup
     return bound
 
 
-class _Application:
-    """The ASGI application: finds the route, sends what it answers, counts the codes."""
+class _Routes:
+    """Finds out what answers a request."""
 
-    def __init__(
-        self,
-        site: Site,
-        telemetry_path: str,
-        routes: Mapping[str, Mapping[str, Handler]],
-        requests_by_code: Counter[str],
-    ) -> None:
+    def __init__(self, site: Site, telemetry_path: str, routes: Mapping[str, Mapping[str, Handler]]) -> None:
         self._site = site
         self._telemetry_path = telemetry_path
-        self._requests_by_code = requests_by_code
-        self._kept: dict[Representation, tuple[int, Headers]] = {}
-        self._routes: dict[str, dict[str, Handler]] = {
+        self._metrics_answers: dict[Representation, Answer] = {}
+        self._routes: dict[str, Mapping[str, Handler]] = {
             "/": {"GET": self._home},
             "/-/healthy": {"GET": lambda: _probe(site.healthy(), "Healthy", "Not healthy")},
             "/-/ready": {"GET": lambda: _probe(site.ready(), "Ready", "Not ready")},
-            telemetry_path: {"GET": lambda: Answer(b"")},  # answered apart; here for the methods
+            telemetry_path: {"GET": lambda: Answer.of(b"")},  # answered apart, stands here for its methods
+            **routes,
         }
-        self._routes.update({path: dict(handlers) for path, handlers in routes.items()})
-        for handlers in self._routes.values():
-            if "GET" in handlers:
-                handlers["HEAD"] = handlers["GET"]
 
-    async def __call__(
-        self, scope: Scope, receive: object, send: Callable[[dict[str, object]], Awaitable[None]]
-    ) -> None:
-        try:
-            if scope["path"] == self._telemetry_path and scope["method"] in ("GET", "HEAD"):
-                body, headers = self._metrics(scope)
-                status = 200
-            else:
-                answer = await self._answer(scope["path"], scope["method"])
-                body, headers, status = answer.body, _headers(answer), answer.status.value
-        except Exception:
-            logger.exception("a request could not be answered")
-            answer = Answer(b"Internal Server Error\n", status=HTTPStatus.INTERNAL_SERVER_ERROR)
-            body, headers, status = answer.body, _headers(answer), answer.status.value
-        self._requests_by_code[str(status)] += 1
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    def _metrics(self, scope: Scope) -> tuple[bytes, Headers]:
-        accept = accept_encoding = ""
-        for name, value in scope["headers"]:
-            if name == b"accept":
-                accept = f"{accept},{value.decode('latin-1')}" if accept else value.decode("latin-1")
-            elif name == b"accept-encoding":
-                text = value.decode("latin-1")
-                accept_encoding = f"{accept_encoding},{text}" if accept_encoding else text
-        form = representation(accept, accept_encoding)
-        body = self._site.metrics(form)
-        length, headers = self._kept.get(form, _NONE_KEPT)
-        if length != len(body):
-            headers = _metrics_headers(form, len(body))
-            self._kept[form] = (len(body), headers)
-        return body, headers
-
-    async def _answer(self, path: str, method: str) -> Answer:
-        handlers = self._routes.get(path)
+    def __call__(self, request: Request) -> Answer | Awaitable[Answer]:
+        if request.path == self._telemetry_path and request.method in ("GET", "HEAD"):
+            return self._metrics(request)
+        handlers = self._routes.get(request.path)
         if handlers is None:
-            return Answer(b"Not Found\n", status=HTTPStatus.NOT_FOUND)
-        handler = handlers.get(method)
+            return Answer.plain(HTTPStatus.NOT_FOUND)
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
-            allow = ", ".join(sorted(handlers))
-            status = HTTPStatus.METHOD_NOT_ALLOWED
-            return Answer(b"Method Not Allowed\n", status=status, headers=(("allow", allow),))
-        answer = handler()
-        return answer if isinstance(answer, Answer) else await answer
+            allowed = [*handlers, "HEAD"] if "GET" in handlers else [*handlers]
+            return Answer.plain(HTTPStatus.METHOD_NOT_ALLOWED, (("allow", ", ".join(sorted(allowed))),))
+        return handler()
+
+    def _metrics(self, request: Request) -> Answer:
+        form = representation(request.field(b"accept"), request.field(b"accept-encoding"))
+        body = self._site.metrics(form)
+        answer = self._metrics_answers.get(form)
+        if answer is None or answer.body is not body:
+            self._metrics_answers.clear()  # not to keep a body that nobody asks for any more
+            coding = (("content-encoding", "gzip"),) if form.gzip else ()
+            answer = Answer.of(body, form.content_type, fields=(("vary", "Accept, Accept-Encoding"), *coding))
+            self._metrics_answers[form] = answer
+        return answer
 
     def _home(self) -> Answer:
-        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-        return Answer(self._site.home(), _HTML, headers=(("content-security-policy", policy),))
+        return Answer.of(self._site.home(), _HTML, fields=_HTML_FIELDS)
 
 
 def _probe(good: bool, yes: str, no: str) -> Answer:
-    return Answer(f"{yes}\n".encode()) if good else Answer(f"{no}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-def _headers(answer: Answer) -> Headers:
-    own = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    return [
-        (b"content-type", answer.content_type.encode("latin-1")),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-content-type-options", b"nosniff"),
-        *own,
-    ]
-
-
-def _metrics_headers(form: Representation, length: int) -> Headers:
-    headers = [
-        (b"content-type", form.content_type.encode("latin-1")),
-        (b"content-length", b"%d" % length),
-        (b"vary", b"Accept, Accept-Encoding"),
-    ]
-    if form.gzip:
-        headers.append((b"content-encoding", b"gzip"))
-    return headers
+    if good:
+        return Answer.of(f"{yes}\n".encode())
+    return Answer.of(f"{no}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -20,7 +20,7 @@ from exporter.errors import ConfigError, Problem
 from exporter.model import Json
 from exporter.path import parsed_path
 
-_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NEEDED_KEYS: Final = frozenset({"name", "url", "document"})
 _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query}
@@ -101,17 +101,14 @@ class _Variables:
     def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
         if match["literal"]:
             return match[0][1:]
-        name, default = match["name"], match["default"]
-        if not _VARIABLE_NAME.fullmatch(name):
-            self.problems.append(
-                self._places.problem(
-                    path, f"${{{name}}} names no environment variable", "write ${NAME}, or $${ for a ${"
-                )
-            )
+        name, has_default, default = (match["inner"] or "").partition(":-")
+        if not _VARIABLE_NAME.fullmatch(name):  # not quoted, as it may be a piece of a secret
+            remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
+            self.problems.append(self._places.problem(path, "a ${ that names no environment variable", remedy))
             return ""
         value = self._environ.get(name, "")
-        if value or default is not None:
-            return value or str(default)
+        if value or has_default:
+            return value or default
         self.unset[path] = self._places.problem(
             path, f"the environment variable {name} is unset", f"set {name}, or write ${{{name}:-default}}"
         )
@@ -247,6 +244,10 @@ def _said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return "must be a mapping", "write keys with values below it"
         case "tuple_type" | "list_type":
             return "must be a list", "write it as [a, b], or begin each entry with -"
+        case "bool_type" | "bool_parsing":
+            return "must be true or false", "write one of the two"
+        case "float_type" | "float_parsing" | "finite_number":
+            return "must be a number", "write one such as 1 or 0.5"
     message = details["msg"]
     return f"is not right: {message[0].lower()}{message[1:]}", ""
 

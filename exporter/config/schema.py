@@ -67,7 +67,16 @@ def _alignment(value: timedelta) -> timedelta:
     return value
 
 
-_BYTES: Final = re.compile(r"(\d+)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def _count(value: object) -> int:
+    if not _COUNT.fullmatch(str(value)):
+        raise ValueError("not a count; write a whole number of 1 or more")
+    return int(str(value))
+
+
+_BYTES: Final = re.compile(r"([0-9]{1,15})\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
@@ -185,6 +194,7 @@ PositiveDuration: TypeAlias = Annotated[
 ]
 Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_alignment), _DURATION_SCHEMA]
 File: TypeAlias = Annotated[Path, AfterValidator(_beside)]
+Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
 Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
 PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
@@ -208,7 +218,7 @@ class Strict(BaseModel):
     """The base of every section: frozen, and no unknown keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, populate_by_name=True
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, allow_inf_nan=False
     )
 
 
@@ -327,7 +337,7 @@ class Source(Strict):
     proxy_url: Url | None = None
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
     secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = 10
+    concurrency: Annotated[Count, Field(le=1000)] = 10
     max_body_size: ByteCount = 32 * 2**20
 
     @model_validator(mode="after")
@@ -485,8 +495,8 @@ class Query(Strict):
     for_each: Mapping[
         ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), WithJsonSchema({"type": ["string", "array"]})]
     ] = Field(default_factory=dict)
-    batch: Annotated[int, Field(ge=1)] | None = None
-    max_calls: Annotated[int, Field(ge=1)] = 1000
+    batch: Count | None = None
+    max_calls: Count = 1000
     window: WindowConfig | None = None
     period: PeriodLength | None = None
     timezone: Zone = ZoneInfo("UTC")
@@ -495,7 +505,7 @@ class Query(Strict):
     rows: Path_ | None = None
     labels: Labels = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
-    max_series: Annotated[int, Field(ge=1)] = 20_000
+    max_series: Count = 20_000
     on_partial: Literal["keep", "publish"] = "keep"
 
     @model_validator(mode="after")
@@ -533,4 +543,4 @@ class Config(Strict):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     queries: Annotated[tuple[Query, ...], Field(min_length=1)]
-    max_series: Annotated[int, Field(ge=1)] = 200_000
+    max_series: Count = 200_000
