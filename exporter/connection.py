@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from urllib.parse import unquote
 
 import httptools
@@ -37,7 +37,7 @@ class Limits:
     idle_seconds: float = 75.0  # between requests: one scrape a minute keeps its connection
     head_bytes: int = 16384  # request line and header fields
     body_bytes: int = 65536
-    connections: int = field(default_factory=lambda: min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+    connections: int = field(default_factory=lambda: _half_of_the_file_descriptors(at_most=1024))
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class Crowd:
         self.members[member] = None
         self.empty.clear()
         if len(self.members) > self.limits.connections:
-            waiting = [each for each in self.members if each.awaits_request]
+            waiting = [each for each in self.members if each is not member and each.awaits_request]
             min(waiting, key=lambda each: (not each.unfinished, each.since), default=member).abort()
 
     def leave(self, member: Connection) -> None:
@@ -185,8 +185,7 @@ class Connection(asyncio.Protocol):
     # what the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._crowd.enter(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -328,6 +327,12 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.close()
+
+
+def _half_of_the_file_descriptors(at_most: int) -> int:
+    """So that clients cannot take those that polling needs."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return at_most if limit == resource.RLIM_INFINITY else min(at_most, limit // 2)
 
 
 def _path(url: bytes) -> str:

@@ -50,7 +50,7 @@ def extract(query: QueryPlan, response: Response, values: Mapping[str, Json], mo
         skipped=dict(skipped),
         partial=bool(response.errors),
         graphql_errors=len(response.errors),
-        window_seconds=(window.end - window.start).total_seconds() if window else None,
+        window_seconds=window.end.timestamp() - window.start.timestamp() if window else None,
         window_end_time=window.end.timestamp() if window else None,
         period_start_time=moment.period_start.timestamp() if moment.period_start else None,
     )

@@ -321,7 +321,9 @@ class _Planner:
         else:
             constant = metric.value
         if metric.type is MetricType.COUNTER and parsed.query.period is None:
-            self._problem((*place, "type"), "a counter needs the query's period, which it counts from", "add period: day")
+            self._problem(
+                (*place, "type"), "a counter needs the query's period, which it counts from", "add period: day"
+            )
         if metric.bucket is not None and parsed.query.window is None:
             self._problem((*place, "bucket"), "a bucket needs the query's window", "add window:")
         faults = len(self.problems)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias
 
+_NONE: Final = timedelta(0)
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,16 +32,19 @@ class Window:
 
     def at(self, now: datetime) -> TimeRange:
         """The window at `now`: end = floor(now - delay, align), start = end - length."""
-        return self.ending_at(floored(now - self.delay, self.align, self.zone))
+        return self.ending_at(floored(now.astimezone(UTC) - self.delay, self.align, self.zone))
 
     def ending_at(self, end: datetime) -> TimeRange:
-        """The window with that end."""
-        return TimeRange(_in_zone(end - self.length, self.zone), _in_zone(end, self.zone))
+        """The window with that end. Whole days are the clock's, of 23 or 25 hours too; other lengths are real time."""
+        local = end.astimezone(self.zone)
+        by_clock = self.length % _DAY == _NONE
+        start = (local.replace(tzinfo=None) if by_clock else local.astimezone(UTC)) - self.length
+        return TimeRange(_in_zone(start, self.zone), local)
 
 
 def aligns(align: timedelta) -> bool:
     """Whether the clock can be floored to it: parts of a day without remainder, a day, or a week."""
-    return align > timedelta(0) and (_DAY % align == timedelta(0) or align == 7 * _DAY)
+    return align > _NONE and (_DAY % align == _NONE or align == 7 * _DAY)
 
 
 def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
@@ -52,7 +56,7 @@ def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
     local = moment.astimezone(zone).replace(tzinfo=None)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if align >= _DAY:
-        return _in_zone(midnight - (local.weekday() * _DAY if align == 7 * _DAY else timedelta(0)), zone)
+        return _in_zone(midnight - (local.weekday() * _DAY if align == 7 * _DAY else _NONE), zone)
     floor = (midnight + (local - midnight) // align * align).replace(tzinfo=zone)
     instants = (floor.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     return max(instant for instant in instants if instant <= moment).astimezone(zone)
@@ -80,7 +84,7 @@ def period_end(start: datetime, period: Period, zone: tzinfo) -> datetime:
 def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
     """The last bucket of that width, by the clock, that ends at or before `end`."""
     bucket_end = floored(end, width, zone)
-    return TimeRange(floored(bucket_end - timedelta(microseconds=1), width, zone), bucket_end)
+    return TimeRange(floored(bucket_end.astimezone(UTC) - timedelta(microseconds=1), width, zone), bucket_end)
 
 
 def iso_text(moment: datetime) -> str:

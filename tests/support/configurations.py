@@ -90,3 +90,17 @@ def choreo_environ(simulator: Simulator) -> dict[str, str]:
         "CHOREO_ORG_HANDLE": organization.handle,
         "CHOREO_ORG_ID": organization.uuid,
     }
+
+
+def fan_out(calls: int, interval: str) -> str:
+    """A query that asks the same so many times, once for each number of a list."""
+    return f"""
+  - name: many
+    interval: {interval}
+    for_each: {{number: [{", ".join(str(number) for number in range(calls))}]}}
+    document: "query ($org: OrgFilter!) {{ listEnvironments(org: $org) {{ id }} }}"
+    variables: {{org: {{orgId: "{{{{ source.org_id }}}}"}}}}
+    labels: {{number: "{{{{ number }}}}"}}
+    metrics:
+      - {{name: environments, help: Environments., value: 1}}
+"""

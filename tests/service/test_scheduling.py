@@ -1,0 +1,119 @@
+"""When polls are made, judged by the upstream's journal."""
+
+from __future__ import annotations
+
+import signal
+
+from exporter.simulator import Settings, Simulator
+from tests.conftest import StartExporter, StartInsights
+from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
+from tests.support.processes import eventually
+
+
+def polls(insights: Simulator, field: str) -> list[float]:
+    """When a root field was asked for, in Unix seconds."""
+    return [entry.time for entry in insights.journal.entries("graphql") if field in entry.operations]
+
+
+def test_a_source_is_left_alone_for_as_long_as_it_asks(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """After a 429 with Retry-After no request is made until the time is over; a metric shows the wait."""
+    insights = start_insights(Settings(delay_seconds=0, limit=3))
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("interval: 1s", "interval: 200ms")).wait_until_ready()
+    eventually(
+        lambda: exporter.value("insights_exporter_poll_failures_total", reason="http_429") == 1, "refusal by the limit"
+    )
+    refused_at = next(entry.time for entry in insights.journal.entries("graphql") if entry.status == 429)
+    wait = exporter.value("insights_exporter_upstream_backoff_seconds", source="acme")
+    assert wait is not None
+    assert wait > 5
+    polled = exporter.value("insights_exporter_web_requests_total", code="200") or 0
+    eventually(
+        lambda: (exporter.value("insights_exporter_web_requests_total", code="200") or 0) > polled + 20,
+        "twenty scrapes",
+    )
+    assert not [at for at in polls(insights, "listEnvironments") if at > refused_at]
+
+
+def test_a_slow_upstream_is_never_asked_twice_at_once(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """A poll that takes a good part of its interval does not overlap with the next."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.4))
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("interval: 1s", "interval: 1500ms")).wait_until_ready()
+    eventually(lambda: len(polls(insights, "listEnvironments")) >= 4, "four polls")
+    assert insights.journal.max_in_flight("graphql") == 1
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+
+
+def test_ticks_that_passed_are_skipped_and_counted(insights: Simulator, start_exporter: StartExporter) -> None:
+    """While the API hangs, the ticks of a poll that waits are counted as missed, not made up for."""
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 300ms")
+    exporter = start_exporter(insights, queries).wait_until_ready()
+    exporter.popen.send_signal(signal.SIGSTOP)
+    at = len(polls(insights, "listEnvironments"))
+    eventually(lambda: exporter.popen.poll() is None and _slept(insights), "a while", 10)
+    exporter.popen.send_signal(signal.SIGCONT)
+    eventually(lambda: (exporter.value("insights_exporter_poll_overruns_total") or 0) >= 2, "missed ticks")
+    eventually(lambda: len(polls(insights, "listEnvironments")) > at, "next poll")
+
+
+def _slept(insights: Simulator) -> bool:
+    times = polls(insights, "listEnvironments")
+    return insights.now() - times[-1] > 1.2
+
+
+def test_no_more_polls_at_once_than_the_source_allows(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """`concurrency` bounds the requests under way, also in the first round of a fan-out."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.1))
+    source = choreo_source("concurrency: 3")
+    exporter = start_exporter(insights, fan_out(12, "1m"), source=source).wait_until_ready()
+    assert exporter.value("environments") == 12
+    assert insights.journal.max_in_flight("graphql") == 3
+
+
+def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:
+    """After the first round the calls of a fan-out come spread over the interval, not in a burst."""
+    start_exporter(insights, fan_out(40, "4s")).wait_until_ready()
+    eventually(lambda: len(polls(insights, "listEnvironments")) >= 100, "two rounds and a half")
+    later = polls(insights, "listEnvironments")[45:85]
+    assert later[-1] - later[0] > 2
+    fullest = max(sum(at <= other < at + 0.4 for other in later) for at in later)
+    assert fullest < 16
+
+
+def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Queries chained over three levels reach the innermost rows, with the outer rows' fields in reach."""
+    tenants = """
+  - name: tenants
+    interval: 1s
+    for_each: {environment: environments}
+    document: "query ($of: TenantDataFilter!) { listTenants(tenantDataFilter: $of) }"
+    variables: {of: {orgId: "{{ source.org_id }}", envId: "{{ environment.id }}"}}
+    rows: listTenants
+  - name: applications
+    interval: 1s
+    for_each: {tenant: tenants}
+    document: "query ($data: DataFilter!) { listApplications(dataFilter: $data) { id name } }"
+    variables:
+      data: {orgId: "{{ source.org_id }}", environmentId: "{{ tenant.environment.id }}", tenant: "{{ tenant }}"}
+    rows: listApplications
+    labels: {environment: "{{ tenant.environment.name }}", tenant: "{{ tenant }}"}
+    metrics:
+      - {name: choreo_application_info, help: Applications., labels: {application_id: id, application: name}, value: 1}
+"""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + tenants).wait_until_ready()
+    organization = insights.model.organizations[0]
+    wanted = {
+        (environment.name, tenant) for environment in organization.environments for tenant in organization.tenants
+    }
+
+    def found() -> set[tuple[str, str]]:
+        samples = exporter.samples("choreo_application_info")
+        return {(labels["environment"], labels["tenant"]) for labels, _ in samples}
+
+    eventually(lambda: found() and found() <= wanted and len(found()) >= len(organization.environments), "applications")
+    assert exporter.value("insights_exporter_query_targets", query="applications") == len(wanted)

@@ -1,0 +1,39 @@
+"""Configuration files: the good ones can start, and the bad ones are told every fault, each with line, key and remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.app import ready_to_start
+from exporter.config.load import load
+from exporter.errors import ConfigError
+from exporter.planner import plan
+
+FILES = Path(__file__).parents[1] / "data" / "config"
+ENVIRON = {"EMPTY": "", "ORG": "o-1"}
+EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)
+
+
+def faults(file: Path) -> list[str]:
+    """The faults that keep a configuration from starting, without the file's name."""
+    with pytest.raises(ConfigError) as refused:
+        ready_to_start(file, ENVIRON)
+    return [str(problem).removeprefix(f"{file}:").strip() for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize("file", sorted((FILES / "good").iterdir()), ids=lambda file: file.stem)
+def test_a_good_file_can_start(file: Path) -> None:
+    """What the file's first line promises can be written so."""
+    found = plan(load(file, ENVIRON))
+    assert found.queries
+    assert found.families
+    assert not ready_to_start(file, ENVIRON).unmet
+
+
+@pytest.mark.parametrize("file", sorted((FILES / "bad").iterdir()), ids=lambda file: file.stem)
+def test_a_bad_file_is_told_every_fault(file: Path) -> None:
+    """Each fault is told once, in the order of the file: its line, its key, what is wrong and what would be right."""
+    assert faults(file) == EXPECTED.findall(file.read_text(encoding="utf-8"))

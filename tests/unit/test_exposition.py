@@ -1,0 +1,355 @@
+"""Lines, blocks and the page, without I/O."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import shutil
+import subprocess
+import zlib
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parsed_text
+
+from exporter.exposition import Block, Board, Body, Format, Joiner, Page, body, combined_crc32, gzip_member, head
+from exporter.exposition.lines import SMALL_BYTES, pieces
+from exporter.model import Family, MetricType, Number, Samples
+
+GAUGE = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
+COUNTER = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api",))
+
+
+def family(name: str) -> Family:
+    return Family(name, MetricType.GAUGE, "Help.", ("n",))
+
+
+def lines_of(samples: Samples) -> str:
+    return b"".join(pieces(samples)).decode()
+
+
+def rows(count: int, start: int = 0) -> dict[tuple[str, ...], Number]:
+    return {(f"row {number}",): number for number in range(start, start + count)}
+
+
+def text_of(page: Page, in_format: Format = Format.TEXT, own: bytes = b"") -> str:
+    return Joiner().joined(page, own, in_format, gzip=False).decode()
+
+
+# lines
+
+
+def test_a_line_has_every_label_in_the_family_s_order() -> None:
+    """A series is its name, its labels and its value."""
+    samples = Samples(GAUGE, {("orders", "200"): 5, ("", "500"): 0.25})
+    assert lines_of(samples) == (
+        'choreo_window_requests{api="orders",code="200"} 5\nchoreo_window_requests{api="",code="500"} 0.25\n'
+    )
+
+
+def test_a_family_without_labels_has_no_braces() -> None:
+    """One series alone is its name and its value."""
+    assert lines_of(Samples(Family("up_to_date", MetricType.GAUGE, "", ()), {(): 1})) == "up_to_date 1\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ('say "hi"', r"say \"hi\""),
+        ("C:\\temp", r"C:\\temp"),
+        ("two\nlines", r"two\nlines"),
+        ("\\n", r"\\n"),
+        ("50 %s {} %", "50 %s {} %"),
+        ("tab\tcr\rnul\0", "tab\tcr\rnul\0"),
+        ("naïve 🦊", "naïve 🦊"),
+        ("half \ud83e of a pair", "half \ufffd of a pair"),
+        ('\udcff"', '\ufffd\\"'),
+    ],
+)
+def test_label_values_are_escaped(value: str, written: str) -> None:
+    """Whatever an API returns as a name arrives as that name, and its neighbours are untouched."""
+    samples = Samples(COUNTER, {("plain",): 1, (value,): 2})
+    assert lines_of(samples) == f'choreo_requests_total{{api="plain"}} 1\nchoreo_requests_total{{api="{written}"}} 2\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "0"),
+        (-3, "-3"),
+        (2**53, "9007199254740992"),
+        (-(2**53), "-9007199254740992"),
+        (2**53 + 1, "9007199254740992.0"),
+        (10**300, "1e+300"),
+        (0.1, "0.1"),
+        (-0.0, "-0.0"),
+        (5e-324, "5e-324"),
+        (1.7976931348623157e308, "1.7976931348623157e+308"),
+        (True, "1"),
+    ],
+)
+def test_numbers_are_exact(value: Number, written: str) -> None:
+    """Integers stay integers as long as a float holds them, and floats come back as they were."""
+    assert lines_of(Samples(COUNTER, {("a",): value, ("b",): 1.5})).splitlines()[0].split(" ")[1] == written
+
+
+def test_big_results_come_in_pieces_of_whole_lines() -> None:
+    """A hundred thousand rows can be written a few at a time."""
+    samples = Samples(family("n"), rows(5000))
+    whole = list(pieces(samples))
+    assert len(whole) > 1
+    assert all(piece.endswith(b"\n") and len(piece) < 100_000 for piece in whole)
+    assert b"".join(whole).count(b"\n") == 5000
+    assert body(samples).length == sum(map(len, whole))
+
+
+def test_heads_name_the_family_as_the_format_wants_it() -> None:
+    """A counter is headed with `_total` in the text format and without it in OpenMetrics."""
+    assert head(COUNTER, Format.TEXT) == (
+        b"# HELP choreo_requests_total Requests.\n# TYPE choreo_requests_total counter\n"
+    )
+    assert head(COUNTER, Format.OPENMETRICS) == b"# HELP choreo_requests Requests.\n# TYPE choreo_requests counter\n"
+
+
+def test_help_is_escaped_as_the_format_wants_it() -> None:
+    """OpenMetrics escapes quotes in HELP, the text format does not know that."""
+    odd = Family("x", MetricType.GAUGE, 'a "b" \\ c\nd \ud800', ())
+    assert head(odd, Format.TEXT) == '# HELP x a "b" \\\\ c\\nd \ufffd\n# TYPE x gauge\n'.encode()
+    assert head(odd, Format.OPENMETRICS) == '# HELP x a \\"b\\" \\\\ c\\nd \ufffd\n# TYPE x gauge\n'.encode()
+
+
+# blocks
+
+
+def test_crc_of_two_parts_is_combined() -> None:
+    """The checksum of a page follows from those of its blocks, at any length."""
+    source = random.Random(1)
+    for length in (0, 1, 2, 255, 256, 257, 65535, 65536, 1_000_003):
+        first, second = source.randbytes(1000), source.randbytes(length)
+        assert combined_crc32(zlib.crc32(first), zlib.crc32(second), length) == zlib.crc32(first + second)
+
+
+def test_blocks_of_all_sizes_are_one_gzip_member() -> None:
+    """Decoders that stop after the first member see everything."""
+    source = random.Random(2)
+    raws = [bytes(source.choices(b"abc\n", k=size)) for size in (0, 1, 5, 5000, 32768, 32769, 200_000, 0, 7)]
+    whole = Block.joined([Block.joined(map(Block.of, raws[:4])), Block.of(raws[4]), *map(Block.of, raws[5:])])
+    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert decoder.decompress(gzip_member(whole)) == b"".join(raws)
+    assert decoder.eof
+    assert decoder.unused_data == b""
+
+
+def test_nothing_is_a_gzip_member_too() -> None:
+    """An empty page can be asked for in gzip."""
+    assert gzip.decompress(gzip_member(Block())) == b""
+
+
+# the page
+
+
+def test_families_are_sorted_and_headed_once() -> None:
+    """However many owners a family has, and in whatever order they come, it stands in one place."""
+    board = Board()
+    for owner in ("second", "first"):
+        for name in ("b_family", "a_family"):
+            board.put(owner, family(name), body(Samples(family(name), {(owner,): 1})))
+    assert text_of(board.page()) == (
+        "# HELP a_family Help.\n# TYPE a_family gauge\n"
+        'a_family{n="second"} 1\na_family{n="first"} 1\n'
+        "# HELP b_family Help.\n# TYPE b_family gauge\n"
+        'b_family{n="second"} 1\nb_family{n="first"} 1\n'
+    )
+
+
+def test_an_owner_s_lines_are_replaced_at_once() -> None:
+    """A series that is not in the next result is not on the next page."""
+    board = Board()
+    board.put("o", COUNTER, body(Samples(COUNTER, {("old",): 1, ("kept",): 1})))
+    board.put("p", COUNTER, body(Samples(COUNTER, {("other",): 9})))
+    board.page()
+    board.put("o", COUNTER, body(Samples(COUNTER, {("kept",): 2, ("new",): 1})))
+    lines = text_of(board.page()).splitlines()[2:]
+    assert lines == [f'choreo_requests_total{{api="{api}"}} {n}' for api, n in (("kept", 2), ("new", 1), ("other", 9))]
+
+
+@pytest.mark.parametrize("gone", [None, Body(), body(Samples(GAUGE, {}))])
+def test_a_family_without_lines_disappears(gone: Body | None) -> None:
+    """Nothing is headed that has no series."""
+    board = Board()
+    board.put("o", GAUGE, body(Samples(GAUGE, {("a", "b"): 1})))
+    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 1})))
+    board.page()
+    board.put("o", GAUGE, gone)
+    assert "choreo_window_requests" not in text_of(board.page())
+    assert "choreo_requests_total" in text_of(board.page())
+
+
+def test_a_removed_owner_takes_all_its_families_along() -> None:
+    """A target that is gone leaves nothing behind, and one that was never there can be removed."""
+    board = Board()
+    board.put("stays", COUNTER, body(Samples(COUNTER, {("a",): 1})))
+    for name in ("x", "y"):
+        board.put("goes", family(name), body(Samples(family(name), rows(1000))))
+    board.page()
+    board.remove("goes")
+    board.remove("never came")
+    assert text_of(board.page()) == text_of(_board_of({"stays": Samples(COUNTER, {("a",): 1})}).page())
+    board.remove("stays")
+    assert text_of(board.page()) == ""
+
+
+def test_a_page_does_not_change() -> None:
+    """Who holds a page may go on sending it while the next is made; without changes there is no next."""
+    board = _board_of({"o": Samples(COUNTER, {("a",): 1})})
+    first = board.page()
+    assert board.page() is first
+    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 2})))
+    assert text_of(first).endswith(" 1\n")
+    assert text_of(board.page()).endswith(" 2\n")
+
+
+def test_help_can_change_with_a_new_configuration() -> None:
+    """The head is that of the latest result."""
+    board = _board_of({"o": Samples(family("x"), rows(1))})
+    changed = Family("x", MetricType.GAUGE, "Better.", ("n",))
+    board.put("o", changed, body(Samples(changed, rows(1))))
+    assert "# HELP x Better.\n" in text_of(board.page())
+
+
+@pytest.mark.parametrize("rows_each", [1, 30, 100], ids=["one line", "some lines", "blocks of their own"])
+def test_a_change_remakes_its_neighbourhood_only(rows_each: int) -> None:
+    """With a thousand targets of one family, a poll of one deflates some tens of kilobytes, not the family."""
+    many = family("many")
+    board = _board_of({owner: Samples(many, rows(rows_each, owner * 1000)) for owner in range(1000)})
+    before = board.page().block(Format.TEXT)
+    board.put(500, many, body(Samples(many, rows(rows_each, 7_000_000))))
+    after = board.page().block(Format.TEXT)
+    assert _new_bytes(before, after) < 70_000
+    assert after.length == sum(map(len, after.raw))
+
+
+def test_a_thousand_families_of_one_line_compress_as_one_text() -> None:
+    """Small families do not pay for blocks of their own, and a change remakes a few of them."""
+    board = Board()
+    for number in range(1000):
+        each = family(f"choreo_window_family_{number:04d}")
+        board.put(number, each, body(Samples(each, rows(1))))
+    before = board.page().block(Format.TEXT)
+    assert sum(map(len, before.deflated)) < 1.3 * len(gzip.compress(b"".join(before.raw), 4))
+    each = family("choreo_window_family_0500")
+    board.put(500, each, body(Samples(each, rows(1, 7))))
+    assert _new_bytes(before, board.page().block(Format.TEXT)) < 70_000
+
+
+def test_any_history_ends_in_the_page_of_its_outcome() -> None:
+    """Whatever was put, replaced, grown, shrunk and removed before: the page shows what there is now."""
+    source = random.Random(3)
+    board = Board()
+    now: dict[tuple[int, str], Samples] = {}
+    for step in range(3000):
+        owner, name = source.randrange(60), f"family_{source.randrange(40):02d}"
+        size = source.choice((0, 1, 1, 2, 20, 400)) if step < 2000 else source.choice((0, 0, 1))
+        if source.random() < 0.02:
+            board.remove(owner)
+            now = {key: samples for key, samples in now.items() if key[0] != owner}
+            continue
+        samples = Samples(family(name), rows(size, step))
+        board.put(owner, family(name), body(samples))
+        now.pop((owner, name), None)
+        if size:
+            now[owner, name] = samples
+        if step % 300 == 0 or step == 2999:
+            for each in Format:
+                page = board.page()
+                block = page.block(each)
+                assert gzip.decompress(gzip_member(block)) == b"".join(block.raw)
+                assert _lines_by_family(text_of(page, each)) == {
+                    name: sorted("".join(lines_of(s) for (_, of), s in now.items() if of == name).splitlines())
+                    for name in sorted({of for _, of in now})
+                }
+
+
+def test_small_and_big_bodies_are_told_apart_by_size() -> None:
+    """A body is deflated by itself as soon as that pays."""
+    assert Body.of([b"x" * (SMALL_BYTES - 1)]).block is None
+    assert Body.of([b"x" * SMALL_BYTES]).block is not None
+    assert Body.of([]).length == 0
+
+
+# joined with the exporter's own metrics
+
+
+def test_own_metrics_come_last_and_openmetrics_ends_with_eof() -> None:
+    """The end mark stands once, at the end, whether the own metrics bring it or not."""
+    page = _board_of({"o": Samples(COUNTER, {("a",): 1})}).page()
+    own = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
+    assert text_of(page, Format.TEXT, own).endswith('api="a"} 1\n' + own.decode())
+    for brought in (own, own + b"# EOF\n"):
+        text = text_of(page, Format.OPENMETRICS, brought)
+        assert text.endswith('api="a"} 1\n' + own.decode() + "# EOF\n")
+        assert text.count("# EOF") == 1
+
+
+def test_the_same_page_is_joined_once() -> None:
+    """A scrape of what was scraped before copies nothing, until the page or the own metrics are others."""
+    board = _board_of({"o": Samples(COUNTER, {("a",): 1})})
+    joiner, own, later_own = Joiner(), b"own 1\n", b"own 2\n"
+    for compressed in (False, True):
+        first = joiner.joined(board.page(), own, Format.TEXT, compressed)
+        joiner.joined(board.page(), own, Format.OPENMETRICS, compressed)
+        assert joiner.joined(board.page(), own, Format.TEXT, compressed) is first
+        assert joiner.joined(board.page(), later_own, Format.TEXT, compressed) != first
+    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 2})))
+    assert b" 2\n" in joiner.joined(board.page(), later_own, Format.TEXT, False)
+    assert b" 2\n" in gzip.decompress(joiner.joined(board.page(), later_own, Format.TEXT, True))
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_has_nothing_to_say() -> None:
+    """Prometheus' own linter accepts the page, odd label values and all."""
+    odd = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60}
+    board = _board_of({1: Samples(COUNTER, odd), 2: Samples(COUNTER, {("other",): 3})})
+    board.put(3, GAUGE, body(Samples(GAUGE, {("a", "b"): 1e-300})))
+    command = [shutil.which("promtool") or "", "check", "metrics"]
+    page = text_of(board.page()).encode()
+    done = subprocess.run(command, input=page, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("in_format", Format)
+def test_the_reference_parsers_read_the_page(in_format: Format) -> None:
+    """Both formats are what the reference implementation understands by them."""
+    page = _board_of({1: Samples(COUNTER, {('q"\\\n',): 1}), 2: Samples(COUNTER, {("other",): 3})}).page()
+    parse = parsed_text if in_format is Format.TEXT else parsed_openmetrics
+    (found,) = parse(text_of(page, in_format))
+    assert (found.name, found.type, found.documentation) == ("choreo_requests", "counter", "Requests.")
+    assert [(each.name, each.labels["api"], each.value) for each in found.samples] == [
+        ("choreo_requests_total", 'q"\\\n', 1),
+        ("choreo_requests_total", "other", 3),
+    ]
+
+
+def _board_of(samples: dict[int, Samples] | dict[str, Samples]) -> Board:
+    board = Board()
+    for owner, each in samples.items():
+        board.put(owner, each.family, body(each))
+    return board
+
+
+def _new_bytes(before: Block, after: Block) -> int:
+    """How many bytes were written and deflated for `after` that were not there before."""
+    old = set(map(id, before.raw))
+    return sum(len(piece) for piece in after.raw if id(piece) not in old)
+
+
+def _lines_by_family(text: str) -> dict[str, list[str]]:
+    """The sorted lines of each family, in the order of the page; each family must be headed once."""
+    found: dict[str, list[str]] = {}
+    for line in text.removesuffix("# EOF\n").splitlines():
+        if line.startswith("# HELP "):
+            assert line.split()[2] not in found
+            current = found[line.split()[2]] = []
+        elif not line.startswith("# TYPE "):
+            current.append(line)
+    return {name: sorted(lines) for name, lines in found.items()}

@@ -1,0 +1,48 @@
+"""Response paths are read as users write them, and refused with a remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.path import ResponsePath, parsed_path
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("usage", ("usage",)),
+        ("usage.count", ("usage", "count")),
+        ("tags[0].name", ("tags", 0, "name")),
+        ("grid[1][20]", ("grid", 1, 20)),
+        ("_private.__typename", ("_private", "__typename")),
+    ],
+)
+def test_names_joined_by_dots_and_indexes_are_a_path(text: str, steps: tuple[str | int, ...]) -> None:
+    """`usage.count` and `tags[0].name` mean the fields and the elements that they name."""
+    assert parsed_path(text) == ResponsePath(steps)
+
+
+def test_a_dot_alone_is_the_row_itself() -> None:
+    """`.` is the row, for answers that are lists of numbers or texts."""
+    assert parsed_path(".") == ResponsePath((), innermost=True)
+
+
+def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
+    """`.id` is the innermost `id`, whatever the parents select."""
+    assert parsed_path(".id") == ResponsePath(("id",), innermost=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "..", "a..b", "a.", "a b", "a-b", "1a", "a[", "a[]", "a[-1]", "a[x]", "a.[0]", "$.a", "a[0]b", "a\n", "a[٣]"],
+)
+def test_what_is_not_a_path_is_refused_with_the_remedy(text: str) -> None:
+    """A mistyped path is a load error that shows how a path is written."""
+    with pytest.raises(ValueError, match=r"is not a response path; write names .* such as usage\.count"):
+        parsed_path(text)
+
+
+@pytest.mark.parametrize("text", [".", ".id", "id", "usage.count", "tags[0].name", "grid[1][20]"])
+def test_a_path_is_shown_as_it_was_written(text: str) -> None:
+    """Messages show a path in the user's own spelling."""
+    assert str(parsed_path(text)) == text
