@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import json
+import math
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 from urllib.parse import quote_plus, urlencode
 
 import httpx
 
 from exporter.errors import Failure, Reason, TokenFailure
-from exporter.retry import retry_after_seconds
+from exporter.grant import granted_token
 from exporter.secret import Secret
 from exporter.transport import Transport, WireResponse
 
-MAX_LIFETIME_SECONDS: Final = 86_400.0
-DEFAULT_LIFETIME_SECONDS: Final = 300.0
 BLOCKED_SECONDS: Final = 300.0
 SECRET_CHECK_SECONDS: Final = 2.0
-_MAX_TOKEN_LENGTH: Final = 64 * 1024
 _MAX_BACKOFF_SECONDS: Final = 60.0
-_TRANSIENT_ERRORS: Final = frozenset({"server_error", "temporarily_unavailable"})
-_ALLOWED_MISMATCH_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 1.0
+_SHORTEST_SECONDS: Final = 0.5  # between two early renewals, however short the tokens live
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,33 +45,24 @@ class OAuth2Settings:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """An access token. `obtained_at` and `expires_at` are monotonic; `repeated`: it was handed out before."""
+    """An access token. Times with `_at` are monotonic; `expiry_time` is in Unix time, for show alone."""
 
     text: str = field(repr=False)
+    generation: int
     obtained_at: float
     expires_at: float
-    generation: int
-    repeated: bool = False
-    lifetime_mismatch: bool = False
-
-    @property
-    def early_at(self) -> float:
-        """When background renewal is due: in the last min(300 s, lifetime/2)."""
-        return self.waiting_at if self.repeated else self.expires_at - min(300.0, self._lifetime_seconds / 2)
+    renew_at: float
+    expiry_time: float
 
     @property
     def waiting_at(self) -> float:
-        """From when polls wait for the renewal: in the last min(10 s, lifetime/10)."""
-        return self.expires_at - min(10.0, self._lifetime_seconds / 10)
-
-    @property
-    def _lifetime_seconds(self) -> float:
-        return self.expires_at - self.obtained_at
+        """From when polls wait for the next token: in the last min(10 s, lifetime/10)."""
+        return self.expires_at - min(10.0, (self.expires_at - self.obtained_at) / 10)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenStatus:
-    """What telemetry shows of a token source. `expiry_time` is in Unix time; `renewals` by result and reason."""
+    """What telemetry shows of a token source. `expiry_time` is in Unix time; `renewals` is by result and reason."""
 
     valid: bool
     blocked: bool
@@ -106,279 +94,223 @@ class TokenSource:
         self._jitter = jitter
         self._token: AccessToken | None = None
         self._renewal: asyncio.Task[AccessToken] | None = None
-        self._failure: TokenFailure | None = None
-        self._failures = 0
-        self._not_before = 0.0
-        self._used_credentials = ""
         self._generation = 0
+        self._failure: TokenFailure | None = None
+        self._failures_in_a_row = 0
+        self._not_before_at = -math.inf
+        self._refused_credentials: tuple[str, str] | None = None
         self._forced = 0
-        self._refused_in_a_row = 0
-        self._force_not_before = 0.0
+        self._forced_in_a_row = 0
+        self._force_not_before_at = -math.inf
+        self._lifetime_mismatch = False
         self._renewals: Counter[tuple[str, str]] = Counter()
 
     async def token(self) -> AccessToken:
         """A token to use now; waits for a renewal only near or past the end of the old one. Raises `TokenFailure`."""
-        token = self._token
-        if token is not None and self._monotonic() < token.waiting_at:
+        token, now = self._token, self._monotonic()
+        if token is None or now >= token.expires_at:
+            return await self._patiently_renewed()
+        if now < token.waiting_at or (self._renewal is None and now < self._due_at()):
             return token
-        try:
-            return await self._renewed()
-        except TokenFailure:
-            if token is not None and token is self._token and self._monotonic() < token.expires_at:
-                return token
-            raise
+        with suppress(TokenFailure, TimeoutError):
+            async with asyncio.timeout((token.expires_at - now) / 2):
+                return await self._renewed()
+        return token
 
     def refused(self, token: AccessToken) -> bool:
         """Drops a token that the API answered with 401, and says whether another try makes sense.
 
-        Where fresh tokens are refused too, they are not the reason: then renewals become rarer and rarer.
+        Where new tokens are refused too, the token is not the reason: then such renewals become rarer and rarer.
         """
-        if self._token is not None and self._token.generation != token.generation:
+        if self._token is None or self._token.generation != token.generation:
             return True
         now = self._monotonic()
-        if now < self._force_not_before:
+        if now < self._force_not_before_at:
             return False
-        if self._token is not None:
-            self._token = None
-            self._forced += 1
-            self._refused_in_a_row += 1
-            if self._refused_in_a_row > 1:
-                self._force_not_before = now + min(BLOCKED_SECONDS, 5.0 * 2.0 ** min(self._refused_in_a_row, 10))
+        self._token = None
+        self._forced += 1
+        self._forced_in_a_row += 1
+        self._force_not_before_at = now + self._backoff_seconds(self._forced_in_a_row)
         return True
 
     def accepted(self) -> None:
-        """Notes that the API took a token."""
-        self._refused_in_a_row = 0
-        self._force_not_before = 0.0
+        """Notes that the API took a new token where it had refused the old one."""
+        self._forced_in_a_row = 0
+        self._force_not_before_at = -math.inf
+
+    async def force_renewal(self) -> AccessToken:
+        """The endpoint's next token, at once, whatever waits are due. Raises `TokenFailure`."""
+        self._not_before_at = -math.inf
+        return await self._renewed()
 
     async def keep_renewed(self) -> None:
         """Renews early, for ever; a renewal that fails is only a later renewal."""
         while True:
-            wait = self._due_at() - self._monotonic()
-            if wait > 0:
-                await self._sleep(min(wait, SECRET_CHECK_SECONDS if self._failure is not None else 60.0))
-            if self._due_at() <= self._monotonic():
-                try:
-                    await self._renewed()
-                except TokenFailure:
-                    await self._sleep(0)
+            wait_seconds = self._due_at() - self._monotonic()
+            if wait_seconds > 0:
+                longest = SECRET_CHECK_SECONDS if self._failure is not None else 60.0
+                await self._sleep(min(wait_seconds, longest))
+                continue
+            with suppress(TokenFailure):
+                await self._renewed()
 
-    async def revoke(self) -> bool:
-        """Revokes the token (RFC 7009) and forgets it. Whether that is confirmed; so is nothing to revoke."""
-        token, self._token = self._token, None
-        if token is None or self._settings.revocation_url is None:
-            return token is None
-        fields = {"token": token.text, "token_type_hint": "access_token"}
+    async def revoke(self, text: str | None = None, *, deadline_seconds: float | None = None) -> bool:
+        """Revokes a token (RFC 7009), by default the present one, which is forgotten.
+
+        Whether the server confirms it; True also where there is nothing to revoke.
+        """
+        if text is None:
+            token, self._token = self._token, None
+            if token is None:
+                return True
+            text = token.text
+        if self._settings.revocation_url is None:
+            return False
+        fields = {"token": text, "token_type_hint": "access_token"}
         try:
-            return (await self._post(self._settings.revocation_url, fields)).status == 200
+            response = await self._post(self._settings.revocation_url, fields, self._credentials(), deadline_seconds)
         except Failure:
             return False
+        return response.status == 200
 
     def status(self) -> TokenStatus:
         """What is known at this moment."""
-        token, now = self._token, self._monotonic()
+        token = self._token
         return TokenStatus(
-            valid=token is not None and now < token.expires_at,
+            valid=token is not None and self._monotonic() < token.expires_at,
             blocked=self._failure is not None and self._failure.permanent,
-            expiry_time=None if token is None else self._wall() + token.expires_at - now,
-            renewals=self._renewals,
+            expiry_time=None if token is None else token.expiry_time,
+            renewals=Counter(self._renewals),
             forced_renewals=self._forced,
-            lifetime_mismatch=token is not None and token.lifetime_mismatch,
+            lifetime_mismatch=self._lifetime_mismatch,
             last_failure=self._failure,
         )
 
     def _due_at(self) -> float:
-        due = 0.0 if self._token is None else self._token.early_at
-        return due if self._credentials_changed() else max(due, self._not_before)
+        """When the next renewal is due: by the token's age, and not before a failure's wait is over."""
+        return max(-math.inf if self._token is None else self._token.renew_at, self._allowed_at())
+
+    def _allowed_at(self) -> float:
+        """When the endpoint may be asked again after a failure: sooner if it refused other credentials than today's."""
+        changed = self._refused_credentials is not None and self._credentials_changed()
+        return -math.inf if changed else self._not_before_at
 
     def _credentials_changed(self) -> bool:
-        """Whether a latched refusal may be over: the client's id or secret is another than was refused."""
-        if self._failure is None or not self._failure.permanent:
-            return False
+        """Whether a permanent refusal may be over: the client's id or secret is not the one that was refused."""
         try:
-            return self._credentials() != self._used_credentials
+            return self._credentials() != self._refused_credentials
         except TokenFailure:
             return False
 
-    def _credentials(self) -> str:
-        return f"{quote_plus(self._settings.client_id.reveal())}:{quote_plus(self._settings.client_secret.reveal())}"
+    def _credentials(self) -> tuple[str, str]:
+        return self._settings.client_id.reveal(), self._settings.client_secret.reveal()
+
+    async def _patiently_renewed(self) -> AccessToken:
+        """The next token; waits out a first short back-off, so that one hiccup of the endpoint fails no poll."""
+        while True:
+            try:
+                return await self._renewed()
+            except TokenFailure:
+                wait_seconds = self._allowed_at() - self._monotonic()
+                if wait_seconds > _PATIENCE_SECONDS:
+                    raise
+            await self._sleep(max(wait_seconds, 0.0))
 
     async def _renewed(self) -> AccessToken:
         """The next token, by one request that all callers share; who is cancelled does not cancel it."""
         if self._renewal is None:
-            if self._failure is not None and self._monotonic() < self._not_before and not self._credentials_changed():
-                raise self._failure
+            if self._failure is not None and self._monotonic() < self._allowed_at():
+                raise self._failure.with_traceback(None)
             self._renewal = asyncio.create_task(self._renew())
             self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._renewal)
 
     async def _renew(self) -> AccessToken:
+        """One token request, and what it means for the next. Raises `TokenFailure` and nothing else."""
+        credentials: tuple[str, str] | None = None
         try:
-            token = await self._fetched()
-        except TokenFailure as failure:
-            self._failures += 1
-            self._failure = failure
-            self._not_before = self._monotonic() + self._wait_seconds(failure)
-            self._renewals["error", failure.reason.value] += 1
-            raise
+            credentials = self._credentials()
+            token = await self._fetched(credentials)
+        except Failure as failure:
+            raise self._noted(failure, credentials) from None
+        except Exception as error:  # a fault of ours must not end the renewals
+            raise self._noted(TokenFailure(Reason.INTERNAL, type(error).__name__), credentials) from error
         finally:
             self._renewal = None
-        self._failure, self._failures, self._not_before = None, 0, 0.0
+        self._failure, self._failures_in_a_row, self._not_before_at = None, 0, -math.inf
+        self._refused_credentials = None
         self._renewals["ok", ""] += 1
         self._token = token
         return token
 
+    def _noted(self, failure: Failure, credentials: tuple[str, str] | None) -> TokenFailure:
+        """The failure as one of the token, with the wait that it brings."""
+        if not isinstance(failure, TokenFailure):
+            failure = TokenFailure(failure.reason, failure.detail)
+        self._failure = failure
+        self._failures_in_a_row += 1
+        self._refused_credentials = credentials if failure.permanent else None
+        self._not_before_at = self._monotonic() + self._wait_seconds(failure)
+        self._renewals["error", failure.reason.value] += 1
+        return failure
+
     def _wait_seconds(self, failure: TokenFailure) -> float:
         if failure.permanent:
             return BLOCKED_SECONDS
-        if failure.retry_after_seconds is not None:
-            return failure.retry_after_seconds
-        return min(_MAX_BACKOFF_SECONDS, 2.0 ** min(self._failures - 1, 10)) * (1 - self._jitter() / 4)
+        if failure.reason is Reason.SECRET:  # nobody was asked
+            return SECRET_CHECK_SECONDS
+        return max(self._backoff_seconds(self._failures_in_a_row), failure.retry_after_seconds or 0.0)
 
-    async def _fetched(self) -> AccessToken:
-        self._used_credentials = self._credentials()
+    def _backoff_seconds(self, times: int) -> float:
+        """0.5 s, 1 s, 2 s … 60 s, less up to a quarter, so that exporters do not come back all at once."""
+        return min(_MAX_BACKOFF_SECONDS, 2.0 ** min(times - 2, 10)) * (1 - self._jitter() / 4)
+
+    async def _fetched(self, credentials: tuple[str, str]) -> AccessToken:
+        """The token that the endpoint grants; the same one again keeps its expiry, and is asked for again late."""
         requested_at = self._monotonic()
         fields = {"grant_type": "client_credentials", **self._settings.endpoint_params}
         if self._settings.scopes:
             fields["scope"] = " ".join(self._settings.scopes)
-        try:
-            response = await self._post(self._settings.token_url, fields)
-        except TokenFailure:
-            raise
-        except Failure as failure:
-            raise TokenFailure(failure.reason, failure.detail) from None
-        granted = granted_token(response, self._wall())
-        old = self._token
-        if old is not None and old.text == granted.text:
-            return AccessToken(old.text, old.obtained_at, old.expires_at, old.generation, True, granted.mismatch)
+        response = await self._post(self._settings.token_url, fields, credentials)
+        wall_time = self._wall()
+        granted = granted_token(response, wall_time)
+        self._lifetime_mismatch = granted.mismatch
+        now, old = self._monotonic(), self._token
+        if old is not None and old.text == granted.text and now < old.expires_at:
+            return replace(old, renew_at=old.waiting_at if now < old.waiting_at else old.expires_at)
         self._generation += 1
-        expires_at = requested_at + granted.lifetime_seconds
-        return AccessToken(granted.text, requested_at, expires_at, self._generation, False, granted.mismatch)
+        lifetime_seconds = granted.lifetime_seconds
+        expires_at = requested_at + lifetime_seconds
+        return AccessToken(
+            text=granted.text,
+            generation=self._generation,
+            obtained_at=requested_at,
+            expires_at=expires_at,
+            renew_at=max(expires_at - min(300.0, lifetime_seconds / 2), requested_at + _SHORTEST_SECONDS),
+            expiry_time=wall_time + expires_at - now,
+        )
 
-    async def _post(self, url: str, fields: dict[str, str]) -> WireResponse:
+    async def _post(
+        self,
+        url: str,
+        fields: dict[str, str],
+        credentials: tuple[str, str],
+        deadline_seconds: float | None = None,
+    ) -> WireResponse:
+        """The answer to a form, sent as the client. Raises `UpstreamFailure`."""
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         if self._settings.auth_style == "header":
             # RFC 6749 §2.3.1: each part form-encoded before Base64
-            headers["authorization"] = f"Basic {base64.b64encode(self._credentials().encode()).decode()}"
+            pair = ":".join(quote_plus(part) for part in credentials)
+            headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
-            secret = self._settings.client_secret.reveal()
-            fields = {**fields, "client_id": self._settings.client_id.reveal(), "client_secret": secret}
+            fields = {**fields, "client_id": credentials[0], "client_secret": credentials[1]}
         return await self._transport.post(
             url,
             headers=headers,
             content=urlencode(fields).encode(),
-            deadline_seconds=self._settings.deadline_seconds,
+            deadline_seconds=self._settings.deadline_seconds if deadline_seconds is None else deadline_seconds,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """What a token endpoint granted."""
-
-    text: str = field(repr=False)
-    lifetime_seconds: float
-    mismatch: bool
-
-
-def granted_token(response: WireResponse, wall_time: float) -> Granted:
-    """The token of an answer (RFC 6749 §5.1). `wall_time` stands in for a missing `Date`. Raises `TokenFailure`."""
-    _check_status(response)
-    answer = _answer(response)
-    if "error" in answer:
-        raise _oauth_failure(answer)
-    text = answer.get("access_token")
-    if not isinstance(text, str) or not text or len(text) > _MAX_TOKEN_LENGTH:
-        raise TokenFailure(Reason.BAD_TOKEN, "the answer has no usable access_token")
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise TokenFailure(Reason.BAD_TOKEN, "the access_token has characters that a header cannot carry")
-    kind = answer.get("token_type", "Bearer")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise TokenFailure(Reason.TOKEN_TYPE, "the token_type is not Bearer")
-    told = _expires_in(answer.get("expires_in"))
-    own = _jwt_lifetime(text, response.headers.get("date"), wall_time)
-    if own is not None and own <= 0:
-        raise TokenFailure(Reason.BAD_TOKEN, "the access token has expired already, by its own exp")
-    known = [seconds for seconds in (told, own) if seconds is not None]
-    lifetime = min([*known, MAX_LIFETIME_SECONDS]) if known else DEFAULT_LIFETIME_SECONDS
-    mismatch = told is not None and own is not None and abs(told - own) > _ALLOWED_MISMATCH_SECONDS
-    return Granted(text, lifetime, mismatch)
-
-
-def _check_status(response: WireResponse) -> None:
-    status = response.status
-    if status == 200:
-        return
-    wait = retry_after_seconds(response.headers.get("retry-after"), response.headers.get("date"))
-    if status == 429:
-        raise TokenFailure(Reason.HTTP_429, "the token endpoint asks to wait", retry_after_seconds=wait)
-    if status >= 500:
-        raise TokenFailure(Reason.HTTP_5XX, f"the token endpoint answered {status}", retry_after_seconds=wait)
-    if 300 <= status < 400:
-        raise TokenFailure(Reason.REDIRECT, "the token endpoint redirects, which is not followed; mend token_url")
-    if status >= 400 and (answer := _answer_or_none(response)) is not None and "error" in answer:
-        raise _oauth_failure(answer)
-    if status == 401:
-        raise TokenFailure(Reason.INVALID_CLIENT, "the token endpoint answered 401", permanent=True)
-    raise TokenFailure(Reason.HTTP_4XX, f"the token endpoint answered {status}")
-
-
-def _oauth_failure(answer: Mapping[str, Any]) -> TokenFailure:
-    word = answer["error"] if isinstance(answer["error"], str) else ""
-    shown = word if word.replace("_", "").isalnum() and len(word) < 60 and word.isascii() else "an error"
-    reason = Reason.INVALID_CLIENT if word == "invalid_client" else Reason.OAUTH_ERROR
-    permanent = bool(word) and word not in _TRANSIENT_ERRORS
-    return TokenFailure(reason, f"the token endpoint answered {shown} (RFC 6749 §5.2)", permanent=permanent)
-
-
-def _answer(response: WireResponse) -> Mapping[str, Any]:
-    if "json" not in response.headers.get("content-type", "json").lower():
-        raise TokenFailure(Reason.CONTENT_TYPE, "the token endpoint did not answer with JSON")
-    answer = _answer_or_none(response)
-    if answer is None:
-        raise TokenFailure(Reason.JSON, "the token endpoint's answer is not a JSON object")
-    return answer
-
-
-def _answer_or_none(response: WireResponse) -> Mapping[str, Any] | None:
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _expires_in(value: object) -> float | None:
-    if value is None:
-        return None
-    try:
-        seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
-    except (ValueError, OverflowError):
-        seconds = 0.0
-    if not seconds > 0:
-        raise TokenFailure(Reason.BAD_TOKEN, "expires_in is not a number of seconds above 0")
-    return min(seconds, MAX_LIFETIME_SECONDS)
-
-
-def _jwt_lifetime(text: str, date: str | None, wall_time: float) -> float | None:
-    """Seconds until a JWT's own `exp`, by the answer's clock; None for what is no JWT with one."""
-    parts = text.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
-        return None
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
-        return None
-    return float(expiry) - _date_seconds(date, wall_time)
-
-
-def _date_seconds(date: str | None, wall_time: float) -> float:
-    try:
-        return parsedate_to_datetime(date).timestamp() if date else wall_time
-    except (ValueError, OverflowError):
-        return wall_time
 
 
 class BearerAuth(httpx.Auth):
@@ -395,8 +327,8 @@ class BearerAuth(httpx.Auth):
             token = await self._source.token()
             request.headers["authorization"] = f"Bearer {token.text}"
             response = yield request
-        if response.status_code != 401:
-            self._source.accepted()
+            if response.status_code != 401:
+                self._source.accepted()
 
 
 class HeaderAuth(httpx.Auth):
@@ -407,7 +339,11 @@ class HeaderAuth(httpx.Auth):
         self._secret = secret
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        request.headers["authorization"] = f"{self._kind} {self._secret.reveal()}"
+        """Raises `TokenFailure` (secret) where it cannot be read, or not be sent."""
+        value = self._secret.reveal()
+        if not re.fullmatch(r"[ -~]+", value):
+            raise TokenFailure(Reason.SECRET, "the credentials have characters that a header cannot carry")
+        request.headers["authorization"] = f"{self._kind} {value}"
         yield request
 
 

@@ -137,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._url = b""
+        self._version = ""
         self._fields: list[tuple[bytes, bytes]] = []
         self._refusal: HTTPStatus | None = None
         self._done_reading = False
@@ -202,9 +203,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._done_reading:
             return
-        if not self.unfinished:
-            self.unfinished = True
-            self.since = self._loop.time()
+        self.on_message_begin()
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -220,6 +219,12 @@ class Connection(asyncio.Protocol):
 
     # what the parser tells
 
+    def on_message_begin(self) -> None:
+        """Also when something arrives of which no request comes, as an empty line."""
+        if not self.unfinished:
+            self.unfinished = True
+            self.since = self._loop.time()
+
     def on_url(self, url: bytes) -> None:
         self._url += url
 
@@ -228,6 +233,9 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._version = self._parser.get_http_version()
+        if self._version not in ("1.1", "1.0"):
+            self._stop(HTTPStatus.BAD_REQUEST)
         size = len(self._url)
         for name, value in self._fields:
             size += len(name) + len(value)
@@ -244,9 +252,8 @@ class Connection(asyncio.Protocol):
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def on_message_complete(self) -> None:
-        parser = self._parser
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
-        request = Request(parser.get_method().decode("latin-1"), _path(self._url), self._fields, keep_alive)
+        keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
+        request = Request(self._parser.get_method().decode("latin-1"), _path(self._url), self._fields, keep_alive)
         self._in_head = True
         self._head_bytes = self._body_bytes = 0
         self._url = b""

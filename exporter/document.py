@@ -29,10 +29,19 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InlineFragmentNode,
+    KnownFragmentNamesRule,
+    NoFragmentCyclesRule,
+    NoUndefinedVariablesRule,
+    NoUnusedFragmentsRule,
+    NoUnusedVariablesRule,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
     SelectionSetNode,
+    UniqueArgumentNamesRule,
+    UniqueFragmentNamesRule,
+    UniqueInputFieldNamesRule,
+    UniqueVariableNamesRule,
     build_client_schema,
     build_schema,
     get_named_type,
@@ -47,6 +56,17 @@ Schema: TypeAlias = GraphQLSchema
 SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 
 _MAX_TOKENS: Final = 20_000
+_RULES_WITHOUT_SCHEMA: Final = (
+    KnownFragmentNamesRule,
+    NoFragmentCyclesRule,
+    NoUndefinedVariablesRule,
+    NoUnusedFragmentsRule,
+    NoUnusedVariablesRule,
+    UniqueArgumentNamesRule,
+    UniqueFragmentNamesRule,
+    UniqueInputFieldNamesRule,
+    UniqueVariableNamesRule,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +130,19 @@ def parsed_document(text: str, schema: GraphQLSchema | None) -> Document:
     try:
         node = parse(text, max_tokens=_MAX_TOKENS)
     except GraphQLSyntaxError as error:
-        raise DocumentError((_fault(error),)) from None
+        line = min(error.locations[0].line if error.locations else 1, len(text.rstrip().splitlines()) or 1)
+        wrong = f"not valid GraphQL: {error.message.removeprefix('Syntax Error: ').rstrip('.')}"
+        raise DocumentError((Fault(line, wrong, "mend the document there"),)) from None
     except RecursionError:
         raise DocumentError((Fault(1, "nested too deeply"),)) from None
     operation = _operation(node)
-    if schema is not None and (errors := validate(schema, node)):
+    if errors := validate(schema, node) if schema is not None else validate(_no_schema(), node, _RULES_WITHOUT_SCHEMA):
         raise DocumentError(tuple(_fault(error) for error in errors))
     fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
     root = schema.query_type if schema is not None else None
     return Document(
         text,
-        Selection(_Selecting(schema, fragments).children(operation.selection_set, root, False, ())),
+        Selection(_Selecting(schema, fragments).children(operation.selection_set, root, False)),
         {
             definition.variable.name.value: Variable(
                 print_ast(definition.type),
@@ -154,42 +176,33 @@ class _Selecting:
     schema: GraphQLSchema | None
     fragments: Mapping[str, FragmentDefinitionNode]
 
-    def children(
-        self, selections: SelectionSetNode, parent: object, optional: bool, spread: tuple[str, ...]
-    ) -> dict[str, Selection]:
+    def children(self, selections: SelectionSetNode, parent: object, optional: bool) -> dict[str, Selection]:
         found: dict[str, Selection] = {}
         for node in selections.selections:
-            for key, selection in self._selected(node, parent, optional, spread).items():
+            for key, selection in self._selected(node, parent, optional).items():
                 found[key] = _merged(found[key], selection) if key in found else selection
         return found
 
-    def _selected(
-        self, node: SelectionNode, parent: object, optional: bool, spread: tuple[str, ...]
-    ) -> dict[str, Selection]:
+    def _selected(self, node: SelectionNode, parent: object, optional: bool) -> dict[str, Selection]:
         optional = optional or any(part.name.value in ("skip", "include") for part in node.directives or ())
         if isinstance(node, FieldNode):
-            return {(node.alias or node.name).value: self._field(node, parent, optional, spread)}
+            return {(node.alias or node.name).value: self._field(node, parent, optional)}
         if isinstance(node, FragmentSpreadNode):
-            name = node.name.value
-            if name not in self.fragments or name in spread:
-                wrong = "is not defined" if name not in self.fragments else "contains itself"
-                raise DocumentError((Fault(node.loc.start_token.line if node.loc else 1, f"fragment {name} {wrong}"),))
-            fragment: FragmentDefinitionNode | InlineFragmentNode = self.fragments[name]
-            spread = (*spread, name)
+            fragment: FragmentDefinitionNode | InlineFragmentNode = self.fragments[node.name.value]
         elif isinstance(node, InlineFragmentNode):
             fragment = node
         else:
             return {}
         condition = fragment.type_condition.name.value if fragment.type_condition else None
         if condition is None or condition == getattr(parent, "name", None):
-            return self.children(fragment.selection_set, parent, optional, spread)
+            return self.children(fragment.selection_set, parent, optional)
         inner = self.schema.type_map.get(condition) if self.schema is not None else None
-        return self.children(fragment.selection_set, inner, True, spread)
+        return self.children(fragment.selection_set, inner, True)
 
-    def _field(self, node: FieldNode, parent: object, optional: bool, spread: tuple[str, ...]) -> Selection:
+    def _field(self, node: FieldNode, parent: object, optional: bool) -> Selection:
         kind = _output_type(parent, node.name.value)
         children = (
-            self.children(node.selection_set, get_named_type(kind) if kind else None, False, spread)
+            self.children(node.selection_set, get_named_type(kind) if kind else None, False)
             if node.selection_set
             else {}
         )
@@ -223,6 +236,12 @@ def _field_type(kind: GraphQLOutputType) -> FieldType:
 
 
 # ---------------------------------------------------------------------------------------------- schemas
+
+
+@cache
+def _no_schema() -> GraphQLSchema:
+    """A schema for the rules that need none."""
+    return build_schema("type Query { any: Int }")
 
 
 @cache

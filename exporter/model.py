@@ -78,6 +78,8 @@ class Result:
     samples: tuple[Samples, ...] = ()
     rows: tuple[Mapping[str, Json], ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    lookup_misses: int = 0
+    rows_cut: int = 0
     partial: bool = False
     graphql_errors: int = 0
     window_seconds: float | None = None

@@ -38,17 +38,19 @@ class TLSSettings:
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
 
     def context(self) -> ssl.SSLContext:
-        """The context for client connections. Raises `UpstreamFailure` (tls) if a file cannot be used."""
+        """The context for connections. Raises `OSError` for files that cannot be used."""
         try:
             context = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
             if self.ca_file is None and not _system_has_authorities():
                 context.load_verify_locations(certifi.where())
             if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file, password="")
+                context.load_cert_chain(
+                    self.cert_file, self.key_file, password=b""
+                )  # an encrypted key is not asked for
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             files = ", ".join(str(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
             problem = tls_problem(error) if isinstance(error, ssl.SSLError) else os_problem(error)
-            raise UpstreamFailure(Reason.TLS, f"cannot use {files}: {problem}") from None
+            raise OSError(f"cannot use {files}: {problem}") from None
         context.minimum_version = _MIN_VERSIONS[self.min_version]
         if self.insecure_skip_verify:
             context.check_hostname = False
@@ -231,9 +233,6 @@ def os_problem(error: BaseException | None) -> str:
     """The system's own words for an error, looked for in what it was raised from."""
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
-            return os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
-        if isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        else:
-            error = error.__cause__ or error.__context__
+            return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+        error = error.exceptions[0] if isinstance(error, ExceptionGroup) else error.__cause__ or error.__context__
     return "no more is known"

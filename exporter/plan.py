@@ -52,7 +52,16 @@ class Bound:
     template: Reference | Text
 
 
-LabelPlan: TypeAlias = Column | Constant | Bound
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A label value that a lookup gives for a key; an empty one where it does not know the key."""
+
+    lookup: str
+    key: Column | Bound
+    field: str
+
+
+LabelPlan: TypeAlias = Column | Constant | Bound | Looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,27 @@ class BucketPlan:
 
     start: Column
     width: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPlan:
+    """Publish `value` for each row of a query that a successful answer did not name.
+
+    `labels` has, for each label of the family, the export of the row that it comes from, or the label's own plan.
+    """
+
+    query: str
+    labels: tuple[str | Constant | Bound | Looked, ...]
+    value: Number
+
+
+@dataclass(frozen=True, slots=True)
+class TopPlan:
+    """The n largest; the rest is summed under one value of the label at that position."""
+
+    n: int
+    position: int
+    rest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +108,8 @@ class MetricPlan:
     labels: tuple[LabelPlan, ...]
     aggregate: Literal["sum", "max", "min", "last"] | None = None
     bucket: BucketPlan | None = None
+    missing: MissingPlan | None = None
+    top: TopPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +130,30 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class PagesPlan:
+    """How an answer comes in pages. `limit` and `position` are key paths into the variables; `told` is where the answer
+    gives the total of rows, or (`by_cursor`) its `pageInfo`."""
+
+    size: int
+    limit: tuple[str, ...]
+    position: tuple[str, ...]
+    told: Hops
+    by_cursor: bool
+    max_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookupPlan:
+    """Names for ids: from the exports of a query's rows, or from a table of the file."""
+
+    name: str
+    query: str | None
+    key: str
+    fields: Mapping[str, str]
+    table: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class QueryPlan:
     """A query, ready to run. `needed` are the references to `for_each` rows that its targets carry."""
 
@@ -115,8 +171,10 @@ class QueryPlan:
     window: Window | None
     period: Period | None
     zone: tzinfo
+    pages: PagesPlan | None
     rows: RowsPlan | None
     metrics: tuple[MetricPlan, ...]
+    lookups: tuple[LookupPlan, ...]
     max_series: int
     publishes_partial: bool
 

@@ -13,11 +13,14 @@ from exporter.config.schema import (
     Bucket,
     ConstLabel,
     LabelSpec,
+    LookupLabel,
     Metric,
+    Missing,
     PathLabel,
     Query,
     ReferenceLabel,
     Source,
+    Top,
 )
 from exporter.document import Document, DocumentError, FieldType, Schema, loaded_schema, parsed_document
 from exporter.duration import duration_text
@@ -31,10 +34,15 @@ from exporter.plan import (
     Constant,
     Feed,
     LabelPlan,
+    Looked,
+    LookupPlan,
     MetricPlan,
+    MissingPlan,
+    PagesPlan,
     Plan,
     QueryPlan,
     RowsPlan,
+    TopPlan,
 )
 from exporter.resolution import PathProblem, Scopes, column
 from exporter.template import Reference, references
@@ -75,9 +83,10 @@ class _Planner:
             for query, index in zip(loaded.config.queries, loaded.indexes.get("queries", ()), strict=True)
         }
         self._parsed: dict[str, _Parsed] = {}
-        self._needed: dict[str, set[str]] = defaultdict(set)
+        self._needed: dict[str, dict[str, KeyPath]] = defaultdict(dict)  # and where it is first referred to
         self._exports: dict[str, set[str]] = defaultdict(set)
         self._metric_places: dict[str, list[KeyPath]] = defaultdict(list)
+        self._lookups: dict[str, LookupPlan] = {}
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan:
@@ -86,9 +95,14 @@ class _Planner:
             if (parsed := self._parse(query)) is not None:
                 self._parsed[query.name] = parsed
         order = self._in_order()
+        self._lookups = self._planned_lookups()
         for parsed in reversed(order):
             self._collect_references(parsed)
-        queries = tuple(self._planned(parsed) for parsed in order)
+        planned = [self._planned(parsed) for parsed in order]
+        queries = tuple(
+            replace(query, rows=self._rows(self._parsed[query.name]), needed=frozenset(self._needed[query.name]))
+            for query in planned
+        )
         queries, families = self._with_families(queries)
         return Plan(self._loaded.config.sources, queries, families, self._loaded.config.max_series)
 
@@ -205,11 +219,13 @@ class _Planner:
                 self._check_reference(parsed, (*parsed.place, "variables", name), reference, in_label=False)
         for place, labels in self._label_places(parsed):
             for label, spec in labels.items():
+                if isinstance(spec, LookupLabel):
+                    spec = spec.key  # noqa: PLW2901 - what it refers to
                 if isinstance(spec, ReferenceLabel):
                     for reference in references(spec.template):
                         self._check_reference(parsed, (*place, label), reference, in_label=True)
-        for needed in tuple(self._needed[query.name]):
-            self._request(parsed, needed)
+        for needed, first in tuple(self._needed[query.name].items()):
+            self._request(parsed, needed, first)
 
     def _label_places(self, parsed: _Parsed) -> Iterator[tuple[KeyPath, Mapping[str, LabelSpec]]]:
         yield (*parsed.place, "labels"), parsed.query.labels
@@ -244,7 +260,7 @@ class _Planner:
         elif root in query.for_each:
             if query.batch is not None and in_label and not self._is_outer(parsed, reference.name):
                 self._problem(place, f"{shown} is a list, because of batch", "take the label from the answer")
-            self._needed[query.name].add(reference.name)
+            self._needed[query.name].setdefault(reference.name, place)
         else:
             roots = ", ".join(["source", *query.for_each, *(["window"] if query.window else [])])
             self._problem(place, f"{shown} refers to nothing", f"references begin with one of: {roots}")
@@ -254,11 +270,10 @@ class _Planner:
         feeder = self._feeder(parsed)
         return feeder is not None and rest.partition(".")[0] in feeder.query.for_each
 
-    def _request(self, parsed: _Parsed, reference: str) -> None:
+    def _request(self, parsed: _Parsed, reference: str, place: KeyPath) -> None:
         """Have the feeding query export what a reference names, or carry it if it comes from further out."""
         root, _, rest = reference.partition(".")
         over = parsed.query.for_each[root]
-        place: KeyPath = (*parsed.place, "for_each", root)
         if not isinstance(over, str):
             if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
                 self._problem(place, f"{{{{ {reference} }}}}: not every item of the list has that", "add it to each")
@@ -267,7 +282,7 @@ class _Planner:
         if feeder is None:
             return
         if rest.partition(".")[0] in feeder.query.for_each:
-            self._needed[feeder.query.name].add(rest)
+            self._needed[feeder.query.name].setdefault(rest, place)
             return
         try:
             column(parsed_path(rest or _SELF), feeder.rows)
@@ -283,7 +298,6 @@ class _Planner:
     def _planned(self, parsed: _Parsed) -> QueryPlan:
         query = parsed.query
         window = query.window
-        exports = {text: column(parsed_path(text), parsed.rows)[0] for text in sorted(self._exports[query.name])}
         return QueryPlan(
             name=query.name,
             sources=parsed.sources,
@@ -293,21 +307,35 @@ class _Planner:
             document=parsed.document,
             variables=query.variables,
             feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
-            needed=frozenset(self._needed[query.name]),
+            needed=frozenset(),
             batch=query.batch,
             max_calls=query.max_calls,
             window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
             period=query.period,
             zone=query.timezone,
-            rows=RowsPlan(parsed.rows.hops, exports) if query.rows is not None else None,
+            pages=self._pages(parsed),
+            rows=None,  # known when all queries are, by _rows
             metrics=tuple(
                 planned
                 for index, metric in self._metrics(parsed)
                 if (planned := self._metric(parsed, metric, (*parsed.place, "metrics", index))) is not None
             ),
+            lookups=self._used_lookups(parsed),
             max_series=query.max_series,
             publishes_partial=query.on_partial == "publish",
         )
+
+    def _rows(self, parsed: _Parsed) -> RowsPlan | None:
+        """The rows with what the other queries, now all known, refer to."""
+        if parsed.query.rows is None:
+            return None
+        exports = {}
+        for text in sorted(self._exports[parsed.query.name]):
+            try:
+                exports[text] = column(parsed_path(text), parsed.rows)[0]
+            except PathProblem:
+                continue  # said where it is referred to
+        return RowsPlan(parsed.rows.hops, exports)
 
     def _metric(self, parsed: _Parsed, metric: Metric, place: KeyPath) -> MetricPlan | None:
         scopes, leaf, constant = parsed.rows, (), None
@@ -336,7 +364,16 @@ class _Planner:
         family = Family(metric.name, metric.type, metric.help, names)
         rule = ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items()))
         return MetricPlan(
-            family, scopes.hops, leaf, constant, rule, tuple(labels[name] for name in names), metric.aggregate, bucket
+            family,
+            scopes.hops,
+            leaf,
+            constant,
+            rule,
+            tuple(labels[name] for name in names),
+            metric.aggregate,
+            bucket,
+            self._missing(parsed, metric.missing, labels, place),
+            self._top(metric.top, names, place),
         )
 
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
@@ -374,6 +411,8 @@ class _Planner:
                 return Bound(template)
             case PathLabel(path):
                 return self._column(path, scopes, place)
+            case LookupLabel():
+                return self._looked(spec, scopes, place)
 
     def _column(self, path: ResponsePath, scopes: Scopes, place: KeyPath) -> Column | None:
         try:
@@ -387,6 +426,110 @@ class _Planner:
             return None
         start = self._column(bucket.start, scopes, (*place, "bucket", "start"))
         return None if start is None else BucketPlan(start, bucket.width)
+
+    def _missing(
+        self, parsed: _Parsed, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
+    ) -> MissingPlan | None:
+        if missing is None:
+            return None
+        place = (*place, "missing")
+        other = self._parsed.get(missing.rows_of)
+        if other is None or other.query.rows is None:
+            wrong = f"there is no query {missing.rows_of} with rows"
+            self._problem((*place, "rows_of"), wrong, "name one that has rows")
+            return None
+        if other.query.for_each and other.query.for_each != parsed.query.for_each:
+            wrong = f"{missing.rows_of} has another for_each"
+            self._problem((*place, "rows_of"), wrong, "use one with the same, or with none")
+        made: list[str | Constant | Bound | Looked] = []
+        for name, label in sorted(labels.items()):
+            if name in missing.labels:
+                made.append(self._export(other, str(missing.labels[name]), (*place, "labels", name)))
+            elif isinstance(label, Constant | Bound) or (isinstance(label, Looked) and isinstance(label.key, Bound)):
+                made.append(label)
+            else:
+                wrong = f"does not say where the label {name} comes from"
+                self._problem((*place, "labels"), wrong, f"add {name}: and a path of the rows of {missing.rows_of}")
+        for name in missing.labels.keys() - labels.keys():
+            self._problem((*place, "labels", name), "is not a label of this metric", f"it has: {', '.join(labels)}")
+        # targets of both queries are matched by what they share, so both carry the same references
+        if other.query.for_each:
+            self._needed[parsed.query.name].update(self._needed[other.query.name])
+        return MissingPlan(missing.rows_of, tuple(made), missing.value)
+
+    def _export(self, parsed: _Parsed, text: str, place: KeyPath) -> str:
+        """Has a query export the path, and gives its name there."""
+        self._column(parsed_path(text), parsed.rows, place)
+        self._exports[parsed.query.name].add(text)
+        return text
+
+    def _top(self, top: Top | None, names: tuple[str, ...], place: KeyPath) -> TopPlan | None:
+        if top is None:
+            return None
+        if top.label not in names:
+            wrong = f"{top.label} is not a label of this metric"
+            self._problem((*place, "top", "label"), wrong, f"it has: {', '.join(names) or 'none'}")
+            return None
+        return TopPlan(top.n, names.index(top.label), top.rest)
+
+    def _pages(self, parsed: _Parsed) -> PagesPlan | None:
+        pages, place = parsed.query.pages, (*parsed.place, "pages")
+        if pages is None:
+            return None
+        told_at, position = pages.total or pages.info, pages.offset or pages.cursor
+        assert told_at is not None  # the schema takes one of the two ways
+        assert position is not None
+        for key, path in (("limit", pages.limit), ("cursor" if pages.cursor else "offset", position)):
+            if not path.steps or path.steps[0] not in parsed.document.variables:
+                declared = ", ".join(parsed.document.variables) or "none"
+                self._problem((*place, key), f"{path} begins with no variable of the document", f"it has: {declared}")
+        try:
+            told = Scopes((parsed.document.selection,)).below(told_at)
+        except PathProblem as problem:
+            self._problem((*place, "total" if pages.total else "info"), problem.wrong, problem.remedy)
+            return None
+        if pages.info is not None and not {"hasNextPage", "endCursor"} <= told.innermost.children.keys():
+            self._problem((*place, "info"), f"{told_at} does not select hasNextPage and endCursor", "select both")
+        limit, at = (tuple(str(step) for step in path.steps) for path in (pages.limit, position))
+        return PagesPlan(pages.size, limit, at, told.hops, pages.cursor is not None, pages.max_rows)
+
+    # -------------------------------------------------------------------------------------- lookups
+
+    def _planned_lookups(self) -> dict[str, LookupPlan]:
+        found = {}
+        indexes = self._loaded.indexes.get("lookups", ())
+        for lookup, index in zip(self._loaded.config.lookups, indexes, strict=True):
+            place: KeyPath = ("lookups", index)
+            made = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), {}, lookup.table or {})
+            parsed = self._parsed.get(lookup.rows_of) if lookup.rows_of is not None else None
+            if parsed is not None and parsed.query.rows is not None:
+                self._export(parsed, str(lookup.key), (*place, "key"))
+                paths = lookup.fields.items()
+                fields = {name: self._export(parsed, str(path), (*place, "fields", name)) for name, path in paths}
+                made = replace(made, fields=fields)
+            elif lookup.rows_of is not None and lookup.rows_of not in self._loaded.broken:
+                wrong = f"there is no query {lookup.rows_of} with rows"
+                self._problem((*place, "rows_of"), wrong, "name one that has rows")
+            found[lookup.name] = made
+        return found
+
+    def _looked(self, spec: LookupLabel, scopes: Scopes, place: KeyPath) -> Looked | None:
+        known = self._lookups.get(spec.lookup)
+        if known is None:
+            names = ", ".join(self._lookups) or "none"
+            self._problem(place, f"there is no lookup {spec.lookup}", f"there is: {names}")
+            return None
+        fields = known.fields or dict.fromkeys(name for row in known.table.values() for name in row)
+        if spec.field not in fields:
+            self._problem(place, f"the lookup {spec.lookup} has no field {spec.field}", f"it has: {', '.join(fields)}")
+            return None
+        key = self._label(spec.key, scopes, place)
+        return Looked(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None
+
+    def _used_lookups(self, parsed: _Parsed) -> tuple[LookupPlan, ...]:
+        specs = [spec for _, labels in self._label_places(parsed) for spec in labels.values()]
+        used = {spec.lookup for spec in specs if isinstance(spec, LookupLabel)}
+        return tuple(lookup for name, lookup in self._lookups.items() if name in used)
 
     # -------------------------------------------------------------------------------------- families
 
@@ -417,12 +560,12 @@ class _Planner:
     def _check_agreement(self, family: Family, place: KeyPath, known: Family, known_place: KeyPath) -> None:
         line = self._loaded.places.nodes.line(known_place)
         for what, mine, theirs in (
-            ("type", family.type.value, known.type.value),
-            ("help", family.help, known.help),
-            ("label names", ", ".join(family.label_names), ", ".join(known.label_names)),
+            ("another type", family.type.value, known.type.value),
+            ("another help", family.help, known.help),
+            ("other label names", ", ".join(family.label_names), ", ".join(known.label_names)),
         ):
             if mine != theirs:
-                wrong = f"{family.name} has another {what} than on line {line}"
+                wrong = f"{family.name} has {what} than on line {line}"
                 self._problem((*place, "name"), wrong, f"use the same ({theirs or 'none'}), or another name")
 
     def _check_openmetrics_names(self, first: Mapping[str, tuple[Family, Any]]) -> None:

@@ -1,18 +1,21 @@
-"""One poll: operation, response, result. It never raises."""
+"""One poll: operation, response (in pages, where it has any), result. It never raises."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from exporter.client import GraphQLClient
 from exporter.config.schema import Source
-from exporter.errors import Failure, Reason, UpstreamFailure
-from exporter.extraction import extract
-from exporter.model import PollOutcome, Response
-from exporter.plan import QueryPlan, Target
-from exporter.query import label_values, moment_at, operation
+from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
+from exporter.extraction import Surroundings, extract, pages_told, row_count
+from exporter.model import Operation, PollOutcome, Response
+from exporter.plan import PagesPlan, QueryPlan, Target
+from exporter.query import moment_at, operation, with_page
+
+_ATTEMPTS_AT_PAGES: Final = 3
 
 
 async def poll(
@@ -20,32 +23,86 @@ async def poll(
     source: Source,
     target: Target,
     client: GraphQLClient,
+    around: Callable[[], Surroundings],
     *,
     published_end_time: float | None,
     wall: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> PollOutcome:
-    """What came of one poll, within the query's time-out. Only cancellation passes through."""
+    """What came of one poll, within the query's time-out. `around` is asked when the answer has come.
+
+    Only cancellation passes through.
+    """
     started_at = monotonic()
-    response: Response | None = None
+    conversation = _Conversation(query, client, started_at + query.timeout_seconds, monotonic)
     try:
         moment = moment_at(query, datetime.fromtimestamp(wall(), UTC), published_end_time)
         sent = operation(query, source, target, moment)
-        response = await client.execute(sent, deadline_seconds=query.timeout_seconds)
-        if response.errors and not query.publishes_partial:
-            raise UpstreamFailure(Reason.GRAPHQL, _first_error(response))
-        result = extract(query, response, label_values(source, target), moment)
+        responses, rows_cut = await conversation.answer(sent)
+        result = extract(query, responses, around(), moment, rows_cut)
     except Failure as failure:
         return PollOutcome(
             monotonic() - started_at,
             reason=failure.reason,
             detail=failure.detail,
             retry_after_seconds=failure.retry_after_seconds,
-            graphql_errors=len(response.errors) if response else int(failure.reason is Reason.GRAPHQL),
+            graphql_errors=conversation.graphql_errors or int(failure.reason is Reason.GRAPHQL),
         )
     except Exception as error:  # a fault of ours must not end the polling of everything else
         return PollOutcome(monotonic() - started_at, reason=Reason.INTERNAL, detail=f"{type(error).__name__} in a poll")
-    return PollOutcome(monotonic() - started_at, result=result, graphql_errors=len(response.errors))
+    return PollOutcome(monotonic() - started_at, result=result, graphql_errors=conversation.graphql_errors)
+
+
+class _Conversation:
+    """The requests of one poll, under one deadline."""
+
+    def __init__(
+        self, query: QueryPlan, client: GraphQLClient, deadline_at: float, monotonic: Callable[[], float]
+    ) -> None:
+        self._query = query
+        self._client = client
+        self._deadline_at = deadline_at
+        self._monotonic = monotonic
+        self.graphql_errors = 0
+
+    async def answer(self, sent: Operation) -> tuple[list[Response], int]:
+        """The responses, a page each, and how many rows were left behind by `max_rows`. Raises `Failure`."""
+        pages = self._query.pages
+        if pages is None:
+            return [await self._response(sent)], 0
+        for _ in range(_ATTEMPTS_AT_PAGES):
+            if (found := await self._all_pages(sent, pages)) is not None:
+                return found
+        raise ResultFailure(Reason.SCHEMA, "the total changed while the pages were read, three times in a row")
+
+    async def _all_pages(self, sent: Operation, pages: PagesPlan) -> tuple[list[Response], int] | None:
+        """All pages of one moment; None where the total changed meanwhile, so that they do not belong together."""
+        responses: list[Response] = []
+        count, position, total = 0, None, None
+        while True:
+            response = await self._response(with_page(sent, pages, position))
+            responses.append(response)
+            rows = row_count(self._query, response)
+            count += rows
+            told = pages_told(pages, response)
+            if not pages.by_cursor:
+                if total is not None and told.total != total:
+                    return None
+                total = told.total
+            if count >= pages.max_rows or not rows or not told.goes_on(count):
+                left = max(0, told.total - count) if told.total is not None else int(told.goes_on(count) and rows > 0)
+                return responses, left
+            position = told.next_position(count)
+
+    async def _response(self, sent: Operation) -> Response:
+        remaining = self._deadline_at - self._monotonic()
+        if remaining <= 0:
+            raise UpstreamFailure(Reason.TIMEOUT, "the pages did not all come in time")
+        response = await self._client.execute(sent, deadline_seconds=remaining)
+        self.graphql_errors += len(response.errors)
+        if response.errors and not self._query.publishes_partial:
+            raise UpstreamFailure(Reason.GRAPHQL, _first_error(response))
+        return response
 
 
 def _first_error(response: Response) -> str:

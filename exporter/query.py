@@ -10,7 +10,7 @@ from itertools import product
 
 from exporter.config.schema import Source
 from exporter.model import Json, Operation
-from exporter.plan import Feed, QueryPlan, Target
+from exporter.plan import Feed, PagesPlan, QueryPlan, Target
 from exporter.template import bound
 from exporter.window import TimeRange, iso_text, period_end, period_start
 
@@ -70,6 +70,25 @@ def label_values(source: Source, target: Target) -> Mapping[str, Json]:
         **{f"source_label.{name}": value for name, value in source.labels.items()},
         **target.values,
     }
+
+
+def with_page(sent: Operation, pages: PagesPlan, position: Json) -> Operation:
+    """The operation for the page at that offset or cursor (none: the first)."""
+    size = {**sent.variables}
+    _set(size, pages.limit, pages.size)
+    if position is not None:
+        _set(size, pages.position, position)
+    return Operation(sent.document, size)
+
+
+def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:
+    """Sets the value at a key path; what is on the way is copied, not changed."""
+    for key in path[:-1]:
+        inner = tree.get(key)
+        below: dict[str, Json] = dict(inner) if isinstance(inner, dict) else {}
+        tree[key] = below
+        tree = below
+    tree[path[-1]] = value
 
 
 def targets(query: QueryPlan, rows: Iterable[FeedingRow]) -> tuple[Target, ...]:

@@ -1,8 +1,10 @@
-"""`Retry-After` (RFC 9110 §10.2.3): how long an upstream asks to be left alone."""
+"""`Retry-After` and HTTP dates (RFC 9110 §10.2.3, §5.6.7): how long an upstream asks to be left alone."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -14,21 +16,22 @@ def retry_after_seconds(value: str | None, date: str | None = None) -> float | N
 
     An HTTP-date is compared with the answer's own `Date`, so that the clocks need not agree.
     """
-    if value is None:
-        return None
-    text = value.strip()
+    text = (value or "").strip()
     if text.isdecimal() and text.isascii():
         return min(float(text[:20]), MAX_WAIT_SECONDS)
-    until = _moment(text)
+    until = http_date(text)
     if until is None:
         return None
-    now = (_moment(date) if date else None) or datetime.now(UTC)
-    return min(max(0.0, (until - now).total_seconds()), MAX_WAIT_SECONDS)
+    now = http_date(date)
+    return min(max(0.0, until - (time.time() if now is None else now)), MAX_WAIT_SECONDS)
 
 
-def _moment(text: str) -> datetime | None:
+def http_date(text: str | None) -> float | None:
+    """Seconds since the epoch of an HTTP-date in any of its three forms; None if it is not one."""
+    if text is None or not re.match(r"[A-Z][a-z]{2,8},? ", text):
+        return None
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError, IndexError):
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

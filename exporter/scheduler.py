@@ -14,13 +14,15 @@ from typing import Final, Protocol
 from exporter.client import GraphQLClient
 from exporter.config.schema import Source
 from exporter.errors import Reason
+from exporter.extraction import Surroundings
 from exporter.model import PollOutcome
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
-from exporter.query import targets
+from exporter.query import label_values, targets
 from exporter.store import Owner, Store
 
 MAX_PAUSE_SECONDS: Final = 3600.0
+_FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
@@ -122,15 +124,12 @@ class Scheduler:
 
     def tried(self) -> bool:
         """Whether every query has been tried on each of its sources, well or badly."""
-        return all(
-            (query.name, source.name) in self._tasks
-            and all(
-                self._store.state(_owner(query, source, target)).tried
-                for target in self._tasks[query.name, source.name]
-            )
-            for query in self._plan.queries
-            for source in query.sources
-        )
+        return all(self._is_tried(query, source) for query in self._plan.queries for source in query.sources)
+
+    def _is_tried(self, query: QueryPlan, source: Source) -> bool:
+        """Whether every target that a query has now has been polled; one that waits for its rows has none yet."""
+        known = self._tasks.get((query.name, source.name))
+        return known is not None and all(self._store.state(_owner(query, source, target)).tried for target in known)
 
     def target_count(self, query: str, source: str) -> int:
         """How many targets a query has now."""
@@ -173,6 +172,7 @@ class Scheduler:
         owner = _owner(query, source, target)
         interval = query.interval_seconds
         phase = phase_of(owner, interval)
+        await self._until_names_are_known(query, source)
         failures = 0
         tick_at = self._monotonic()
         while True:
@@ -182,6 +182,7 @@ class Scheduler:
                     source,
                     target,
                     self._clients[source.name],
+                    lambda: self._surroundings(query, source, target),
                     published_end_time=self._store.state(owner).window_end_time,
                     wall=self._wall,
                     monotonic=self._monotonic,
@@ -195,6 +196,25 @@ class Scheduler:
                 self._observer.overran(owner, missed)
             tick_at = min(next_at, now + backoff_seconds(failures, interval, self._jitter())) if failures else next_at
             await self._wait_until(query, owner, tick_at)
+
+    def _surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
+        """What an answer is read with, as the other queries have it at this moment."""
+        missing = {metric.missing.query for metric in query.metrics if metric.missing is not None}
+        return Surroundings(
+            label_values(source, target),
+            {lookup.name: self._store.names(lookup, source.name) for lookup in query.lookups},
+            {name: self._store.rows_beside(name, source.name, target) for name in missing},
+        )
+
+    async def _until_names_are_known(self, query: QueryPlan, source: Source) -> None:
+        """Waits, an interval at most, for the first round of the queries whose rows the labels are looked up in."""
+        needed = {lookup.query for lookup in query.lookups if lookup.query is not None}
+        needed |= {metric.missing.query for metric in query.metrics if metric.missing is not None}
+        until = self._monotonic() + query.interval_seconds
+        while self._monotonic() < until and not all(  # noqa: ASYNC110 - several conditions, checked at the start alone
+            self._is_tried(other, source) for other in self._plan.queries if other.name in needed
+        ):
+            await asyncio.sleep(_FIRST_ROUND_CHECK_SECONDS)
 
     def _take_in(self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome) -> PollOutcome:
         owner = _owner(query, source, target)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from exporter.errors import Reason
 from exporter.exposition import Board, Page, body
 from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Samples
-from exporter.plan import QueryPlan, Target
+from exporter.plan import LookupPlan, QueryPlan, Target
 from exporter.query import FeedingRow
+from exporter.template import scalar_text
 
 
 class Owner(NamedTuple):
@@ -112,6 +113,25 @@ class Store:
             if owner.query == query and owner.source == source
             for row in state.rows
         )
+
+    def rows_beside(self, query: str, source: str, target: Target) -> tuple[Mapping[str, Json], ...]:
+        """The rows of a query's targets that agree with this target in what both refer to."""
+        return tuple(
+            row.exports
+            for row in self.feeding_rows(query, source)
+            if all(target.values.get(name, value) == value for name, value in row.outer.items())
+        )
+
+    def names(self, lookup: LookupPlan, source: str) -> Mapping[str, Mapping[str, str]]:
+        """What a lookup knows at this moment: key -> field -> text."""
+        if lookup.query is None:
+            return lookup.table
+        return {
+            scalar_text(row.exports[lookup.key]): {
+                name: scalar_text(row.exports[path]) for name, path in lookup.fields.items()
+            }
+            for row in self.feeding_rows(lookup.query, source)
+        }
 
     def fold(self, owner: Owner, target: Target, outcome: PollOutcome, at: float, time: float) -> PollOutcome:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside

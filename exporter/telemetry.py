@@ -38,6 +38,8 @@ class QueryCounts:
     graphql_errors: int = 0
     values_skipped: Counter[str] = field(default_factory=Counter)
     counter_decreases: int = 0
+    lookup_misses: int = 0
+    rows_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Telemetry(Collector):
             counts.failures[outcome.reason.value] += 1
         if outcome.result is not None:
             counts.values_skipped.update(outcome.result.skipped)
+            counts.lookup_misses += outcome.result.lookup_misses
+            counts.rows_cut += outcome.result.rows_cut
 
     def overran(self, owner: Owner, ticks: int) -> None:
         """Counts missed ticks."""
@@ -183,6 +187,12 @@ class Telemetry(Collector):
         yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
         yield by_reason(
             "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
+        )
+        yield counter(
+            "query_rows_cut", "Rows left behind, as pages.max_rows was reached.", (count.rows_cut for count in counts)
+        )
+        yield counter(
+            "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
         )
         yield counter(
             "decreases_held",

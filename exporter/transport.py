@@ -1,49 +1,39 @@
-"""HTTP to an upstream through httpx, with the guards that httpx lacks: a total deadline, a body limit, bounded
-inflating, no redirects. With `auth` the only importer of httpx."""
+"""HTTP as the upper floors want it: one bounded answer before a deadline, or an `UpstreamFailure`.
+
+httpx builds the requests and drives the auth flows, but its connection pool is not used: a cancelled request can
+leak a slot of it for good. `_Connections` keeps idle connections itself; who uses one owns it, and closes it unless
+the exchange ended well. With `auth` this is the only importer of httpx.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import re
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from exporter import __version__
-from exporter.errors import Failure, Reason, UpstreamFailure
+from exporter.errors import Reason, UpstreamFailure
+from exporter.network import Network, Stream, TLSSettings, tls_problem
+
+__all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
 
 DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
-_TLS_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_CUT_SHORT: Final = ("disconnected", "closed connection", "incomplete")
-
-
-@dataclass(frozen=True, slots=True)
-class TLSSettings:
-    """How a server's certificate is verified, and the client's own; the keys of Prometheus' `tls_config`."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    server_name: str | None = None
-    insecure_skip_verify: bool = False
-    min_version: Literal["TLS12", "TLS13"] = "TLS12"
-
-    def context(self) -> ssl.SSLContext:
-        """The context for connections. Raises `OSError` (an `ssl.SSLError` too) for files that cannot be used."""
-        context = ssl.create_default_context(cafile=self.ca_file)
-        context.minimum_version = _TLS_VERSIONS[self.min_version]
-        if self.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.cert_file is not None:
-            context.load_cert_chain(self.cert_file, self.key_file)
-        return context
+_DEFAULT_TLS: Final = TLSSettings()
+_KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
+_SENT: Final = "exporter.sent"
+_DROPPED_HEADERS: Final = frozenset(
+    {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +44,28 @@ class WireResponse:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind in ("", "application/json") or kind.endswith("+json")
+
 
 class Transport:
-    """Sends requests to one upstream over kept connections. `requests_by_code` counts them (`error`: no answer)."""
+    """Sends requests over kept connections. `requests_by_code` counts them, repeated ones too (`error`: no answer)."""
 
     def __init__(
         self,
         *,
-        tls: TLSSettings = TLSSettings(),
+        tls: TLSSettings = _DEFAULT_TLS,
         proxy_url: str | None = None,
         max_connections: int = 20,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
+        """Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP."""
         self.requests_by_code: Counter[str] = Counter()
-        self._max_body_bytes = max_body_bytes
-        self._server_name = tls.server_name
-        inner = httpx.AsyncHTTPTransport(
-            verify=tls.context(),
-            trust_env=False,
-            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            proxy=proxy_url,
-        )
         self._client = httpx.AsyncClient(
-            transport=_Guarded(inner, self.requests_by_code, max_body_bytes),
+            transport=_Connections(tls, proxy_url, max_connections, max_body_bytes, self.requests_by_code),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline is total, not per read
@@ -92,144 +81,220 @@ class Transport:
         deadline_seconds: float,
         auth: httpx.Auth | None = None,
     ) -> WireResponse:
-        """The answer to a POST, within the deadline. Raises `UpstreamFailure`, or what `auth` raises."""
-        extensions: dict[str, Any] = {"sni_hostname": self._server_name} if self._server_name else {}
+        """The answer to a POST; its status is never a redirect's. Raises `UpstreamFailure`, or what `auth` raises.
+
+        The deadline holds for all of it: waiting for a token or a free connection, a second request after a 401,
+        the last byte of the body.
+        """
+        try:
+            request = self._client.build_request("POST", url, headers=dict(headers), content=content)
+        except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
+            raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
         try:
             async with asyncio.timeout(deadline_seconds):
-                request = self._client.build_request(
-                    "POST", url, headers=dict(headers), content=content, extensions=extensions
-                )
-                response = await self._client.send(request, auth=auth, stream=True)
-                try:
-                    raw = b"".join([part async for part in response.aiter_raw()])
-                finally:
-                    await response.aclose()
+                response = await self._client.send(request, auth=auth)
         except TimeoutError:
+            if _SENT not in request.extensions:
+                raise UpstreamFailure(Reason.TOKEN, f"no access token within {deadline_seconds:g} s") from None
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline_seconds:g} s") from None
-        except Failure:
-            raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            raise _failure(error) from None
-        finally:
-            self._client.cookies.clear()
-        encoding = response.extensions["content_encoding"]
-        return WireResponse(response.status_code, dict(response.headers), self._decoded(raw, encoding))
+        return WireResponse(response.status_code, dict(response.headers), response.content)
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Closes idle connections now, and those in use when their exchange has ended."""
         await self._client.aclose()
 
-    def _decoded(self, raw: bytes, encoding: str) -> bytes:
-        if encoding in ("", "identity"):
-            return raw
-        if encoding != "gzip":
-            raise UpstreamFailure(Reason.DECODE, "the answer has a Content-Encoding that was not asked for")
-        inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        try:
-            body = inflater.decompress(raw, self._max_body_bytes + 1)
-        except zlib.error:
-            raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
-        if len(body) > self._max_body_bytes:
-            raise _too_large(self._max_body_bytes)
-        if not inflater.eof:
-            raise UpstreamFailure(Reason.DECODE, "the answer's gzip ends early")
-        return body
+
+class _Lost(UpstreamFailure):
+    """The connection ended before the answer began: on a reused one, the request may be sent again."""
 
 
-class _Guarded(httpx.AsyncBaseTransport):
-    """Limits each body as it comes, keeps httpx from inflating it, and repeats a request once where a kept
-    connection turned out to be gone."""
+class _Connections(httpx.AsyncBaseTransport):
+    """Exchanges over connections of its own, at most `max_connections` at a time."""
 
-    def __init__(self, inner: httpx.AsyncHTTPTransport, counts: Counter[str], max_body_bytes: int) -> None:
-        self._inner = inner
-        self._counts = counts
+    def __init__(
+        self, tls: TLSSettings, proxy_url: str | None, max_connections: int, max_body_bytes: int, codes: Counter[str]
+    ) -> None:
+        self._factory = httpcore.AsyncConnectionPool(  # only makes connections: it knows proxies and tunnels
+            ssl_context=tls.context(),
+            proxy=None if proxy_url is None else _proxy(proxy_url),
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=Network(),
+        )
+        self._extensions: dict[str, Any] = {} if tls.server_name is None else {"sni_hostname": tls.server_name}
+        self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
+        self._codes = codes
+        self._idle: list[tuple[httpcore.Origin, httpcore.AsyncConnectionInterface]] = []
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        connected = False
+        """The whole answer. What was lost on a reused connection is asked for once more, at once, on a new one."""
+        request.extensions[_SENT] = True
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        outgoing = httpcore.Request(
+            request.method, url, headers=request.headers.raw, content=request.content, extensions=self._extensions
+        )
+        async with self._free:
+            reused = await self._idle_connection(url.origin)
+            if reused is not None:
+                with suppress(_Lost):
+                    return await self._exchange(reused, outgoing)
+            return await self._exchange(self._factory.create_connection(url.origin), outgoing)
 
-        async def trace(event: str, _info: object) -> None:
-            nonlocal connected
-            connected = connected or event.startswith("connection.connect")
+    async def aclose(self) -> None:
+        self._closed = True
+        while self._idle:
+            await self._idle.pop()[1].aclose()
 
-        request.extensions = {**request.extensions, "trace": trace}
+    async def _idle_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface | None:
+        """The connection to `origin` that was used last, if one is still open; those that have ended are closed."""
+        for kept in list(self._idle):
+            if kept in self._idle and (kept[1].has_expired() or kept[1].is_closed()):
+                self._idle.remove(kept)
+                await kept[1].aclose()
+        found = next((kept for kept in reversed(self._idle) if kept[0] == origin), None)
+        if found is None:
+            return None
+        self._idle.remove(found)
+        return found[1]
+
+    async def _exchange(
+        self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request
+    ) -> httpx.Response:
+        """One request and its answer. The connection is kept only if both ended well."""
         try:
-            response = await self._once(request)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
-            if connected or _failure(error).reason is not Reason.RESET:
-                raise
-            response = await self._once(request)
-        self._counts[str(response.status_code)] += 1
+            response = await self._whole(await self._begun(connection, request))
+        except BaseException:
+            await connection.aclose()
+            raise
+        if self._closed or not connection.is_idle():
+            await connection.aclose()
+        else:
+            self._idle.append((request.url.origin, connection))
         return response
 
-    async def _once(self, request: httpx.Request) -> httpx.Response:
+    async def _begun(
+        self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request
+    ) -> httpcore.Response:
+        """The answer up to its body."""
+        code = "error"
         try:
-            response = await self._inner.handle_async_request(request)
-        except BaseException:
-            self._counts["error"] += 1
-            raise
-        length = response.headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
-            await response.aclose()
-            raise _too_large(self._max_body_bytes)
-        encoding = response.headers.pop("content-encoding", "").strip().lower()
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=_Limited(response.stream, self._max_body_bytes),
-            extensions={**response.extensions, "content_encoding": encoding},
-        )
+            answer = await connection.handle_async_request(request)
+            code = str(answer.status)
+            return answer
+        except (httpcore.ReadError, httpcore.WriteError):
+            raise _Lost(Reason.RESET, "the connection ended before the answer began") from None
+        except _ERRORS as error:
+            raise _failure(error) from None
+        finally:
+            self._codes[code] += 1
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _Limited(httpx.AsyncByteStream):
-    """A body that ends in `too_large` where it goes on for too long."""
-
-    def __init__(self, inner: httpx.AsyncByteStream, max_bytes: int) -> None:
-        self._inner = inner
-        self._max_bytes = max_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for part in self._inner:
-            size += len(part)
-            if size > self._max_bytes:
-                raise _too_large(self._max_bytes)
-            yield part
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def _whole(self, answer: httpcore.Response) -> httpx.Response:
+        """The answer with its body, without the headers by which httpx would act on its own."""
+        headers = httpx.Headers(answer.headers)
+        if 300 <= answer.status < 400:
+            raise UpstreamFailure(Reason.REDIRECT, _redirect(answer.status, headers.get("location", "")))
+        body = _Body(headers.get("content-encoding", ""), headers.get("content-length", ""), self._max_body_bytes)
+        assert isinstance(answer.stream, AsyncIterable)
+        try:
+            async for chunk in answer.stream:
+                body.add(chunk)
+        except _ERRORS as error:
+            stream = answer.extensions["network_stream"]
+            if isinstance(stream, Stream) and stream.ended:
+                raise UpstreamFailure(Reason.RESET, "the connection ended before the answer did") from None
+            raise _failure(error) from None
+        await answer.aclose()
+        kept = [(name, value) for name, value in headers.multi_items() if name not in _DROPPED_HEADERS]
+        return httpx.Response(answer.status, headers=kept, content=body.whole())
 
 
-def _too_large(limit: int) -> UpstreamFailure:
-    return UpstreamFailure(Reason.TOO_LARGE, f"the answer is larger than max_body_size ({limit} bytes)")
+class _Body:
+    """A body that grows chunk by chunk, is inflated on the way, and never passes its limit (RFC 9110 §8.4)."""
+
+    def __init__(self, encoding: str, length: str, limit: int) -> None:
+        """Raises `UpstreamFailure`: `decode` for an unknown encoding, `too_large` for a length beyond the limit."""
+        self._limit = limit
+        self._received = 0
+        self._content = bytearray()
+        self._inflater: Any = None
+        encoding = encoding.strip().lower()
+        if encoding in ("gzip", "x-gzip"):
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        elif encoding not in ("", "identity"):
+            raise UpstreamFailure(Reason.DECODE, "the answer has a Content-Encoding that was not asked for")
+        if length.isdecimal() and int(length[:20]) > limit:
+            raise self._too_large()
+
+    def add(self, chunk: bytes) -> None:
+        """Raises `UpstreamFailure`: `too_large` or `decode`."""
+        self._received += len(chunk)
+        self._content += chunk if self._inflater is None else self._inflated(chunk)
+        if max(self._received, len(self._content)) > self._limit:
+            raise self._too_large()
+
+    def whole(self) -> bytes:
+        """Raises `UpstreamFailure` (decode) where the gzip stream has not reached its end."""
+        if self._inflater is not None and self._received and not self._inflater.eof:
+            raise UpstreamFailure(Reason.DECODE, "the answer's gzip ends early")
+        return bytes(self._content)
+
+    def _inflated(self, chunk: bytes) -> bytes:
+        """What the chunk becomes, at most a byte beyond the limit: the rest of a bomb is never made."""
+        try:
+            inflated: bytes = self._inflater.decompress(chunk, self._limit - len(self._content) + 1)
+        except zlib.error:
+            raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
+        if self._inflater.unused_data:
+            raise UpstreamFailure(Reason.DECODE, "the answer's gzip has more than one member")
+        return inflated
+
+    def _too_large(self) -> UpstreamFailure:
+        return UpstreamFailure(Reason.TOO_LARGE, f"the answer is larger than max_body_size ({self._limit} bytes)")
+
+
+_ERRORS: Final = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    ssl.SSLError,
+)
 
 
 def _failure(error: Exception) -> UpstreamFailure:
-    """What an error of httpx means. Its own text may quote the URL or the peer, so it is not repeated."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return UpstreamFailure(Reason.DNS, "the host name cannot be resolved")
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return UpstreamFailure(Reason.TLS, f"the certificate is refused: {cause.verify_message}")
-        if isinstance(cause, ssl.SSLError):
-            return UpstreamFailure(Reason.TLS, f"no TLS connection: {cause.reason or 'the handshake failed'}")
-    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-        return UpstreamFailure(Reason.CONNECT, "no connection to the host")
-    if isinstance(error, httpx.TimeoutException):
-        return UpstreamFailure(Reason.TIMEOUT, "no free connection in time")
-    if isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _CUT_SHORT):
-        return UpstreamFailure(Reason.PROTOCOL, "the answer is not HTTP")
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | OSError):
-        return UpstreamFailure(Reason.RESET, "the connection ended before the answer did")
-    return UpstreamFailure(Reason.PROTOCOL, "the exchange broke HTTP's rules")
+    """What an error of httpcore means. Its text is not repeated: it may quote headers, secrets among them."""
+    match error:
+        case ssl.SSLError():
+            return UpstreamFailure(Reason.TLS, tls_problem(error))
+        case httpcore.ProxyError():
+            return UpstreamFailure(Reason.CONNECT, f"the proxy refused the connection ({str(error)[:3]})")
+        case httpcore.NetworkError():
+            return UpstreamFailure(Reason.RESET, "the connection was reset")
+        case httpcore.LocalProtocolError():
+            return UpstreamFailure(Reason.PROTOCOL, "the request has a header that cannot be sent")
+        case _:
+            return UpstreamFailure(Reason.PROTOCOL, "the answer is not HTTP/1.1, or its headers are too large")
 
 
-def _causes(error: BaseException | None) -> Any:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _redirect(status: int, location: str) -> str:
+    """For the log: where a redirect points to, by its host alone."""
+    with suppress(ValueError):
+        host = urlsplit(location).hostname or ""
+        if re.fullmatch(r"[a-z0-9.:-]{1,255}", host):
+            return f"redirected ({status}) to {host}, which is not followed"
+    return f"redirected ({status}), which is not followed"
+
+
+def _proxy(proxy_url: str) -> httpcore.Proxy:
+    """The proxy with the credentials of its URL. Raises `ValueError` for one that is not http or https."""
+    proxy = httpx.Proxy(proxy_url)
+    if proxy.url.scheme not in ("http", "https"):
+        raise ValueError("a proxy's URL begins with http:// or https://")
+    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
+    return httpcore.Proxy(url=url, auth=proxy.raw_auth)

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,15 +16,31 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.nodes import KeyPath, Nodes, key_text, parsed_nodes
-from exporter.config.schema import Config, Query, Source, Strict
+from exporter.config.schema import Config, Lookup, Query, Source, Strict
 from exporter.errors import ConfigError, Problem
 from exporter.model import Json
 from exporter.path import parsed_path
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NEEDED_KEYS: Final = frozenset({"name", "url", "document"})
-_SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query}
+_NOT_INCLUDED: Final = frozenset({"on_demand"})
+# Without these an entry means something else, so that further checks of it would mislead.
+_NEEDED_KEYS: Final = frozenset(
+    {
+        "name",
+        "url",
+        "values",
+        "secret_values",
+        "document",
+        "variables",
+        "for_each",
+        "labels",
+        "rows",
+        "window",
+        "period",
+    }
+)
+_SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query, "lookups": Lookup}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +51,12 @@ class Places:
 
     def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
         """A problem at a key."""
-        return Problem(self.nodes.file, self.nodes.line(path), key_text(path), wrong, remedy)
+        return Problem(self.nodes.file_of(path), self.nodes.line(path), key_text(path), wrong, remedy)
 
     def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
         """A problem at a line inside a key's text, such as a document's."""
-        return Problem(self.nodes.file, self.nodes.text_line(path, line_in_text), key_text(path), wrong, remedy)
+        line = self.nodes.text_line(path, line_in_text)
+        return Problem(self.nodes.file_of(path), line, key_text(path), wrong, remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +81,54 @@ class Loaded:
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
     nodes = parsed_nodes(_file_text(file), str(file))
-    places = Places(nodes)
     if not isinstance(nodes.value, dict):
-        raise ConfigError((places.problem((), "is empty or not a mapping", "write the sections sources and queries"),))
+        problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
+        raise ConfigError((problem,))
+    nodes = _with_included(nodes)
+    places = Places(nodes)
     variables = _Variables(environ, places)
     return _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
+
+
+def shipped_names() -> tuple[str, ...]:
+    """What `include` can name: the ready-made queries that are shipped."""
+    folder = files("exporter.choreo").joinpath("catalogue")
+    names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return tuple(f"choreo/{name}" for name in names if name not in _NOT_INCLUDED)
+
+
+def _with_included(nodes: Nodes) -> Nodes:
+    """The nodes with those that `include` names, and that these include; each once. Raises `ConfigError`."""
+    taken: set[str] = set()
+    waiting = _included(nodes)
+    while waiting:
+        name = waiting.pop(0)
+        if name in taken:
+            continue
+        taken.add(name)
+        text = files("exporter.choreo").joinpath("catalogue", f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
+        other = parsed_nodes(text, f"{name}.yaml")
+        waiting.extend(_included(other))
+        nodes = nodes.with_entries(other, ("queries", "lookups"))
+    return nodes
+
+
+def _included(nodes: Nodes) -> list[str]:
+    assert isinstance(nodes.value, dict)  # a file that is none is refused before
+    names = nodes.value.get("include", [])
+    known = shipped_names()
+    if not isinstance(names, list):
+        raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
+    wrong = [index for index, name in enumerate(names) if name not in known]
+    if wrong:
+        remedy = f"write one of: {', '.join(known)}"
+        raise ConfigError(
+            tuple(
+                Places(nodes).problem(("include", index), "there is nothing shipped of that name", remedy)
+                for index in wrong
+            )
+        )
+    return [str(name) for name in names]
 
 
 def _file_text(file: Path) -> str:
@@ -87,7 +148,7 @@ class _Variables:
         self._environ = environ
         self._places = places
         self.unset: dict[KeyPath, Problem] = {}
-        self.problems: list[Problem] = []
+        self.faulty: dict[KeyPath, Problem] = {}
 
     def expanded(self, value: Json, path: KeyPath) -> Any:
         if isinstance(value, str) and "${" in value:
@@ -104,7 +165,7 @@ class _Variables:
         name, has_default, default = (match["inner"] or "").partition(":-")
         if not _VARIABLE_NAME.fullmatch(name):  # not quoted, as it may be a piece of a secret
             remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
-            self.problems.append(self._places.problem(path, "a ${ that names no environment variable", remedy))
+            self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)
             return ""
         value = self._environ.get(name, "")
         if value or has_default:
@@ -123,7 +184,7 @@ class _Reading:
         self._root = root
         self._variables = variables
         self._context = {"folder": folder}
-        self._problems = list(variables.problems)
+        self._problems = list(variables.faulty.values())
         self._indexes: dict[str, tuple[int, ...]] = {}
         self._metric_indexes: dict[KeyPath, tuple[int, ...]] = {}
         self._broken: set[str] = set()
@@ -138,7 +199,7 @@ class _Reading:
             scalars = {}
         known: dict[str, Any] = {key: value for key, value in scalars.items() if key in Config.model_fields}
         config = Config.model_construct(**known, **sections)
-        self._problems.extend(self._duplicate_names(config))
+        self._problems.extend(self._duplicate_names())
         return Loaded(
             config,
             self._places,
@@ -150,6 +211,8 @@ class _Reading:
         )
 
     def _section(self, name: str, model: type[Strict]) -> list[Any]:
+        if name not in self._root and not Config.model_fields[name].is_required():
+            return []
         if name not in self._root:
             self._problems.append(self._places.problem((), f"the section {name} is missing", f"add {name}:"))
             return []
@@ -185,19 +248,23 @@ class _Reading:
     def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
         for details in error.errors(include_url=False, include_input=False):
             where = (*path, *(part for part in details["loc"] if part != "[key]"))
-            if any(where[: len(unset)] == unset for unset in self._variables.unset):
+            if any(where[: len(told)] == told for told in (*self._variables.unset, *self._variables.faulty)):
                 continue  # its text is not known yet, so nothing can be said of it
             wrong, remedy = _said(details, model)
             self._problems.append(self._places.problem(where, wrong, remedy))
 
-    def _duplicate_names(self, config: Config) -> Iterator[Problem]:
+    def _duplicate_names(self) -> Iterator[Problem]:
         for section in _SECTIONS:
             seen: set[str] = set()
-            for index, entry in zip(self._indexes.get(section, ()), getattr(config, section), strict=True):
-                if entry.name in seen:
-                    wrong = f"{entry.name} is the name of another entry of {section}"
+            entries = self._root.get(section)
+            for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                name = entry.get("name") if isinstance(entry, dict) else None
+                if not isinstance(name, str):
+                    continue
+                if name in seen:
+                    wrong = f"{name} is the name of another entry of {section}"
                     yield self._places.problem((section, index, "name"), wrong, "give each its own name")
-                seen.add(entry.name)
+                seen.add(name)
 
 
 _ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
@@ -238,8 +305,10 @@ def _said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return "must be text", "put it in quotes"
         case "literal_error" | "enum":
             return "not one of the words that may stand here", f"write {details['ctx']['expected']}"
-        case "too_short" | "string_too_short":
+        case "too_short":
             return "is empty", "add at least one"
+        case "string_too_short":
+            return "is empty", "write some text"
         case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
             return "must be a mapping", "write keys with values below it"
         case "tuple_type" | "list_type":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -55,6 +55,29 @@ class Nodes:
     value: Json
     lines: Mapping[KeyPath, int] = field(repr=False)
     text_lines: Mapping[KeyPath, int] = field(repr=False)
+    files: Mapping[KeyPath, str] = field(default_factory=dict)
+
+    def file_of(self, path: KeyPath) -> str:
+        """The file in which `path` stands: this one, or the one that its section's entry was taken from."""
+        return self.files.get(path[:2], self.file)
+
+    def with_entries(self, other: Nodes, sections: Iterable[str]) -> Nodes:
+        """These nodes with the entries of the other file's sections behind their own."""
+        if not isinstance(self.value, dict) or not isinstance(other.value, dict):
+            return self
+        value, lines, text_lines, files = dict(self.value), dict(self.lines), dict(self.text_lines), dict(self.files)
+        for section in sections:
+            mine, theirs = value.get(section, []), other.value.get(section, [])
+            if not isinstance(mine, list) or not isinstance(theirs, list) or not theirs:
+                continue
+            value[section] = [*mine, *theirs]
+            for index in range(len(theirs)):
+                files[section, len(mine) + index] = other.file_of((section, index))
+            for source, target in ((other.lines, lines), (other.text_lines, text_lines)):
+                for path, line in source.items():
+                    if len(path) > 1 and path[0] == section and isinstance(path[1], int):
+                        target[(section, len(mine) + path[1], *path[2:])] = line
+        return Nodes(self.file, value, lines, text_lines, files)
 
     def line(self, path: KeyPath) -> int | None:
         """The line where `path`, or the nearest thing around it, stands."""

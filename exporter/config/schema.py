@@ -90,7 +90,7 @@ def _byte_count(value: object) -> int:
 def _zone(value: object) -> ZoneInfo:
     try:
         return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):  # KeyError: no such zone
         raise ValueError("not a time zone; write an IANA name such as UTC or Asia/Colombo") from None
 
 
@@ -379,12 +379,21 @@ class ReferenceLabel:
     template: Reference | Text
 
 
-LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel
+@dataclass(frozen=True, slots=True)
+class LookupLabel:
+    """A label whose value a lookup gives for a key, which is itself a label's value."""
+
+    lookup: str
+    key: PathLabel | ReferenceLabel
+    field: str
+
+
+LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel | LookupLabel
 
 
 def _label(value: object) -> LabelSpec:
     match value:
-        case PathLabel() | ConstLabel() | ReferenceLabel():
+        case PathLabel() | ConstLabel() | ReferenceLabel() | LookupLabel():
             return value
         case str():
             return _text_label(value)
@@ -392,7 +401,12 @@ def _label(value: object) -> LabelSpec:
             return ConstLabel(text)
         case {"const": _, **rest} if not rest:
             raise ValueError('the text of a constant must be text; put it in quotes, as in {const: "1"}')
-    raise ValueError("a label is a response path, text with {{ references }}, or {const: text}")
+        case {"lookup": str(lookup), "key": str(key), "field": str(field), **rest} if not rest:
+            return LookupLabel(lookup, _text_label(key), field)
+    raise ValueError(
+        "not a label; write a response path, text with {{ references }}, {const: text}"
+        " or {lookup: name, key: path, field: name}"
+    )
 
 
 def _text_label(text: str) -> PathLabel | ReferenceLabel:
@@ -405,6 +419,11 @@ _LABEL_SCHEMA: Final = WithJsonSchema(
         "anyOf": [
             {"type": "string"},
             {"type": "object", "properties": {"const": {"type": "string"}}, "required": ["const"]},
+            {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("lookup", "key", "field")},
+                "required": ["lookup", "key", "field"],
+            },
         ]
     }
 )
@@ -430,12 +449,49 @@ class Bucket(Strict):
     width: Alignment
 
 
+class Missing(Strict):
+    """The value of every row of another query that a successful answer did not name."""
+
+    rows_of: Name
+    labels: Annotated[Mapping[LabelName, Path_], Field(min_length=1)]
+    value: float = 0
+
+
+class Top(Strict):
+    """The n largest values by a label; the others are summed under one value of it."""
+
+    n: Annotated[int, Field(ge=1)]
+    label: LabelName
+    rest: str = "Other"
+
+
+class Pages(Strict):
+    """Where page size and position go in the variables, and where the answer says how many rows or pages there are."""
+
+    size: Annotated[int, Field(ge=1)]
+    limit: Path_
+    offset: Path_ | None = None
+    total: Path_ | None = None
+    cursor: Path_ | None = None
+    info: Path_ | None = None
+    max_rows: Annotated[int, Field(ge=1)] = 5000
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        offset, cursor = (self.offset, self.total), (self.cursor, self.info)
+        by_offset = None not in offset and cursor == (None, None)
+        by_cursor = None not in cursor and offset == (None, None)
+        if not (by_offset or by_cursor):
+            raise ValueError("needs either offset and total, or cursor and info")
+        return self
+
+
 def _value(value: object) -> ResponsePath | int | float:
     if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
         return parsed_path(value)
-    raise ValueError("a value is a response path, such as usage.count, or a number")
+    raise ValueError("not a value; write a response path such as usage.count, or a number")
 
 
 class Metric(Strict):
@@ -451,6 +507,8 @@ class Metric(Strict):
     map: Mapping[str, float] = Field(default_factory=dict)
     aggregate: Literal["sum", "max", "min", "last"] | None = None
     bucket: Bucket | None = None
+    missing: Missing | None = None
+    top: Top | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -502,6 +560,7 @@ class Query(Strict):
     timezone: Zone = ZoneInfo("UTC")
     document: Annotated[str, Field(min_length=1)]
     variables: Mapping[str, Tree] = Field(default_factory=dict)
+    pages: Pages | None = None
     rows: Path_ | None = None
     labels: Labels = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
@@ -517,7 +576,9 @@ class Query(Strict):
         if self.period is not None and self.window is None:
             raise ValueError("period needs a window, whose end it counts to; add window")
         if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
-            raise ValueError("period is shorter than two intervals, so a period's end could be jumped over")
+            raise ValueError(
+                "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
+            )
         feeding = [name for name, over in self.for_each.items() if isinstance(over, str)]
         if len(feeding) > 1:
             raise ValueError("for_each names more than one query; chain them: let one query be for each row of another")
@@ -525,6 +586,8 @@ class Query(Strict):
             raise ValueError("batch needs for_each, whose rows it groups; add for_each")
         if self.batch is not None and len(self.for_each) > 1:
             raise ValueError("batch groups the rows of one for_each entry; keep one")
+        if self.pages is not None and self.rows is None:
+            raise ValueError("pages needs rows, the list that comes in pages; add rows")
         return self
 
     @property
@@ -538,9 +601,28 @@ class Query(Strict):
         return (self.stale_after or max(5 * self.interval, timedelta(minutes=10))).total_seconds()
 
 
+class Lookup(Strict):
+    """Names for ids: from the rows of a query, or from a table in the file."""
+
+    name: Name
+    rows_of: Name | None = None
+    key: Path_ | None = None
+    fields: Mapping[ReferenceName, Path_] = Field(default_factory=dict)
+    table: Mapping[str, Mapping[ReferenceName, str]] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        parts = (self.rows_of is not None, self.key is not None, bool(self.fields))
+        if (self.table is not None and any(parts)) or (self.table is None and not all(parts)):
+            raise ValueError("needs either rows_of, key and fields, or table")
+        return self
+
+
 class Config(Strict):
     """A whole configuration file."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     queries: Annotated[tuple[Query, ...], Field(min_length=1)]
+    include: tuple[str, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
     max_series: Count = 200_000

@@ -103,7 +103,7 @@ class Faults:
         with self._lock:
             state = replace(self._states[-1], **typed)
             # A clock that stands still, or goes back, must not make a fault hold before an earlier one.
-            start = max(int(self._now() * 1000), self._starts_ms[-1])
+            start = max(round(self._now() * 1000), self._starts_ms[-1])
             self._starts_ms.append(start)
             self._states.append(state)
             return state

@@ -225,7 +225,7 @@ class Endpoints:
         """Who asks, at this moment; without a token it is the holder of the on-premise key."""
         handle = self._model.organizations[0].handle if token is None else token.org_handle
         everything = token is not None and self._settings.sees_all_organizations
-        now_ms = int(self._now() * 1000)
+        now_ms = round(self._now() * 1000)
         return Asking(
             self._model, self._settings, self._faults.current, now_ms, None if everything else handle, token is None
         )

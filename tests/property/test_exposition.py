@@ -20,7 +20,8 @@ from exporter.model import Family, LabelValues, MetricType, Number, Samples
 
 Page = dict[str, dict[str, Samples]]  # family -> owner -> samples
 
-names = st.from_regex(r"[a-z_:][a-z0-9_:]{0,6}", fullmatch=True)
+# No colons: the reference renders `a:b` as `a_b` in OpenMetrics' sample lines, and as `a:b` in their heads.
+names = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True)
 label_names = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True)
 texts = st.text(st.one_of(st.sampled_from('"\\\n\0\r\t n{}=,#%🦊é'), st.characters()), max_size=8)
 numbers = st.one_of(
@@ -82,8 +83,8 @@ def test_our_page_and_the_reference_renderer_s_parse_to_the_same(page: Page) -> 
         if in_format is Format.TEXT:
             assert _read(parsed_text(ours.decode())) == _read(parsed_text(latest_text(registry).decode()))
         else:
-            theirs = latest_openmetrics(registry).decode()
-            assert _read(parsed_openmetrics(ours.decode())) == _read(parsed_openmetrics(theirs))
+            theirs = latest_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+            assert _read_openmetrics(ours.decode()) == _read_openmetrics(theirs)
 
 
 @given(numbers)
@@ -99,6 +100,10 @@ def test_a_value_comes_back_as_it_was(number: Number) -> None:
 
 def _whole(text: str) -> str:
     return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
+
+
+def _read_openmetrics(text: str) -> list[object]:
+    return _read(parsed_openmetrics(text))  # type: ignore[no-untyped-call]
 
 
 def _read(metrics: Iterable[Metric]) -> list[object]:

@@ -451,3 +451,21 @@ def test_several_environments_and_a_project(caller: Caller) -> None:
     own = sum(r.api.project_id == project for r in counted)
     assert 0 < own < len(counted)
     assert caller.data("getTotalTraffic", data={**both, "projectId": project}) == own
+
+
+def test_search(caller: Caller, requests: list[Request]) -> None:
+    """A search narrows rows by text, and to APIs if they are named; APIs without a text are refused."""
+    text = (
+        "query ($range: TimeFilter!, $data: DataFilter!, $search: SearchFilter) { getResourceUsage(timeFilter: $range,"
+        " dataFilter: $data, resourceUsageFilter: {searchFilter: $search, paginationFilter: {limit: 500}})"
+        " { usage { count } } }"
+    )
+
+    def found(**search: Any) -> int:
+        return sum(row["count"] for row in caller.ask(text, search=search)["data"]["getResourceUsage"]["usage"])
+
+    assert found(searchText="/items") == sum("/items" in r.resource for r in requests) > 0
+    own = sum("{id}" in r.resource and r.api.id == caller.api.id for r in requests)
+    assert found(searchText="{ID}", apiIds=[caller.api.id]) == own > 0
+    refused = caller.ask(text, search={"searchText": " ", "apiIds": [caller.api.id]})
+    assert "searchText" in refused["errors"][0]["message"]

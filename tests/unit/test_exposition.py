@@ -308,7 +308,7 @@ def test_the_same_page_is_joined_once() -> None:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_has_nothing_to_say() -> None:
     """Prometheus' own linter accepts the page, odd label values and all."""
-    odd = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60}
+    odd: dict[tuple[str, ...], Number] = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60}
     board = _board_of({1: Samples(COUNTER, odd), 2: Samples(COUNTER, {("other",): 3})})
     board.put(3, GAUGE, body(Samples(GAUGE, {("a", "b"): 1e-300})))
     command = [shutil.which("promtool") or "", "check", "metrics"]

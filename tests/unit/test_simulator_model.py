@@ -45,7 +45,7 @@ class World:
     def count(self, start: float, end: float, known_at: float) -> int:
         """How many requests an answer counts."""
         tally = self.model.traffic.tally(
-            self.environment.id, FIRST_TENANT, int(start * 1000), int(end * 1000), int(known_at * 1000)
+            self.environment.id, FIRST_TENANT, round(start * 1000), round(end * 1000), round(known_at * 1000)
         )
         return tally.total()
 
@@ -57,6 +57,10 @@ EVENTFUL.faults.set(error_ratio=0.5, silent_apis=["Orders API"], latency_factor=
 EVENTFUL.clock.time = NOON - 20_000
 EVENTFUL.faults.set(error_ratio=0.0, throttle_ratio=0.3, silent_apis=[])
 
+FAULTY = World(rate=0.05)
+FAULTY.clock.time = NOON - 30_000
+FAULTY.faults.set(error_ratio=0.5, latency_factor=2)
+
 moments = st.integers(min_value=(NOON - 2 * DAY) * 1000, max_value=(NOON + 600) * 1000)
 
 
@@ -64,7 +68,7 @@ moments = st.integers(min_value=(NOON - 2 * DAY) * 1000, max_value=(NOON + 600) 
 @given(st.lists(moments, min_size=3, max_size=6))
 def test_parts_add_up_to_the_whole(cuts: list[int]) -> None:
     """However a range is cut, to the millisecond, its parts have together as many requests as the whole."""
-    for world in (QUIET, EVENTFUL):
+    for world in (QUIET, EVENTFUL, FAULTY):
         edges = sorted(cut / 1000 for cut in cuts)
         parts = sum(world.count(start, end, NOON) for start, end in pairwise(edges))
         assert parts == world.count(edges[0], edges[-1], NOON)
@@ -75,7 +79,7 @@ def test_parts_add_up_to_the_whole(cuts: list[int]) -> None:
 def test_answers_count_single_requests(first: int, second: int, known_at: int) -> None:
     """A tally, by whatever short cuts it was made, is the count over single requests known at that moment."""
     start, end = sorted((first / 1000, second / 1000))
-    for world in (QUIET, EVENTFUL):
+    for world in (QUIET, EVENTFUL, FAULTY):
         single = world.requests(start, end, known_at / 1000)
         assert world.count(start, end, known_at / 1000) == len(single)
         assert all(start <= r.time < end for r in single)
@@ -84,7 +88,7 @@ def test_answers_count_single_requests(first: int, second: int, known_at: int) -
 
 def test_patterns_of_a_tally_are_those_of_its_requests() -> None:
     """Not only the number agrees: every property of the counted requests does, across settled days and faults."""
-    for world in (QUIET, EVENTFUL):
+    for world in (QUIET, EVENTFUL, FAULTY):
         start, end = NOON - 3 * DAY + 1234, NOON - 17
         tally = world.model.traffic.tally(
             world.environment.id, FIRST_TENANT, start * 1000, end * 1000, (NOON + DAY) * 1000
@@ -93,6 +97,14 @@ def test_patterns_of_a_tally_are_those_of_its_requests() -> None:
         for index, count in tally.items():
             by_answer[tuple(world.model.traffic.patterns[index])] += count
         assert by_answer == Counter(tuple(r[3:]) for r in world.requests(start, end))
+
+
+def test_a_range_begins_with_its_first_millisecond_and_ends_before_its_last() -> None:
+    """A request made at `from` counts, one made at `to` does not: neighbouring windows share none and lose none."""
+    for request in QUIET.requests(NOON - 3600, NOON - 1800)[:20]:
+        assert QUIET.count(request.time, request.time + 0.001, NOON) == 1
+        assert QUIET.count(request.time - 0.001, request.time, NOON) == 0
+        assert QUIET.count(request.time + 0.001, request.time + 0.002, NOON) == 0
 
 
 def test_the_seed_decides() -> None:

@@ -1,0 +1,142 @@
+"""Pages, names for ids, zeros for the absent, and the largest of many, on the simulated API."""
+
+from __future__ import annotations
+
+from exporter.simulator import Settings, Simulator
+from tests.conftest import StartExporter, StartInsights
+from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source
+from tests.support.processes import eventually
+
+LOOKUPS = """
+lookups:
+  - name: api
+    rows_of: apis
+    key: id
+    fields: {name: name}
+  - name: team
+    table: {Development: {team: payments}}
+"""
+
+RESOURCES = """
+  - name: resources
+    interval: 2s
+    for_each: {environment: environments}
+    window: {length: 1h, align: 1m}
+    document: |
+      query ($recent: TimeFilter!, $data: DataFilter!, $by: ResourceUsageFilter) {
+        getResourceUsage(timeFilter: $recent, dataFilter: $data, resourceUsageFilter: $by) {
+          usage { apiId apiResourceTemplate apiMethod count }
+          pagination { total }
+        }
+      }
+    variables:
+      recent: {from: "{{ window.start }}", to: "{{ window.end }}"}
+      data: {orgId: "{{ source.org_id }}", environmentId: "{{ environment.id }}", tenant: carbon.super}
+    pages:
+      size: 7
+      limit: by.paginationFilter.limit
+      offset: by.paginationFilter.offset
+      total: getResourceUsage.pagination.total
+      max_rows: 5000
+    rows: getResourceUsage.usage
+    labels: {environment_id: "{{ environment.id }}", team: {lookup: team, key: "{{ environment.name }}", field: team}}
+    metrics:
+      - name: choreo_window_resource_requests
+        help: Requests.
+        value: count
+        labels:
+          api_id: apiId
+          api: {lookup: api, key: apiId, field: name}
+          resource: apiResourceTemplate
+          method: apiMethod
+"""
+
+
+def test_all_pages_are_read_and_ids_have_names(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Every row of every page is published, and the names of the ids stand beside them from the first round on."""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + RESOURCES + LOOKUPS).wait_until_ready()
+    environment = insights.model.organizations[0].environments[0]
+
+    def agrees() -> bool:
+        end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="resources")
+        assert end is not None
+        requests = list(insights.model.requests(environment.id, "carbon.super", end - 3600, end))
+        samples = exporter.samples("choreo_window_resource_requests", environment_id=environment.id)
+        wanted = {(one.api.id, one.api.name, one.resource, one.method) for one in requests}
+        found = {(a["api_id"], a["api"], a["resource"], a["method"]) for a, _ in samples}
+        return found == wanted and sum(value for _, value in samples) == len(requests) and len(found) > 14
+
+    eventually(agrees, "agreement of all pages with the model", 15)
+    teams = {
+        labels["environment_id"]: labels["team"] for labels, _ in exporter.samples("choreo_window_resource_requests")
+    }
+    assert {team for id_, team in teams.items() if team} == {"payments"}
+    assert exporter.value("insights_exporter_lookup_misses_total", query="resources")  # of the other environments
+    assert exporter.value("insights_exporter_query_rows_cut_total", query="resources") == 0
+    assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
+
+
+def test_a_cut_at_the_maximum_is_seen(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Where `max_rows` ends the pages, a metric counts what was left behind."""
+    queries = ENVIRONMENTS + APIS + RESOURCES.replace("max_rows: 5000", "max_rows: 14") + LOOKUPS
+    exporter = start_exporter(insights, queries).wait_until_ready()
+    assert exporter.value("insights_exporter_query_rows_cut_total", query="resources")
+    organizations = insights.model.organizations[0].environments
+    assert exporter.value("insights_exporter_query_series", query="resources") == 14 * len(organizations)
+
+
+SLOWEST = """
+  - name: alerts
+    interval: 2s
+    for_each: {environment: environments}
+    window: {length: 5m, align: 1m}
+    document: |
+      query ($recent: TimeFilter!, $data: DataFilter!) {
+        getAPIsUsageByApplications(timeFilter: $recent, dataFilter: $data) { apiId count }
+        getTopUserAgents(timeFilter: $recent, dataFilter: $data) { userAgent count }
+      }
+    variables:
+      recent: {from: "{{ window.start }}", to: "{{ window.end }}"}
+      data: {orgId: "{{ source.org_id }}", environmentId: "{{ environment.id }}", tenant: carbon.super}
+    labels: {environment_id: "{{ environment.id }}"}
+    metrics:
+      - name: choreo_window_api_requests
+        help: Requests.
+        value: getAPIsUsageByApplications.count
+        labels: {api_id: apiId}
+        aggregate: sum
+        missing: {rows_of: apis, labels: {api_id: id}, value: 0}
+      - name: choreo_window_user_agent_requests
+        help: Requests.
+        value: getTopUserAgents.count
+        labels: {user_agent: userAgent}
+        top: {n: 3, label: user_agent, rest: Other}
+"""
+
+
+def test_absent_is_zero_only_where_the_configuration_says_so(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """An API without traffic is published as 0 with `missing`, right from the start; and only after a good answer."""
+    insights = start_insights(Settings(delay_seconds=0, rate=0.02))
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST).wait_until_ready()
+    environment = insights.model.organizations[0].environments[0]
+    apis = insights.model.organizations[0].apis("carbon.super")
+    samples = exporter.samples("choreo_window_api_requests", environment_id=environment.id)
+    assert {labels["api_id"] for labels, _ in samples} == {api.id for api in apis}
+    assert 0 in {value for _, value in samples}
+
+
+def test_the_largest_stand_alone_and_the_rest_together(insights: Simulator, start_exporter: StartExporter) -> None:
+    """`top` keeps the n largest and sums the others under one value, whose total stays what it was."""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST, source=choreo_source()).wait_until_ready()
+    environment = insights.model.organizations[0].environments[0]
+
+    def agrees() -> bool:
+        end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="alerts")
+        assert end is not None
+        requests = list(insights.model.requests(environment.id, "carbon.super", end - 300, end))
+        samples = exporter.samples("choreo_window_user_agent_requests", environment_id=environment.id)
+        return len(samples) == 4 and sum(value for _, value in samples) == len(requests)
+
+    eventually(agrees, "agreement with the model", 15)

@@ -1,0 +1,639 @@
+"""The HTTP server over real sockets: routes, refusals, deadlines, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import re
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from http import HTTPStatus
+
+import httpx
+import pytest
+import trustme
+import uvloop
+
+from exporter.connection import Answer, Limits
+from exporter.exposition import Board, Format, Joiner, body
+from exporter.model import Family, MetricType, Samples
+from exporter.negotiation import Representation
+from exporter.web import Handler, ListenAddress, ListenError, WebServer
+
+LOOPBACK = (ListenAddress("127.0.0.1", 0),)
+PATIENCE_SECONDS = 10.0
+SHORT = Limits(request_seconds=0.4, response_seconds=0.4, idle_seconds=0.4)
+FAMILY = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
+
+
+class ASite:
+    """A page of some size, and switches for the rest."""
+
+    def __init__(self, rows: int = 20_000) -> None:
+        self.board = Board()
+        self.board.put("owner", FAMILY, body(Samples(FAMILY, {(f"api {n}", "200"): n for n in range(rows)})))
+        self.joiner = Joiner()
+        self.own = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
+        self.is_ready = self.is_healthy = True
+        self.broken = False
+
+    def metrics(self, form: Representation) -> bytes:
+        if self.broken:
+            raise RuntimeError("a fault of ours")
+        return self.joiner.joined(self.board.page(), self.own, form.format, form.gzip)
+
+    def expected(self, in_format: Format = Format.TEXT) -> bytes:
+        return Joiner().joined(self.board.page(), self.own, in_format, gzip=False)
+
+    def home(self) -> bytes:
+        return b"<!doctype html><title>Insights Exporter</title>"
+
+    def healthy(self) -> bool:
+        return self.is_healthy
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+
+class Running:
+    """A web server in an event loop of its own, and how to reach it."""
+
+    def __init__(self, server: WebServer, loop: asyncio.AbstractEventLoop) -> None:
+        self.server = server
+        self.port = server.addresses[0].port
+        self._loop = loop
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> float:
+        """Seconds that stopping took."""
+        begin = time.monotonic()
+        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(PATIENCE_SECONDS)
+        return time.monotonic() - begin
+
+    def connect(self, receive_buffer: int | None = None) -> socket.socket:
+        with contextlib.ExitStack() as if_refused:
+            client = if_refused.enter_context(socket.socket())
+            client.settimeout(PATIENCE_SECONDS)
+            if receive_buffer is not None:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            client.connect(("127.0.0.1", self.port))
+            if_refused.pop_all()
+        return client
+
+    def exchange(self, request: bytes) -> bytes:
+        """Everything that comes back until the server closes."""
+        with self.connect() as client:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                client.sendall(request)
+            return received(client)
+
+    def connections_become(self, count: int) -> bool:
+        return eventually(lambda: self.server.connections == count)
+
+
+@contextlib.contextmanager
+def running(
+    site: ASite,
+    *,
+    limits: Limits | None = None,
+    routes: Mapping[str, Mapping[str, Handler]] | None = None,
+    tls: ssl.SSLContext | None = None,
+    telemetry_path: str = "/metrics",
+    loop_of: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+) -> Iterator[Running]:
+    loop = loop_of()
+    faults: list[str] = []
+    loop.set_exception_handler(lambda _, context: faults.append(str(context)))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> WebServer:
+        server = WebServer(
+            site, listen_addresses=LOOPBACK, limits=limits, routes=routes, tls=tls, telemetry_path=telemetry_path
+        )
+        await server.start()
+        return server
+
+    try:
+        server = asyncio.run_coroutine_threadsafe(start(), loop).result(PATIENCE_SECONDS)
+        try:
+            yield Running(server, loop)
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(), loop).result(PATIENCE_SECONDS)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(PATIENCE_SECONDS)
+        loop.close()
+    assert faults == []
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    last = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        if time.monotonic() > last:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def received(client: socket.socket) -> bytes:
+    """All bytes until the end; a reset is an end too."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := client.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Whether the server closes, within the patience of a test."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.fixture
+def site() -> ASite:
+    return ASite()
+
+
+# routes
+
+
+@pytest.mark.parametrize("loop_of", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_metrics_come_in_the_form_that_was_asked_for(
+    site: ASite, loop_of: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Format and coding are negotiated, and the answer says what it is and what it depends on."""
+    with running(site, loop_of=loop_of) as web, httpx.Client(base_url=web.url) as client:
+        plain = client.get("/metrics", headers={"Accept-Encoding": "identity"})
+        assert (plain.status_code, plain.content) == (200, site.expected())
+        assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert plain.headers["Content-Length"] == str(len(plain.content))
+        assert plain.headers["Vary"] == "Accept, Accept-Encoding"
+        assert "Content-Encoding" not in plain.headers
+        zipped = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+        assert zipped.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert zipped.headers["Content-Encoding"] == "gzip"
+        assert zipped.content == site.expected(Format.OPENMETRICS)
+        assert client.get("/metrics?x=1&y").content == site.expected()
+
+
+def test_two_header_lines_are_one_list(site: ASite) -> None:
+    """`Accept` may be sent in several lines, as any list (RFC 9110 §5.3)."""
+    with running(site) as web:
+        accepts = [("Accept", "text/plain;q=0.1"), ("Accept", "application/openmetrics-text")]
+        answer = httpx.get(web.url + "/metrics", headers=accepts)
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text;")
+
+
+def test_a_new_page_is_served_at_once(site: ASite) -> None:
+    """The scrape after a poll has its values, on a connection that stays open."""
+    with running(site) as web, httpx.Client(base_url=web.url) as client:
+        client.get("/metrics")
+        site.board.put("owner", FAMILY, body(Samples(FAMILY, {("new", "200"): 1})))
+        assert 'api="new"' in client.get("/metrics").text
+        assert web.server.connections == 1
+
+
+def test_gzip_is_one_member_for_every_decoder(site: ASite) -> None:
+    """Python, httpx and curl all see every series: nothing follows the first gzip member."""
+    with running(site) as web:
+        with httpx.stream("GET", web.url + "/metrics", headers={"Accept-Encoding": "gzip"}) as answer:
+            raw = b"".join(answer.iter_raw())
+        decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        assert decoder.decompress(raw) == site.expected()
+        assert decoder.eof
+        assert decoder.unused_data == b""
+        assert gzip.decompress(raw) == site.expected()
+        assert httpx.get(web.url + "/metrics").content == site.expected()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_sees_every_series(site: ASite) -> None:
+    """What a person does first."""
+    with running(site) as web:
+        command = [shutil.which("curl") or "", "-sSf", "--compressed", web.url + "/metrics"]
+        done = subprocess.run(command, capture_output=True, timeout=30, check=True)
+        assert done.stdout == site.expected()
+
+
+def test_head_is_get_without_its_body(site: ASite) -> None:
+    """Monitoring tools that ask with HEAD get the same header fields, on every path."""
+    with running(site) as web, httpx.Client(base_url=web.url) as client:
+        for path in ("/metrics", "/", "/-/healthy", "/-/ready", "/nothing"):
+            get, head = client.get(path), client.head(path)
+            assert head.status_code == get.status_code
+            assert head.content == b""
+            assert head.headers["Content-Length"] == get.headers["Content-Length"]
+            assert head.headers["Content-Type"] == get.headers["Content-Type"]
+
+
+def test_the_home_page_is_html_that_loads_nothing(site: ASite) -> None:
+    """A browser shows the page as it is and fetches nothing for it."""
+    with running(site) as web:
+        answer = httpx.get(web.url + "/")
+        assert answer.content == site.home()
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_probes_say_what_the_site_says(site: ASite) -> None:
+    """`/-/healthy` and `/-/ready` are 200 or 503."""
+    with running(site) as web, httpx.Client(base_url=web.url) as client:
+        assert (client.get("/-/healthy").status_code, client.get("/-/ready").status_code) == (200, 200)
+        site.is_ready = site.is_healthy = False
+        assert (client.get("/-/healthy").status_code, client.get("/-/ready").status_code) == (503, 503)
+
+
+def test_what_is_not_there_is_not_found_and_other_methods_are_refused(site: ASite) -> None:
+    """404 for other paths; 405 that says what is allowed."""
+    with running(site) as web, httpx.Client(base_url=web.url) as client:
+        for path in ("/metricsx", "/metrics/", "/favicon.ico", "/%2e%2e/etc/passwd"):
+            assert client.get(path).status_code == 404
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND"):
+            answer = client.request(method, "/metrics")
+            assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+        assert client.get("/%6Detrics").status_code == 200
+        codes = web.server.requests_by_code
+        assert eventually(lambda: codes == {"404": 4, "405": 7, "200": 1})
+
+
+def test_the_telemetry_path_can_be_another(site: ASite) -> None:
+    """`--web.telemetry-path` moves the metrics and leaves nothing behind."""
+    with running(site, telemetry_path="/insights") as web, httpx.Client(base_url=web.url) as client:
+        assert client.get("/insights").content == site.expected()
+        assert client.get("/metrics").status_code == 404
+
+
+def test_further_routes_may_take_their_time(site: ASite) -> None:
+    """A handler may wait for something, while the connection's next request waits for it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def reload() -> Answer:
+        begun.set()
+        await asyncio.to_thread(go_on.wait, PATIENCE_SECONDS)
+        return Answer.of(b"reloaded\n")
+
+    def config() -> Answer | Awaitable[Answer]:
+        return Answer.of(b"sources: []\n", "application/yaml")
+
+    routes: dict[str, dict[str, Handler]] = {"/-/reload": {"POST": reload}, "/config": {"GET": config}}
+    with running(site, routes=routes) as web, web.connect() as client, httpx.Client(base_url=web.url) as other:
+        client.sendall(
+            b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+            b"GET /config HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert begun.wait(PATIENCE_SECONDS)
+        assert other.get("/config").text == "sources: []\n"
+        assert other.get("/-/reload").headers["Allow"] == "POST"
+        go_on.set()
+        answers = received(client)
+    assert re.findall(rb"^HTTP/1.1 (\d+)", answers, re.MULTILINE) == [b"200", b"200"]
+    assert answers.index(b"reloaded") < answers.index(b"sources")
+
+
+def test_a_fault_of_ours_is_500_without_its_text(site: ASite, caplog: pytest.LogCaptureFixture) -> None:
+    """The client learns nothing of the inside, the log does, and the next scrape works."""
+
+    async def broken() -> Answer:
+        raise RuntimeError("another fault of ours")
+
+    with running(site, routes={"/later": {"GET": broken}}) as web, httpx.Client(base_url=web.url) as client:
+        site.broken = True
+        for path in ("/metrics", "/later"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.text) == (500, "Internal Server Error\n")
+        site.broken = False
+        assert client.get("/metrics").status_code == 200
+    assert [record.getMessage() for record in caplog.records] == ["a request could not be answered"] * 2
+
+
+# what clients do wrong
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        pytest.param(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, id="1 MB request line"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431, id="1 MB header field"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 431, id="many header fields"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, id="a little too much"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n" + b"a" * 99_999, 413, id="1 GB body"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"a" * 0xFFFFF, 413, id="chunked"
+        ),
+        pytest.param(b"NONSENSE / HTTP/1.1\r\n\r\n", 400, id="no method"),
+        pytest.param(b"get / HTTP/1.1\r\n\r\n", 400, id="method in lower case"),
+        pytest.param(b"GET /metrics\r\n\r\n", 400, id="HTTP/0.9"),
+        pytest.param(b"GET / HTTP/3.7\r\n\r\n", 400, id="unknown version"),
+        pytest.param(b"GET / HTTP/2.0\r\n\r\n", 400, id="HTTP/2 in the form of HTTP/1"),
+        pytest.param(b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, id="no header field"),
+        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, id="two lengths"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, id="length and chunks"
+        ),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, id="TLS"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", 400, id="SSH"),
+        pytest.param(bytes(range(256)) * 10, 400, id="anything"),
+    ],
+)
+def test_wrong_requests_are_refused(
+    site: ASite, request_bytes: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each gets a short answer that names the fault, is counted, closes its connection and is not logged."""
+    with running(site) as web:
+        answer = web.exchange(request_bytes)
+        status = HTTPStatus(code)
+        assert answer.startswith(f"HTTP/1.1 {code} {status.phrase}\r\ndate: ".encode())
+        assert answer.endswith(f"\r\nconnection: close\r\n\r\n{status.phrase}\n".encode())
+        assert web.server.requests_by_code == {str(code): 1}
+        assert web.connections_become(0)
+        assert httpx.get(web.url + "/metrics").status_code == 200
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"GET /../ HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /metrics/../../etc/passwd HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /%00%ff%zz HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"GET http://elsewhere/-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
+        (b"OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"CONNECT example.org:443 HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"GET /-/healthy HTTP/1.0\r\n\r\n", 200),
+        (b"GET /-/healthy HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200),
+        (b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n", 200),
+        (b"\r\n\r\nGET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
+        (b"GET /-/healthy HTTP/1.1\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", 200),
+    ],
+)
+def test_odd_requests_have_one_answer(site: ASite, request_bytes: bytes, code: int) -> None:
+    """Unusual but right requests are answered like any other, once."""
+    with running(site) as web:
+        answer = web.exchange(request_bytes)
+        assert re.findall(rb"^HTTP/1.1 (\d+)", answer, re.MULTILINE) == [str(code).encode()]
+        assert web.server.requests_by_code == {str(code): 1}
+
+
+def test_an_offered_upgrade_is_ignored(site: ASite) -> None:
+    """A WebSocket or h2c client gets the page in HTTP/1.1."""
+    with running(site) as web:
+        headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+        assert httpx.get(web.url + "/-/healthy", headers=headers).status_code == 200
+
+
+def test_a_thousand_pipelined_requests_are_answered_in_turn(site: ASite) -> None:
+    """However many requests a client sends at once, memory holds one answer, and all of them arrive."""
+    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n"
+    asked = (request + b"\r\n") * 999 + request + b"Connection: close\r\n\r\n"
+    with running(site) as web, web.connect() as client:
+        sender = threading.Thread(target=client.sendall, args=(asked,))
+        sender.start()
+        answer = received(client)
+        sender.join(PATIENCE_SECONDS)
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1000
+        assert web.server.requests_by_code == {"200": 1000}
+
+
+def test_a_body_may_be_announced(site: ASite) -> None:
+    """`Expect: 100-continue` is answered before the body is sent."""
+    routes = {"/-/reload": {"POST": lambda: Answer.of(b"reloaded\n")}}
+    with running(site, routes=routes) as web, web.connect() as client:
+        client.sendall(b"POST /-/reload HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"ab")
+        assert client.recv(1000).endswith(b"\r\n\r\nreloaded\n")
+
+
+# deadlines
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"GET /metr", b"\r\n", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"],
+)
+def test_half_open_clients_are_closed(site: ASite, beginning: bytes) -> None:
+    """Clients that never finish their request are let go, while scrapes go on."""
+    with running(site, limits=SHORT) as web:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(web.connect()) for _ in range(50)]
+            for client in clients:
+                client.sendall(beginning)
+            assert web.connections_become(50)
+            assert httpx.get(web.url + "/metrics").status_code == 200
+            assert all(is_closed(client) for client in clients)
+        assert web.connections_become(0)
+
+
+def test_a_client_that_drips_is_closed(site: ASite) -> None:
+    """One byte now and then does not extend the deadline."""
+    with running(site, limits=SHORT) as web, web.connect() as client:
+        begin = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() < begin + PATIENCE_SECONDS:
+                client.sendall(b"\n")
+                time.sleep(0.01)
+        assert time.monotonic() - begin < PATIENCE_SECONDS
+        assert web.connections_become(0)
+
+
+def test_the_deadline_counts_for_later_requests_too(site: ASite) -> None:
+    """A connection that once had a good request cannot hang on the next."""
+    with running(site, limits=Limits(request_seconds=0.4)) as web, web.connect() as client:
+        client.sendall(b"GET /-/healthy HTTP/1.1\r\n\r\nGET /-")
+        assert client.recv(1000).endswith(b"Healthy\n")
+        assert is_closed(client)
+
+
+def test_an_idle_connection_is_kept_for_a_while(site: ASite) -> None:
+    """The next scrape finds its connection open, but not for ever."""
+    with running(site, limits=Limits(request_seconds=0.2, idle_seconds=1.0)) as web, web.connect() as client:
+        for _ in range(2):
+            client.sendall(b"GET /-/healthy HTTP/1.1\r\n\r\n")
+            assert client.recv(1000).endswith(b"Healthy\n")
+            client.settimeout(0.6)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        client.settimeout(PATIENCE_SECONDS)
+        assert is_closed(client)
+
+
+@pytest.mark.parametrize("loop_of", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_a_scraper_that_stops_reading_is_closed(loop_of: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """An answer that nobody takes is given up, with its connection."""
+    site = ASite(rows=200_000)
+    with running(site, limits=SHORT, loop_of=loop_of) as web, contextlib.ExitStack() as stack:
+        for _ in range(5):
+            client = stack.enter_context(web.connect(receive_buffer=4096))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 3)
+        assert web.connections_become(5)
+        assert web.connections_become(0)
+        assert httpx.get(web.url + "/metrics").status_code == 200
+
+
+def test_a_scraper_that_keeps_reading_is_not_closed(site: ASite) -> None:
+    """The deadline is for an answer, not for a connection: back-to-back scrapes go on for as long as they like."""
+    with running(site, limits=SHORT) as web, httpx.Client(base_url=web.url) as client:
+        end = time.monotonic() + 5 * SHORT.response_seconds
+        while time.monotonic() < end:
+            assert client.get("/metrics").status_code == 200
+        assert web.server.connections == 1
+
+
+def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
+    """A flood of half-open clients shuts out the flood, not the scraper."""
+    with running(site, limits=Limits(connections=20)) as web, contextlib.ExitStack() as stack:
+        scraper = stack.enter_context(httpx.Client(base_url=web.url))
+        scraper.get("/-/healthy")
+        flood = []
+        for _ in range(60):
+            flood.append(stack.enter_context(web.connect()))
+            flood[-1].sendall(b"GET /")
+        assert all(is_closed(client) for client in flood[:41])
+        assert web.server.connections == 20
+        assert scraper.get("/metrics").status_code == 200
+        assert httpx.get(web.url + "/metrics").status_code == 200
+
+
+# TLS
+
+
+def test_silent_clients_on_the_tls_port_are_closed(site: ASite) -> None:
+    """A client that opens a connection and says nothing does not hinder the others, and is let go."""
+    authority = trustme.CA()
+    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusted)
+    with running(site, tls=served, limits=SHORT) as web, web.connect() as silent:
+        url = f"https://127.0.0.1:{web.port}/metrics"
+        assert httpx.get(url, verify=trusted).content == site.expected()
+        assert is_closed(silent)
+        with trusted.wrap_socket(web.connect(), server_hostname="127.0.0.1") as half_open:
+            half_open.sendall(b"GET /met")
+            assert is_closed(half_open)
+        with trusted.wrap_socket(web.connect(), server_hostname="127.0.0.1") as nonsense:
+            nonsense.sendall(b"NONSENSE\r\n\r\n")
+            assert received(nonsense).startswith(b"HTTP/1.1 400 ")
+
+
+# listening and stopping
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":10093", ListenAddress(None, 10093)),
+        ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
+        ("[::1]:9000", ListenAddress("::1", 9000)),
+        ("localhost:65535", ListenAddress("localhost", 65535)),
+    ],
+)
+def test_listen_addresses_are_read(text: str, address: ListenAddress) -> None:
+    """As Prometheus' own flag has them, and back."""
+    assert ListenAddress.parse(text) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["", "10093", "::1:9000", ":70000", "host:", "http://x:1", "[::1]", ":-1", ":1 "])
+def test_bad_listen_addresses_are_refused_by_name(text: str) -> None:
+    """The error repeats what was written and says what is right."""
+    with pytest.raises(ValueError, match=re.escape(repr(text)) + " is not a listen address"):
+        ListenAddress.parse(text)
+
+
+def listen(site: ASite, *addresses: str) -> tuple[ListenAddress, ...]:
+    """Starts and stops; returns where it listened."""
+
+    async def run() -> tuple[ListenAddress, ...]:
+        server = WebServer(site, listen_addresses=tuple(map(ListenAddress.parse, addresses)))
+        await server.start()
+        try:
+            return server.addresses
+        finally:
+            await server.stop()
+
+    return asyncio.run(run())
+
+
+def test_a_port_in_use_is_one_clear_line(site: ASite) -> None:
+    """The operator reads which address, and why."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ListenError, match=f"cannot listen on {address}: Address already in use"):
+            listen(site, "127.0.0.1:0", address)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("192.0.2.1:0", "Cannot assign requested address"), ("no-such-host.invalid:0", r"\w+")],
+)
+def test_an_address_of_another_machine_is_one_clear_line(site: ASite, address: str, reason: str) -> None:
+    """The operator reads which address, and why."""
+    with pytest.raises(ListenError, match=f"cannot listen on {re.escape(address)}: {reason}"):
+        listen(site, address)
+
+
+def test_the_flag_may_be_given_twice(site: ASite) -> None:
+    """Each address is listened on; one without a host takes all of the machine's."""
+    one, two, every = listen(site, "127.0.0.1:0", "localhost:0", ":0")
+    assert one.host == two.host == "127.0.0.1"
+    assert every.host in ("::", "0.0.0.0")
+    assert len({one.port, two.port, every.port}) == 3
+
+
+def test_stopping_ends_answers_and_closes_connections(site: ASite) -> None:
+    """Within a second: an answer that was begun is finished, idle and half-open clients and non-readers are closed."""
+    site = ASite(rows=200_000)
+    begun = threading.Event()
+
+    async def slow() -> Answer:
+        begun.set()
+        await asyncio.sleep(0.2)
+        return Answer.of(b"finished\n")
+
+    with running(site, routes={"/slow": {"GET": slow}}) as web, contextlib.ExitStack() as stack:
+        waiting, idle, half_open = (stack.enter_context(web.connect()) for _ in range(3))
+        not_reading = stack.enter_context(web.connect(receive_buffer=4096))
+        not_reading.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        half_open.sendall(b"GET /")
+        waiting.sendall(b"GET /slow HTTP/1.1\r\n\r\n")
+        assert begun.wait(PATIENCE_SECONDS)
+        assert web.connections_become(4)
+        assert web.stop() < 1.5
+        assert received(waiting).endswith(b"connection: close\r\n\r\nfinished\n")
+        assert is_closed(idle)
+        assert is_closed(half_open)
+        assert web.connections_become(0)
+        with pytest.raises(ConnectionRefusedError):
+            web.connect()
+
+
+def test_a_client_that_vanishes_is_no_matter(site: ASite, caplog: pytest.LogCaptureFixture) -> None:
+    """Resets at any moment leave neither connections nor log lines."""
+    with running(site) as web:
+        for request in (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n"):
+            client = web.connect()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(request)
+            client.close()
+        assert web.connections_become(0)
+        assert httpx.get(web.url + "/metrics").status_code == 200
+    assert caplog.records == []

@@ -1,0 +1,157 @@
+"""Documents are read as an upstream would read them: aliases, fragments, variables, and faults with their lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, introspection_from_schema
+
+from exporter.document import Document, DocumentError, FieldType, Selection, loaded_schema, parsed_document
+
+SCHEMA = build_schema("""
+    type Query { org(id: ID!): Org  states: [[State!]!]!  node: Node }
+    type Org { name: String!  apis: [API!] }
+    type API implements Node { id: ID!  count: Int }
+    interface Node { id: ID! }
+    enum State { UP DOWN }
+""")
+
+
+def selected(selection: Selection) -> object:
+    """The response keys, as nested mappings."""
+    return {key: selected(child) for key, child in selection.children.items()}
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(DocumentError) as refused:
+        parsed_document(text, SCHEMA)
+    return [f"{fault.line}: {fault.wrong}" for fault in refused.value.faults]
+
+
+def test_response_keys_are_aliases_where_there_are_aliases() -> None:
+    """A path names what stands in the answer, so an alias counts and the field's own name does not."""
+    document = parsed_document("{ now: traffic { n: count } later: traffic { count } }", None)
+    assert selected(document.selection) == {"now": {"n": {}}, "later": {"count": {}}}
+
+
+def test_fragments_and_repeated_fields_are_merged() -> None:
+    """What an answer will have is known through fragments, named or inline, and through fields selected twice."""
+    text = "query { org { ...A name } org { apis { count } } } fragment A on Org { apis { id ... { extra } } }"
+    assert selected(parsed_document(text, None).selection) == {
+        "org": {"apis": {"id": {}, "extra": {}, "count": {}}, "name": {}}
+    }
+
+
+def test_what_may_be_left_out_of_an_answer_is_optional() -> None:
+    """`@include`, `@skip` and type conditions make a field optional, unless it is selected without them too."""
+    text = (
+        "query ($x: Boolean!) { a @include(if: $x) b @skip(if: $x) c ... @include(if: $x) { d }"
+        " ... on Other { e } f @skip(if: $x) f }"
+    )
+    selection = parsed_document(text, None).selection
+    assert {key for key, child in selection.children.items() if child.optional} == {"a", "b", "d", "e"}
+
+
+def test_a_fragment_on_the_type_itself_is_not_optional() -> None:
+    """With a schema, a type condition that always holds is known to."""
+    selection = parsed_document("{ node { ... on Node { id } ... on API { count } } }", SCHEMA).selection
+    node = selection.children["node"]
+    assert (node.children["id"].optional, node.children["count"].optional) == (False, True)
+
+
+def test_variables_are_required_where_nothing_else_gives_them_a_value() -> None:
+    """`!` without a default asks for a value."""
+    text = "query ($a: ID!, $b: [Int!]! = [1], $c: Int) { org(a: $a, b: $b, c: $c) { name } }"
+    variables = parsed_document(text, None).variables
+    assert {name: (variable.type, variable.required) for name, variable in variables.items()} == {
+        "a": ("ID!", True), "b": ("[Int!]!", False), "c": ("Int", False)
+    }  # fmt: skip
+
+
+def test_types_are_known_with_a_schema() -> None:
+    """A schema tells what a value is, and how many lists are around it."""
+    selection = parsed_document('{ org(id: "1") { apis { count } } states }', SCHEMA).selection
+    apis = selection.children["org"].children["apis"]
+    assert apis.type == FieldType("API", False, (), 1)
+    assert apis.children["count"].type == FieldType("Int", True)
+    assert selection.children["states"].type == FieldType("State", True, ("UP", "DOWN"), 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ["1: not valid GraphQL: Unexpected <EOF>"]),
+        ("{ a\n  b {\n", ["2: not valid GraphQL: Expected Name, found <EOF>"]),
+        ("subscription { a }", ["1: is a subscription"]),
+        ("query A { states }\nquery B { states }", ["2: has 2 operations"]),
+        ("fragment A on Org { name }", ["1: has 0 operations"]),
+        ("{ states nothing }", ["1: Cannot query field 'nothing' on type 'Query'"]),
+        ("{ states\n  ...A\n}", ["2: Unknown fragment 'A'"]),
+    ],
+)
+def test_a_faulty_document_is_told_with_the_line(text: str, found: list[str]) -> None:
+    """What the upstream would refuse at each poll is refused at load."""
+    assert faults(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ a(x: $x) }",
+        "query ($x: Int) { a }",
+        "query ($x: Int, $x: Int) { a(x: $x) }",
+        "{ ...A }",
+        "{ ...A } fragment A on T { b ...A }",
+        "{ ...A } fragment A on T { ...B } fragment B on T { ...A }",
+        "{ a } fragment A on T { b }",
+        "{ a(x: 1, x: 2) }",
+    ],
+)
+def test_faults_that_need_no_schema_are_found_without_one(text: str) -> None:
+    """Undeclared variables and fragments that are missing or circular are load errors for every source."""
+    with pytest.raises(DocumentError):
+        parsed_document(text, None)
+
+
+@pytest.mark.parametrize("text", ["{ a " * 5_000, "{ a " * 300 + "}" * 300, "{" + " a" * 30_000 + "}"])
+def test_an_enormous_document_is_an_error_and_not_a_crash(text: str) -> None:
+    """Depth and length are bounded."""
+    try:
+        assert isinstance(parsed_document(text, SCHEMA), Document)
+    except DocumentError as error:
+        assert error.faults  # noqa: PT017 - either is fine
+
+
+def test_a_schema_is_read_from_sdl_and_from_introspection(tmp_path: Path) -> None:
+    """`schema:` takes what one has: SDL, or the answer to an introspection query, with or without `data`."""
+    answer = introspection_from_schema(SCHEMA)
+    for name, text in (
+        ("a.graphql", "type Query { states: Int }"),
+        ("b.json", json.dumps(answer)),
+        ("c.json", json.dumps({"data": answer})),
+    ):
+        file = tmp_path / name
+        file.write_text(text)
+        schema = loaded_schema(str(file))
+        assert schema.query_type is not None
+        assert "states" in schema.query_type.fields
+
+
+@pytest.mark.parametrize(
+    "text", ["type Query {", "{}", '{"data": 5}', '{"data": null}', "{nonsense", "hello", '{"__schema": 1}']
+)
+def test_what_is_no_schema_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    """A wrong file is told as such, not as a traceback."""
+    file = tmp_path / "s"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="neither a schema in SDL nor an introspection answer: "):
+        loaded_schema(str(file))
+
+
+def test_the_shipped_schema_is_valid() -> None:
+    """`schema: choreo` knows the operations of Choreo Insights."""
+    query = loaded_schema("choreo").query_type
+    assert query is not None
+    assert "getTotalTraffic" in query.fields
