@@ -1,0 +1,121 @@
+"""What a token endpoint can answer, and what becomes of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from exporter.auth import granted_token
+from exporter.errors import Reason, TokenFailure
+from exporter.retry import retry_after_seconds
+from exporter.transport import WireResponse
+
+DATE = "Tue, 24 Nov 2026 00:00:00 GMT"
+DATE_TIME = 1795478400
+
+
+def answer(content: Any, status: int = 200, **headers: str) -> WireResponse:
+    """A token endpoint's answer."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return WireResponse(status, {"content-type": "application/json", "date": DATE, **named}, body)
+
+
+def token(**fields: Any) -> dict[str, Any]:
+    """A good answer with these fields changed; None takes one away."""
+    return {
+        name: value
+        for name, value in {"access_token": "test-token", "token_type": "Bearer", "expires_in": 60, **fields}.items()
+        if value is not ...
+    }
+
+
+def jwt(**claims: Any) -> str:
+    """An unsigned JWT with these claims."""
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"e30.{payload}.x"
+
+
+@pytest.mark.parametrize(
+    ("fields", "lifetime"),
+    [
+        ({}, 60),
+        ({"expires_in": "3600"}, 3600),
+        ({"expires_in": 3600.0}, 3600),
+        ({"expires_in": 10**12}, 86400),
+        ({"expires_in": ...}, 300),
+        ({"expires_in": None}, 300),
+        ({"expires_in": ..., "access_token": jwt(exp=DATE_TIME + 40)}, 40),
+        ({"access_token": jwt(exp=DATE_TIME + 40)}, 40),
+        ({"access_token": jwt(exp=DATE_TIME + 400)}, 60),
+        ({"access_token": "not.a.jwt"}, 60),
+        ({"access_token": jwt(exp="soon")}, 60),
+        ({"token_type": "BEARER"}, 60),
+        ({"token_type": ...}, 60),
+    ],
+)
+def test_good_answers_have_a_lifetime(fields: dict[str, Any], lifetime: float) -> None:
+    """The lifetime is the earlier of `expires_in` and the token's own `exp`; a day at most, 300 s without both."""
+    assert granted_token(answer(token(**fields)), 0.0).lifetime_seconds == lifetime
+
+
+def test_a_lifetime_that_the_token_contradicts_is_noted() -> None:
+    """`expires_in` and `exp` that differ are a mismatch, which a metric shows."""
+    assert granted_token(answer(token(access_token=jwt(exp=DATE_TIME + 30))), 0.0).mismatch
+    assert not granted_token(answer(token(access_token=jwt(exp=DATE_TIME + 61))), 0.0).mismatch
+
+
+@pytest.mark.parametrize(
+    ("response", "reason", "permanent"),
+    [
+        (answer(token(access_token="")), Reason.BAD_TOKEN, False),
+        (answer(token(access_token=None)), Reason.BAD_TOKEN, False),
+        (answer(token(access_token=7)), Reason.BAD_TOKEN, False),
+        (answer(token(access_token="x" * 10**6)), Reason.BAD_TOKEN, False),
+        (answer(token(access_token="a\r\nb: c")), Reason.BAD_TOKEN, False),
+        (answer(token(access_token="ä")), Reason.BAD_TOKEN, False),
+        (answer(token(access_token=jwt(exp=DATE_TIME - 1))), Reason.BAD_TOKEN, False),
+        (answer(token(expires_in=0)), Reason.BAD_TOKEN, False),
+        (answer(token(expires_in=-1)), Reason.BAD_TOKEN, False),
+        (answer(token(expires_in="abc")), Reason.BAD_TOKEN, False),
+        (answer(token(token_type="mac")), Reason.TOKEN_TYPE, False),
+        (answer({"error": "invalid_scope"}), Reason.OAUTH_ERROR, True),
+        (answer({"error": "temporarily_unavailable"}), Reason.OAUTH_ERROR, False),
+        (answer({"error": "invalid_client"}, 401), Reason.INVALID_CLIENT, True),
+        (answer({"error": "invalid_client"}, 400), Reason.INVALID_CLIENT, True),
+        (answer(b"<html>", content_type="text/html"), Reason.CONTENT_TYPE, False),
+        (answer(b"{"), Reason.JSON, False),
+        (answer([]), Reason.JSON, False),
+        (answer(b"", 503), Reason.HTTP_5XX, False),
+        (answer(b"", 429), Reason.HTTP_429, False),
+        (answer(b"", 404), Reason.HTTP_4XX, False),
+    ],
+)
+def test_bad_answers_have_a_reason(response: WireResponse, reason: Reason, permanent: bool) -> None:
+    """Whatever is wrong with an answer has its own word; only OAuth's own permanent errors are not retried soon."""
+    with pytest.raises(TokenFailure) as caught:
+        granted_token(response, 0.0)
+    assert (caught.value.reason, caught.value.permanent) == (reason, permanent)
+    assert "test-token" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("5", 5),
+        ("0", 0),
+        (str(10**12), 3600),
+        ("-1", None),
+        ("abc", None),
+        ("", None),
+        (None, None),
+        ("Tue, 24 Nov 2026 00:00:30 GMT", 30),
+        ("Mon, 23 Nov 2026 00:00:30 GMT", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    """`Retry-After` is a number of seconds or a date, an hour at most; what cannot be read is no wish."""
+    assert retry_after_seconds(value, DATE) == seconds
