@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exporter.auth import granted_token
+from exporter.grant import granted_token
 from exporter.errors import Reason, TokenFailure
 from exporter.retry import retry_after_seconds
 from exporter.transport import WireResponse
