@@ -84,7 +84,21 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
             except Failure as failure:
                 remedy = "make it readable for this user" if secret.file else "set it"
                 problems.append(loaded.places.problem(("sources", index, *key), failure.detail, remedy))
+        for key, config in _tls_configs(source):
+            try:
+                _tls(config).context()
+            except OSError as error:
+                wrong = f"its certificates cannot be used: {error.strerror or error}"
+                remedy = "name PEM files that this user can read"
+                problems.append(loaded.places.problem(("sources", index, *key), wrong, remedy))
     return tuple(problems)
+
+
+def _tls_configs(source: Source) -> list[tuple[tuple[str, ...], TLSConfig]]:
+    found: list[tuple[tuple[str, ...], TLSConfig]] = [(("tls_config",), source.tls_config)]
+    if source.oauth2 is not None:
+        found.append((("oauth2", "tls_config"), source.oauth2.tls_config))
+    return found
 
 
 def _secrets(source: Source) -> list[tuple[tuple[str, ...], Secret]]:

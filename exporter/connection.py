@@ -203,7 +203,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._done_reading:
             return
-        self.on_message_begin()
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -220,8 +219,7 @@ class Connection(asyncio.Protocol):
     # what the parser tells
 
     def on_message_begin(self) -> None:
-        """Also when something arrives of which no request comes, as an empty line."""
-        if not self.unfinished:
+        if not self.unfinished:  # the first is, from the connection on
             self.unfinished = True
             self.since = self._loop.time()
 

@@ -542,7 +542,7 @@ class _Planner:
                 family = metric.family
                 known, known_place = first.setdefault(family.name, (family, place))
                 self._check_agreement(family, place, known, known_place)
-                if (how := _how_made(plan_)) not in made[family.name]:
+                if (how := _how_made(plan_, family.type)) not in made[family.name]:
                     made[family.name].append(how)
         self._check_openmetrics_names(first)
         families = {
@@ -597,10 +597,16 @@ def _value_place(path: ResponsePath, rows: Scopes) -> tuple[Scopes, tuple[Any, .
     return Scopes(whole.selections[:-1], whole.hops[:-1]), whole.hops[-1:], whole.innermost.type
 
 
-def _how_made(query: QueryPlan) -> str:
+def _how_made(query: QueryPlan, kind: MetricType) -> str:
+    """How a family's values come about, for its help."""
     parts = [f"polled every {duration_text(query.interval_seconds)}"]
     if query.window is not None:
-        parts.append(f"window {duration_text(query.window.length.total_seconds())}")
+        if kind is MetricType.COUNTER and query.period is not None:
+            period = query.period
+            length = period if isinstance(period, str) else duration_text(period.total_seconds())
+            parts.append(f"counted from the start of each {length}")
+        else:
+            parts.append(f"window {duration_text(query.window.length.total_seconds())}")
         if query.window.delay:
             parts.append(f"{duration_text(query.window.delay.total_seconds())} late")
     return ", ".join(parts)

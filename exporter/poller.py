@@ -12,6 +12,7 @@ from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model import Operation, PollOutcome, Response
+from exporter.pace import Pace
 from exporter.plan import PagesPlan, QueryPlan, Target
 from exporter.query import moment_at, operation, with_page
 
@@ -26,6 +27,7 @@ async def poll(
     around: Callable[[], Surroundings],
     *,
     published_end_time: float | None,
+    pace: Pace | None = None,
     wall: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> PollOutcome:
@@ -34,7 +36,7 @@ async def poll(
     Only cancellation passes through.
     """
     started_at = monotonic()
-    conversation = _Conversation(query, client, started_at + query.timeout_seconds, monotonic)
+    conversation = _Conversation(query, client, pace, started_at + query.timeout_seconds, monotonic)
     try:
         moment = moment_at(query, datetime.fromtimestamp(wall(), UTC), published_end_time)
         sent = operation(query, source, target, moment)
@@ -57,10 +59,16 @@ class _Conversation:
     """The requests of one poll, under one deadline."""
 
     def __init__(
-        self, query: QueryPlan, client: GraphQLClient, deadline_at: float, monotonic: Callable[[], float]
+        self,
+        query: QueryPlan,
+        client: GraphQLClient,
+        pace: Pace | None,
+        deadline_at: float,
+        monotonic: Callable[[], float],
     ) -> None:
         self._query = query
         self._client = client
+        self._pace = pace
         self._deadline_at = deadline_at
         self._monotonic = monotonic
         self.graphql_errors = 0
@@ -95,6 +103,8 @@ class _Conversation:
             position = told.next_position(count)
 
     async def _response(self, sent: Operation) -> Response:
+        if self._pace is not None:
+            self._deadline_at += await self._pace.passed()  # what we wait for ourselves is no fault of the upstream
         remaining = self._deadline_at - self._monotonic()
         if remaining <= 0:
             raise UpstreamFailure(Reason.TIMEOUT, "the pages did not all come in time")

@@ -16,6 +16,7 @@ from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.extraction import Surroundings
 from exporter.model import PollOutcome
+from exporter.pace import Pace
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
 from exporter.query import label_values, targets
@@ -110,6 +111,11 @@ class Scheduler:
         self._tasks: dict[tuple[str, str], dict[Target, asyncio.Task[None]]] = {}
         self._fan_out_failures: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
+        self.paces = {
+            source.name: Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
+            for source in plan.sources
+            if source.rate_limit is not None
+        }
         self.gates = {source.name: Gate(asyncio.Semaphore(source.concurrency)) for source in plan.sources}
 
     async def run(self) -> None:
@@ -184,6 +190,7 @@ class Scheduler:
                     self._clients[source.name],
                     lambda: self._surroundings(query, source, target),
                     published_end_time=self._store.state(owner).window_end_time,
+                    pace=self.paces.get(source.name),
                     wall=self._wall,
                     monotonic=self._monotonic,
                 )

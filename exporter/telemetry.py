@@ -210,6 +210,9 @@ class Telemetry(Collector):
         yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
             ((name,), gate.remaining_seconds(now)) for name, gate in running.scheduler.gates.items()
         ])  # fmt: skip
+        yield _counter("rate_limit_wait_seconds", "Seconds that requests waited for rate_limit.", ("source",), [
+            ((name,), pace.waited_seconds) for name, pace in running.scheduler.paces.items()
+        ])  # fmt: skip
         statuses = {name: view.token() for name, view in running.sources.items() if view.token is not None}
 
         def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:

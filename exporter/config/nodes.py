@@ -44,6 +44,7 @@ for _kind, _first in (("bool", "tTfF"), ("null", "~nN"), ("int", "-+0123456789")
     _StrictLoader.add_implicit_resolver(_TAGS + _kind, _pattern, [*_first, *([""] if _kind == "null" else [])])
 
 
+_WORD: Final = re.compile(r"[\w./-]*")
 _TAGGED: Final = ("a YAML tag, which has no meaning here", "write a plain value")
 
 
@@ -209,8 +210,16 @@ class _Reader:
 
 
 def key_text(path: KeyPath) -> str:
-    """A key path as messages write it: `queries[2].metrics[0].name`."""
+    """A key path as messages write it: `queries[2].metrics[0].name`.
+
+    A key is cut where it is no word any more: what follows may be a value, even a secret, without the space before it.
+    """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{_shown_key(part)}" if text else _shown_key(part)
     return text
+
+
+def _shown_key(key: str) -> str:
+    word = _WORD.match(key)
+    return key if word is None or word[0] == key else f"{word[0]}…"

@@ -152,7 +152,7 @@ def _metric_name(value: str) -> str:
 
 def _label_name(value: str) -> str:
     if not _LABEL_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a label name; use letters, digits and _, and no digit first")
+        raise ValueError("not a label name; use letters, digits and _, and no digit first")
     if value in _RESERVED_LABELS or value.startswith("__"):
         raise ValueError(f"the label {value} is reserved by Prometheus; choose another name")
     return value
@@ -166,7 +166,7 @@ def _word(value: str) -> str:
 
 def _reference_name(value: str) -> str:
     if not _REFERENCE_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} cannot be referred to; use letters, digits and _, and no digit first")
+        raise ValueError("cannot be referred to; use letters, digits and _, and no digit first")
     if value in _RESERVED_ROOTS:
         raise ValueError(f"{value} is taken; references to the source, the window and the period use it")
     return value
@@ -322,6 +322,13 @@ class BasicAuth(Strict):
         return self.password or Secret(file=self.password_file)
 
 
+class RateLimit(Strict):
+    """At most so many requests in any stretch of that length."""
+
+    requests: Annotated[int, Field(ge=1)]
+    per: PositiveDuration
+
+
 class Source(Strict):
     """Where to ask, and as whom."""
 
@@ -338,6 +345,7 @@ class Source(Strict):
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
     secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
     concurrency: Annotated[Count, Field(le=1000)] = 10
+    rate_limit: RateLimit | None = None
     max_body_size: ByteCount = 32 * 2**20
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ from exporter.model import Family, MetricType, Samples
 from exporter.negotiation import Representation
 from exporter.web import Handler, ListenAddress, ListenError, WebServer
 
-LOOPBACK = (ListenAddress("127.0.0.1", 0),)
+LOOPBACK = ListenAddress("127.0.0.1", 0)
 PATIENCE_SECONDS = 10.0
 SHORT = Limits(request_seconds=0.4, response_seconds=0.4, idle_seconds=0.4)
 FAMILY = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
@@ -110,6 +110,7 @@ def running(
     routes: Mapping[str, Mapping[str, Handler]] | None = None,
     tls: ssl.SSLContext | None = None,
     telemetry_path: str = "/metrics",
+    listen_address: ListenAddress = LOOPBACK,
     loop_of: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> Iterator[Running]:
     loop = loop_of()
@@ -120,7 +121,12 @@ def running(
 
     async def start() -> WebServer:
         server = WebServer(
-            site, listen_addresses=LOOPBACK, limits=limits, routes=routes, tls=tls, telemetry_path=telemetry_path
+            site,
+            listen_addresses=(listen_address,),
+            limits=limits,
+            routes=routes,
+            tls=tls,
+            telemetry_path=telemetry_path,
         )
         await server.start()
         return server
@@ -332,7 +338,11 @@ def test_a_fault_of_ours_is_500_without_its_text(site: ASite, caplog: pytest.Log
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431, id="1 MB header field"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 431, id="many header fields"),
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, id="a little too much"),
-        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n" + b"a" * 99_999, 413, id="1 GB body"),
+        pytest.param(b"GET /" + b"a" * 100_000, 431, id="request line without end"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nabc", 413, id="1 GB body announced"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n" + b"a" * 20_000_000, 413, id="20 MB body sent"
+        ),
         pytest.param(
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"a" * 0xFFFFF, 413, id="chunked"
         ),
@@ -398,17 +408,17 @@ def test_an_offered_upgrade_is_ignored(site: ASite) -> None:
         assert httpx.get(web.url + "/-/healthy", headers=headers).status_code == 200
 
 
-def test_a_thousand_pipelined_requests_are_answered_in_turn(site: ASite) -> None:
+def test_thousands_of_pipelined_requests_are_answered_in_turn(site: ASite) -> None:
     """However many requests a client sends at once, memory holds one answer, and all of them arrive."""
     request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n"
-    asked = (request + b"\r\n") * 999 + request + b"Connection: close\r\n\r\n"
+    asked = (request + b"\r\n") * 4999 + request + b"Connection: close\r\n\r\n"
     with running(site) as web, web.connect() as client:
         sender = threading.Thread(target=client.sendall, args=(asked,))
         sender.start()
         answer = received(client)
         sender.join(PATIENCE_SECONDS)
-        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1000
-        assert web.server.requests_by_code == {"200": 1000}
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 5000
+        assert web.server.requests_by_code == {"200": 5000}
 
 
 def test_a_body_may_be_announced(site: ASite) -> None:
@@ -484,16 +494,51 @@ def test_a_scraper_that_stops_reading_is_closed(loop_of: Callable[[], asyncio.Ab
             client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 3)
         assert web.connections_become(5)
         assert web.connections_become(0)
+        assert web.server.requests_by_code == {"200": 5}  # the others waited for the first to be taken
         assert httpx.get(web.url + "/metrics").status_code == 200
+
+
+def test_a_client_that_only_asks_is_not_read_for_ever() -> None:
+    """Requests that cannot be answered yet are left in the network, not piled up in memory."""
+    with running(ASite(rows=200_000)) as web, web.connect(receive_buffer=4096) as client:
+        client.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 2_000_000)
+        assert web.server.requests_by_code == {"200": 1}
 
 
 def test_a_scraper_that_keeps_reading_is_not_closed(site: ASite) -> None:
     """The deadline is for an answer, not for a connection: back-to-back scrapes go on for as long as they like."""
-    with running(site, limits=SHORT) as web, httpx.Client(base_url=web.url) as client:
+    with running(site, limits=SHORT) as web, web.connect() as client:
         end = time.monotonic() + 5 * SHORT.response_seconds
-        while time.monotonic() < end:
-            assert client.get("/metrics").status_code == 200
-        assert web.server.connections == 1
+
+        def ask() -> None:
+            while time.monotonic() < end:
+                client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 10)
+            client.sendall(b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        tail = b""
+        while part := client.recv(1 << 20):
+            tail = (tail + part)[-10:]
+        asking.join(PATIENCE_SECONDS)
+        assert tail == site.expected()[-10:]
+        assert time.monotonic() > end
+        assert set(web.server.requests_by_code) == {"200"}
+
+
+def test_idle_connections_make_room(site: ASite) -> None:
+    """If all places are taken by connections at rest, the one that rested longest goes."""
+    with running(site, limits=Limits(connections=3)) as web, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=web.url)) for _ in range(5)]
+        for client in clients:
+            assert client.get("/-/healthy").status_code == 200
+        assert web.server.connections == 3
+        for client in clients[2:]:
+            client.get("/-/healthy")
+        assert web.server.connections == 3
+        assert web.server.requests_by_code == {"200": 8}
 
 
 def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
@@ -581,6 +626,25 @@ def test_a_port_in_use_is_one_clear_line(site: ASite) -> None:
             listen(site, "127.0.0.1:0", address)
 
 
+def test_the_same_address_twice_is_one_clear_line(site: ASite) -> None:
+    """Two flags that mean one port are told from each other at the start, not at the first scrape."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(ListenError, match=f"cannot listen on {address}: Address already in use"):
+        listen(site, address, address)
+
+
+def test_without_a_host_every_address_is_served(site: ASite) -> None:
+    """`:10093` is reached over IPv4, and over IPv6 where the machine has it."""
+    with running(site, listen_address=ListenAddress(None, 0)) as web:
+        assert httpx.get(web.url + "/-/healthy").status_code == 200
+        if web.server.addresses[0].host == "::":
+            with contextlib.suppress(OSError), socket.create_connection(("::1", web.port), 5) as client:
+                client.sendall(b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n")
+                assert received(client).endswith(b"Healthy\n")
+
+
 @pytest.mark.parametrize(
     ("address", "reason"),
     [("192.0.2.1:0", "Cannot assign requested address"), ("no-such-host.invalid:0", r"\w+")],
@@ -614,11 +678,13 @@ def test_stopping_ends_answers_and_closes_connections(site: ASite) -> None:
         not_reading = stack.enter_context(web.connect(receive_buffer=4096))
         not_reading.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         half_open.sendall(b"GET /")
-        waiting.sendall(b"GET /slow HTTP/1.1\r\n\r\n")
+        waiting.sendall(b"GET /slow HTTP/1.1\r\n\r\nGET /-/healthy HTTP/1.1\r\n\r\n")
         assert begun.wait(PATIENCE_SECONDS)
         assert web.connections_become(4)
         assert web.stop() < 1.5
-        assert received(waiting).endswith(b"connection: close\r\n\r\nfinished\n")
+        answers = received(waiting)
+        assert b"\r\n\r\nfinished\nHTTP/1.1 200 OK\r\n" in answers
+        assert answers.endswith(b"connection: close\r\n\r\nHealthy\n")
         assert is_closed(idle)
         assert is_closed(half_open)
         assert web.connections_become(0)

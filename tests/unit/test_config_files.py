@@ -1,4 +1,4 @@
-"""Configuration files: the good ones can start, and the bad ones are told every fault, each with line, key and remedy."""
+"""Configuration files: the good ones load and plan; each bad one is refused with exactly the lines that it states."""
 
 from __future__ import annotations
 

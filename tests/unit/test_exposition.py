@@ -95,11 +95,11 @@ def test_numbers_are_exact(value: Number, written: str) -> None:
 
 def test_big_results_come_in_pieces_of_whole_lines() -> None:
     """A hundred thousand rows can be written a few at a time."""
-    samples = Samples(family("n"), rows(5000))
+    samples = Samples(family("n"), rows(50_000))
     whole = list(pieces(samples))
     assert len(whole) > 1
     assert all(piece.endswith(b"\n") and len(piece) < 100_000 for piece in whole)
-    assert b"".join(whole).count(b"\n") == 5000
+    assert b"".join(whole).count(b"\n") == 50_000
     assert body(samples).length == sum(map(len, whole))
 
 
@@ -270,10 +270,40 @@ def test_any_history_ends_in_the_page_of_its_outcome() -> None:
                 }
 
 
+def test_most_families_can_go_and_others_come() -> None:
+    """Thinning out and filling up again leaves every family in its place, once."""
+    source = random.Random(4)
+    board = Board()
+    names = [f"family_{number:04d}" for number in range(2000)]
+    now: dict[str, int] = {}
+    for share in (1.0, 0.05, 0.3, 0.0, 0.5, 0.02):
+        for name in source.sample(names, len(names)):
+            if source.random() < share:
+                now[name] = now.get(name, 0) + 1
+                board.put("o", family(name), body(Samples(family(name), {("x",): now[name]})))
+            elif now.pop(name, None):
+                board.put("o", family(name), None)
+        found = _lines_by_family(text_of(board.page()))
+        assert list(found) == sorted(now)
+        assert found == {name: [f'{name}{{n="x"}} {value}'] for name, value in now.items()}
+
+
+def test_owners_keep_their_order() -> None:
+    """An owner that has nothing to say for a while comes back to its place, so that pages differ only where data do."""
+    board = _board_of({number: Samples(COUNTER, {(str(number),): 1}) for number in range(3)})
+    board.put(0, GAUGE, body(Samples(GAUGE, {("a", "b"): 1})))
+    before = text_of(board.page())
+    board.put(0, COUNTER, None)
+    assert text_of(board.page()) != before
+    board.put(0, COUNTER, body(Samples(COUNTER, {("0",): 1})))
+    assert text_of(board.page()) == before
+
+
 def test_small_and_big_bodies_are_told_apart_by_size() -> None:
     """A body is deflated by itself as soon as that pays."""
     assert Body.of([b"x" * (SMALL_BYTES - 1)]).block is None
     assert Body.of([b"x" * SMALL_BYTES]).block is not None
+    assert Body.of([b"one 1\n", b"two 2\n"]).raw == b"one 1\ntwo 2\n"
     assert Body.of([]).length == 0
 
 
@@ -300,9 +330,10 @@ def test_the_same_page_is_joined_once() -> None:
         joiner.joined(board.page(), own, Format.OPENMETRICS, compressed)
         assert joiner.joined(board.page(), own, Format.TEXT, compressed) is first
         assert joiner.joined(board.page(), later_own, Format.TEXT, compressed) != first
-    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 2})))
-    assert b" 2\n" in joiner.joined(board.page(), later_own, Format.TEXT, False)
-    assert b" 2\n" in gzip.decompress(joiner.joined(board.page(), later_own, Format.TEXT, True))
+    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 7})))
+    for in_format in Format:
+        assert b" 7\n" in joiner.joined(board.page(), later_own, in_format, False)
+        assert b" 7\n" in gzip.decompress(joiner.joined(board.page(), later_own, in_format, True))
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

@@ -125,5 +125,8 @@ def test_gzip_is_for_those_who_take_it(accept_encoding: str, gzip: bool) -> None
 
 def test_long_headers_are_not_remembered() -> None:
     """A client cannot fill memory with headers: long ones are parsed each time, with the same outcome."""
-    padded = "text/x-padding;q=0.1," * 200 + "application/openmetrics-text"
-    assert representation(padded, "gzip") == representation("application/openmetrics-text", "gzip")
+    short = "application/openmetrics-text"
+    padded = "text/x-padding;q=0.1," * 200 + short
+    assert representation(padded, "gzip") == representation(short, "gzip")
+    assert representation(short, "gzip") is representation(short, "gzip")
+    assert representation(padded, "gzip") is not representation(padded, "gzip")

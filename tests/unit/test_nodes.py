@@ -133,3 +133,8 @@ def test_key_paths_are_written_as_users_point_at_keys() -> None:
     """`queries[2].metrics[0].name`."""
     assert key_text(("queries", 2, "metrics", 0, "name")) == "queries[2].metrics[0].name"
     assert key_text(()) == ""
+
+
+def test_a_value_without_the_space_before_it_is_not_shown_as_a_key() -> None:
+    """`{client_secret:hunter2}` is one long key; only the word that it begins with is shown."""
+    assert key_text(("oauth2", "client_secret:hunter2")) == "oauth2.client_secret…"
