@@ -160,7 +160,8 @@ class Connection(asyncio.Protocol):
         """Whether a deadline has passed."""
         waited_seconds = now - self.since
         if self.unfinished:
-            if waited_seconds > (self._limits.request_seconds if self._refusal is None else _LINGER_SECONDS):
+            allowed_seconds = self._limits.request_seconds if self._refusal is None else _LINGER_SECONDS
+            if waited_seconds > allowed_seconds and self._transport.is_reading():
                 return True
         elif waited_seconds > self._limits.idle_seconds and self.awaits_request:
             return True
@@ -284,6 +285,7 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             self._transport.pause_reading()
         elif not self._transport.is_reading():
+            self.since = self._loop.time()
             self._transport.resume_reading()
 
     async def _answer_later(self, request: Request, coming: Awaitable[Answer]) -> None:

@@ -1,0 +1,183 @@
+"""A query at a moment: which calls it makes, with which variables, about which time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from exporter.errors import TokenFailure
+from exporter.model import Json
+from exporter.plan import Plan, Target
+from exporter.query import FeedingRow, Moment, label_values, moment_at, operation, targets
+from tests.support.plans import planned, planned_query
+
+CHAIN = """
+- {name: tenants, document: "{ t { id } }", rows: t}
+- name: environments
+  for_each: {tenant: tenants}
+  document: "query ($t: ID) { e(t: $t) { id name } }"
+  variables: {t: "{{ tenant.id }}"}
+  rows: e
+- name: apis
+  for_each: {environment: environments}
+  document: "query ($t: ID, $e: ID) { n(t: $t, e: $e) }"
+  variables: {t: "{{ environment.tenant.id }}", e: "{{ environment.id }}"}
+  metrics: [{name: n, help: N., value: n}]
+"""
+TIMES = """
+- name: q
+  interval: 1m
+  window: {length: 5m, delay: 2m}
+  period: day
+  document: "query ($f: X, $t: X, $p: X) { n(f: $f, t: $t, p: $p) }"
+  variables:
+    f: "{{ window.start }}"
+    t: [{u: "{{ window.end_unix }}"}]
+    p: "{{ period.start }}/{{ period.start_unix }}"
+  metrics: [{name: n_total, type: counter, help: N., value: n}]
+"""
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def values(plan: Plan, query: int, rows: list[FeedingRow]) -> list[Mapping[str, Json]]:
+    return [target.values for target in targets(plan.queries[query], rows)]
+
+
+def test_a_query_without_for_each_is_one_call() -> None:
+    """It has one target, without values."""
+    assert targets(planned(CHAIN).queries[0], ()) == (Target({}),)
+
+
+def test_there_is_one_call_for_each_row_and_the_outer_levels_come_along() -> None:
+    """Three levels: the innermost query knows its environment and the environment's tenant."""
+    plan = planned(CHAIN)
+    assert values(plan, 1, [FeedingRow({"id": "t1"}, {}), FeedingRow({"id": "t2"}, {})]) == [
+        {"tenant.id": "t1"}, {"tenant.id": "t2"}
+    ]  # fmt: skip
+    assert values(plan, 2, [FeedingRow({"id": "e1"}, {"tenant.id": "t1"})]) == [
+        {"environment.id": "e1", "environment.tenant.id": "t1"}
+    ]
+
+
+def test_rows_that_mean_the_same_call_are_one_call() -> None:
+    """The same environment listed twice is not asked for twice."""
+    plan = planned(CHAIN)
+    assert len(values(plan, 1, [FeedingRow({"id": "t"}, {})] * 3)) == 1
+    assert values(plan, 1, []) == []
+
+
+def test_a_target_is_known_by_its_values() -> None:
+    """Equal values are the same target at the next round, whatever the order of the rows."""
+    plan = planned(CHAIN)
+    rows = [FeedingRow({"id": "t1"}, {}), FeedingRow({"id": "t2"}, {})]
+    assert set(targets(plan.queries[1], rows)) == set(targets(plan.queries[1], reversed(rows)))
+    keys = {target.key for target in targets(plan.queries[1], [FeedingRow({"id": id_}, {}) for id_ in (1, "1", None)])}
+    assert len(keys) == 3
+
+
+def test_lists_in_the_file_are_multiplied() -> None:
+    """Two lists are every pair of their items."""
+    query = planned_query("""
+    - name: q
+      for_each: {region: [eu, us], tier: [{id: 1}, {id: 2}]}
+      document: "query ($r: X, $t: X) { n(r: $r, t: $t) }"
+      variables: {r: "{{ region }}", t: "{{ tier.id }}"}
+      metrics: [{name: n, help: N., value: n, labels: {region: "{{ region }}", tier: "{{ tier.id }}"}}]
+    """)
+    assert [dict(target.values) for target in targets(query, ())] == [
+        {"region": region, "tier.id": tier} for region in ("eu", "us") for tier in (1, 2)
+    ]
+
+
+def test_batches_are_sorted_and_of_one_outer_target_each() -> None:
+    """`batch: 2` groups ids, sorted and each once, and never mixes two environments in a call."""
+    plan = planned("""
+    - {name: environments, document: "{ e { id } }", rows: e}
+    - name: apis
+      for_each: {environment: environments}
+      document: "query ($e: ID) { a(e: $e) { id } }"
+      variables: {e: "{{ environment.id }}"}
+      rows: a
+    - name: q
+      for_each: {api: apis}
+      batch: 2
+      document: "query ($e: ID, $i: [ID!]) { n(e: $e, i: $i) { id n } }"
+      variables: {e: "{{ api.environment.id }}", i: "{{ api.id }}"}
+      rows: n
+      labels: {environment: "{{ api.environment.id }}"}
+      metrics: [{name: n, help: N., value: n, labels: {api: id}}]
+    """)
+    rows = [
+        FeedingRow({"id": api}, {"environment.id": env})
+        for env, api in [("e1", "c"), ("e2", "x"), ("e1", "a"), ("e1", "b"), ("e1", "a")]
+    ]
+    assert values(plan, 2, rows) == [
+        {"api.environment.id": "e1", "api.id": ["a", "b"]},
+        {"api.environment.id": "e1", "api.id": ["c"]},
+        {"api.environment.id": "e2", "api.id": ["x"]},
+    ]
+
+
+def test_variables_are_bound_to_the_moment() -> None:
+    """Times go out in ISO 8601 with milliseconds and offset, or in Unix seconds, at any depth of the variables."""
+    plan = planned(TIMES)
+    query = plan.queries[0]
+    moment = moment_at(query, utc("2021-08-16T12:07:31"), None)
+    sent = operation(query, plan.sources[0], Target({}), moment)
+    assert sent.document == query.document.text
+    assert sent.variables == {
+        "f": "2021-08-16T12:00:00.000+00:00",
+        "t": [{"u": 1629115500.0}],
+        "p": "2021-08-16T00:00:00.000+00:00/1629072000.0",
+    }
+
+
+def test_a_query_without_window_has_no_time() -> None:
+    """Nothing is made up."""
+    assert moment_at(planned(CHAIN).queries[0], utc("2021-08-16T12:00:00"), None) == Moment()
+
+
+@pytest.mark.parametrize(
+    ("now", "published", "end", "start"),
+    [
+        ("2021-08-16T12:07:31", "2021-08-16T12:04:00", "2021-08-16T12:05:00", "2021-08-16T00:00:00"),
+        ("2021-08-17T00:03:05", "2021-08-16T23:59:00", "2021-08-17T00:00:00", "2021-08-16T00:00:00"),
+        ("2021-08-17T00:03:05", "2021-08-17T00:00:00", "2021-08-17T00:01:00", "2021-08-17T00:00:00"),
+        ("2021-08-17T00:02:00", "2021-08-16T23:59:00", "2021-08-17T00:00:00", "2021-08-16T00:00:00"),
+        ("2021-08-17T00:03:05", None, "2021-08-17T00:01:00", "2021-08-17T00:00:00"),
+        ("2021-08-19T10:00:00", "2021-08-16T23:00:00", "2021-08-17T00:00:00", "2021-08-16T00:00:00"),
+    ],
+)
+def test_the_end_of_a_period_is_not_jumped_over(now: str, published: str | None, end: str, start: str) -> None:
+    """The full total of a day is published once before the next day begins, even if the tick would jump over midnight."""
+    published_end = None if published is None else utc(published).timestamp()
+    moment = moment_at(planned(TIMES).queries[0], utc(now), published_end)
+    assert moment.window is not None
+    assert (moment.window.end, moment.period_start) == (utc(end), utc(start))
+
+
+def test_secret_values_go_out_and_are_not_among_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret is read at each use, sent in variables, and cannot be named by a label."""
+    source = (
+        'sources:\n  - {name: a, url: "https://a.example/", values: {n: 5}, secret_values: {key: {env: KEY_OF_A}}}\n'
+    )
+    plan = planned(
+        """
+        - name: q
+          document: "query ($k: X) { n(k: $k) }"
+          variables: {k: "{{ source.key }}"}
+          metrics: [{name: n, help: N., value: n}]
+        """,
+        source,
+    )
+    monkeypatch.setenv("KEY_OF_A", "hunter2")
+    assert operation(plan.queries[0], plan.sources[0], Target({}), Moment()).variables == {"k": "hunter2"}
+    assert label_values(plan.sources[0], Target({"x": 1})) == {"source.n": 5, "x": 1}
+    monkeypatch.delenv("KEY_OF_A")
+    with pytest.raises(TokenFailure):
+        operation(plan.queries[0], plan.sources[0], Target({}), Moment())
