@@ -294,7 +294,7 @@ class _Site:
 
 def metrics_url(address: ListenAddress, telemetry_path: str) -> str:
     """Where a person on this machine finds the metrics."""
-    host = address.host or "localhost"
+    host = "localhost" if address.host in (None, "::", "0.0.0.0") else address.host  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{address.port}{telemetry_path}"
 
 

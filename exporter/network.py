@@ -64,6 +64,10 @@ def _system_has_authorities() -> bool:
     return paths.cafile is not None or (paths.capath is not None and any(Path(paths.capath).iterdir()))
 
 
+class Unanswered(httpcore.ReadError):
+    """The peer ended the connection before the first byte of an answer."""
+
+
 class Stream(httpcore.AsyncNetworkStream):
     """A connected stream that says early what does not speak HTTP, and is closed whatever cuts its handshake."""
 
@@ -74,17 +78,19 @@ class Stream(httpcore.AsyncNetworkStream):
         """Whether the peer has closed its side, or reset the connection."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
-        """What came. Raises `httpcore.ReadError` if the peer closes without a byte of an answer."""
+        """What came. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
         try:
             data = await self._inner.read(max_bytes, timeout)
         except httpcore.ReadError:
             self.ended = True
+            if self._answer_begins:
+                raise Unanswered from None
             raise
         self.ended = data == b""
         if self._answer_begins:
             self._answer_begins = False
             if self.ended:
-                raise httpcore.ReadError
+                raise Unanswered
             if not data.startswith(b"HTTP/"[: len(data)]):
                 raise httpcore.RemoteProtocolError
         return data

@@ -24,6 +24,7 @@ from exporter.store import Owner, Store
 
 MAX_PAUSE_SECONDS: Final = 3600.0
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
+_EXPIRY_CHECK_SECONDS: Final = 1.0
 _PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
@@ -122,6 +123,7 @@ class Scheduler:
         """Polls for ever; ends only by being cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            group.create_task(self._keep_expiring())
             for query in self._plan.queries:
                 if not any(feed.query for feed in query.feeds):
                     for source in query.sources:
@@ -202,7 +204,7 @@ class Scheduler:
             if missed > 0:
                 self._observer.overran(owner, missed)
             tick_at = min(next_at, now + backoff_seconds(failures, interval, self._jitter())) if failures else next_at
-            await self._wait_until(query, owner, tick_at)
+            await asyncio.sleep(tick_at - now)
 
     def _surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
         """What an answer is read with, as the other queries have it at this moment."""
@@ -229,28 +231,29 @@ class Scheduler:
         if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
             self.gates[source.name].pause(now, outcome.retry_after_seconds)
         first = not self._store.state(owner).tried
-        outcome = self._store.fold(owner, target, outcome, now, self._wall())
+        try:
+            outcome = self._store.fold(owner, target, outcome, now, self._wall())
+            if outcome.result is not None or first:
+                self._feed(query, source)
+        except Exception as error:  # a fault of ours must not end the polling of everything else
+            outcome = PollOutcome(
+                outcome.duration_seconds, reason=Reason.INTERNAL, detail=f"{type(error).__name__} after a poll"
+            )
         self._observer.polled(owner, outcome)
-        if outcome.result is not None or first:
-            self._feed(query, source)
         return outcome
 
-    async def _wait_until(self, query: QueryPlan, owner: Owner, at: float) -> None:
-        """Sleeps until then; values that become stale meanwhile are dropped on time."""
+    async def _keep_expiring(self) -> None:
+        """Drops what has become stale, also of polls that wait or hang."""
+        queries = {query.name: query for query in self._plan.queries}
+        sources = {source.name: source for source in self._plan.sources}
         while True:
+            await asyncio.sleep(_EXPIRY_CHECK_SECONDS)
             now = self._monotonic()
-            state = self._store.state(owner)
-            stale_at = at if state.succeeded_at is None else state.succeeded_at + query.stale_after_seconds
-            if now > stale_at and self._store.expire(query, owner, now):
-                self._observer.expired(owner)
-                self._feed_after_expiry(query, owner)
-            if now >= at:
-                return
-            await asyncio.sleep(min(at, stale_at if stale_at > now else at) - now + 0.001)
-
-    def _feed_after_expiry(self, query: QueryPlan, owner: Owner) -> None:
-        source = next(source for source in query.sources if source.name == owner.source)
-        self._feed(query, source)
+            for owner in [owner for owner, _ in self._store.states()]:
+                query = queries[owner.query]
+                if self._store.expire(query, owner, now):
+                    self._observer.expired(owner)
+                    self._feed(query, sources[owner.source])
 
 
 def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:

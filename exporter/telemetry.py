@@ -268,15 +268,20 @@ def _query_views(running: Running) -> Iterator[_QueryView]:
     states: dict[tuple[str, str], list[State]] = {}
     for owner, state in running.store.states():
         states.setdefault((owner.query, owner.source), []).append(state)
+    up: dict[tuple[str, str], bool] = {}
     for query in running.plan.queries:
+        feeder = next((feed.query for feed in query.feeds if feed.query is not None), None)
         for source in query.sources:
             known = states.get((query.name, source.name), [])
             failing = sum(state.tried and not state.up for state in known)
             refused = running.scheduler.fan_out_failed(query.name, source.name)
+            # without a row there is nothing to poll: then the query is as well as the one that feeds it
+            well = all(state.up for state in known) if known else feeder is not None and up[feeder, source.name]
+            up[query.name, source.name] = well and not refused
             yield _QueryView(
                 query,
                 source.name,
-                up=bool(known) and all(state.up for state in known) and not refused,
+                up=up[query.name, source.name],
                 partial=any(state.partial for state in known),
                 series=sum(state.series for state in known),
                 targets=running.scheduler.target_count(query.name, source.name),

@@ -23,7 +23,7 @@ import httpx
 
 from exporter import __version__
 from exporter.errors import Reason, UpstreamFailure
-from exporter.network import Network, Stream, TLSSettings, tls_problem
+from exporter.network import Network, Stream, TLSSettings, Unanswered, tls_problem
 
 __all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
 
@@ -172,7 +172,7 @@ class _Connections(httpx.AsyncBaseTransport):
         except BaseException:
             await connection.aclose()
             raise
-        if self._closed or not connection.is_idle():
+        if self._closed or not connection.is_idle() or _leftover(connection):
             await connection.aclose()
         else:
             self._idle.append((request.url.origin, connection))
@@ -187,7 +187,7 @@ class _Connections(httpx.AsyncBaseTransport):
             answer = await connection.handle_async_request(request)
             code = str(answer.status)
             return answer
-        except (httpcore.ReadError, httpcore.WriteError):
+        except Unanswered:
             raise _Lost(Reason.RESET, "the connection ended before the answer began") from None
         except _ERRORS as error:
             raise _failure(error) from None
@@ -280,6 +280,17 @@ def _failure(error: Exception) -> UpstreamFailure:
             return UpstreamFailure(Reason.PROTOCOL, "the request has a header that cannot be sent")
         case _:
             return UpstreamFailure(Reason.PROTOCOL, "the answer is not HTTP/1.1, or its headers are too large")
+
+
+def _leftover(connection: Any) -> bool:
+    """Whether the parser holds bytes that belong to no answer, and would begin the next one.
+
+    httpcore has no public way to ask. If its inside changes, no connection is reused, and a test says so.
+    """
+    while (inner := getattr(connection, "_connection", None)) is not None:
+        connection = inner
+    parser = getattr(connection, "_h11_state", None)
+    return parser is None or parser.trailing_data[0] != b""
 
 
 def _redirect(status: int, location: str) -> str:

@@ -117,3 +117,16 @@ def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: 
 
     eventually(lambda: found() and found() <= wanted and len(found()) >= len(organization.environments), "applications")
     assert exporter.value("insights_exporter_query_targets", query="applications") == len(wanted)
+
+
+def test_what_is_stale_goes_also_while_the_source_is_left_alone(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """`stale_after` holds while no poll is made, because the upstream asked to wait for a minute."""
+    insights = start_insights(Settings(delay_seconds=0, limit=2))
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 500ms\n    stale_after: 3s")
+    exporter = start_exporter(insights, queries).wait_until_ready()
+    eventually(lambda: exporter.value("insights_exporter_upstream_backoff_seconds"), "pause")
+    assert exporter.samples("choreo_environment_info")
+    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of what is stale", 10)
+    assert (exporter.value("insights_exporter_upstream_backoff_seconds") or 0) > 20

@@ -22,13 +22,17 @@ import ssl
 import struct
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, unquote_plus
+
+import trustme
 
 PATIENCE_SECONDS: Final = 20.0
 
@@ -103,8 +107,7 @@ class Route:
         self._next.extend(behaviours)
 
     def always(self, behaviour: Behaviour) -> None:
-        """This from now on."""
-        self._next.clear()
+        """This from now on, after those that were told to come once."""
         self.behaviour = behaviour
 
     def wait_for(self, count: int, *, within_seconds: float = PATIENCE_SECONDS) -> list[Request]:
@@ -127,7 +130,15 @@ class Route:
 class Upstream:
     """The server. Tests change `token`, `revocation`, `api` and `on_connect` while it runs."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monotonic` is the clock by which tokens expire here, for tests that bring their own."""
+        self.monotonic = monotonic
         self._tls = tls
         self._host = host
         self.port = 0
@@ -238,7 +249,7 @@ class Upstream:
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
-            writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.close()
 
 
 _NO_REQUEST: Final = Request("", {}, b"", 0.0, 0)
@@ -311,7 +322,7 @@ def grants(
     async def behaviour(call: Call) -> None:
         await asyncio.sleep(delay_seconds)
         token = text or f"token-{len(call.upstream.token.journal)}"
-        call.upstream.granted[token] = time.monotonic() + lifetime_seconds
+        call.upstream.granted[token] = call.upstream.monotonic() + lifetime_seconds
         told = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime_seconds, **fields}
         await answer(told)(call)
 
@@ -331,7 +342,7 @@ async def revokes(call: Call) -> None:
 
 async def answers_who_is_known(call: Call) -> None:
     """The API: 401 unless the request shows a granted token that has not expired."""
-    if call.upstream.granted.get(call.request.bearer, 0.0) > time.monotonic():
+    if call.upstream.granted.get(call.request.bearer, 0.0) > call.upstream.monotonic():
         await answer({"data": {"value": 1}})(call)
     else:
         await status(401)(call)
@@ -446,14 +457,73 @@ def free_port() -> int:
 
 
 def server_context(
-    authority: Any, *identities: str, not_after: Any = None, highest: ssl.TLSVersion | None = None
+    authority: trustme.CA,
+    *identities: str,
+    not_after: datetime | None = None,
+    highest: ssl.TLSVersion | None = None,
+    clients_of: trustme.CA | None = None,
 ) -> ssl.SSLContext:
-    """A server's context with a certificate of a `trustme.CA` for these names."""
+    """A server's context with a certificate for these names; with `clients_of` it wants one of the client too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if highest is not None:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        with contextlib.suppress(ValueError):
-            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.maximum_version = highest
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the old versions are what is tested
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = min(ssl.TLSVersion.TLSv1, highest)
+            context.maximum_version = highest
+    if clients_of is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        clients_of.configure_trust(context)
     authority.issue_cert(*identities, not_after=not_after).configure_cert(context)
     return context
+
+
+class Proxy:
+    """A forward proxy on a free port: tunnels what CONNECT asks for, and keeps the heads that it was sent."""
+
+    def __init__(self, *, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> None:
+        self.heads: list[str] = []
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        head = b""
+        with client, contextlib.suppress(OSError):
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            self.heads.append(head.decode("latin-1"))
+            client.sendall(self._answer)
+            if b" 200 " not in self._answer:
+                return
+            host, _, port = head.split(b" ")[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as server:
+                back = threading.Thread(target=_pumped, args=(server, client), daemon=True)
+                back.start()
+                _pumped(client, server)
+                back.join()
+
+
+def _pumped(source: socket.socket, sink: socket.socket) -> None:
+    """Everything that comes from one socket, to the other, and its end too."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)

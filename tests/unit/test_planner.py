@@ -33,7 +33,8 @@ def test_a_metric_has_its_walk_its_value_and_its_labels_resolved() -> None:
       document: "{ org { name apis { id usage { code count } } } }"
       rows: org.apis
       labels: {kind: {const: k}}
-      metrics: [{name: n, help: N., value: usage.count, labels: {api: id, code: code, org: name, src: "{{ source.n }}"}}]
+      metrics:
+        - {name: n, help: N., value: usage.count, labels: {api: id, code: code, org: name, src: "{{ source.n }}"}}
     """)
     (metric,) = query.metrics
     assert metric.family.label_names == ("api", "code", "kind", "org", "organization", "src")

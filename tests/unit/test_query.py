@@ -154,7 +154,7 @@ def test_a_query_without_window_has_no_time() -> None:
     ],
 )
 def test_the_end_of_a_period_is_not_jumped_over(now: str, published: str | None, end: str, start: str) -> None:
-    """The full total of a day is published once before the next day begins, even if the tick would jump over midnight."""
+    """The full total of a day is published before the next day begins, even if the tick would jump over midnight."""
     published_end = None if published is None else utc(published).timestamp()
     moment = moment_at(planned(TIMES).queries[0], utc(now), published_end)
     assert moment.window is not None

@@ -1,0 +1,374 @@
+"""What an API can do wrong on the wire, each with the reason that a poll then has. Rows as in the fault matrix."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.errors import Reason, UpstreamFailure
+from exporter.transport import Transport
+from tests.support.upstream import (
+    HEAD,
+    Behaviour,
+    Upstream,
+    answer,
+    black_hole,
+    close,
+    dribble,
+    endless,
+    free_port,
+    gzipped,
+    raw,
+    redirect,
+    reply,
+    reset,
+    silence,
+    status,
+)
+from tests.support.wiring import CLIENT_SECRET, failure_of, until, wired
+
+LIMIT = 2**20
+GOOD = b'{"data":{"value":1}}'
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as running:
+        yield running
+
+
+def failure(upstream: Upstream, *, deadline_seconds: float = 5.0) -> UpstreamFailure:
+    """How one poll fails, with a fresh connection."""
+
+    async def poll() -> UpstreamFailure:
+        async with wired(upstream, transport=Transport(max_body_bytes=LIMIT)) as wire:
+            failed = await failure_of(wire.execute(deadline_seconds=deadline_seconds))
+            assert isinstance(failed, UpstreamFailure)
+            return failed
+
+    return asyncio.run(poll())
+
+
+BROKEN = {
+    "8 reset before the answer": (reset, Reason.RESET),
+    "8 closed before the answer": (close, Reason.RESET),
+    "9 reset within the body": (raw(HEAD + b"content-length: 20\r\n\r\n" + GOOD[:9], then=reset), Reason.RESET),
+    "9 closed within the body": (raw(HEAD + b"content-length: 99\r\n\r\n" + GOOD), Reason.RESET),
+    "10 no last chunk": (raw(HEAD + b"transfer-encoding: chunked\r\n\r\n14\r\n" + GOOD + b"\r\n"), Reason.RESET),
+    "12 SSH": (raw(b"SSH-2.0-OpenSSH_9.2\r\n", then=silence), Reason.PROTOCOL),
+    "12 a broken chunk": (raw(HEAD + b"transfer-encoding: chunked\r\n\r\nxyz\r\n", then=silence), Reason.PROTOCOL),
+    "13 200 KiB in one header": (raw(HEAD + b"x: " + b"y" * 204_800, then=silence), Reason.PROTOCOL),
+    "15 endless body": (
+        endless(b"2000\r\n" + b" " * 8192 + b"\r\n", first=HEAD + b"transfer-encoding: chunked\r\n\r\n"),
+        Reason.TOO_LARGE,
+    ),
+    "16 Content-Length 10 GB": (raw(HEAD + b"content-length: 10000000000\r\n\r\n", then=silence), Reason.TOO_LARGE),
+    "18 broken gzip": (reply(b"\x1f\x8b" + GOOD, headers={"content-encoding": "gzip"}), Reason.DECODE),
+    "18 gzip cut short": (reply(gzip.compress(GOOD)[:-4], headers={"content-encoding": "gzip"}), Reason.DECODE),
+    "18 two members": (reply(gzip.compress(GOOD) * 2, headers={"content-encoding": "gzip"}), Reason.DECODE),
+    "18 brotli": (reply(GOOD, headers={"content-encoding": "br"}), Reason.DECODE),
+    "18 gzip twice": (reply(GOOD, headers={"content-encoding": "gzip, gzip"}), Reason.DECODE),
+    "19 invalid JSON": (reply(b"{'data': {}}"), Reason.JSON),
+    "19 truncated JSON": (reply(GOOD[:-1]), Reason.JSON),
+    "20 200 000 levels": (reply(b'{"data":' + b"[" * 200_000 + b"]" * 200_000 + b"}"), Reason.JSON),
+    "21 5 000 digits": (reply(b'{"data":{"value":' + b"9" * 5000 + b"}}"), Reason.JSON),
+    "22 invalid UTF-8": (reply(b'{"data":{"value":"\xff"}}'), Reason.JSON),
+    "22 UTF-16": (reply(GOOD.decode().encode("utf-16")), Reason.JSON),
+    "22 UTF-16 without a mark": (reply(GOOD.decode().encode("utf-16-le")), Reason.JSON),
+    "23 null": (reply(b"null"), Reason.SCHEMA),
+    "23 a list": (reply(b"[]"), Reason.SCHEMA),
+    "23 a string": (reply(b'"x"'), Reason.SCHEMA),
+    "23 an empty object": (reply(b"{}"), Reason.SCHEMA),
+    "23 data null without errors": (answer({"data": None}), Reason.SCHEMA),
+    "23 data null with no errors": (answer({"data": None, "errors": []}), Reason.SCHEMA),
+    "23 data a list": (answer({"data": []}), Reason.SCHEMA),
+    "24 an HTML page": (status(200), Reason.CONTENT_TYPE),
+    "25 a 502 page": (status(502), Reason.HTTP_5XX),
+    "26 204": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), Reason.JSON),
+    "26 an empty body": (reply(b""), Reason.JSON),
+    "29 errors and no data": (answer({"data": None, "errors": [{"message": "no"}]}), Reason.GRAPHQL),
+    "29 errors alone": (answer({"errors": [{"message": "no"}]}), Reason.GRAPHQL),
+    "31 errors that are a string": (answer({"data": {}, "errors": "x"}), Reason.GRAPHQL),
+    "32 400 with a GraphQL body": (
+        answer({"errors": [{"message": "no"}]}, code=400, content_type="application/graphql-response+json"),
+        Reason.HTTP_4XX,
+    ),
+    "42 403": (status(403), Reason.FORBIDDEN),
+    "43 429": (status(429), Reason.HTTP_429),
+    "408": (status(408), Reason.HTTP_4XX),
+    "503": (status(503), Reason.HTTP_5XX),
+    "a status beyond 599": (status(999), Reason.HTTP_5XX),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_bad_answer_fails_the_poll_with_its_reason(upstream: Upstream, behaviour: Behaviour, reason: Reason) -> None:
+    """Whatever the API sends instead of a good answer, the poll fails at once and says in one word why.
+
+    It is not asked again within the poll, and nothing of what it sent stands in the text for the log.
+    """
+    upstream.api.always(behaviour)
+    failed = failure(upstream)
+    assert failed.reason is reason, failed.detail
+    assert len(upstream.api.journal) == 1
+    assert len(failed.detail) < 250
+    for quoted in ("<html", "belongs in no log", "yyy", "SSH", "token-", CLIENT_SECRET):
+        assert quoted not in failed.detail
+
+
+SLOW = {
+    "5 silence": silence,
+    "6 one byte of a header at a time": dribble(b"HTTP/1.1 200 OK\r\n" * 99, pause_seconds=0.02),
+    "7 one byte of the body at a time": raw(
+        HEAD + b"content-length: 999\r\n\r\n", then=dribble(b" " * 999, pause_seconds=0.02)
+    ),
+    "14 endless 1xx": endless(b"HTTP/1.1 100 Continue\r\n\r\n", pause_seconds=0.001),
+    "14 a flood of 1xx": endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+}
+
+
+@pytest.mark.parametrize("behaviour", SLOW.values(), ids=SLOW.keys())
+def test_the_deadline_is_for_the_whole_answer(upstream: Upstream, behaviour: Behaviour) -> None:
+    """A poll ends at its deadline, however the API stretches its answer."""
+    upstream.api.always(behaviour)
+    assert failure(upstream, deadline_seconds=0.3).reason is Reason.TIMEOUT
+
+
+def test_a_flood_of_interim_answers_leaves_other_polls_alone(upstream: Upstream) -> None:
+    """Row 14: while one answer never begins, other polls are answered."""
+
+    async def polls() -> None:
+        async with wired(upstream) as wire:
+            await wire.execute()
+            upstream.api.once(endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000))
+            flooded = asyncio.create_task(wire.execute(deadline_seconds=30))
+            await until(lambda: len(upstream.api.journal) == 2)
+            for _ in range(5):
+                await wire.execute()
+            assert not flooded.done()
+            flooded.cancel()
+            await asyncio.wait([flooded])
+
+    asyncio.run(polls())
+
+
+def test_a_refused_connection_is_told(upstream: Upstream) -> None:
+    """Row 1: where nobody listens, the poll says so, with host and port."""
+
+    async def poll() -> None:
+        async with wired(upstream) as wire:
+            await wire.source.token()
+            upstream.close_connections()
+            upstream.stop_listening()
+            failed = await failure_of(wire.execute())
+            assert failed.reason is Reason.CONNECT
+            assert failed.detail == f"cannot connect to 127.0.0.1:{upstream.port}: Connection refused"
+            assert wire.transport.requests_by_code["error"] == 1
+            upstream.listen()
+            await wire.execute()
+
+    asyncio.run(poll())
+
+
+@pytest.mark.parametrize("kind", ["full queue", "no handshake"])
+def test_a_connection_that_does_not_come_about_ends_at_the_deadline(kind: str) -> None:
+    """Rows 4 and 64: a black hole, or a TLS port that says nothing, costs a poll its deadline and no more."""
+
+    async def poll(url: str) -> None:
+        transport = Transport()
+        failed = await failure_of(transport.post(url, headers={}, content=b"", deadline_seconds=0.2))
+        assert failed.reason is Reason.TIMEOUT
+        await transport.close()
+
+    if kind == "full queue":
+        with black_hole() as port:
+            asyncio.run(poll(f"http://127.0.0.1:{port}/"))
+        return
+    with Upstream() as mute:
+        mute.on_connect = silence
+        asyncio.run(poll(f"https://127.0.0.1:{mute.port}/"))
+
+
+def test_a_closed_port_that_opens_again_is_found(upstream: Upstream) -> None:
+    """Nothing of a failure is remembered: the next poll tries anew."""
+
+    async def poll() -> None:
+        transport = Transport()
+        port = free_port()
+        for _ in range(3):
+            url = f"http://127.0.0.1:{port}/"
+            failed = await failure_of(transport.post(url, headers={}, content=b"", deadline_seconds=5))
+            assert failed.reason is Reason.CONNECT
+        answered = await transport.post(upstream.origin, headers={}, content=b"", deadline_seconds=5)
+        assert answered.status == 404
+        await transport.close()
+
+    asyncio.run(poll())
+
+
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(upstream: Upstream, code: int) -> None:
+    """Rows 27 and 28: a redirect fails the poll, names the host, and the host that it names is not asked."""
+    with Upstream() as other:
+        upstream.api.always(redirect(code, f"{other.api_url}?token=in-the-url"))
+        failed = failure(upstream)
+        assert failed.reason is Reason.REDIRECT
+        assert failed.detail == f"redirected ({code}) to 127.0.0.1, which is not followed"
+        assert other.connections == 0
+    assert len(upstream.api.journal) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "//", "javascript:1", "http://x y\u00ff/", ""])
+def test_a_redirect_to_nonsense_is_one_too(upstream: Upstream, location: str) -> None:
+    """A Location that is no URL changes nothing."""
+    upstream.api.always(redirect(302, location))
+    assert failure(upstream).reason is Reason.REDIRECT
+
+
+def test_a_bomb_is_cut_at_the_limit(upstream: Upstream) -> None:
+    """Rows 15 and 17: an answer that inflates without end, or never ends, takes no more memory than its limit."""
+    bomb = gzipped(b" " * (200 * LIMIT))
+    body = endless(b"10000\r\n" + b" " * 65536 + b"\r\n", first=HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    for behaviour in (bomb, body):
+        upstream.api.always(behaviour)
+        tracemalloc.start()
+        try:
+            assert failure(upstream).reason is Reason.TOO_LARGE
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 6 * LIMIT
+
+
+def test_a_bomb_in_a_refusal_is_cut_too(upstream: Upstream) -> None:
+    """The body of a 401 or a 500 has the same limit as any other."""
+    for code in (401, 500):
+        upstream.api.always(reply(gzip.compress(b" " * 2 * LIMIT), code=code, headers={"content-encoding": "gzip"}))
+        assert failure(upstream).reason is Reason.TOO_LARGE
+
+
+GOOD_ANSWERS = {
+    "22 a byte-order mark": reply(b"\xef\xbb\xbf" + GOOD),
+    "31 errors: []": answer({"data": {"value": 1}, "errors": []}),
+    "31 errors: null": answer({"data": {"value": 1}, "errors": None}),
+    "gzip": gzipped(GOOD),
+    "x-gzip": gzipped(GOOD, encoding="X-GZip"),
+    "identity": reply(GOOD, headers={"content-encoding": "identity"}),
+    "graphql-response+json": reply(GOOD, content_type="application/graphql-response+json; charset=utf-8"),
+    "no content type": reply(GOOD, content_type=None),
+    "203": reply(GOOD, code=203),
+    "chunked": raw(HEAD + b"transfer-encoding: chunked\r\n\r\n14\r\n" + GOOD + b"\r\n0\r\n\r\n"),
+    "until the connection ends": raw(HEAD + b"\r\n" + GOOD),
+    "100 Continue first": raw(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"content-length: 20\r\n\r\n" + GOOD),
+    "one byte at a time": dribble(HEAD + b"content-length: 20\r\n\r\n" + GOOD, pause_seconds=0.0),
+    "extensions": answer({"data": {"value": 1}, "extensions": {"cost": 1}}),
+}
+
+
+@pytest.mark.parametrize("behaviour", GOOD_ANSWERS.values(), ids=GOOD_ANSWERS.keys())
+def test_every_form_of_a_good_answer_is_taken(upstream: Upstream, behaviour: Behaviour) -> None:
+    """What HTTP, JSON and GraphQL allow is no failure."""
+    upstream.api.always(behaviour)
+
+    async def poll() -> None:
+        async with wired(upstream) as wire:
+            response = await wire.execute()
+            assert response.data == {"value": 1}
+            assert response.errors == ()
+            assert response.bytes_received >= len(GOOD)
+
+    asyncio.run(poll())
+
+
+def test_an_answer_exactly_at_the_limit_is_taken(upstream: Upstream) -> None:
+    """The limit is for the decoded body, and is itself allowed; a byte more is not."""
+    body = GOOD + b" " * (LIMIT - len(GOOD))
+    for behaviour in (reply(body), gzipped(body)):
+        upstream.api.always(behaviour)
+
+        async def poll() -> None:
+            async with wired(upstream, transport=Transport(max_body_bytes=LIMIT)) as wire:
+                assert (await wire.execute()).bytes_received == LIMIT
+
+        asyncio.run(poll())
+    for behaviour in (reply(body + b" "), gzipped(body + b" ")):
+        upstream.api.always(behaviour)
+        assert failure(upstream).reason is Reason.TOO_LARGE
+
+
+def test_errors_beside_data_come_with_it(upstream: Upstream) -> None:
+    """Row 30: what came is handed on together with the errors, for the configuration to decide."""
+    upstream.api.always(
+        answer({"data": {"value": None}, "errors": [{"message": "too\nlate\x1b[31m " * 50, "path": ["a", 0]}, "x", {}]})
+    )
+
+    async def poll() -> None:
+        async with wired(upstream) as wire:
+            response = await wire.execute()
+            assert response.data == {"value": None}
+            first, *others = response.errors
+            assert first.message.startswith("too late [31m too late")
+            assert len(first.message) <= 200
+            assert first.message.isprintable()
+            assert first.path == ("a", 0)
+            assert {error.message for error in others} == {"an error without a message"}
+
+    asyncio.run(poll())
+
+
+def test_what_is_sent(upstream: Upstream) -> None:
+    """The document and its variables, as JSON, with a bearer token and the media types of GraphQL over HTTP."""
+
+    async def poll() -> None:
+        async with wired(upstream) as wire:
+            await wire.execute()
+
+    asyncio.run(poll())
+    (request,) = upstream.api.journal
+    assert request.json == {"query": "query Q($a: Int) { value }", "variables": {"a": 1}}
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["accept"] == "application/graphql-response+json, application/json;q=0.9"
+    assert request.headers["accept-encoding"] == "gzip"
+    assert request.headers["authorization"] == "Bearer token-1"
+    assert request.headers["user-agent"].startswith("insights-exporter/")
+    assert "cookie" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "seconds"),
+    [
+        (429, {"retry-after": "5"}, 5.0),
+        (429, {"retry-after": "Wed, 21 Oct 2015 07:28:07 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 7.0),
+        (429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        (429, {"retry-after": "-1"}, None),
+        (429, {"retry-after": "abc"}, None),
+        (429, {"retry-after": "1000000000000"}, 3600.0),
+        (429, {}, None),
+        (503, {"retry-after": "9"}, 9.0),
+        (502, {"retry-after": "9"}, None),
+        (404, {"retry-after": "9"}, None),
+    ],
+)
+def test_how_long_the_api_wants_to_be_left_alone(
+    upstream: Upstream, code: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    """Rows 43 and 44: Retry-After of 429 and 503 in seconds or as a date by the API's own clock, an hour at most."""
+    upstream.api.always(reply(b"{}", code=code, headers=headers))
+    assert failure(upstream).retry_after_seconds == seconds
+
+
+def test_numbers_that_json_has_not_are_handed_on(upstream: Upstream) -> None:
+    """Row 34: NaN and Infinity are decoded; extraction leaves them out."""
+    upstream.api.always(reply(b'{"data":{"a":NaN,"b":-Infinity,"c":1e999,"d":9223372036854775808}}'))
+
+    async def poll() -> None:
+        async with wired(upstream) as wire:
+            data = (await wire.execute()).data
+            assert json.dumps(data) == '{"a": NaN, "b": -Infinity, "c": Infinity, "d": 9223372036854775808}'
+
+    asyncio.run(poll())

@@ -1,0 +1,161 @@
+"""TLS to the upstream: what is refused, before a secret is sent, and what the configuration can allow."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from exporter.auth import OAuth2Settings, TokenSource
+from exporter.errors import Failure, Reason
+from exporter.secret import Secret
+from exporter.transport import TLSSettings, Transport
+from tests.support.upstream import Upstream, answer, raw, server_context
+from tests.support.wiring import failure_of
+
+OURS = trustme.CA()
+FOREIGN = trustme.CA()
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    OURS.cert_pem.write_to_path(str(path))
+    return path
+
+
+def outcome(context: ssl.SSLContext, tls: TLSSettings, *, host: str = "127.0.0.1") -> int | Failure:
+    """The status, or the failure, of one POST; after a failure nothing has reached the server."""
+
+    async def post(upstream: Upstream) -> int | Failure:
+        transport = Transport(tls=tls)
+        url = f"https://{host}:{upstream.port}/graphql"
+        headers = {"authorization": "Bearer secret"}
+        try:
+            answered = await transport.post(url, headers=headers, content=b"{}", deadline_seconds=10)
+        except Failure as failure:
+            assert upstream.api.journal == []
+            return failure
+        finally:
+            await transport.close()
+        return answered.status
+
+    with Upstream(tls=context) as upstream:
+        upstream.api.always(answer({}))
+        return asyncio.run(post(upstream))
+
+
+REFUSED: dict[str, tuple[Callable[[], ssl.SSLContext], str]] = {
+    "62 expired": (lambda: server_context(OURS, "127.0.0.1", not_after=YESTERDAY), "expired"),
+    "62 another host": (lambda: server_context(OURS, "api.test"), "127.0.0.1"),
+    "62 unknown authority": (lambda: server_context(FOREIGN, "127.0.0.1"), "unable to get local issuer certificate"),
+    "63 TLS 1.0": (lambda: server_context(OURS, "127.0.0.1", highest=ssl.TLSVersion.TLSv1), ""),
+    "63 TLS 1.1": (lambda: server_context(OURS, "127.0.0.1", highest=ssl.TLSVersion.TLSv1_1), ""),
+    "a certificate is asked for": (
+        lambda: server_context(OURS, "127.0.0.1", clients_of=OURS, highest=ssl.TLSVersion.TLSv1_2),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("context", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_server_that_proves_nothing_gets_no_secret(
+    ca_file: Path, context: Callable[[], ssl.SSLContext], words: str
+) -> None:
+    """Rows 62 and 63: the poll fails with `tls`, says why, and the server has not seen the request."""
+    failed = outcome(context(), TLSSettings(ca_file=ca_file))
+    assert isinstance(failed, Failure), failed
+    assert failed.reason is Reason.TLS
+    assert words in failed.detail
+    assert "_ssl.c" not in failed.detail
+
+
+def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
+    """Row 62: without a CA file the system's authorities are asked, and they know no private one."""
+    failed = outcome(server_context(OURS, "127.0.0.1"), TLSSettings())
+    assert isinstance(failed, Failure)
+    assert failed.reason is Reason.TLS
+
+
+def test_the_token_endpoint_is_verified_too(ca_file: Path) -> None:
+    """Row 62: the client's secret is not sent to whom the certificate does not prove."""
+    with Upstream(tls=server_context(FOREIGN, "127.0.0.1")) as upstream:
+
+        async def renew() -> None:
+            transport = Transport(tls=TLSSettings(ca_file=ca_file))
+            secret = Secret(inline="x")
+            source = TokenSource(OAuth2Settings(upstream.token_url, secret, secret), transport)
+            failed = await failure_of(source.force_renewal())
+            assert failed.reason is Reason.TLS
+            assert source.status().renewals == {("error", "tls"): 1}
+            await transport.close()
+
+        asyncio.run(renew())
+        assert upstream.token.journal == []
+
+
+def test_not_tls_at_all(ca_file: Path) -> None:
+    """A server that speaks plain HTTP on the port of an https:// address is `tls`, not `protocol`."""
+    with Upstream() as upstream:
+        upstream.on_connect = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        async def post() -> None:
+            transport = Transport(tls=TLSSettings(ca_file=ca_file))
+            url = f"https://127.0.0.1:{upstream.port}/graphql"
+            failed = await failure_of(transport.post(url, headers={}, content=b"", deadline_seconds=10))
+            assert failed.reason is Reason.TLS
+            await transport.close()
+
+        asyncio.run(post())
+
+
+@pytest.mark.parametrize(
+    ("context", "settings"),
+    [
+        (lambda: server_context(OURS, "127.0.0.1"), {}),
+        (lambda: server_context(OURS, "api.test"), {"server_name": "api.test"}),
+        (lambda: server_context(OURS, "api.test"), {"insecure_skip_verify": True}),
+        (lambda: server_context(OURS, "127.0.0.1", highest=ssl.TLSVersion.TLSv1_2), {}),
+        (lambda: server_context(OURS, "127.0.0.1"), {"min_version": "TLS13"}),
+    ],
+    ids=["our authority", "server_name", "insecure_skip_verify", "TLS 1.2", "TLS 1.3"],
+)
+def test_what_the_configuration_allows(
+    ca_file: Path, context: Callable[[], ssl.SSLContext], settings: dict[str, Any]
+) -> None:
+    """Private authorities, another name, no verification and the newer versions, as `tls_config` has them."""
+    assert outcome(context(), TLSSettings(ca_file=ca_file, **settings)) == 200
+
+
+def test_a_minimum_version_is_held(ca_file: Path) -> None:
+    """With `min_version: TLS13` a server that has 1.2 is refused."""
+    failed = outcome(
+        server_context(OURS, "127.0.0.1", highest=ssl.TLSVersion.TLSv1_2),
+        TLSSettings(ca_file=ca_file, min_version="TLS13"),
+    )
+    assert isinstance(failed, Failure)
+    assert failed.reason is Reason.TLS
+
+
+def test_the_client_shows_its_certificate(ca_file: Path, tmp_path: Path) -> None:
+    """With `cert_file` and `key_file`, an API that wants a certificate answers."""
+    ours = OURS.issue_cert("client.test")
+    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
+    ours.cert_chain_pems[0].write_to_path(str(cert_file))
+    ours.private_key_pem.write_to_path(str(key_file))
+    tls = TLSSettings(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+    assert outcome(server_context(OURS, "127.0.0.1", clients_of=OURS), tls) == 200
+
+
+def test_a_name_that_hides_behind_another(ca_file: Path) -> None:
+    """The certificate is checked against the host of the address, whichever other names it has."""
+    failed = outcome(server_context(OURS, "api.test", "127.0.0.2"), TLSSettings(ca_file=ca_file))
+    assert isinstance(failed, Failure)
+    assert failed.reason is Reason.TLS
