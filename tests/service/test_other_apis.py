@@ -15,7 +15,9 @@ import pytest
 
 from tests.support.processes import Exporter
 
-ORDERS: list[dict[str, Any]] = [{"id": f"o{number}", "total": {"amount": f"{number}.50"}, "paid": number % 2 == 0} for number in range(23)]
+ORDERS: list[dict[str, Any]] = [
+    {"id": f"o{number}", "total": {"amount": f"{number}.50"}, "paid": number % 2 == 0} for number in range(23)
+]
 
 
 class Shop(BaseHTTPRequestHandler):
