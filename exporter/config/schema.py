@@ -529,8 +529,10 @@ class Metric(Strict):
             raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
         if (self.from_ is ValueKind.ENUM) != bool(self.map):
             raise ValueError("from: enum and map go together; write map: {WORD: number}")
-        if self.type is MetricType.COUNTER and isinstance(self.value, int | float):
-            raise ValueError("a counter's value comes from the answer; write a response path")
+        if self.type is MetricType.COUNTER and isinstance(self.value, int | float) and self.aggregate != "sum":
+            raise ValueError(
+                "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
+            )
         return self
 
 

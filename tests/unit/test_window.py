@@ -125,6 +125,13 @@ def test_the_last_bucket_is_whole() -> None:
     assert last_bucket(utc("2021-08-16T12:05:00"), 5 * MINUTE, UTC) == bucket
 
 
+def test_the_last_bucket_before_a_change_of_the_clock_is_before_it() -> None:
+    """At 03:00 in the night in which 02:00 is skipped, the last minute is 01:59, not one of the hour that never was."""
+    bucket = last_bucket(utc("2024-03-31T01:00:00"), MINUTE, BERLIN)
+    assert iso_text(bucket.start) == "2024-03-31T01:59:00.000+01:00"
+    assert iso_text(bucket.end) == "2024-03-31T03:00:00.000+02:00"
+
+
 def test_the_last_day_before_a_long_one_is_a_whole_day() -> None:
     """A day of 25 hours is one bucket."""
     bucket = last_bucket(utc("2024-10-28T00:00:00"), DAY, BERLIN)

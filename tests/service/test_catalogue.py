@@ -1,0 +1,65 @@
+"""The shipped catalogue on the simulated API: every group works, and its figures are the model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config.load import load, shipped_names
+from exporter.planner import plan
+from exporter.simulator import Settings, Simulator
+from tests.conftest import StartExporter, StartInsights
+from tests.support.configurations import choreo_environ, choreo_source
+from tests.support.processes import Exporter, eventually
+
+ALERTS_A_DAY = 400  # so that there are some since midnight, however early it is
+
+
+def including(*groups: str) -> str:
+    """The source of the simulated API, with groups of the catalogue and nothing else."""
+    return choreo_source().removesuffix("queries:") + f"include: [{', '.join(groups)}]\n"
+
+
+@pytest.mark.parametrize("group", shipped_names())
+def test_every_group_yields_every_metric_that_it_names(
+    group: str, start_insights: StartInsights, start_exporter: StartExporter, tmp_path: Path
+) -> None:
+    """`include` of one group is enough: each of its metric families has series, and no poll fails."""
+    insights = start_insights(Settings(delay_seconds=0, error_share=0.2, rate=5, alerts_per_day=ALERTS_A_DAY))
+    exporter = start_exporter(insights, "", source=including(group)).wait_until_ready()
+    families = plan(load(tmp_path / "config.yaml", choreo_environ(insights))).families
+    assert families
+    assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
+    page = exporter.page()
+    absent = [family.name for family in families if f"\n{family.name}{{" not in page]
+    assert not absent, exporter.log
+    assert not exporter.value("insights_exporter_lookup_misses_total")
+
+
+def test_all_groups_together_agree_with_the_model(insights: Simulator, start_exporter: StartExporter) -> None:
+    """The whole catalogue in one configuration: the parts add up to the whole, and the whole is the model's."""
+    exporter = start_exporter(insights, "", source=including(*shipped_names())).wait_until_ready()
+    assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
+    organization = insights.model.organizations[0]
+    where = {"environment_id": organization.environments[0].id, "tenant": organization.tenants[0]}
+
+    def window_of(query: str) -> float:
+        end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query=query)
+        assert end is not None
+        return end
+
+    def agrees(name: str, query: str, exporter: Exporter = exporter) -> bool:
+        end = window_of(query)
+        requests = insights.model.requests(where["environment_id"], where["tenant"], end - 300, end)
+        return exporter.value(name, **where) == sum(1 for _ in requests)
+
+    for name, query in (
+        ("choreo_window_requests", "overview"),
+        ("choreo_window_api_requests", "api_traffic"),
+        ("choreo_window_application_requests", "api_traffic"),
+        ("choreo_window_resource_requests", "resource_traffic"),
+        ("choreo_window_platform_requests", "devices"),
+        ("choreo_window_user_agent_requests", "devices"),
+    ):
+        eventually(lambda name=name, query=query: agrees(name, query), f"agreement of {name}", 10)  # type: ignore[misc]
