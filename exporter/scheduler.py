@@ -25,6 +25,7 @@ from exporter.store import Owner, Store
 MAX_PAUSE_SECONDS: Final = 3600.0
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0
+_PAGE_DELAY_SECONDS: Final = 0.05
 _PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
@@ -112,6 +113,7 @@ class Scheduler:
         self._tasks: dict[tuple[str, str], dict[Target, asyncio.Task[None]]] = {}
         self._fan_out_failures: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
+        self._page_timer: asyncio.TimerHandle | None = None
         self.paces = {
             source.name: Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
             for source in plan.sources
@@ -240,7 +242,17 @@ class Scheduler:
                 outcome.duration_seconds, reason=Reason.INTERNAL, detail=f"{type(error).__name__} after a poll"
             )
         self._observer.polled(owner, outcome)
+        self._make_page_soon()
         return outcome
+
+    def _make_page_soon(self) -> None:
+        """Makes the page once for all polls that end within a moment, so that no scrape has to."""
+        if self._page_timer is None:
+            self._page_timer = asyncio.get_running_loop().call_later(_PAGE_DELAY_SECONDS, self._make_page)
+
+    def _make_page(self) -> None:
+        self._page_timer = None
+        self._store.page()
 
     async def _keep_expiring(self) -> None:
         """Drops what has become stale, also of polls that wait or hang."""
