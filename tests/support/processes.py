@@ -121,7 +121,7 @@ class Exporter(Process):
             except httpx.HTTPError:
                 return False
 
-        eventually(ready, f"readiness; the log is: {self.log}")
+        eventually(ready, f"readiness; the log is: {self.log}", 90)
         return self
 
 
