@@ -1,15 +1,59 @@
-"""`rate_limit`: at most so many requests in any stretch of time."""
+"""Who may send next: so many at once (`concurrency`), so many within a time (`rate_limit`), queries in turn."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """So many places. Who waits for one is let in query by query in turn, within a query in the order of coming, so
+    that a query with a thousand targets does not keep out one with a single target."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the query whose turn is next stands first
+
+    @asynccontextmanager
+    async def taken(self, query: str) -> AsyncIterator[None]:
+        """A place, once it is this query's turn."""
+        await self._place(query)
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    async def _place(self, query: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(query, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the place was given at the same moment
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        while self._waiting:
+            query = next(iter(self._waiting))
+            queue = self._waiting.pop(query)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[query] = queue
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class Pace:
-    """Lets requests pass in the order in which they came, never more than `requests` within `per_seconds`."""
+    """Lets requests pass, never more than `requests` within `per_seconds`, queries in turn."""
 
     def __init__(
         self,
@@ -21,15 +65,15 @@ class Pace:
     ) -> None:
         self._per_seconds = per_seconds
         self._passed_at: deque[float] = deque(maxlen=requests)
-        self._turn = asyncio.Lock()
+        self._turns = Turns(1)
         self._monotonic = monotonic
         self._sleep = sleep
         self.waited_seconds = 0.0
 
-    async def passed(self) -> float:
-        """Waits until a request may be sent; gives the seconds that it waited."""
+    async def passed(self, query: str) -> float:
+        """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
-        async with self._turn:
+        async with self._turns.taken(query):
             if len(self._passed_at) == self._passed_at.maxlen:
                 while (wait := self._passed_at[0] + self._per_seconds - self._monotonic()) > 0:
                     await self._sleep(wait)

@@ -104,7 +104,9 @@ class _Conversation:
 
     async def _response(self, sent: Operation) -> Response:
         if self._pace is not None:
-            self._deadline_at += await self._pace.passed()  # what we wait for ourselves is no fault of the upstream
+            self._deadline_at += await self._pace.passed(
+                self._query.name
+            )  # what we wait for ourselves is no fault of the upstream
         remaining = self._deadline_at - self._monotonic()
         if remaining <= 0:
             raise UpstreamFailure(Reason.TIMEOUT, "the pages did not all come in time")

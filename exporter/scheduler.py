@@ -16,7 +16,7 @@ from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.extraction import Surroundings
 from exporter.model import PollOutcome
-from exporter.pace import Pace
+from exporter.pace import Pace, Turns
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
 from exporter.query import label_values, targets
@@ -64,7 +64,7 @@ def backoff_seconds(failures: int, interval_seconds: float, jitter: float) -> fl
 class Gate:
     """How many polls of a source run at once, and until when it asked to be left alone (monotonic seconds)."""
 
-    slots: asyncio.Semaphore
+    turns: Turns
     paused_until: float = 0.0
     in_flight: dict[str, int] = field(default_factory=dict)
 
@@ -78,8 +78,8 @@ class Gate:
 
     @asynccontextmanager
     async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
-        """A place among the source's polls, once any pause is over."""
-        async with self.slots:
+        """A place among the source's polls, once it is the query's turn and any pause is over."""
+        async with self.turns.taken(query):
             while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
                 await asyncio.sleep(seconds)
             self.in_flight[query] = self.in_flight.get(query, 0) + 1
@@ -119,7 +119,7 @@ class Scheduler:
             for source in plan.sources
             if source.rate_limit is not None
         }
-        self.gates = {source.name: Gate(asyncio.Semaphore(source.concurrency)) for source in plan.sources}
+        self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
 
     async def run(self) -> None:
         """Polls for ever; ends only by being cancelled."""

@@ -75,6 +75,18 @@ def test_no_more_polls_at_once_than_the_source_allows(
     assert insights.journal.max_in_flight("graphql") == 3
 
 
+def test_a_wide_query_does_not_starve_a_narrow_one(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Under a rate limit, a query with one target is polled in turn with one that has hundreds of calls waiting."""
+    source = choreo_source("rate_limit: {requests: 4, per: 1s}")
+    exporter = start_exporter(insights, fan_out(300, "2m") + ENVIRONMENTS, source=source)
+
+    def polled(query: str) -> float:
+        return exporter.value("insights_exporter_polls_total", query=query) or 0
+
+    eventually(lambda: polled("environments") >= 5, "five polls of the narrow query")
+    assert polled("many") < 100
+
+
 def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:
     """After the first round the calls of a fan-out come spread over the interval, not in a burst."""
     start_exporter(insights, fan_out(40, "4s")).wait_until_ready()

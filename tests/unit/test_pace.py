@@ -1,4 +1,4 @@
-"""The rate limit, by a clock that the test moves."""
+"""The rate limit and the turns of queries, by a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.pace import Pace
+from exporter.pace import Pace, Turns
 
 
 class Clock:
@@ -21,7 +21,8 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Lets the time pass."""
+        """Lets the time pass, and others come meanwhile."""
+        await asyncio.sleep(0)
         self.now += seconds
 
 
@@ -38,7 +39,7 @@ def test_no_stretch_of_time_has_more_requests_than_allowed(
         for _ in range(count):
             clock.now += chance.choice((0.0, 0.0, per_seconds / 3))
             came_at = clock.now
-            waited = await pace.passed()
+            waited = await pace.passed("q")
             assert waited == clock.now - came_at
             if len(passed_at) < requests or came_at >= passed_at[-requests] + per_seconds:
                 assert waited == 0
@@ -47,3 +48,61 @@ def test_no_stretch_of_time_has_more_requests_than_allowed(
     asyncio.run(test())
     pairs = zip(passed_at, passed_at[requests:], strict=False)
     assert all(later - earlier >= per_seconds * 0.999 for earlier, later in pairs)
+
+
+def test_a_query_with_one_target_is_not_kept_out_by_one_with_a_thousand() -> None:
+    """Queries take turns at the rate limit, however many calls each has waiting; within a query, first come."""
+    clock = Clock()
+    order: list[tuple[str, int]] = []
+
+    async def test() -> None:
+        pace = Pace(1, 1.0, monotonic=clock, sleep=clock.sleep)
+
+        async def call(query: str, number: int) -> None:
+            await pace.passed(query)
+            order.append((query, number))
+
+        calls = [call("many", number) for number in range(1000)]
+        await asyncio.gather(*calls, call("few", 0), call("few", 1), call("one", 0))
+
+    asyncio.run(test())
+    assert len(order) == 1003
+    assert {("few", 0), ("one", 0)} <= set(order[:5])
+    assert ("few", 1) in order[:8]
+    assert [number for query, number in order if query == "many"] == list(range(1000))
+
+
+@given(
+    st.integers(1, 3),
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.booleans()), max_size=20),
+)
+def test_places_are_neither_lost_nor_made(places: int, comers: list[tuple[str, int, bool]]) -> None:
+    """Whoever gives up while waiting, or with a place, leaves as many places as there were."""
+
+    async def test() -> None:
+        turns = Turns(places)
+        inside: set[int] = set()
+
+        async def stay(number: int, query: str, steps: int) -> None:
+            async with turns.taken(query):
+                inside.add(number)
+                assert len(inside) <= places
+                try:
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                finally:
+                    inside.remove(number)
+
+        tasks = []
+        for number, (query, steps, gives_up) in enumerate(comers):
+            tasks.append(asyncio.create_task(stay(number, query, steps)))
+            await asyncio.sleep(0)
+            if gives_up:
+                tasks[len(tasks) // 2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(task.cancelled() or task.exception() is None for task in tasks)
+        async with asyncio.timeout(1):
+            for number in range(places):
+                await turns.taken(str(number)).__aenter__()
+
+    asyncio.run(test())

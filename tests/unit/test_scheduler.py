@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from exporter.pace import Turns
 from exporter.scheduler import MAX_PAUSE_SECONDS, Gate, backoff_seconds, next_tick_at, phase_of
 from exporter.store import Owner
 
@@ -54,7 +55,7 @@ def test_jitter_takes_away_at_most_a_quarter() -> None:
 
 def test_a_pause_is_as_long_as_asked_an_hour_at_most_and_never_shortened() -> None:
     """`Retry-After: 86400` does not silence a source for a day, and a later, shorter one does not cut the first."""
-    gate = Gate(asyncio.Semaphore(1))
+    gate = Gate(Turns(1))
     assert gate.remaining_seconds(0.0) == 0.0
     gate.pause(100.0, 30.0)
     gate.pause(110.0, 5.0)
@@ -68,7 +69,7 @@ def test_a_gate_lets_so_many_pass_and_counts_them() -> None:
     """No more than `concurrency` polls of a source run at once; who waits is not counted as under way."""
 
     async def run() -> list[int]:
-        gate, seen = Gate(asyncio.Semaphore(2)), []
+        gate, seen = Gate(Turns(2)), []
 
         async def one() -> None:
             async with gate.passed("q", lambda: 0.0):
@@ -89,7 +90,7 @@ def test_a_place_is_given_back_by_a_poll_that_breaks() -> None:
     """A failure in a poll does not use up a place for ever."""
 
     async def run() -> int:
-        gate = Gate(asyncio.Semaphore(1))
+        gate = Gate(Turns(1))
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 async with gate.passed("q", lambda: 0.0):
@@ -104,7 +105,7 @@ def test_a_gate_waits_until_a_pause_that_was_prolonged_is_over() -> None:
 
     async def run() -> float:
         clock = asyncio.get_running_loop().time
-        gate = Gate(asyncio.Semaphore(1))
+        gate = Gate(Turns(1))
         gate.pause(clock(), 0.02)
         asyncio.get_running_loop().call_later(0.01, lambda: gate.pause(clock(), 0.05))
         until = clock() + 0.055
