@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -126,25 +126,33 @@ class Exporter(Process):
 
 
 class Prometheus(Process):
-    """A real Prometheus that scrapes one address every second."""
+    """A real Prometheus that scrapes one address every second, and evaluates rules as often."""
 
-    def __init__(self, folder: Path, target: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        *,
+        job: str = "insights",
+        rule_files: Sequence[Path] = (),
+        alertmanager: str | None = None,
+    ) -> None:
         self.port = free_port()
         config = folder / "prometheus.yml"
-        config.write_text(
-            json.dumps(
+        sections: dict[str, Any] = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(file) for file in rule_files],
+            "scrape_configs": [
                 {
-                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-                    "scrape_configs": [
-                        {
-                            "job_name": "insights",
-                            "honor_labels": True,
-                            "static_configs": [{"targets": [target], "labels": {"environment": "of the target"}}],
-                        }
-                    ],
+                    "job_name": job,
+                    "honor_labels": True,
+                    "static_configs": [{"targets": [target], "labels": {"environment": "of the target"}}],
                 }
-            )
-        )
+            ],
+        }
+        if alertmanager is not None:
+            sections["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+        config.write_text(json.dumps(sections))
         super().__init__(
             [
                 program("prometheus"),
