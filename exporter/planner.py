@@ -163,8 +163,10 @@ class _Planner:
             return None
 
     def _check_variables(self, query: Query, document: Document, place: KeyPath) -> None:
+        pages = query.pages
+        paged = {str(pages.limit), str(pages.offset or pages.cursor)} if pages is not None else set()
         for name, variable in document.variables.items():
-            if variable.required and name not in query.variables:
+            if variable.required and name not in query.variables.keys() | paged:
                 self._problem((*place, "variables"), f"${name} has no value", f"add {name}: (it is {variable.type})")
         for name in query.variables:
             if name not in document.variables:

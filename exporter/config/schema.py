@@ -42,6 +42,7 @@ _RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
 _RESERVED_LABELS: Final = frozenset({"job", "instance", "le", "quantile"})
 _RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
+SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 
 
 # ---------------------------------------------------------------------------------------------- scalars
@@ -128,6 +129,10 @@ def _beside(file: Path, info: ValidationInfo) -> Path:
     """The path as meant: relative ones start at the configuration's folder, as in Prometheus."""
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / file
+
+
+def _schema_name(value: str, info: ValidationInfo) -> str:
+    return value if value in SHIPPED_SCHEMAS else str(_beside(Path(value), info))
 
 
 def _secret_source(value: object, info: ValidationInfo) -> Secret:
@@ -334,7 +339,7 @@ class Source(Strict):
 
     name: Name
     url: Url
-    schema_: str | None = Field(default=None, alias="schema")
+    schema_: Annotated[str, AfterValidator(_schema_name)] | None = Field(default=None, alias="schema")
     labels: Mapping[LabelName, str] = Field(default_factory=dict)
     oauth2: OAuth2 | None = None
     authorization: Authorization | None = None

@@ -150,6 +150,21 @@ def test_what_is_no_schema_is_refused_in_words(tmp_path: Path, text: str) -> Non
         loaded_schema(str(file))
 
 
+def test_a_schema_with_faults_of_its_own_is_taken(tmp_path: Path) -> None:
+    """Published schemas are not always valid by the letter; documents can be checked against them all the same."""
+    file = tmp_path / "s"
+    file.write_text("type Query { a: Int  b: String  b: String  c: Empty }  type Empty")
+    assert parsed_document("{ a b }", loaded_schema(str(file))).selection.children.keys() == {"a", "b"}
+
+
+def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
+    """Where nothing can be asked, nothing can be checked."""
+    file = tmp_path / "s"
+    file.write_text("type Mutation { a: Int }")
+    with pytest.raises(ValueError, match="it has no type Query"):
+        loaded_schema(str(file))
+
+
 def test_the_shipped_schema_is_valid() -> None:
     """`schema: choreo` knows the operations of Choreo Insights."""
     query = loaded_schema("choreo").query_type

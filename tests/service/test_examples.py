@@ -1,0 +1,198 @@
+"""The examples in docs/examples: checked against the published schemas, and run against real servers of these."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config.load import load
+from exporter.planner import plan
+from tests.support.configurations import ROOT
+from tests.support.graphql_api import connection, graphql_api
+from tests.support.processes import Exporter, eventually
+
+EXAMPLES = ROOT / "docs" / "examples"
+NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
+
+
+def sdl(name: str) -> str:
+    """The published schema of an example's API."""
+    return (EXAMPLES / name / "schema.graphql").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_takes_an_example_as_it_is(name: str) -> None:
+    """Every document, path and type of an example is right by the API's own schema, before anything is set."""
+    file = EXAMPLES / name / "config.yaml"
+    command = [sys.executable, "-m", "exporter", "--config.check", f"--config.file={file}"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    assert "fine (1 sources," in run.stdout
+    assert not [line for line in run.stderr.splitlines() if "the environment variable" not in line]
+
+
+@pytest.mark.parametrize(("name", "field"), [("github", "stargazerCount"), ("dagster", "lastHeartbeatTime")])
+def test_a_wrong_field_in_an_example_is_named(name: str, field: str, tmp_path: Path) -> None:
+    """The schema is really looked at: a field that the API does not have is refused, with the nearest that it has."""
+    (tmp_path / "schema.graphql").write_text(sdl(name))
+    wrong = (EXAMPLES / name / "config.yaml").read_text("utf-8").replace(field, f"{field}s")
+    file = tmp_path / "config.yaml"
+    file.write_text(wrong)
+    line = next(number for number, text in enumerate(wrong.splitlines(), 1) if f"{field}s" in text)
+    command = [sys.executable, "-m", "exporter", "--config.check", f"--config.file={file}"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    (said,) = [text for text in run.stderr.splitlines() if "Cannot query field" in text]
+    assert said.startswith(f"error: {file}:{line}: queries[")
+    assert f"did you mean '{field}'" in said
+
+
+def families(name: str, environ: Mapping[str, str]) -> list[str]:
+    """The metric families that an example publishes."""
+    return [family.name for family in plan(load(EXAMPLES / name / "config.yaml", environ)).families]
+
+
+REPOSITORIES: list[dict[str, Any]] = [
+    {
+        "name": f"repository-{number}",
+        "visibility": "PUBLIC" if number % 3 else "PRIVATE",
+        "primaryLanguage": {"name": "Python"} if number % 4 else None,
+        "stargazerCount": number * 10,
+        "forkCount": number,
+        "diskUsage": number + 1,
+        "pushedAt": "2026-03-18T12:00:00Z" if number else None,
+        "issues": {"totalCount": number % 7},
+        "pullRequests": {"totalCount": number % 5},
+        "defaultBranchRef": {
+            "target": {"__typename": "Commit", "statusCheckRollup": {"state": "SUCCESS" if number % 10 else "FAILURE"}}
+        }
+        if number
+        else None,
+    }
+    for number in range(120)
+]
+
+
+def test_the_github_example_publishes_an_organization(tmp_path: Path) -> None:
+    """A hundred and twenty repositories come in three pages behind a bearer token, and every metric has its series."""
+    data = {
+        "organization": lambda _, login: {"repositories": connection(REPOSITORIES)} if login == "acme" else None,
+        "rateLimit": {"limit": 5000, "remaining": 4321, "resetAt": "2026-03-18T13:00:00Z"},
+    }
+    with graphql_api(sdl("github"), data, "Bearer test-token") as api:
+        environ = {"GITHUB_GRAPHQL_URL": api.url, "GITHUB_TOKEN": "test-token", "GITHUB_ORGANIZATION": "acme"}
+        with Exporter(EXAMPLES / "github" / "config.yaml", tmp_path / "log", environ=environ) as exporter:
+            exporter.wait_until_ready()
+            assert all(exporter.samples(name, organization="acme") for name in families("github", environ)), (
+                exporter.log
+            )
+            assert exporter.value("github_repository_stars") == sum(number * 10 for number in range(120))
+            assert exporter.value("github_repository_size_bytes", repository="repository-9") == 10 * 1024
+            assert exporter.value("github_repository_default_branch_checks_failed") == 11
+            assert len(exporter.samples("github_repository_default_branch_checks_failed")) == 119
+            pushed = exporter.value("github_repository_last_push_timestamp_seconds", repository="repository-1")
+            assert pushed == datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp()
+            assert exporter.value("github_repository_info", language="", visibility="PRIVATE") == 10
+            assert exporter.value("github_rate_limit_remaining_points") == 4321
+            assert "test-token" not in exporter.log + exporter.page()
+        assert sum("repositories" in request["query"] for request in api.requests) == 3
+
+
+def dagster_data(began: float) -> dict[str, Any]:
+    """A Dagster with a run every ten minutes of the last two days, every fifth of which failed."""
+    runs = [
+        {"status": "FAILURE" if number % 5 == 0 else "SUCCESS", "updated": began - 600 * number}
+        for number in range(288)
+    ] + [{"status": "QUEUED", "updated": began}] * 3
+
+    def of(_: Any, **arguments: Any) -> dict[str, Any]:
+        given = arguments["filter"]
+        low, high = given.get("updatedAfter", 0), given.get("updatedBefore", began + 1e6)
+        found = [run for run in runs if run["status"] in given["statuses"] and low < run["updated"] < high]
+        return {"__typename": "Runs", "count": len(found)}
+
+    location = {"updatedTimestamp": began - 60}
+    jobs = {"schedules": "scheduleState", "sensors": "sensorState"}
+    return {
+        "runsOrError": of,
+        "instance": {
+            "daemonHealth": {
+                "allDaemonStatuses": [
+                    {"daemonType": "SENSOR", "required": True, "healthy": True, "lastHeartbeatTime": began - 5},
+                    {"daemonType": "BACKFILL", "required": False, "healthy": None, "lastHeartbeatTime": None},
+                ]
+            }
+        },
+        "workspaceOrError": {
+            "__typename": "Workspace",
+            "locationEntries": [
+                {"name": "etl", **location, "locationOrLoadError": {"__typename": "RepositoryLocation"}},
+                {"name": "broken", **location, "locationOrLoadError": {"__typename": "PythonError"}},
+            ],
+        },
+        "repositoriesOrError": {
+            "__typename": "RepositoryConnection",
+            "nodes": [
+                {
+                    "name": "warehouse",
+                    "location": {"name": "etl"},
+                    **{
+                        many: [
+                            {"name": "hourly", state: {"status": "RUNNING"}},
+                            {"name": "x", state: {"status": "STOPPED"}},
+                        ]
+                        for many, state in jobs.items()
+                    },
+                }
+            ],
+        },
+    }
+
+
+def test_the_dagster_example_publishes_a_deployment(tmp_path: Path) -> None:
+    """Behind a user and a password: unions, a counter by time stamps, states as numbers; every metric works."""
+    began = time.time() - 120
+    authorization = f"Basic {base64.b64encode(b'ann:test-pass').decode()}"
+    with graphql_api(sdl("dagster"), dagster_data(began), authorization) as api:
+        environ = {"DAGSTER_URL": api.url, "DAGSTER_USER": "ann", "DAGSTER_PASSWORD": "test-pass"}
+        with Exporter(EXAMPLES / "dagster" / "config.yaml", tmp_path / "log", environ=environ) as exporter:
+            exporter.wait_until_ready()
+            assert all(exporter.samples(name) for name in families("dagster", environ)), exporter.log
+            assert exporter.value("dagster_runs", status="QUEUED") == 3
+            assert exporter.value("dagster_daemon_healthy", daemon="SENSOR", required="true") == 1
+            assert exporter.value("dagster_daemon_healthy", daemon="BACKFILL") is None
+            loaded = {labels["location"]: up for labels, up in exporter.samples("dagster_code_location_loaded")}
+            assert loaded == {"etl": 1, "broken": 0}
+            where = {"location": "etl", "repository": "warehouse"}
+            assert exporter.value("dagster_schedule_running", schedule="hourly", **where) == 1
+            assert exporter.value("dagster_sensor_running", sensor="x", **where) == 0
+
+            def ended_today() -> bool:
+                end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="finished_runs")
+                midnight = datetime.fromtimestamp((end or 0) - 1, UTC).replace(
+                    hour=0, minute=0, second=0, microsecond=0
+                )
+                times = [began - 600 * number for number in range(288)]
+                made = sum(midnight.timestamp() < updated < (end or 0) for updated in times)
+                return exporter.value("dagster_finished_runs_total") == made
+
+            eventually(ended_today, "agreement of the runs that ended today")
+
+
+def test_every_example_names_its_schema_and_where_that_is_from() -> None:
+    """An example is a configuration with a schema beside it, and the page about the examples says whose it is."""
+    page = (EXAMPLES / "README.md").read_text("utf-8")
+    for name in NAMES:
+        content = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))
+        assert [source["schema"] for source in content["sources"]] == ["schema.graphql"]
+        assert f"]({name}/config.yaml)" in page
+        assert f"]({name}/schema.graphql)" in page

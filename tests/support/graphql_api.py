@@ -1,0 +1,85 @@
+"""A real GraphQL API for tests: a schema, plain data, and one Authorization header that opens it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from graphql import GraphQLError, GraphQLResolveInfo, GraphQLSchema, build_schema, execute_sync, parse, validate
+
+
+@dataclass
+class Api:
+    """A running API. `data` is the root value: dictionaries, lists, scalars, and functions of a field's arguments.
+
+    An object of a union or an interface says its type as `__typename`.
+    """
+
+    schema: GraphQLSchema
+    data: Mapping[str, Any]
+    authorization: str
+    url: str = ""
+    requests: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def answer(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to an operation, as GraphQL over HTTP has it."""
+        self.requests.append(body)
+        try:
+            document = parse(body["query"])
+        except GraphQLError as error:
+            return {"errors": [error.formatted]}
+        if errors := validate(self.schema, document):
+            return {"errors": [error.formatted for error in errors]}
+        return execute_sync(self.schema, document, self.data, variable_values=body["variables"]).formatted
+
+
+@contextmanager
+def graphql_api(sdl: str, data: Mapping[str, Any], authorization: str) -> Iterator[Api]:
+    """Serves that data on a free port of the loopback address; 401 without the right Authorization header."""
+    api = Api(build_schema(sdl, assume_valid=True), data, authorization)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            known = self.headers["authorization"] == api.authorization
+            content = json.dumps(api.answer(body) if known else {}).encode()
+            self.send_response(200 if known else 401)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Keeps quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        api.url = f"http://127.0.0.1:{server.server_port}/graphql"
+        yield api
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def connection(nodes: Sequence[Any]) -> Callable[..., Mapping[str, Any]]:
+    """A field that gives these nodes in pages, as Relay's cursor connections have it."""
+
+    def page(_: GraphQLResolveInfo[Any], first: int, after: str | None = None, **__: Any) -> Mapping[str, Any]:
+        start = int(after or 0)
+        end = min(start + first, len(nodes))
+        return {
+            "edges": [{"node": node} for node in nodes[start:end]],
+            "pageInfo": {"hasNextPage": end < len(nodes), "endCursor": str(end)},
+        }
+
+    return page
