@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import types
-import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from exporter.config.nodes import KeyPath, Nodes, key_text, parsed_nodes
+from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
+from exporter.config.problems import Places, file_text, said
 from exporter.config.schema import Config, Lookup, Query, Source, Strict
 from exporter.errors import ConfigError, Problem
 from exporter.model import Json
@@ -44,22 +41,6 @@ _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Qu
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where each part of a configuration stands, for the messages about it."""
-
-    nodes: Nodes
-
-    def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
-        """A problem at a key."""
-        return Problem(self.nodes.file_of(path), self.nodes.line(path), key_text(path), wrong, remedy)
-
-    def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
-        """A problem at a line inside a key's text, such as a document's."""
-        line = self.nodes.text_line(path, line_in_text)
-        return Problem(self.nodes.file_of(path), line, key_text(path), wrong, remedy)
-
-
-@dataclass(frozen=True, slots=True)
 class Loaded:
     """What a file says. `config` is usable only if `problems` is empty; else it has what could be understood,
     so that later checks can speak of that too, and `broken` names the sections' entries that could not.
@@ -80,7 +61,7 @@ class Loaded:
 
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
-    nodes = parsed_nodes(_file_text(file), str(file))
+    nodes = parsed_nodes(file_text(file), str(file))
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
@@ -129,16 +110,6 @@ def _included(nodes: Nodes) -> list[str]:
             )
         )
     return [str(name) for name in names]
-
-
-def _file_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
-    except OSError as error:
-        problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", "name a file that can be read")
-    raise ConfigError((problem,)) from None
 
 
 class _Variables:
@@ -250,7 +221,7 @@ class _Reading:
             where = (*path, *(part for part in details["loc"] if part != "[key]"))
             if any(where[: len(told)] == told for told in (*self._variables.unset, *self._variables.faulty)):
                 continue  # its text is not known yet, so nothing can be said of it
-            wrong, remedy = _said(details, model)
+            wrong, remedy = said(details, model)
             self._problems.append(self._places.problem(where, wrong, remedy))
 
     def _duplicate_names(self) -> Iterator[Problem]:
@@ -288,59 +259,3 @@ def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int,
     left = tuple(index for index in range(len(metrics)) if index not in wrong_metrics)
     rest["metrics"] = [metrics[index] for index in left]
     return rest, left
-
-
-def _said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
-    """What is wrong and what would be right, in words."""
-    kind, place = details["type"], details["loc"]
-    match kind:
-        case "extra_forbidden":
-            return "unknown key", _nearest(str(place[-1]), _known_keys(model, place[:-1]))
-        case "missing":
-            return "is missing", "add it"
-        case "value_error":
-            wrong, _, remedy = str(details["ctx"]["error"]).partition("; ")
-            return wrong, remedy
-        case "string_type":
-            return "must be text", "put it in quotes"
-        case "literal_error" | "enum":
-            return "not one of the words that may stand here", f"write {details['ctx']['expected']}"
-        case "too_short":
-            return "is empty", "add at least one"
-        case "string_too_short":
-            return "is empty", "write some text"
-        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
-            return "must be a mapping", "write keys with values below it"
-        case "tuple_type" | "list_type":
-            return "must be a list", "write it as [a, b], or begin each entry with -"
-        case "bool_type" | "bool_parsing":
-            return "must be true or false", "write one of the two"
-        case "float_type" | "float_parsing" | "finite_number":
-            return "must be a number", "write one such as 1 or 0.5"
-    message = details["msg"]
-    return f"is not right: {message[0].lower()}{message[1:]}", ""
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    if near := difflib.get_close_matches(word, names, n=1):
-        return f"did you mean {near[0]}?"
-    return f"known here: {', '.join(names)}" if names else "remove it"
-
-
-def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
-    """The keys of the section that `place` names inside `model`."""
-    found: type[BaseModel] | None = model
-    for part in place:
-        if isinstance(part, int) or found is None:
-            continue
-        field = next((field for name, field in found.model_fields.items() if part in (name, field.alias)), None)
-        found = None if field is None else _model_in(field.annotation)
-    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The section type inside an annotation such as `tuple[Metric, ...]` or `Window | None`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((model for part in typing.get_args(annotation) if (model := _model_in(part))), None)

@@ -1,0 +1,100 @@
+"""How a configuration's problems are told: where they stand, what is wrong, what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from exporter.config.nodes import KeyPath, Nodes, key_text
+from exporter.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each part of a configuration stands, for the messages about it."""
+
+    nodes: Nodes
+
+    def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
+        """A problem at a key."""
+        return Problem(self.nodes.file_of(path), self.nodes.line(path), key_text(path), wrong, remedy)
+
+    def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
+        """A problem at a line inside a key's text, such as a document's."""
+        line = self.nodes.text_line(path, line_in_text)
+        return Problem(self.nodes.file_of(path), line, key_text(path), wrong, remedy)
+
+
+def file_text(file: Path) -> str:
+    """A configuration file's text. Raises `ConfigError`."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
+    except OSError as error:
+        problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", "name a file that can be read")
+    raise ConfigError((problem,)) from None
+
+
+def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """What is wrong and what would be right, in words."""
+    kind, place = details["type"], details["loc"]
+    match kind:
+        case "extra_forbidden":
+            return "unknown key", _nearest(str(place[-1]), _known_keys(model, place[:-1]))
+        case "missing":
+            return "is missing", "add it"
+        case "value_error":
+            wrong, _, remedy = str(details["ctx"]["error"]).partition("; ")
+            return wrong, remedy
+        case "string_type":
+            return "must be text", "put it in quotes"
+        case "literal_error" | "enum":
+            return "not one of the words that may stand here", f"write {details['ctx']['expected']}"
+        case "too_short":
+            return "is empty", "add at least one"
+        case "string_too_short":
+            return "is empty", "write some text"
+        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
+            return "must be a mapping", "write keys with values below it"
+        case "tuple_type" | "list_type":
+            return "must be a list", "write it as [a, b], or begin each entry with -"
+        case "bool_type" | "bool_parsing":
+            return "must be true or false", "write one of the two"
+        case "float_type" | "float_parsing" | "finite_number":
+            return "must be a number", "write one such as 1 or 0.5"
+    message = details["msg"]
+    return f"is not right: {message[0].lower()}{message[1:]}", ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if near := difflib.get_close_matches(word, names, n=1):
+        return f"did you mean {near[0]}?"
+    return f"known here: {', '.join(names)}" if names else "remove it"
+
+
+def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section that `place` names inside `model`."""
+    found: type[BaseModel] | None = model
+    for part in place:
+        if isinstance(part, int) or found is None:
+            continue
+        field = next((field for name, field in found.model_fields.items() if part in (name, field.alias)), None)
+        found = None if field is None else _model_in(field.annotation)
+    return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The section type inside an annotation such as `tuple[Metric, ...]` or `Window | None`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((model for part in typing.get_args(annotation) if (model := _model_in(part))), None)
