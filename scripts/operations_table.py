@@ -41,8 +41,9 @@ PAGES = {
 }
 NEEDS = {
     "getAPIUsageByGeoLocation": "on-premise environments only",
-    "getSuccessAPIsUsageByApplications": "needs an on-premise key as the authorization header",
-    "getSuccessAPIsUsageByApplicationsWithOnPremKey": "needs an on-premise key as an argument",
+    "getSuccessAPIsUsageByApplications": "needs an on-premise key as the authorization header, in a source of its own: "
+    "[an example](examples/choreo-on-premise/config.yaml)",
+    "getSuccessAPIsUsageByApplicationsWithOnPremKey": "needs an on-premise key, from `secret_values`, as an argument",
 }
 
 HEAD = """\
@@ -54,11 +55,11 @@ What becomes of each of the {count} operations. *Metric*: polled by the group th
 enables (`include: [choreo/overview]`, see [configuration.md](configuration.md)). *Lookup*: polled every ten minutes for
 what the others are asked for, and for the names of ids. *On demand*: not polled; its document stands below.
 
-Every metric has the labels of its source; all but those of `choreo_organization_info` and `choreo_environment_info`
-also have `environment_id`, `environment` and `tenant`. The table has the others. A name that ends in `_total` is a
-counter, from the start of the day in UTC. The others are the figure of the last five minutes or of the time in their
-name; `getLatency`'s are of the newest whole quarter of an hour. Owners, providers and subscribers are people: there are
-no such labels.
+Every metric has the labels of its source; all but those of `choreo_organization_info`, `choreo_environment_info` and
+the group `choreo/on_premise` also have `environment_id`, `environment` and `tenant`. The table has the others. A name
+that ends in `_total` is a counter, from the start of the day in UTC. The others are the figure of the last five minutes
+or of the time in their name; `getLatency`'s are of the newest whole quarter of an hour. Owners, providers and
+subscribers are people: there are no such labels.
 
 | operation | role | metrics | labels | unit | page |
 | --- | --- | --- | --- | --- | --- |

@@ -18,7 +18,8 @@ ALERTS_A_DAY = 400  # so that there are some since midnight, however early it is
 
 def including(*groups: str) -> str:
     """The source of the simulated API, with groups of the catalogue and nothing else."""
-    return choreo_source().removesuffix("queries:") + f"include: [{', '.join(groups)}]\n"
+    source = choreo_source("secret_values: {on_prem_key: {env: CHOREO_ON_PREM_KEY}}")
+    return source.removesuffix("queries:") + f"include: [{', '.join(groups)}]\n"
 
 
 @pytest.mark.timeout(240)

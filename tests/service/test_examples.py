@@ -21,7 +21,7 @@ from tests.support.graphql_api import connection, graphql_api
 from tests.support.processes import Exporter, eventually
 
 EXAMPLES = ROOT / "docs" / "examples"
-NAMES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
+NAMES = sorted(file.parent.name for file in EXAMPLES.glob("*/config.yaml"))
 
 
 def sdl(name: str) -> str:
@@ -189,10 +189,9 @@ def test_the_dagster_example_publishes_a_deployment(tmp_path: Path) -> None:
 
 
 def test_every_example_names_its_schema_and_where_that_is_from() -> None:
-    """An example is a configuration with a schema beside it, and the page about the examples says whose it is."""
+    """An example has a schema, shipped or beside it, and the page about the examples says whose it is."""
     page = (EXAMPLES / "README.md").read_text("utf-8")
     for name in NAMES:
-        content = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))
-        assert [source["schema"] for source in content["sources"]] == ["schema.graphql"]
+        (source,) = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))["sources"]
         assert f"]({name}/config.yaml)" in page
-        assert f"]({name}/schema.graphql)" in page
+        assert source["schema"] == "choreo" or f"]({name}/{source['schema']})" in page

@@ -79,7 +79,7 @@ def choreo_source(extra: str = "") -> str:
 
 
 def choreo_environ(simulator: Simulator) -> dict[str, str]:
-    """The environment variables with which the example configuration reaches the simulated API."""
+    """The environment variables with which the example configurations reach the simulated API."""
     organization = simulator.model.organizations[0]
     return {
         "CHOREO_INSIGHTS_URL": simulator.url,
@@ -89,6 +89,7 @@ def choreo_environ(simulator: Simulator) -> dict[str, str]:
         "CHOREO_CONSUMER_SECRET": simulator.settings.client_secret,
         "CHOREO_ORG_HANDLE": organization.handle,
         "CHOREO_ORG_ID": organization.uuid,
+        "CHOREO_ON_PREM_KEY": simulator.settings.on_prem_key,
     }
 
 

@@ -21,13 +21,12 @@ from exporter.planner import plan
 
 ROOT = Path(__file__).parents[2]
 CHOREO = loaded_schema("choreo")
-PAGES = ("overview", "traffic", "errors", "latency", "cache", "devices", "alerts", "geography", "reports")
+PAGES = ("overview", "traffic", "errors", "latency", "cache", "devices", "alerts", "geography", "reports", "on_premise")
 LOOKUPS = {"listOrganizations", "listEnvironments", "listTenants", "listAllAPI", "listApplications"}
 ON_DEMAND = {
     "listProviders",
     "listSubscribers",
     "getSuccessAPIsUsageByApplications",
-    "getSuccessAPIsUsageByApplicationsWithOnPremKey",
     "getCustomReportOvertime",
     "getCustomReportTopOvertime",
     "getGroupByValues",
@@ -40,6 +39,7 @@ sources:
     schema: choreo
     labels: {organization: acme}
     values: {org_id: o-1}
+    secret_values: {on_prem_key: {env: CHOREO_ON_PREM_KEY}}
 """
 
 
@@ -93,7 +93,7 @@ def test_every_operation_of_the_api_has_a_role() -> None:
 
 
 def test_the_files_are_the_pages_of_choreo() -> None:
-    """What `include` offers is a group for each page, and the names."""
+    """What `include` offers is a group for each page, what needs an on-premise key, and the names."""
     assert set(shipped_names()) == {f"choreo/{name}" for name in ("names", *PAGES)}
 
 
@@ -109,7 +109,7 @@ def test_every_document_is_one_that_the_api_takes(name: str, document: str) -> N
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_has_metrics_and_includes_the_names(page: str) -> None:
     """A group works by its one line: it brings the environments, tenants and names that it refers to."""
-    assert content(page)["include"] == ["choreo/names"]
+    assert content(page).get("include", []) == ([] if page == "on_premise" else ["choreo/names"])
     assert metrics(page)
 
 
@@ -147,7 +147,9 @@ def test_every_series_says_where_it_is_from() -> None:
     """Environment and tenant are labels everywhere, but for what has none; an id has its name beside it."""
     for query, metric in metrics():
         labels = {**query.get("labels", {}), **metric.get("labels", {})}
-        if metric["name"] not in ("choreo_organization_info", "choreo_environment_info"):
+        if "on_premise" in metric["name"]:
+            assert "tenant" in labels  # the API does not say which of the on-premise environments it was
+        elif metric["name"] not in ("choreo_organization_info", "choreo_environment_info"):
             assert {"environment_id", "environment", "tenant"} <= set(labels), metric["name"]
         for identifier, names in (("api_id", {"api", "version"}), ("application_id", {"application"})):
             assert identifier not in labels or names <= set(labels), metric["name"]
@@ -156,7 +158,8 @@ def test_every_series_says_where_it_is_from() -> None:
 def test_no_label_is_a_person() -> None:
     """Owners, providers and subscribers are people: not asked for in what is polled, and not labels."""
     for _, query in queries():
-        assert not [word for word in PEOPLE if word in query["document"].casefold()], query["name"]
+        document = query["document"].replace("apiCreatorTenantDomain", "")  # a tenant, not a person
+        assert not [word for word in PEOPLE if word in document.casefold()], query["name"]
     for _, metric in metrics():
         assert not [label for label in metric.get("labels", {}) if label in PEOPLE], metric["name"]
 
@@ -206,7 +209,7 @@ def test_queries_are_polled_as_often_as_their_answers_are_worth() -> None:
     for group, query in queries():
         if group == "names":
             assert query["interval"] == "10m", query["name"]
-        elif "pages" in query or "tenants" not in query["for_each"].values():
+        elif "pages" in query or "tenants" not in query.get("for_each", {}).values():
             assert query["interval"] == "5m", query["name"]
         else:
             assert query["interval"] in ("1m", "5m"), query["name"]
@@ -242,7 +245,9 @@ def test_one_line_enables_a_group(group: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(included(group), "utf-8")
     families = plan(load(file, {})).families
-    wanted = {metric["name"]: metric for _, metric in metrics("names", group.removeprefix("choreo/"))}
+    name = group.removeprefix("choreo/")
+    included_too = [file.removeprefix("choreo/") for file in content(name).get("include", [])]
+    wanted = {metric["name"]: metric for _, metric in metrics(name, *included_too)}
     assert {family.name for family in families} == set(wanted)
     for family in families:
         assert "organization" in family.label_names
