@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.errors import Reason, TokenFailure, UpstreamFailure
 from exporter.model import GraphQLError, Operation, Response
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
 _MAX_MESSAGE_LENGTH: Final = 200
+
+
+class Client(Protocol):
+    """Who executes operations: an API, or a recording of one."""
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        """The response, within the deadline. Raises `UpstreamFailure`."""
 
 
 class GraphQLClient:

@@ -178,6 +178,21 @@ class QueryPlan:
     max_series: int
     publishes_partial: bool
 
+    @property
+    def fed_by(self) -> str | None:
+        """The query whose rows are its targets, if any."""
+        return next((feed.query for feed in self.feeds if feed.query is not None), None)
+
+    @property
+    def counted_over(self) -> frozenset[str]:
+        """The queries whose rows have a value even where an answer does not name them."""
+        return frozenset(metric.missing.query for metric in self.metrics if metric.missing is not None)
+
+    @property
+    def reads_beside(self) -> frozenset[str]:
+        """The queries whose rows an answer is read with: for names, and for what it does not name."""
+        return self.counted_over | {lookup.query for lookup in self.lookups if lookup.query is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -194,7 +209,7 @@ def calls_per_minute(plan: Plan) -> dict[str | None, float]:
     each feeding query. Further pages come on top."""
     calls: dict[str | None, float] = {}
     for query in plan.queries:
-        feeder = next((feed.query for feed in query.feeds if feed.query is not None), None)
+        feeder = query.fed_by
         factor = 60 / query.interval_seconds
         for feed in query.feeds:
             if feed.query is None:

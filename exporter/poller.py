@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.client import GraphQLClient
+from exporter.client import Client
 from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.extraction import Surroundings, extract, pages_told, row_count
@@ -23,7 +23,7 @@ async def poll(
     query: QueryPlan,
     source: Source,
     target: Target,
-    client: GraphQLClient,
+    client: Client,
     around: Callable[[], Surroundings],
     *,
     published_end_time: float | None,
@@ -61,7 +61,7 @@ class _Conversation:
     def __init__(
         self,
         query: QueryPlan,
-        client: GraphQLClient,
+        client: Client,
         pace: Pace | None,
         deadline_at: float,
         monotonic: Callable[[], float],

@@ -14,12 +14,11 @@ from typing import Final, Protocol
 from exporter.client import GraphQLClient
 from exporter.config.schema import Source
 from exporter.errors import Reason
-from exporter.extraction import Surroundings
 from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
-from exporter.query import label_values, targets
+from exporter.query import targets
 from exporter.store import Owner, Store
 
 MAX_PAUSE_SECONDS: Final = 3600.0
@@ -152,7 +151,7 @@ class Scheduler:
     def _reconcile(self, query: QueryPlan, source: Source) -> None:
         """Starts the targets that came and ends those that went, with their series."""
         key = (query.name, source.name)
-        feeder = next((feed.query for feed in query.feeds if feed.query), None)
+        feeder = query.fed_by
         rows = self._store.feeding_rows(feeder, source.name) if feeder else ()
         wanted = targets(query, rows)
         running = self._tasks.setdefault(key, {})
@@ -192,7 +191,7 @@ class Scheduler:
                     source,
                     target,
                     self._clients[source.name],
-                    lambda: self._surroundings(query, source, target),
+                    lambda: self._store.surroundings(query, source, target),
                     published_end_time=self._store.state(owner).window_end_time,
                     pace=self.paces.get(source.name),
                     wall=self._wall,
@@ -208,22 +207,11 @@ class Scheduler:
             tick_at = min(next_at, now + backoff_seconds(failures, interval, self._jitter())) if failures else next_at
             await asyncio.sleep(tick_at - now)
 
-    def _surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
-        """What an answer is read with, as the other queries have it at this moment."""
-        missing = {metric.missing.query for metric in query.metrics if metric.missing is not None}
-        return Surroundings(
-            label_values(source, target),
-            {lookup.name: self._store.names(lookup, source.name) for lookup in query.lookups},
-            {name: self._store.rows_beside(name, source.name, target) for name in missing},
-        )
-
     async def _until_names_are_known(self, query: QueryPlan, source: Source) -> None:
         """Waits, an interval at most, for the first round of the queries whose rows the labels are looked up in."""
-        needed = {lookup.query for lookup in query.lookups if lookup.query is not None}
-        needed |= {metric.missing.query for metric in query.metrics if metric.missing is not None}
         until = self._monotonic() + query.interval_seconds
         while self._monotonic() < until and not all(  # noqa: ASYNC110 - several conditions, checked at the start alone
-            self._is_tried(other, source) for other in self._plan.queries if other.name in needed
+            self._is_tried(other, source) for other in self._plan.queries if other.name in query.reads_beside
         ):
             await asyncio.sleep(_FIRST_ROUND_CHECK_SECONDS)
 

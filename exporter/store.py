@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Page, body
+from exporter.extraction import Surroundings
 from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Samples
 from exporter.plan import LookupPlan, QueryPlan, Target
-from exporter.query import FeedingRow
+from exporter.query import FeedingRow, label_values
 from exporter.template import scalar_text
 
 
@@ -132,6 +134,14 @@ class Store:
             }
             for row in self.feeding_rows(lookup.query, source)
         }
+
+    def surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
+        """What an answer is read with, as the other queries have it at this moment."""
+        return Surroundings(
+            label_values(source, target),
+            {lookup.name: self.names(lookup, source.name) for lookup in query.lookups},
+            {name: self.rows_beside(name, source.name, target) for name in query.counted_over},
+        )
 
     def fold(self, owner: Owner, target: Target, outcome: PollOutcome, at: float, time: float) -> PollOutcome:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
