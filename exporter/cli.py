@@ -92,7 +92,7 @@ def command(
 
 
 def _check(config_file: Path) -> None:
-    from exporter.app import checked
+    from exporter.checking import checked
     from exporter.plan import calls_per_minute
 
     try:
@@ -121,7 +121,8 @@ def run(
     """Runs the exporter until it is stopped, and returns its exit code."""
     import uvloop
 
-    from exporter.app import Options, hidden_texts, ready_to_start, serve
+    from exporter.app import Options, serve
+    from exporter.checking import hidden_texts, ready_to_start
     from exporter.web import ListenAddress, ListenError
 
     try:

@@ -14,7 +14,6 @@ from typing import Any
 import click
 import structlog
 
-from exporter.app import metrics_url
 from exporter.cli import (
     exit_at_once,
     listen_address_option,
@@ -26,6 +25,7 @@ from exporter.cli import (
 from exporter.logs import configure_logging
 from exporter.simulator import Settings, Simulator, serve
 from exporter.web import ListenAddress
+from exporter.web_pages import metrics_url
 
 _log = structlog.get_logger()
 

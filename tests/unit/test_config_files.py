@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.app import ready_to_start
+from exporter.checking import ready_to_start
 from exporter.config.load import load
 from exporter.errors import ConfigError
 from exporter.planner import plan

@@ -1,0 +1,42 @@
+"""What becomes of the scheduler's news: a count, and a log line when something changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from exporter.model import PollOutcome
+from exporter.store import Owner, Store
+from exporter.telemetry import Telemetry
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Reporter:
+    """The scheduler's observer: counts what happens, and writes a line when something changes."""
+
+    telemetry: Telemetry
+    store: Store
+    _failing: dict[Owner, str] = field(default_factory=dict)
+
+    def polled(self, owner: Owner, outcome: PollOutcome) -> None:
+        self.telemetry.polled(owner, outcome, self.store.state(owner).decreases)
+        about = {"query": owner.query, "source": owner.source, **({"target": owner.target} if owner.target else {})}
+        if outcome.reason is None:
+            if self._failing.pop(owner, None) is not None:
+                _log.info("the poll works again", **about)
+            else:
+                _log.debug("polled", **about, duration_seconds=round(outcome.duration_seconds, 3))
+            return
+        repeated = self._failing.get(owner) == outcome.reason.value
+        self._failing[owner] = outcome.reason.value
+        say = _log.debug if repeated else _log.error if outcome.reason == "internal" else _log.warning
+        say("the poll failed; the last good values stay", **about, reason=outcome.reason.value, detail=outcome.detail)
+
+    def overran(self, owner: Owner, ticks: int) -> None:
+        self.telemetry.overran(owner, ticks)
+
+    def expired(self, owner: Owner) -> None:
+        _log.warning("the last good values are stale and were dropped", query=owner.query, source=owner.source)

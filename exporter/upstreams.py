@@ -1,0 +1,66 @@
+"""What talks to the sources: a client with its authentication and its connections for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.auth import BasicAuth, BearerAuth, HeaderAuth, OAuth2Settings, TokenSource
+from exporter.client import GraphQLClient
+from exporter.config.schema import OAuth2, Source, TLSConfig
+from exporter.transport import TLSSettings, Transport
+
+
+@dataclass(slots=True)
+class Upstream:
+    """What talks to one source."""
+
+    client: GraphQLClient
+    transports: tuple[Transport, ...]
+    token: TokenSource | None
+
+
+def upstream(source: Source) -> Upstream:
+    """The connections and the authentication of a source. Raises `OSError` for TLS files that cannot be used."""
+    transport = Transport(
+        tls=tls_settings(source.tls_config),
+        proxy_url=source.proxy_url,
+        max_connections=2 * source.concurrency + 10,
+        max_body_bytes=source.max_body_size,
+    )
+    headers = dict(source.http_headers)
+    if source.oauth2 is not None:
+        of_tokens = Transport(tls=tls_settings(source.oauth2.tls_config), proxy_url=source.proxy_url)
+        token = TokenSource(_oauth2(source.oauth2), of_tokens)
+        client = GraphQLClient(source.url, transport, BearerAuth(token), headers=headers)
+        return Upstream(client, (transport, of_tokens), token)
+    auth: HeaderAuth | BasicAuth | None = None
+    if source.authorization is not None:
+        auth = HeaderAuth(source.authorization.type, source.authorization.secret)
+    elif source.basic_auth is not None:
+        auth = BasicAuth(source.basic_auth.username, source.basic_auth.secret)
+    return Upstream(GraphQLClient(source.url, transport, auth, headers=headers), (transport,), None)
+
+
+def tls_settings(config: TLSConfig) -> TLSSettings:
+    """How the upstream is verified, and who we are to it."""
+    return TLSSettings(
+        ca_file=config.ca_file,
+        cert_file=config.cert_file,
+        key_file=config.key_file,
+        server_name=config.server_name,
+        insecure_skip_verify=config.insecure_skip_verify,
+        min_version=config.min_version,
+    )
+
+
+def _oauth2(config: OAuth2) -> OAuth2Settings:
+    return OAuth2Settings(
+        token_url=config.token_url,
+        client_id=config.id_secret,
+        client_secret=config.key_secret,
+        scopes=config.scopes,
+        endpoint_params=config.endpoint_params,
+        revocation_url=config.revocation_url,
+        auth_style=config.auth_style,
+        deadline_seconds=config.timeout.total_seconds(),
+    )
