@@ -7,7 +7,7 @@ ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
 # On CI a test that is skipped has failed.
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) $(if $(CI),-p tests.support.no_skips)
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
 
 .PHONY: help demo run test test-all lint format lock setup setup-dev clean
 

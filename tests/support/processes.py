@@ -80,6 +80,26 @@ class Process:
         return self.popen.wait(seconds)
 
 
+class Snapshot:
+    """A page of `/metrics`, read by Prometheus' own parser."""
+
+    def __init__(self, page: str) -> None:
+        """Raises `ValueError` for what is not in the text format."""
+        self.page = page
+        self._samples: dict[str, list[tuple[dict[str, str], float]]] = {}
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                self._samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+
+    def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and value of every sample of that name that has these labels."""
+        return [found for found in self._samples.get(name, ()) if labels.items() <= found[0].items()]
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of those samples; 0 if there are none."""
+        return sum(value for _, value in self.samples(name, **labels))
+
+
 class Exporter(Process):
     """A running exporter."""
 
@@ -96,20 +116,22 @@ class Exporter(Process):
     def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every sample of that name that has these labels; none while it does not answer."""
         try:
-            page = self.page()
+            return Snapshot(self.page()).samples(name, **labels)
         except httpx.HTTPError:
             return []
-        return [
-            (dict(sample.labels), sample.value)
-            for family in text_string_to_metric_families(page)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
 
     def value(self, name: str, **labels: str) -> float | None:
         """The sum of those samples; None if there are none."""
         found = self.samples(name, **labels)
         return sum(value for _, value in found) if found else None
+
+    def everything_shown(self) -> list[str]:
+        """All that this process shows to those who may see it: its pages, and its line in the list of processes."""
+        paths = ("/", "/metrics", "/-/healthy", "/-/ready", "/config", "/status")
+        pages = [httpx.get(self.url + path).text for path in paths]
+        pages.append(httpx.get(f"{self.url}/metrics", headers={"accept": "application/openmetrics-text"}).text)
+        process = Path("/proc", str(self.popen.pid))
+        return [*pages, *((process / name).read_text(errors="replace") for name in ("cmdline", "comm"))]
 
     def wait_until_ready(self) -> Self:
         """Waits until every query has been tried."""

@@ -17,6 +17,7 @@ import base64
 import contextlib
 import gzip
 import json
+import re
 import socket
 import ssl
 import struct
@@ -35,6 +36,7 @@ from urllib.parse import parse_qsl, unquote_plus
 import trustme
 
 PATIENCE_SECONDS: Final = 20.0
+MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,11 @@ class Upstream:
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         monotonic: Callable[[], float] = time.monotonic,
+        token_prefix: str = "token-",
     ) -> None:
         """`monotonic` is the clock by which tokens expire here, for tests that bring their own."""
         self.monotonic = monotonic
+        self._token_prefix = token_prefix
         self._tls = tls
         self._host = host
         self.port = 0
@@ -151,6 +155,7 @@ class Upstream:
         self.revocation = Route("/oauth2/revoke", revokes)
         self.api = Route("/graphql", answers_who_is_known)
         self._routes = {route.path: route for route in (self.token, self.revocation, self.api)}
+        self._operations: dict[str, Route] = {}
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.new_event_loop()
@@ -191,6 +196,25 @@ class Upstream:
     def open_connections(self) -> int:
         return len(self._writers)
 
+    def api_route(self, path: str) -> Route:
+        """The API once more, at a path of its own."""
+        return self._routes.setdefault(path, Route(path, answers_who_is_known))
+
+    def token_route(self, path: str) -> Route:
+        """The token endpoint once more, at a path of its own."""
+        return self._routes.setdefault(path, Route(path, grants()))
+
+    def operation(self, name: str) -> Route:
+        """The requests to the API for the operation of that name, apart from all others."""
+        return self._operations.setdefault(name, Route(f"{self.api.path} {name}", answers_who_is_known))
+
+    def new_token(self, path: str, lifetime_seconds: float, text: str | None = None) -> str:
+        """A token that the API takes for so long; without a text, the next of its endpoint's own."""
+        of_endpoint = "" if path == self.token.path else f"{path.strip('/').replace('/', '-')}-"
+        token = text or f"{self._token_prefix}{of_endpoint}{len(self._routes[path].journal)}"
+        self.granted[token] = self.monotonic() + lifetime_seconds
+        return token
+
     def listen(self) -> None:
         """Listens, on the port that it had before if there was one."""
         self._server = self._run(asyncio.start_server(self._serve, self._host, self.port, ssl=self._tls))
@@ -222,6 +246,11 @@ class Upstream:
                 writer.close()
         await asyncio.sleep(0)
 
+    def _route(self, request: Request) -> Route | None:
+        operation = _OPERATION.match(request.body) if self._operations and request.path == self.api.path else None
+        named = self._operations.get(operation[1].decode()) if operation else None
+        return named or self._routes.get(request.path)
+
     async def _end(self) -> None:
         for task in list(self._tasks):
             task.cancel()
@@ -240,7 +269,7 @@ class Upstream:
                 return
             while (request := await _request(reader, number)) is not None:
                 call = Call(request, self, writer)
-                route = self._routes.get(request.path)
+                route = self._route(request)
                 await (status(404) if route is None else route._take(request))(call)
                 if call.closing:
                     return
@@ -252,6 +281,7 @@ class Upstream:
             writer.close()
 
 
+_OPERATION: Final = re.compile(rb'\{"query":"query (\w+)')
 _NO_REQUEST: Final = Request("", {}, b"", 0.0, 0)
 
 
@@ -317,14 +347,16 @@ def _named(headers: Mapping[str, str]) -> dict[str, str]:
 def grants(
     *, lifetime_seconds: float = 3600, text: str | None = None, delay_seconds: float = 0.0, **fields: object
 ) -> Behaviour:
-    """A token endpoint that grants a new token each time (or always `text`); `fields` go into the answer."""
+    """A token endpoint that grants a new token each time (or always `text`).
+
+    `fields` go into the answer, or leave it where they are `MISSING`.
+    """
 
     async def behaviour(call: Call) -> None:
         await asyncio.sleep(delay_seconds)
-        token = text or f"token-{len(call.upstream.token.journal)}"
-        call.upstream.granted[token] = call.upstream.monotonic() + lifetime_seconds
+        token = call.upstream.new_token(call.request.path, lifetime_seconds, text)
         told = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime_seconds, **fields}
-        await answer(told)(call)
+        await answer({name: value for name, value in told.items() if value is not MISSING})(call)
 
     return behaviour
 
@@ -436,10 +468,11 @@ HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
 @contextlib.contextmanager
-def black_hole() -> Iterator[int]:
+def black_hole(port: int = 0) -> Iterator[int]:
     """The port of a listener on 127.0.0.1 whose queue is full: who connects hears nothing."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         listener.listen(0)
         for _ in range(8):
             caller = stack.enter_context(socket.socket())

@@ -1,0 +1,249 @@
+"""Cases of what a source as a whole can do: refusals, waits, tokens (rows 27, 39 to 59)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from email.utils import formatdate
+from typing import Any, Final
+
+from tests.faults.causes import api, api_of, api_once, client_refused, redirecting, token, token_of
+from tests.faults.experiment import Case, Evidence, Fault, Sign, who_is_known
+from tests.faults.signs import (
+    asked,
+    elsewhere_hears_nothing,
+    ever,
+    every,
+    expires_in,
+    fails,
+    first_fails,
+    goes_on,
+    grows,
+    left_alone,
+    renewals_fail,
+    shows,
+    token_endpoint_left_alone,
+)
+from tests.support.upstream import (
+    MISSING,
+    Behaviour,
+    Call,
+    answer,
+    grants,
+    in_turn,
+    reset,
+    silence,
+    status,
+)
+
+_GOOD: Final = who_is_known(answer({"data": {"value": 1}}))
+_IS_BACKED_OFF: Final = shows("upstream_backoff_seconds", lambda seconds: seconds > 0)
+_IS_NOT_BACKED_OFF: Final = shows("upstream_backoff_seconds", lambda seconds: seconds == 0)
+
+
+def of_source(row: int, variant: str, fault: Fault, sign: Sign, **more: Any) -> Case:
+    """A case that touches its source as a whole."""
+    return Case(row, variant, fault, sign, alone=True, **more)
+
+
+def of_renewals(row: int, variant: str, behaviour: Behaviour, sign: Sign, **more: Any) -> Case:
+    """A case in which the token endpoint does this, where tokens live for two intervals."""
+    return of_source(row, variant, token(behaviour), sign, **{"lifetime_intervals": 2, "token_requests": 6, **more})
+
+
+def _retry_after(value: str) -> Fault:
+    return api(status(429, retry_after=value))
+
+
+def _until_a_date(seconds: float) -> Behaviour:
+    """429, with the moment that is so far away."""
+
+    async def behaviour(call: Call) -> None:
+        await status(429, retry_after=formatdate(time.time() + seconds, usegmt=True))(call)
+
+    return behaviour
+
+
+def _flaps(seen: Evidence) -> None:
+    failures = seen.grown("poll_failures_total", reason="http_5xx")
+    successes = seen.grown("polls_total") - seen.grown("poll_failures_total")
+    assert failures >= 2, f"{failures:g} failures"
+    assert successes >= 2, f"{successes:g} successes"
+    assert seen.total("polls_in_flight") <= 1
+
+
+REFUSALS: Final = (
+    *(
+        of_source(27, str(code), redirecting(code), every(fails("redirect"), elsewhere_hears_nothing))
+        for code in (301, 302, 307, 308)
+    ),
+    of_source(
+        39,
+        "once",
+        api_once(status(401)),
+        every(goes_on, grows("token_forced_renewals_total", at_most=1)),
+        token_requests=2,
+    ),
+    of_source(
+        40,
+        "always",
+        api(status(401)),
+        every(fails("unauthorized"), asked(at_most_per_poll=2), grows("poll_failures_total", by=3)),
+        token_requests=8,
+    ),
+    of_source(42, "always", api(status(403)), every(fails("forbidden"), asked(at_most_per_poll=1))),
+    of_source(
+        43,
+        "seconds",
+        api_of(lambda place: status(429, retry_after=f"{2 * place.pace.interval_seconds:g}")),
+        every(ever(_IS_BACKED_OFF), fails("http_429"), left_alone(intervals=2)),
+    ),
+    of_source(
+        44,
+        "date",
+        api_of(lambda place: _until_a_date(3 * place.pace.interval_seconds)),
+        every(ever(_IS_BACKED_OFF), fails("http_429"), left_alone(intervals=3, less_seconds=2.05)),
+    ),
+    of_source(44, "past", _retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), every(fails("http_429"), _IS_NOT_BACKED_OFF)),
+    of_source(44, "negative", _retry_after("-1"), every(fails("http_429"), _IS_NOT_BACKED_OFF)),
+    of_source(44, "word", _retry_after("abc"), every(fails("http_429"), _IS_NOT_BACKED_OFF)),
+    of_source(
+        44,
+        "huge",
+        _retry_after("1000000000000"),
+        every(fails("http_429"), shows("upstream_backoff_seconds", lambda seconds: 3500 < seconds <= 3600)),
+        recovers=False,
+    ),
+    of_source(45, "flapping", api_of(lambda _: in_turn([status(503), _GOOD])), _flaps),
+)
+
+
+def _token_answer(**fields: object) -> dict[str, object]:
+    return {"access_token": "x", "token_type": "Bearer", "expires_in": 3600, **fields}
+
+
+def _jwt(place_canary: str, expiry_time: float) -> str:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": int(expiry_time)}).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJub25lIn0.{claims}.{place_canary}"
+
+
+def _own_expiry(seconds: float, expires_in: object = 3600) -> Fault:
+    """Tokens whose own `exp` is so far away."""
+    return token_of(lambda place: grants(text=_jwt(place.canary, time.time() + seconds), expires_in=expires_in))
+
+
+def _injected(seen: Evidence) -> None:
+    assert not any("x-injected" in request.headers for request in seen.place.api.journal), "a header was injected"
+
+
+def _asked_once_while_it_lasted(seen: Evidence) -> None:
+    assert len(seen.token_requests) == 1, f"{len(seen.token_requests)} token requests"
+
+
+def _asked_soon_after_the_change(seen: Evidence) -> None:
+    mended_at = seen.place.notes["mended_at"]
+    first = min(request.at for request in seen.token_requests if request.at > mended_at)
+    assert first - mended_at <= 5, f"the new secret was used only after {first - mended_at:.1f} s"
+
+
+_BLOCKED: Final = shows("token_blocked", lambda blocked: blocked == 1)
+_FAILS_WITHOUT_TOKEN: Final = first_fails("token")
+_MISMATCH: Final = shows("token_lifetime_mismatch", lambda mismatch: mismatch == 1)
+_NO_MISMATCH: Final = shows("token_lifetime_mismatch", lambda mismatch: mismatch == 0)
+_RENEWED: Final = every(goes_on, grows("token_renewals_total", result="ok"))
+
+RENEWALS: Final = (
+    *(
+        of_renewals(46, variant, behaviour, every(goes_on, renewals_fail(reason)), lifetime_intervals=6, **more)
+        for variant, behaviour, reason, more in (
+            ("503", status(503), "http_5xx", {}),
+            ("reset", reset, "reset", {}),
+            ("silence", silence, "timeout", {"oauth2": {"timeout": "1s"}}),
+        )
+    ),
+    of_renewals(47, "503", status(503), every(fails("token"), renewals_fail("http_5xx"))),
+    of_source(
+        49,
+        "refused",
+        client_refused,
+        every(
+            fails("token"),
+            renewals_fail("invalid_client"),
+            _BLOCKED,
+            _asked_once_while_it_lasted,
+            grows("poll_failures_total", by=3),
+        ),
+        lifetime_intervals=2,
+        aftermath=_asked_soon_after_the_change,
+    ),
+    *(
+        of_source(
+            50,
+            str(code),
+            token_of(lambda place, code=code: status(code, retry_after=f"{2 * place.pace.interval_seconds:g}")),  # type: ignore[misc]
+            every(renewals_fail(reason), token_endpoint_left_alone(intervals=2)),
+            lifetime_intervals=2,
+        )
+        for code, reason in ((429, "http_429"), (503, "http_5xx"))
+    ),
+    of_renewals(51, "error", answer({"error": "server_error"}), renewals_fail("oauth_error")),
+    of_renewals(52, "page", status(200), renewals_fail("content_type")),
+    *(
+        of_renewals(53, variant, answer(_token_answer(access_token=text)), renewals_fail("bad_token"))
+        for variant, text in (("empty", ""), ("null", None), ("number", 7), ("long", "x" * 1_000_000), ("accents", "é"))
+    ),
+    of_source(
+        53,
+        "line_end",
+        token_of(lambda place: answer(_token_answer(access_token=f"{place.canary}\r\nx-injected: 1"))),
+        every(renewals_fail("bad_token"), _injected),
+        lifetime_intervals=2,
+        token_requests=6,
+    ),
+    *(
+        of_renewals(54, variant, grants(expires_in=told), expires_in(seconds))
+        for variant, told, seconds in (
+            ("missing", MISSING, 300),
+            ("null", None, 300),
+            ("text", "3600", 3600),
+            ("fraction", 3600.5, 3600),
+            ("huge", 1e12, 86400),
+        )
+    ),
+    of_source(54, "own", _own_expiry(600, expires_in=MISSING), expires_in(600), lifetime_intervals=2),
+    *(
+        of_renewals(54, variant, grants(expires_in=told), renewals_fail("bad_token"))
+        for variant, told in (("zero", 0), ("negative", -1), ("word", "abc"))
+    ),
+    *(
+        of_renewals(55, variant, grants(token_type=told), _RENEWED)
+        for variant, told in (("small", "bearer"), ("capital", "BEARER"), ("missing", MISSING))
+    ),
+    of_renewals(55, "mac", grants(token_type="mac"), renewals_fail("token_type")),
+    of_source(56, "sooner", _own_expiry(900), every(expires_in(900), _MISMATCH), lifetime_intervals=2),
+    of_source(56, "past", _own_expiry(-60), renewals_fail("bad_token"), lifetime_intervals=2, token_requests=6),
+    of_renewals(56, "garbage", grants(text="a.b.c", expires_in=900), every(expires_in(900), _NO_MISMATCH)),
+    of_source(
+        57,
+        "slow",
+        token_of(lambda place: grants(delay_seconds=4 * place.pace.interval_seconds)),
+        every(
+            _FAILS_WITHOUT_TOKEN,
+            grows("token_renewals_total", result="ok", at_most=1),
+            _asked_once_while_it_lasted,
+            shows("query_up", lambda up: up == 1),
+        ),
+        lifetime_intervals=2,
+        oauth2={"timeout": "5m"},
+    ),
+    of_renewals(
+        59,
+        "two_seconds",
+        grants(lifetime_seconds=2),
+        every(goes_on, grows("token_renewals_total", result="ok", by=10)),
+        token_requests=40,
+    ),
+)
+
+CASES: Final = (*REFUSALS, *RENEWALS)
