@@ -17,7 +17,9 @@ RUN python3 -m venv tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
- && tools/bin/pip --python /opt/insights-exporter/bin/python install --quiet --no-deps wheels/*.whl
+ && tools/bin/pip --python /opt/insights-exporter/bin/python install --quiet --no-deps wheels/*.whl \
+ && find /opt/insights-exporter -type d -name tests -prune -exec rm -r {} + \
+ && find /opt/insights-exporter -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.c' -o -name '*.h' \) -delete
 
 FROM ${PYTHON_IMAGE}${PYTHON_IMAGE_DIGEST:+@${PYTHON_IMAGE_DIGEST}}
 ARG VERSION=unknown
