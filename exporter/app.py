@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from exporter.checking import Checked
+from exporter.notify import keep_watchdog_calm, notify
 from exporter.reporter import Reporter
 from exporter.scheduler import Scheduler
 from exporter.store import Store
@@ -70,14 +71,16 @@ async def serve(options: Options, found: Checked) -> None:
             for transport in each.transports:
                 stack.push_async_callback(transport.close)
         stack.push_async_callback(web.stop)
-        tasks = [asyncio.create_task(scheduler.run())]
+        tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(keep_watchdog_calm())]
         tasks += [asyncio.create_task(up.token.keep_renewed()) for up in upstreams.values() if up.token is not None]
         for address in web.addresses:
             url = metrics_url(address, options.telemetry_path)
             _log.info("listening; the metrics are at this address", url=url)
         _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
+        notify("READY=1")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        notify("STOPPING=1")
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=_STOP_SECONDS / 2)
