@@ -9,7 +9,7 @@ BIN := .venv/bin
 # On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all lint format lock setup setup-dev clean
+.PHONY: help demo run test test-all lint format dashboards lock setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ lint: setup-dev ## Style, types and imports alone
 format: setup-dev ## Put the code into its style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+dashboards: setup ## Write grafana/dashboards/ from the code
+	@$(BIN)/python scripts/dashboards.py $(ARGS)
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)

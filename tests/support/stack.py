@@ -84,7 +84,7 @@ def fast_configuration(divisor: float = DIVISOR, groups: Iterable[str] | None = 
 
     The API's shortest buckets are a minute long, so what comes in buckets of a quarter of an hour comes in these.
     """
-    contents = [_catalogue(name) for name in _with_names(groups)]
+    contents = [catalogue(name) for name in _with_names(groups)]
     sections: dict[str, Any] = yaml.safe_load(choreo_source() + " []")
     sections["sources"][0] |= _MORE_OF_THE_SOURCE
     sections["queries"] = [_fast(query, divisor) for content in contents for query in content["queries"]]
@@ -96,7 +96,8 @@ def _with_names(groups: Iterable[str] | None) -> list[str]:
     return list(dict.fromkeys(["choreo/names", *(shipped_names() if groups is None else groups)]))
 
 
-def _catalogue(group: str) -> Any:
+def catalogue(group: str) -> Any:
+    """What stands in a group of the catalogue."""
     file = files("exporter.choreo").joinpath("catalogue", f"{group.removeprefix('choreo/')}.yaml")
     return yaml.safe_load(file.read_text("utf-8"))
 
