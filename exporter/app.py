@@ -19,6 +19,7 @@ from exporter.store import Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.upstreams import upstream
 from exporter.web import ListenAddress, WebServer
+from exporter.web_config import WebConfiguration
 from exporter.web_pages import ExporterSite, metrics_url
 
 _STOP_SECONDS: Final = 4.0
@@ -34,7 +35,7 @@ class Options:
     telemetry_path: str = "/metrics"
 
 
-async def serve(options: Options, found: Checked) -> None:
+async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
     """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -49,6 +50,8 @@ async def serve(options: Options, found: Checked) -> None:
         ExporterSite(options.telemetry_path, store, telemetry, scheduler),
         listen_addresses=options.listen_addresses,
         telemetry_path=options.telemetry_path,
+        tls=None if web_config is None else web_config.tls,
+        guard=None if web_config is None else web_config.guarded,
     )
     telemetry.running = Running(
         found.plan,
@@ -64,6 +67,7 @@ async def serve(options: Options, found: Checked) -> None:
         web.requests_by_code,
         lambda: web.connections,
         lambda: len(asyncio.all_tasks(loop)),
+        None if web_config is None else lambda: web_config.status,
     )
     await web.start()
     async with AsyncExitStack() as stack:
@@ -73,8 +77,13 @@ async def serve(options: Options, found: Checked) -> None:
         stack.push_async_callback(web.stop)
         tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(keep_watchdog_calm())]
         tasks += [asyncio.create_task(up.token.keep_renewed()) for up in upstreams.values() if up.token is not None]
+        if web_config is not None:
+            stack.callback(web_config.close)
+            tasks.append(asyncio.create_task(web_config.keep_current()))
         for address in web.addresses:
-            url = metrics_url(address, options.telemetry_path)
+            url = metrics_url(
+                address, options.telemetry_path, tls=web_config is not None and web_config.tls is not None
+            )
             _log.info("listening; the metrics are at this address", url=url)
         _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
         notify("READY=1")

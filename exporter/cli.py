@@ -67,6 +67,12 @@ class _LazyGroup(click.Group):
 )
 @click.option("--config.check", "check", is_flag=True, help="Check the configuration and exit.")
 @listen_address_option
+@click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path),
+    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
+)
 @telemetry_path_option
 @log_level_option
 @log_format_option
@@ -77,6 +83,7 @@ def command(
     config_file: Path,
     check: bool,
     listen_addresses: tuple[str, ...],
+    web_config_file: Path | None,
     telemetry_path: str,
     log_level: str,
     log_format: str,
@@ -86,16 +93,18 @@ def command(
         return
     configure_logging(log_level, log_format)
     if check:
-        _check(config_file)
+        _check(config_file, web_config_file)
     else:
-        exit_at_once(run(config_file, listen_addresses, telemetry_path, log_level, log_format))
+        exit_at_once(run(config_file, listen_addresses, telemetry_path, log_level, log_format, web_config_file))
 
 
-def _check(config_file: Path) -> None:
+def _check(config_file: Path, web_config_file: Path | None) -> None:
     from exporter.checking import checked
     from exporter.plan import calls_per_minute
+    from exporter.web_config import web_configuration
 
     try:
+        web_configuration(web_config_file)
         found = checked(config_file, os.environ)
     except ConfigError as error:
         _refuse(error)
@@ -116,7 +125,12 @@ def _demand(calls: Mapping[str | None, float]) -> str:
 
 
 def run(
-    config_file: Path, listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str, log_format: str
+    config_file: Path,
+    listen_addresses: tuple[str, ...],
+    telemetry_path: str,
+    log_level: str,
+    log_format: str,
+    web_config_file: Path | None = None,
 ) -> int:
     """Runs the exporter until it is stopped, and returns its exit code."""
     import uvloop
@@ -124,6 +138,7 @@ def run(
     from exporter.app import Options, serve
     from exporter.checking import hidden_texts, ready_to_start
     from exporter.web import ListenAddress, ListenError
+    from exporter.web_config import web_configuration
 
     try:
         addresses = tuple(ListenAddress.parse(text) for text in listen_addresses)
@@ -132,13 +147,14 @@ def run(
     if not telemetry_path.startswith("/") or telemetry_path == "/":
         raise click.BadParameter("must begin with / and be more than that", param_hint="--web.telemetry-path")
     try:
+        web_config = web_configuration(web_config_file)
         found = ready_to_start(config_file, os.environ)
     except ConfigError as error:
         _refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(Options(config_file, addresses, telemetry_path), found))
+            runner.run(serve(Options(config_file, addresses, telemetry_path), found, web_config))
     except ListenError as error:
         _log.error("cannot listen", detail=str(error))
         return 1

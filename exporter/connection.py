@@ -48,6 +48,7 @@ class Request:
     path: str
     fields: list[tuple[bytes, bytes]]
     keep_alive: bool
+    client: str  # its address, without the port
 
     def field(self, name: bytes) -> str:
         """The field's values as one list; empty if it is not there."""
@@ -130,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
+        self._client = ""
         # the request that is being read
         self.unfinished = True  # it has begun, or the connection has, and it is not whole yet
         self.since = self._loop.time()  # since when it is unfinished; else when the last one became whole
@@ -188,6 +190,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._client = str((transport.get_extra_info("peername") or ("",))[0])
         self._crowd.enter(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -252,7 +255,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
-        request = Request(self._parser.get_method().decode("latin-1"), _path(self._url), self._fields, keep_alive)
+        method = self._parser.get_method().decode("latin-1")
+        request = Request(method, _path(self._url), self._fields, keep_alive, self._client)
         self._in_head = True
         self._head_bytes = self._body_bytes = 0
         self._url = b""

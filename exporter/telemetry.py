@@ -21,6 +21,7 @@ from exporter.model import PollOutcome
 from exporter.plan import Plan, QueryPlan
 from exporter.scheduler import Scheduler
 from exporter.store import Owner, State, Store
+from exporter.web_config import ReloadStatus
 
 PREFIX: Final = "insights_exporter_"
 _QUERY_LABELS: Final = ("source", "query")
@@ -61,6 +62,7 @@ class Running:
     web_requests_by_code: Mapping[str, int]
     web_connections: Callable[[], int]
     task_count: Callable[[], int]
+    web_config_status: Callable[[], ReloadStatus] | None = None
 
 
 class Telemetry(Collector):
@@ -137,6 +139,20 @@ class Telemetry(Collector):
             ((code,), count) for code, count in sorted(running.web_requests_by_code.items())
         ])  # fmt: skip
         yield _gauge("web_connections", "Open connections to the web server.", (), [((), running.web_connections())])
+        if running.web_config_status is not None:
+            status = running.web_config_status()
+            yield _gauge(
+                "web_config_last_reload_successful",
+                "Whether the last reading of the web configuration and of its files worked.",
+                (),
+                [((), status.successful)],
+            )
+            yield _gauge(
+                "web_config_last_reload_success_timestamp_seconds",
+                "When the web configuration was last read anew, in Unix time.",
+                (),
+                [((), status.success_time)],
+            )
         yield _gauge("tasks", "Tasks of the event loop.", (), [((), running.task_count())])
 
     def _query_metrics(self, running: Running) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
-from exporter.connection import Answer, Connection, Crowd, Limits, Request
+from exporter.connection import Answer, Application, Connection, Crowd, Limits, Request
 from exporter.negotiation import Representation, representation
 
 DEFAULT_PORT = 10093
@@ -81,6 +81,7 @@ class WebServer:
     """Serves a site on its addresses, in the running event loop. Leaves signals and logging to the application.
 
     `routes` are further paths with their handlers by method, as `{"/-/reload": {"POST": reload}}`.
+    `guard` stands before all of them, and lets through whom it likes.
     `requests_by_code` counts answers, those to requests that were cut off or refused among them.
     """
 
@@ -93,11 +94,14 @@ class WebServer:
         routes: Mapping[str, Mapping[str, Handler]] | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        guard: Callable[[Application], Application] | None = None,
     ) -> None:
         self.requests_by_code: Counter[str] = Counter()
         self._listen_addresses = listen_addresses
         self._tls = tls
-        application = _Routes(site, telemetry_path, routes or {})
+        application: Application = _Routes(site, telemetry_path, routes or {})
+        if guard is not None:
+            application = guard(application)
         self._crowd = Crowd(application, limits or Limits(), self.requests_by_code)
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None

@@ -38,10 +38,10 @@ class ExporterSite:
         return self.scheduler.tried()
 
 
-def metrics_url(address: ListenAddress, telemetry_path: str) -> str:
+def metrics_url(address: ListenAddress, telemetry_path: str, *, tls: bool = False) -> str:
     """Where a person on this machine finds the metrics."""
     host = "localhost" if address.host in (None, "::", "0.0.0.0") else address.host  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{address.port}{telemetry_path}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{address.port}{telemetry_path}"
 
 
 def home_page(telemetry_path: str) -> bytes:

@@ -152,7 +152,10 @@ class Exporter(Process):
 
 
 class Prometheus(Process):
-    """A real Prometheus that scrapes one address every second, and evaluates rules as often."""
+    """A real Prometheus that scrapes one address every second, and evaluates rules as often.
+
+    `scrape` are further keys of its scrape configuration.
+    """
 
     def __init__(
         self,
@@ -162,6 +165,7 @@ class Prometheus(Process):
         job: str = "insights",
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
+        scrape: Mapping[str, Any] | None = None,
     ) -> None:
         self.port = free_port()
         config = folder / "prometheus.yml"
@@ -173,6 +177,7 @@ class Prometheus(Process):
                     "job_name": job,
                     "honor_labels": True,
                     "static_configs": [{"targets": [target], "labels": {"environment": "of the target"}}],
+                    **(scrape or {}),
                 }
             ],
         }

@@ -1,0 +1,169 @@
+"""The web configuration at work: guards every page, and follows its files while the exporter runs."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from exporter.access import Busy, PasswordCheck, basic_credentials
+from exporter.config.web import WebSettings, load_web
+from exporter.connection import Answer, Application, Request
+from exporter.errors import ConfigError, Problem
+from exporter.server_tls import RenewableContext, server_context
+
+CHECK_SECONDS: Final = 2.0
+_CHALLENGE: Final = (("www-authenticate", 'Basic realm="insights-exporter", charset="UTF-8"'),)
+_UNAUTHORIZED: Final = Answer.plain(HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+_BUSY: Final = Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", "1"),))
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStatus:
+    """How the last reading went, and when one last went well, in Unix time."""
+
+    successful: bool
+    success_time: float
+
+
+class WebConfiguration:
+    """What a web configuration file says, as it was last good."""
+
+    def __init__(self, file: Path, *, check_seconds: float = CHECK_SECONDS) -> None:
+        """Reads the file. Raises `ConfigError`."""
+        self._file = file
+        self._check_seconds = check_seconds
+        self._settings = load_web(file)
+        has_tls = self._settings.config.tls_server_config is not None
+        self.tls = RenewableContext(server_context(self._settings)) if has_tls else None
+        self.status = ReloadStatus(successful=True, success_time=time.time())
+        self._headers = _headers(self._settings)
+        self._passwords = PasswordCheck()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="web: configuration")
+        _log_what_has_no_effect(self._settings)
+
+    def guarded(self, application: Application) -> Application:
+        """The application behind its authentication, with the configured headers on every answer."""
+
+        def guard(request: Request) -> Answer | Awaitable[Answer]:
+            users = self._settings.config.basic_auth_users
+            if not users:
+                return self._dressed(application(request))
+            credentials = basic_credentials(request.field(b"authorization"))
+            if credentials is None:
+                return self._dressed(_UNAUTHORIZED)
+            if self._passwords.remembers(users, *credentials):
+                return self._dressed(application(request))
+            return self._admitted(application, request, *credentials)
+
+        return guard
+
+    async def keep_current(self) -> None:
+        """Reads the files again and again, and takes what has changed, for ever.
+
+        A change is taken when it is read the same twice, so that a certificate whose key is not written yet is none.
+        """
+        loop = asyncio.get_running_loop()
+        taken: _Outcome = self._settings
+        seen = taken
+        while True:
+            await asyncio.sleep(self._check_seconds)
+            found = await loop.run_in_executor(self._reader, _outcome, self._file)
+            if found == seen and found != taken:
+                taken = found
+                self._take(found)
+            seen = found
+
+    def close(self) -> None:
+        """Ends its threads as soon as they can."""
+        self._passwords.close()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def _admitted(self, application: Application, request: Request, user: str, password: bytes) -> Answer:
+        try:
+            users = self._settings.config.basic_auth_users
+            right = await self._passwords.is_right(users, user, password, request.client)
+        except Busy:
+            return _with_headers(_BUSY, self._headers)
+        if not right:
+            return _with_headers(_UNAUTHORIZED, self._headers)
+        answer = application(request)
+        return _with_headers(answer if isinstance(answer, Answer) else await answer, self._headers)
+
+    def _dressed(self, answer: Answer | Awaitable[Answer]) -> Answer | Awaitable[Answer]:
+        if isinstance(answer, Answer):
+            return _with_headers(answer, self._headers)
+
+        async def later(coming: Awaitable[Answer]) -> Answer:
+            return _with_headers(await coming, self._headers)
+
+        return later(answer)
+
+    def _take(self, found: _Outcome) -> None:
+        try:
+            settings, context = self._usable(found)
+        except ConfigError as error:
+            _log.error("the web configuration cannot be used; the old one stays", detail=str(error))
+            self.status = replace(self.status, successful=False)
+            return
+        if self.tls is not None and context is not None:
+            self.tls.present = context
+        self._settings = settings
+        self._headers = _headers(settings)
+        self.status = ReloadStatus(successful=True, success_time=time.time())
+        _log.info("the web configuration was read anew", file=str(self._file))
+        _log_what_has_no_effect(settings)
+
+    def _usable(self, found: _Outcome) -> tuple[WebSettings, ssl.SSLContext | None]:
+        """Settings that this server can change to, with their context. Raises `ConfigError`."""
+        if isinstance(found, tuple):
+            raise ConfigError(found)
+        has_tls = found.config.tls_server_config is not None
+        if has_tls != (self.tls is not None):
+            wrong, remedy = "TLS cannot be turned on or off while serving", "restart the exporter"
+            raise ConfigError((Problem(str(self._file), None, "tls_server_config", wrong, remedy),))
+        return found, server_context(found) if has_tls else None
+
+
+def web_configuration(file: Path | None) -> WebConfiguration | None:
+    """What the flag asks for. Raises `ConfigError`."""
+    return None if file is None else WebConfiguration(file)
+
+
+_Outcome: TypeAlias = WebSettings | tuple[Problem, ...]
+"""Settings, or all that is wrong with them."""
+
+
+def _outcome(file: Path) -> _Outcome:
+    try:
+        return load_web(file)
+    except ConfigError as error:
+        return error.problems
+
+
+def _headers(settings: WebSettings) -> tuple[tuple[bytes, bytes], ...]:
+    """Each header as it is sent, after the name by which an answer is asked whether it has its own."""
+    return tuple(
+        (f"{name.lower()}: ".encode(), f"{name.lower()}: {text}\r\n".encode())
+        for name, text in settings.config.http_server_config.headers.items()
+    )
+
+
+def _with_headers(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
+    """A page's own header stays before a configured one: it knows what the page may load."""
+    lines = [line for name, line in headers if name not in answer.fields]
+    return replace(answer, fields=answer.fields + b"".join(lines)) if lines else answer
+
+
+def _log_what_has_no_effect(settings: WebSettings) -> None:
+    if "http2" in settings.config.http_server_config.model_fields_set:
+        _log.info("http2 has no effect: HTTP/1.1 is served", key="http_server_config.http2")
