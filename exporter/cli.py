@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import click
 import structlog
+from click.core import ParameterSource
 
 from exporter import __version__
 from exporter.errors import ConfigError
@@ -20,6 +21,24 @@ from exporter.logs import FORMATS, LEVELS, configure_logging
 DEFAULT_ADDRESS = ":10093"
 _log = structlog.get_logger()
 
+
+def _given(context: click.Context, option: click.Parameter, value: Path) -> Path:
+    """The value of a flag, which may also stand before the command's name."""
+    name = str(option.name)
+    if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
+        return cast("Path", context.parent.params.get(name, value))
+    return value
+
+
+config_file_option = click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    callback=_given,
+    help="The configuration.",
+)
 log_level_option = click.option(
     "--log.level", "log_level", type=click.Choice(list(LEVELS)), default="info", show_default=True
 )
@@ -42,7 +61,11 @@ telemetry_path_option = click.option(
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command is named, so that a plain run starts fast."""
 
-    modules: Mapping[str, str] = {"demo": "exporter.demo", "simulate": "exporter.demo"}
+    modules: Mapping[str, str] = {
+        "demo": "exporter.demo",
+        "query": "exporter.commands.query",
+        "simulate": "exporter.demo",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.modules)
@@ -57,14 +80,7 @@ class _LazyGroup(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    help="The configuration.",
-)
+@config_file_option
 @click.option("--config.check", "check", is_flag=True, help="Check the configuration and exit.")
 @listen_address_option
 @click.option(
@@ -107,7 +123,7 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
         web_configuration(web_config_file)
         found = checked(config_file, os.environ)
     except ConfigError as error:
-        _refuse(error)
+        refuse(error)
     for problem in found.unmet:
         click.echo(f"warning: {problem}", err=True)
     click.echo(f"calls per minute and source, at least: {_demand(calls_per_minute(found.plan))}")
@@ -150,7 +166,7 @@ def run(
         web_config = web_configuration(web_config_file)
         found = ready_to_start(config_file, os.environ)
     except ConfigError as error:
-        _refuse(error)
+        refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -161,7 +177,8 @@ def run(
     return 0
 
 
-def _refuse(error: ConfigError) -> NoReturn:
+def refuse(error: ConfigError) -> NoReturn:
+    """Tells every problem and ends with exit code 1."""
     for problem in error.problems:
         click.echo(f"error: {problem}", err=True)
     sys.exit(1)

@@ -205,3 +205,19 @@ class Prometheus(Process):
             return []
         content = answer.raise_for_status().json()
         return [(one["metric"], float(one["value"][1])) for one in content["data"]["result"]]
+
+
+def finished(
+    *arguments: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None, given: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """A finished run of the command line, in an environment of its own; `given` is its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=4 * PATIENCE_SECONDS,
+        check=False,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **(environ or {})},
+    )

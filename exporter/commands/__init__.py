@@ -1,0 +1,1 @@
+"""The commands beside the exporter itself, a module each, imported only when one is named."""

@@ -1,0 +1,99 @@
+"""What commands need of a configuration: its plan, clients of its sources, and its secrets kept out of sight."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from exporter.checking import checked, hidden_texts
+from exporter.cli import refuse
+from exporter.config.schema import Source
+from exporter.errors import ConfigError, Failure
+from exporter.logs import configure_logging
+from exporter.model import Json
+from exporter.plan import Plan, QueryPlan
+from exporter.secret import SHOWN
+from exporter.upstreams import Upstream, upstream
+
+_Answer = TypeVar("_Answer")
+
+
+def fail(text: str) -> NoReturn:
+    """Ends the command with an error in one line."""
+    click.echo(f"error: {text}", err=True)
+    raise click.exceptions.Exit(1)
+
+
+def plan_of(file: Path, *, needs_account: bool = True) -> Plan:
+    """The plan of a configuration, its problems told. Without an account, what is missing in the environment is no
+    problem unless a source cannot be understood for it."""
+    configure_logging("error", "logfmt")
+    try:
+        found = checked(file, os.environ)
+    except ConfigError as error:
+        refuse(error)
+    if found.unmet and (needs_account or not found.plan.sources):
+        refuse(ConfigError(found.unmet))
+    return found.plan
+
+
+def query_of(plan: Plan, name: str) -> QueryPlan:
+    """The query of that name."""
+    for query in plan.queries:
+        if query.name == name:
+            return query
+    names = ", ".join(query.name for query in plan.queries)
+    fail(f"there is no query {name}; there is: {names}")
+
+
+def source_of(sources: tuple[Source, ...], name: str | None) -> Source:
+    """The source of that name, or the first."""
+    for source in sources:
+        if name in (None, source.name):
+            return source
+    fail(f"there is no source {name} to ask; there is: {', '.join(s.name for s in sources)}")
+
+
+@asynccontextmanager
+async def upstreams_of(sources: tuple[Source, ...]) -> AsyncIterator[Mapping[str, Upstream]]:
+    """What talks to the sources, closed at the end."""
+    opened = {source.name: upstream(source) for source in sources}
+    try:
+        yield opened
+    finally:
+        for one in opened.values():
+            for transport in one.transports:
+                await transport.close()
+
+
+def run(work: Coroutine[Any, Any, _Answer]) -> _Answer:
+    """Runs a command's work to its end. Ctrl-C ends it with the usual exit code."""
+    try:
+        with asyncio.Runner() as runner:
+            return runner.run(work)
+    except Failure as failure:
+        fail(f"{failure.reason.value}: {failure.detail}")
+
+
+def concealing(sources: tuple[Source, ...]) -> Callable[[Json], Json]:
+    """A function that replaces the secrets in a JSON value by `<secret>`."""
+    hidden = hidden_texts(sources)
+
+    def concealed(value: Json) -> Json:
+        if isinstance(value, str):
+            for text in hidden:
+                value = value.replace(text, SHOWN)
+            return value
+        if isinstance(value, list):
+            return [concealed(item) for item in value]
+        if isinstance(value, dict):
+            return {key: concealed(item) for key, item in value.items()}
+        return value
+
+    return concealed

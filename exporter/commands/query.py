@@ -1,0 +1,229 @@
+"""The command `query`: one real poll of one query, and what became of it, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from exporter.cli import config_file_option
+from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
+from exporter.commands.on_demand import PREFIX, ask_on_demand
+from exporter.commands.paper import Paper
+from exporter.config.schema import Source
+from exporter.errors import Failure, ResultFailure
+from exporter.exposition import Format, head, pieces
+from exporter.extraction import records_at
+from exporter.model import Json, Result
+from exporter.once import Asked, Round
+from exporter.plan import Plan, QueryPlan, Target
+from exporter.recording import RecordingError, read_recording, recorded, recording_json, write_recording
+from exporter.template import scalar_text
+
+
+@click.command()
+@click.argument("name")
+@config_file_option
+@click.option("--source", "source_name", help="The source to ask; without it, the first that the query runs on.")
+@click.option("--target", "wanted", multiple=True, metavar="VALUE", help="Ask for the target that has this value.")
+@click.option("--all", "everything", is_flag=True, help="Ask for all targets; without it, for the first.")
+@click.option("--save", "save", type=click.Path(path_type=Path, dir_okay=False), help="Keep the answers in this file.")
+@click.option(
+    "--response",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Ask nobody: take the answers from a file that --save has written.",
+)
+@click.option("--var", "changes", multiple=True, metavar="NAME=VALUE", help=f"A variable of a {PREFIX}NAME.")
+def query(
+    name: str,
+    config_file: Path,
+    source_name: str | None,
+    wanted: tuple[str, ...],
+    everything: bool,
+    save: Path | None,
+    response: Path | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Asks one query once, and shows the request, the answer, its rows, the series and how long each step took.
+
+    NAME is a query of the configuration, or a document of the catalogue that is not polled: choreo/on_demand/NAME.
+    """
+    plan = plan_of(config_file, needs_account=response is None)
+    if name.startswith(PREFIX):
+        run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Paper()))
+        return
+    asked_query = query_of(plan, name)
+    source = source_of(asked_query.sources, source_name)
+    if response is not None:
+        polls = run(_replayed(plan, asked_query, source, _Choice(wanted, everything), response))
+    else:
+        polls = run(_polled(plan, asked_query, source, _Choice(wanted, everything)))
+    concealed = concealing((source,))
+    if save is not None:
+        _save(save, concealed(recording_json(recorded(polls.all, polls.time))))
+    paper = Paper()
+    for position, asked in enumerate(polls.asked, start=1):
+        _show(paper, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
+        _show_steps(paper, asked, polls)
+    _tell_failures(polls, concealed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which targets to ask for."""
+
+    values: tuple[str, ...]
+    everything: bool
+
+    def chosen(self, targets: Sequence[Target]) -> list[Target]:
+        """Those targets. Ends the command where there is none."""
+        known = {target.key: {_text(value) for value in target.values.values()} for target in targets}
+        found = [target for target in targets if known[target.key].issuperset(self.values)]
+        if not found and targets:
+            shown = "; ".join(_target_text(target) for target in targets[:20])
+            fail(f"no target has {', '.join(self.values)}; there is: {shown}")
+        return found if self.everything else found[:1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Polls:
+    """What was asked: the query itself for the chosen targets, before that what it needs."""
+
+    time: float
+    token_seconds: float | None
+    needed: tuple[Asked, ...]
+    asked: tuple[Asked, ...]
+    targets: int
+
+    @property
+    def all(self) -> tuple[Asked, ...]:
+        return (*self.needed, *self.asked)
+
+
+async def _polled(plan: Plan, query: QueryPlan, source: Source, choice: _Choice) -> _Polls:
+    async with upstreams_of((source,)) as upstreams:
+        upstream, now, token_seconds = upstreams[source.name], time.time(), None
+        if upstream.token is not None:
+            began_at = time.monotonic()
+            await upstream.token.token()
+            token_seconds = time.monotonic() - began_at
+        a_round = Round(plan, lambda *_: upstream.client, wall=lambda: now)
+        return await _asked(a_round, query, source, choice, now, token_seconds)
+
+
+async def _replayed(plan: Plan, query: QueryPlan, source: Source, choice: _Choice, file: Path) -> _Polls:
+    try:
+        recording = read_recording(file)
+    except RecordingError as error:
+        fail(str(error))
+    a_round = Round(plan, recording.client, wall=lambda: recording.time)
+    return await _asked(a_round, query, source, choice, recording.time, None)
+
+
+def _save(file: Path, content: Json) -> None:
+    try:
+        write_recording(file, content)
+    except RecordingError as error:
+        fail(str(error))
+
+
+async def _asked(
+    a_round: Round, query: QueryPlan, source: Source, choice: _Choice, now: float, token_seconds: float | None
+) -> _Polls:
+    needed = await a_round.prepare(query, source)
+    targets = a_round.targets(query, source)
+    asked = [await a_round.ask(query, source, target) for target in choice.chosen(targets)]
+    return _Polls(now, token_seconds, needed, tuple(asked), len(targets))
+
+
+def _show(paper: Paper, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
+    target = f", target {which}: {_target_text(asked.target)}" if which else ""
+    paper.heading(f"{asked.query.name} on {asked.source.name}{target}")
+    for number, exchange in enumerate(asked.exchanges, start=1):
+        page = f" {number}" if len(asked.exchanges) > 1 else ""
+        if number == 1:
+            paper.code("Document", exchange.sent.document, "graphql")
+        paper.json(f"Variables{page}", concealed(dict(exchange.sent.variables)))
+        if isinstance(exchange.answer, Failure):
+            paper.line(
+                f"Answer{page}: none; {exchange.answer.reason.value}: {concealed(exchange.answer.detail)}", "red"
+            )
+        else:
+            paper.json(f"Answer{page}", concealed(exchange.answer.data))
+            for error in exchange.answer.errors:
+                where = f" at {'.'.join(map(str, error.path))}" if error.path else ""
+                paper.line(f"Error beside the data{where}: {concealed(error.message)}", "red")
+    _show_rows(paper, asked, concealed)
+    if asked.outcome.result is not None:
+        _show_series(paper, asked.outcome.result)
+
+
+def _show_rows(paper: Paper, asked: Asked, concealed: Callable[[Json], Json]) -> None:
+    rows = asked.query.rows
+    if rows is None or not rows.walk:
+        return
+    try:
+        records = records_at([response.data for response in asked.responses], rows.walk)
+    except ResultFailure:
+        return  # told as the poll's failure
+    found = [concealed(record[-1]) for record in records]
+    columns = list(dict.fromkeys(key for row in found if isinstance(row, dict) for key in row)) or ["."]
+    cells = [[row.get(key) if isinstance(row, dict) else row for key in columns] for row in found]
+    paper.table(f"Rows ({len(found)})", columns, cells)
+
+
+def _show_series(paper: Paper, result: Result) -> None:
+    lines = [
+        (head(samples.family, Format.TEXT) + b"".join(pieces(samples))).decode()
+        for samples in sorted(result.samples, key=lambda one: one.family.name)
+    ]
+    paper.code(f"Series ({result.series_count})", "".join(lines) or "(none)", "text")
+    for reason, count in result.skipped.items():
+        paper.line(f"Left out: {count} values ({reason})", "yellow")
+    if result.lookup_misses:
+        paper.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
+    if result.rows_cut:
+        paper.line(f"Rows beyond max_rows, left behind: {result.rows_cut}", "yellow")
+
+
+def _show_steps(paper: Paper, asked: Asked, polls: _Polls) -> None:
+    asking = sum(exchange.seconds for exchange in asked.exchanges)
+    steps: list[tuple[str, float]] = []
+    if polls.token_seconds is not None:
+        steps.append(("access token", polls.token_seconds))
+    for name, seconds in _seconds_by_query(polls.needed).items():
+        steps.append((f"rows of {name}", seconds))
+    steps.append((f"{len(asked.exchanges)} request{'s' * (len(asked.exchanges) > 1)}", asking))
+    steps.append(("reading the answer", max(0.0, asked.outcome.duration_seconds - asking)))
+    paper.table("Steps", ["step", "seconds"], [[name, f"{seconds:.3f}"] for name, seconds in steps])
+
+
+def _seconds_by_query(asked: Sequence[Asked]) -> Mapping[str, float]:
+    seconds: dict[str, float] = {}
+    for one in asked:
+        seconds[one.query.name] = seconds.get(one.query.name, 0.0) + one.outcome.duration_seconds
+    return seconds
+
+
+def _tell_failures(polls: _Polls, concealed: Callable[[Json], Json]) -> None:
+    """Ends with exit code 1 if anything failed, or if there was nothing to ask for."""
+    failed = [one for one in polls.all if one.outcome.reason is not None]
+    for one in failed:
+        target = f" for {_target_text(one.target)}" if one.target.values else ""
+        detail = concealed(one.outcome.detail)
+        click.echo(f"error: {one.query.name}{target}: {one.outcome.reason}: {detail}", err=True)
+    if not polls.asked:
+        click.echo("error: there is nothing to ask for: the query that feeds it has no rows", err=True)
+    if failed or not polls.asked:
+        raise click.exceptions.Exit(1)
+
+
+def _target_text(target: Target) -> str:
+    return ", ".join(f"{name}={_text(value)}" for name, value in sorted(target.values.items()))
+
+
+def _text(value: Json) -> str:
+    return ",".join(_text(item) for item in value) if isinstance(value, list) else scalar_text(value)

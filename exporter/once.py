@@ -1,0 +1,153 @@
+"""Queries asked once, outside the schedule, after those whose rows they need: what several commands have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from exporter.client import Client
+from exporter.config.schema import Source
+from exporter.errors import Failure, Reason, ResultFailure
+from exporter.model import Operation, PollOutcome, Response
+from exporter.pace import Pace, Turns
+from exporter.plan import Plan, QueryPlan, Target
+from exporter.poller import poll
+from exporter.query import targets
+from exporter.scheduler import Gate
+from exporter.store import Owner, Store
+
+# Who answers a query's requests for a target.
+ClientOf: TypeAlias = Callable[[QueryPlan, Source, Target], Client]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back: a response or a failure, after so many seconds."""
+
+    sent: Operation
+    answer: Response | Failure
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One poll of a query for a target, with its requests."""
+
+    query: QueryPlan
+    source: Source
+    target: Target
+    exchanges: tuple[Exchange, ...]
+    outcome: PollOutcome
+
+    @property
+    def responses(self) -> tuple[Response, ...]:
+        """The answers that came."""
+        return tuple(one.answer for one in self.exchanges if isinstance(one.answer, Response))
+
+
+class Listening:
+    """A client that keeps what was said."""
+
+    def __init__(self, client: Client, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._monotonic = monotonic
+        self.exchanges: list[Exchange] = []
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        """The response, within the deadline. Raises `UpstreamFailure`."""
+        began_at = self._monotonic()
+        try:
+            response = await self._client.execute(operation, deadline_seconds=deadline_seconds)
+        except Failure as failure:
+            self.exchanges.append(Exchange(operation, failure, self._monotonic() - began_at))
+            raise
+        self.exchanges.append(Exchange(operation, response, self._monotonic() - began_at))
+        return response
+
+
+class Round:
+    """Polls at one moment or at several, within each source's concurrency and rate limit.
+
+    What other queries need is kept, as while the exporter runs; no query and target is asked twice for it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        client_of: ClientOf,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan = plan
+        self.store = Store(plan.max_series)
+        self._queries = {query.name: query for query in plan.queries}
+        self._client_of = client_of
+        self._wall = wall
+        self._monotonic = monotonic
+        self._asked: dict[Owner, Asked] = {}
+        self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
+        self.paces = paces(plan.sources)
+
+    async def prepare(self, query: QueryPlan, source: Source) -> tuple[Asked, ...]:
+        """Asks the queries that this one needs, and those that they need; gives all of them, in that order."""
+        asked: dict[Owner, Asked] = {}
+        for name in (query.fed_by, *sorted(query.reads_beside)):
+            if name is None:
+                continue
+            needed = self._queries[name]
+            for one in (*await self.prepare(needed, source), *await self._all(needed, source)):
+                asked.setdefault(owner_of(one), one)
+        return tuple(asked.values())
+
+    async def _all(self, query: QueryPlan, source: Source) -> list[Asked]:
+        return await asyncio.gather(*(self.ask(query, source, target) for target in self.targets(query, source)))
+
+    def targets(self, query: QueryPlan, source: Source) -> tuple[Target, ...]:
+        """The targets of a query, by the rows of the queries that were asked. Raises `ResultFailure` (`fan_out`)."""
+        rows = self.store.feeding_rows(query.fed_by, source.name) if query.fed_by is not None else ()
+        found = targets(query, rows)
+        if len(found) > query.max_calls:
+            raise ResultFailure(
+                Reason.FAN_OUT, f"{query.name}: {len(found)} calls are needed, and max_calls is {query.max_calls}"
+            )
+        return found
+
+    async def ask(self, query: QueryPlan, source: Source, target: Target) -> Asked:
+        """One poll, at most one for each query and target; what it needs must have been asked."""
+        owner = Owner(query.name, source.name, target.key)
+        if owner not in self._asked:
+            client = Listening(self._client_of(query, source, target), self._monotonic)
+            async with self.gates[source.name].passed(query.name, self._monotonic):
+                outcome = await poll(
+                    query,
+                    source,
+                    target,
+                    client,
+                    partial(self.store.surroundings, query, source, target),
+                    published_end_time=None,
+                    pace=self.paces.get(source.name),
+                    wall=self._wall,
+                    monotonic=self._monotonic,
+                )
+            outcome = self.store.fold(owner, target, outcome, self._monotonic(), self._wall())
+            self._asked[owner] = Asked(query, source, target, tuple(client.exchanges), outcome)
+        return self._asked[owner]
+
+
+def owner_of(asked: Asked) -> Owner:
+    """Whose series came of a poll."""
+    return Owner(asked.query.name, asked.source.name, asked.target.key)
+
+
+def paces(sources: Iterable[Source]) -> Mapping[str, Pace]:
+    """The rate limit of each source that has one."""
+    return {
+        source.name: Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds())
+        for source in sources
+        if source.rate_limit is not None
+    }

@@ -1,0 +1,151 @@
+"""Answers kept in a file, to be read again without the API: a configuration can be tried with them.
+
+Answers are found by query, source and variables as they are written: references to the source and to the time stay
+`{{ references }}`, so that a file holds no credentials, and suits another day and another account.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from exporter.client import Client
+from exporter.config.schema import Source
+from exporter.errors import ExporterError, Reason, UpstreamFailure
+from exporter.model import GraphQLError, Json, Operation, Response
+from exporter.once import Asked
+from exporter.plan import QueryPlan, Target
+from exporter.template import bound
+from exporter.window import iso_text
+
+_FORMAT: Final = "insights-exporter recording 1"
+
+
+class RecordingError(ExporterError):
+    """A file is no recording; the text says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The responses to one poll, a page each. `variables` are as written, bound with the target's values alone."""
+
+    query: str
+    source: str
+    variables: Mapping[str, Json]
+    responses: tuple[Response, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Answers, and when they were given: Unix seconds."""
+
+    time: float
+    answers: tuple[Answer, ...] = ()
+
+    def client(self, query: QueryPlan, source: Source, target: Target) -> Client:
+        """A client that gives the answer to this query's request for that target."""
+        wanted = _as_written(query, target)
+        for answer in self.answers:
+            if (answer.query, answer.source, answer.variables) == (query.name, source.name, wanted):
+                return _Replaying(answer.responses)
+        return _Replaying(())
+
+
+@dataclass(slots=True)
+class _Replaying:
+    """Gives responses in the order in which they came."""
+
+    responses: tuple[Response, ...]
+    position: int = field(default=0)
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        """The next response. Raises `UpstreamFailure` (`decode`) where there is none."""
+        if self.position == len(self.responses):
+            raise UpstreamFailure(Reason.DECODE, "the file has no answer to this request; save it again with --save")
+        self.position += 1
+        return self.responses[self.position - 1]
+
+
+class _AsWritten(dict[str, Json]):
+    """Values of references; what is not known stays a reference."""
+
+    def __missing__(self, name: str) -> Json:
+        return f"{{{{ {name} }}}}"
+
+
+def _as_written(query: QueryPlan, target: Target) -> dict[str, Json]:
+    values = _AsWritten(target.values)
+    return {name: bound(template, values) for name, template in query.variables.items()}
+
+
+def recorded(asked: Iterable[Asked], time: float) -> Recording:
+    """The recording of these polls; failed ones have no answer in it."""
+    return Recording(
+        time,
+        tuple(
+            Answer(one.query.name, one.source.name, _as_written(one.query, one.target), one.responses)
+            for one in asked
+            if one.responses
+        ),
+    )
+
+
+def recording_json(recording: Recording) -> Json:
+    """What the file says."""
+    answers: list[Json] = [
+        {
+            "query": answer.query,
+            "source": answer.source,
+            "variables": dict(answer.variables),
+            "responses": [_response_json(response) for response in answer.responses],
+        }
+        for answer in recording.answers
+    ]
+    at = iso_text(datetime.fromtimestamp(recording.time, UTC))
+    return {"format": _FORMAT, "time": at, "answers": answers}
+
+
+def write_recording(file: Path, content: Json) -> None:
+    """Writes such a file. Raises `RecordingError`."""
+    try:
+        file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RecordingError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def read_recording(file: Path) -> Recording:
+    """The recording in a file. Raises `RecordingError`."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise RecordingError(f"{file}: not JSON in UTF-8; name a file that --save has written") from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise RecordingError(f'{file}: has no "format": "{_FORMAT}"; name a file that --save has written')
+    try:
+        time = datetime.fromisoformat(content["time"]).timestamp()
+        return Recording(time, tuple(_answer(answer) for answer in content["answers"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordingError(f"{file}: not a whole recording ({error}); save it again with --save") from None
+
+
+def _answer(content: Mapping[str, Any]) -> Answer:
+    responses = tuple(_response(response) for response in content["responses"])
+    return Answer(str(content["query"]), str(content["source"]), dict(content["variables"]), responses)
+
+
+def _response(content: Mapping[str, Any]) -> Response:
+    errors = tuple(GraphQLError(error["message"], tuple(error.get("path", ()))) for error in content.get("errors", ()))
+    if not isinstance(content["data"], dict):
+        raise ValueError("data is not an object")
+    return Response(content["data"], errors)
+
+
+def _response_json(response: Response) -> Json:
+    errors: list[Json] = [{"message": error.message, "path": list(error.path)} for error in response.errors]
+    return {"data": response.data, **({"errors": errors} if errors else {})}

@@ -1,0 +1,40 @@
+"""The commands that docs/commands.md tells: each of them runs, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Settings
+from tests.conftest import StartInsights
+from tests.support.configurations import ROOT, choreo_environ
+
+
+def commands() -> list[str]:
+    """The lines of the shell blocks, continued ones joined."""
+    text = (ROOT / "docs" / "commands.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+@pytest.mark.timeout(300)
+def test_every_command_of_the_document_runs(start_insights: StartInsights, tmp_path: Path) -> None:
+    """One after the other, in one folder, on the example configuration: none of them fails."""
+    insights = start_insights(Settings(delay_seconds=5))
+    (tmp_path / "config.yaml").write_text((ROOT / "config.example.yaml").read_text())
+    environ = {
+        **choreo_environ(insights),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ENVIRONMENT_ID": insights.model.organizations[0].environments[0].id,
+    }
+    assert commands()
+    for command in commands():
+        run = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=250, check=False
+        )
+        assert run.returncode == 0, f"{command}\n{run.stderr}"
