@@ -205,10 +205,13 @@ def test_every_count_of_requests_or_errors_has_its_counter() -> None:
 
 
 def test_queries_are_polled_as_often_as_their_answers_are_worth() -> None:
-    """Names every ten minutes, what takes calls for each API or for pages every five; the rest at most each minute."""
+    """Names every ten minutes, what takes calls for each API or for pages every five; the rest at most each minute, and
+    so are the errors of each API since midnight, on which its availability over five minutes rests."""
     for group, query in queries():
         if group == "names":
             assert query["interval"] == "10m", query["name"]
+        elif query["name"] in ("api_proxy_errors_today", "api_target_errors_today"):
+            assert query["interval"] == "1m", query["name"]
         elif "pages" in query or "tenants" not in query.get("for_each", {}).values():
             assert query["interval"] == "5m", query["name"]
         else:
