@@ -143,6 +143,14 @@ class PagesPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PackPlan:
+    """The calls of up to `size` targets go into one operation. `shared` are the variables that all targets share."""
+
+    size: int
+    shared: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class LookupPlan:
     """Names for ids: from the exports of a query's rows, or from a table of the file."""
 
@@ -167,6 +175,7 @@ class QueryPlan:
     feeds: tuple[Feed, ...]
     needed: frozenset[str]
     batch: int | None
+    pack: PackPlan | None
     max_calls: int
     window: Window | None
     period: Period | None

@@ -38,6 +38,7 @@ from exporter.plan import (
     LookupPlan,
     MetricPlan,
     MissingPlan,
+    PackPlan,
     PagesPlan,
     Plan,
     QueryPlan,
@@ -311,6 +312,7 @@ class _Planner:
             feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
             needed=frozenset(),
             batch=query.batch,
+            pack=_pack(query),
             max_calls=query.max_calls,
             window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
             period=query.period,
@@ -585,6 +587,18 @@ def _feed(name: str, over: str | tuple[Json, ...]) -> Feed:
     if isinstance(over, str):
         return Feed(name, over)
     return Feed(name, None, tuple(dict(item) if isinstance(item, dict) else {_SELF: item} for item in over))
+
+
+def _pack(query: Query) -> PackPlan | None:
+    """A variable is the same for all targets where it refers to none; times are not, as a counter's period may end."""
+    if query.pack is None:
+        return None
+    shared = {
+        name
+        for name, template in query.variables.items()
+        if all(reference.root == "source" for reference in references(template))
+    }
+    return PackPlan(query.pack, frozenset(shared))
 
 
 def _value_place(path: ResponsePath, rows: Scopes) -> tuple[Scopes, tuple[Any, ...], FieldType | None]:

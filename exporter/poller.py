@@ -42,17 +42,32 @@ async def poll(
         sent = operation(query, source, target, moment)
         responses, rows_cut = await conversation.answer(sent)
         result = extract(query, responses, around(), moment, rows_cut)
-    except Failure as failure:
-        return PollOutcome(
-            monotonic() - started_at,
-            reason=failure.reason,
-            detail=failure.detail,
-            retry_after_seconds=failure.retry_after_seconds,
-            graphql_errors=conversation.graphql_errors or int(failure.reason is Reason.GRAPHQL),
-        )
-    except Exception as error:  # a fault of ours must not end the polling of everything else
-        return PollOutcome(monotonic() - started_at, reason=Reason.INTERNAL, detail=f"{type(error).__name__} in a poll")
+    except Exception as error:
+        return failed_outcome(error, monotonic() - started_at, conversation.graphql_errors)
     return PollOutcome(monotonic() - started_at, result=result, graphql_errors=conversation.graphql_errors)
+
+
+def failed_outcome(error: Exception, duration_seconds: float, graphql_errors: int = 0) -> PollOutcome:
+    """The outcome of a poll that ended with this; a fault of ours must not end the polling of everything else."""
+    if not isinstance(error, Failure):
+        detail = f"{type(error).__name__} in a poll"
+        return PollOutcome(duration_seconds, reason=Reason.INTERNAL, detail=detail)
+    return PollOutcome(
+        duration_seconds,
+        reason=error.reason,
+        detail=error.detail,
+        retry_after_seconds=error.retry_after_seconds,
+        graphql_errors=graphql_errors or int(error.reason is Reason.GRAPHQL),
+    )
+
+
+def refuse_partial(query: QueryPlan, response: Response) -> None:
+    """Raises `UpstreamFailure` for errors beside data, unless the query publishes what came."""
+    if response.errors and not query.publishes_partial:
+        first = response.errors[0]
+        where = f" at {'.'.join(map(str, first.path))}" if first.path else ""
+        detail = f"{first.message}{where} (with data beside it; on_partial: publish would take that)"
+        raise UpstreamFailure(Reason.GRAPHQL, detail)
 
 
 class _Conversation:
@@ -112,12 +127,5 @@ class _Conversation:
             raise UpstreamFailure(Reason.TIMEOUT, "the pages did not all come in time")
         response = await self._client.execute(sent, deadline_seconds=remaining)
         self.graphql_errors += len(response.errors)
-        if response.errors and not self._query.publishes_partial:
-            raise UpstreamFailure(Reason.GRAPHQL, _first_error(response))
+        refuse_partial(self._query, response)
         return response
-
-
-def _first_error(response: Response) -> str:
-    first = response.errors[0]
-    where = f" at {'.'.join(map(str, first.path))}" if first.path else ""
-    return f"{first.message}{where} (with data beside it; on_partial: publish would take that)"

@@ -20,6 +20,7 @@ class Reporter:
     telemetry: Telemetry
     store: Store
     _failing: dict[Owner, str] = field(default_factory=dict)
+    _packs_refused: set[tuple[str, str]] = field(default_factory=set)
 
     def polled(self, owner: Owner, outcome: PollOutcome) -> None:
         self.telemetry.polled(owner, outcome, self.store.state(owner).decreases)
@@ -37,6 +38,13 @@ class Reporter:
 
     def overran(self, owner: Owner, ticks: int) -> None:
         self.telemetry.overran(owner, ticks)
+
+    def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
+        self.telemetry.packs_refused(query, source)
+        say = _log.debug if (query, source) in self._packs_refused else _log.warning
+        self._packs_refused.add((query, source))
+        about = {"query": query, "source": source, "targets": size}
+        say("the API refused a pack; fewer targets go into one operation", **about, detail=detail)
 
     def expired(self, owner: Owner) -> None:
         _log.warning("the last good values are stale and were dropped", query=owner.query, source=owner.source)

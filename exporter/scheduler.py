@@ -6,16 +6,20 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from math import ceil
 from typing import Final, Protocol
 
 from exporter.client import GraphQLClient
 from exporter.config.schema import Source
 from exporter.errors import Reason
+from exporter.fan_out import FanOut, Member, Pack
 from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
+from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
 from exporter.query import targets
@@ -25,6 +29,7 @@ MAX_PAUSE_SECONDS: Final = 3600.0
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0
 _PAGE_DELAY_SECONDS: Final = 0.05
+_GOLDEN_RATIO: Final = 0.6180339887498949
 _PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
@@ -40,6 +45,9 @@ class Observer(Protocol):
     def expired(self, owner: Owner) -> None:
         """The last good values were dropped."""
 
+    def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
+        """The upstream refused packs, and takes that many targets in one operation."""
+
 
 def next_tick_at(now: float, interval_seconds: float, phase: float) -> float:
     """The first moment after `now` that is a whole number of intervals after the phase; monotonic seconds."""
@@ -50,6 +58,11 @@ def phase_of(owner: Owner, interval_seconds: float) -> float:
     """Where in its interval an owner is polled: the same at every start, spread evenly over owners."""
     digest = hashlib.blake2b("\0".join(owner).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64 * interval_seconds
+
+
+def spread_phase(owner: Owner, number: int, interval_seconds: float) -> float:
+    """Where in its interval a pack is polled: by the golden ratio, so that any number of packs is spread evenly."""
+    return (phase_of(owner, 1.0) + number * _GOLDEN_RATIO) % 1.0 * interval_seconds
 
 
 def backoff_seconds(failures: int, interval_seconds: float, jitter: float) -> float:
@@ -109,7 +122,7 @@ class Scheduler:
         self._monotonic = monotonic
         self._wall = wall
         self._jitter = jitter
-        self._tasks: dict[tuple[str, str], dict[Target, asyncio.Task[None]]] = {}
+        self._fan_outs: dict[tuple[str, str], FanOut] = {}
         self._fan_out_failures: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._page_timer: asyncio.TimerHandle | None = None
@@ -137,12 +150,20 @@ class Scheduler:
 
     def _is_tried(self, query: QueryPlan, source: Source) -> bool:
         """Whether every target that a query has now has been polled; one that waits for its rows has none yet."""
-        known = self._tasks.get((query.name, source.name))
-        return known is not None and all(self._store.state(_owner(query, source, target)).tried for target in known)
+        known = self._fan_outs.get((query.name, source.name))
+        return known is not None and all(
+            self._store.state(_owner(query, source, target)).tried for target in known.members
+        )
 
     def target_count(self, query: str, source: str) -> int:
         """How many targets a query has now."""
-        return len(self._tasks.get((query, source), ()))
+        known = self._fan_outs.get((query, source))
+        return 0 if known is None else len(known.members)
+
+    def pack_size(self, query: str, source: str) -> int | None:
+        """How many targets go into one operation at present."""
+        known = self._fan_outs.get((query, source))
+        return None if known is None else known.size.present
 
     def fan_out_failed(self, query: str, source: str) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
@@ -154,22 +175,29 @@ class Scheduler:
         feeder = query.fed_by
         rows = self._store.feeding_rows(feeder, source.name) if feeder else ()
         wanted = targets(query, rows)
-        running = self._tasks.setdefault(key, {})
-        if len(wanted) > query.max_calls:
+        pack = query.pack.size if query.pack is not None else 1
+        fan_out = self._fan_outs.setdefault(key, FanOut(pack))
+        if (calls := ceil(len(wanted) / pack)) > query.max_calls:
             self._fan_out_failures.add(key)
-            detail = f"{len(wanted)} calls are needed, and max_calls is {query.max_calls}; the old targets stay"
+            detail = f"{calls} calls are needed, and max_calls is {query.max_calls}; the old targets stay"
             self._observer.polled(Owner(*key, ""), PollOutcome(0.0, reason=Reason.FAN_OUT, detail=detail))
             return
         self._fan_out_failures.discard(key)
-        for target in running.keys() - set(wanted):
-            running.pop(target).cancel()
-            self._store.drop(_owner(query, source, target))
-        assert self._group is not None
-        for target in wanted:
-            if target not in running:
-                running[target] = self._group.create_task(self._keep_polling(query, source, target))
+        self._regroup(query, source, fan_out, wanted)
         if not wanted:
             self._feed(query, source)
+
+    def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> None:
+        """Starts the packs that came and ends those that went; series of targets that went go too."""
+        assert self._group is not None
+        regrouped = fan_out.regroup(wanted, self._monotonic())
+        for target in regrouped.gone:
+            self._store.drop(_owner(query, source, target))
+        for pack in regrouped.ended:
+            if pack.task is not None:
+                pack.task.cancel()
+        for pack in regrouped.begun:
+            pack.task = self._group.create_task(self._keep_polling(query, source, fan_out, pack))
 
     def _feed(self, query: QueryPlan, source: Source) -> None:
         """Lets the queries that this one feeds follow its rows."""
@@ -177,35 +205,64 @@ class Scheduler:
             if any(feed.query == query.name for feed in other.feeds) and source in other.sources:
                 self._reconcile(other, source)
 
-    async def _keep_polling(self, query: QueryPlan, source: Source, target: Target) -> None:
-        owner = _owner(query, source, target)
-        interval = query.interval_seconds
-        phase = phase_of(owner, interval)
+    async def _keep_polling(self, query: QueryPlan, source: Source, fan_out: FanOut, pack: Pack) -> None:
         await self._until_names_are_known(query, source)
-        failures = 0
-        tick_at = self._monotonic()
+        pack.begin(self._monotonic())
+        phase = _phase(query, source, pack)
         while True:
             async with self.gates[source.name].passed(query.name, self._monotonic):
-                outcome = await poll(
-                    query,
-                    source,
-                    target,
-                    self._clients[source.name],
-                    lambda: self._store.surroundings(query, source, target),
-                    published_end_time=self._store.state(owner).window_end_time,
-                    pace=self.paces.get(source.name),
-                    wall=self._wall,
-                    monotonic=self._monotonic,
-                )
-            outcome = self._take_in(query, source, target, outcome)
-            failures = failures + 1 if outcome.reason is not None else 0
-            now = self._monotonic()
-            next_at = next_tick_at(now, interval, phase)
-            missed = round((next_at - next_tick_at(tick_at, interval, phase)) / interval)
-            if missed > 0:
-                self._observer.overran(owner, missed)
-            tick_at = min(next_at, now + backoff_seconds(failures, interval, self._jitter())) if failures else next_at
-            await asyncio.sleep(tick_at - now)
+                ticks = fan_out.polling(pack, self._monotonic())
+                try:
+                    polled = await self._polled(query, source, list(ticks), fan_out.size.present)
+                finally:
+                    fan_out.polled(pack, ticks, self._monotonic())
+            for target, outcome in polled.outcomes.items():
+                if (member := fan_out.members.get(target)) is not None:
+                    failed = self._take_in(query, source, target, outcome).reason is not None
+                    member.failures = member.failures + 1 if failed else 0
+                    member.due_at = self._next_at(query, _owner(query, source, target), member, ticks[target], phase)
+            if fan_out.size.accepted(polled.accepted, self._monotonic()):
+                if polled.refusal:
+                    self._observer.packs_refused(query.name, source.name, polled.accepted, polled.refusal)
+                self._regroup(query, source, fan_out, tuple(fan_out.members))
+            await pack.until_due(self._monotonic())
+
+    async def _polled(self, query: QueryPlan, source: Source, due: Sequence[Target], size: int) -> PackOutcome:
+        """What came of a poll of these targets."""
+        ends = {target: self._store.state(_owner(query, source, target)).window_end_time for target in due}
+        client, pace = self._clients[source.name], self.paces.get(source.name)
+        wall, monotonic = self._wall, self._monotonic
+        around = partial(self._store.surroundings, query, source)
+        if query.pack is not None and len(due) > 1:
+            return await poll_pack(
+                query, query.pack, source, ends, client, around, size=size, pace=pace, wall=wall, monotonic=monotonic
+            )
+        outcomes = {
+            target: await poll(
+                query,
+                source,
+                target,
+                client,
+                partial(around, target),
+                published_end_time=end,
+                pace=pace,
+                wall=wall,
+                monotonic=monotonic,
+            )
+            for target, end in ends.items()
+        }
+        return PackOutcome(outcomes, size)
+
+    def _next_at(self, query: QueryPlan, owner: Owner, member: Member, tick_at: float, phase: float) -> float:
+        """When a target is polled next: at its next tick, or sooner after a failure. Ticks that passed are told."""
+        now, interval = self._monotonic(), query.interval_seconds
+        next_at = next_tick_at(now, interval, phase)
+        missed = round((next_at - next_tick_at(tick_at, interval, phase)) / interval)
+        if missed > 0:
+            self._observer.overran(owner, missed)
+        if not member.failures:
+            return next_at
+        return min(next_at, now + backoff_seconds(member.failures, interval, self._jitter()))
 
     async def _until_names_are_known(self, query: QueryPlan, source: Source) -> None:
         """Waits, an interval at most, for the first round of the queries whose rows the labels are looked up in."""
@@ -254,6 +311,12 @@ class Scheduler:
                 if self._store.expire(query, owner, now):
                     self._observer.expired(owner)
                     self._feed(query, sources[owner.source])
+
+
+def _phase(query: QueryPlan, source: Source, pack: Pack) -> float:
+    if query.pack is None:
+        return phase_of(_owner(query, source, next(iter(pack.members))), query.interval_seconds)
+    return spread_phase(Owner(query.name, source.name, ""), pack.number, query.interval_seconds)
 
 
 def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:

@@ -41,6 +41,7 @@ class QueryCounts:
     counter_decreases: int = 0
     lookup_misses: int = 0
     rows_cut: int = 0
+    pack_refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,10 @@ class Telemetry(Collector):
     def overran(self, owner: Owner, ticks: int) -> None:
         """Counts missed ticks."""
         self.counts(owner.query, owner.source).overruns += ticks
+
+    def packs_refused(self, query: str, source: str) -> None:
+        """Counts a refusal of packs."""
+        self.counts(query, source).pack_refusals += 1
 
     def rendered(self, *, openmetrics: bool) -> bytes:
         """All own metrics as text, at most a second old; OpenMetrics without its `# EOF`."""
@@ -188,6 +193,11 @@ class Telemetry(Collector):
             "query_targets_failing", "Targets whose last poll failed.", (view.targets_failing for view in views)
         )
         yield gauge(
+            "query_pack_size",
+            "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
+            (view.pack_size for view in views),
+        )
+        yield gauge(
             "query_window_seconds", "Length of the window that the query asks for.", (v.window_seconds for v in views)
         )
         yield gauge(
@@ -206,6 +216,9 @@ class Telemetry(Collector):
         )
         yield counter(
             "query_rows_cut", "Rows left behind, as pages.max_rows was reached.", (count.rows_cut for count in counts)
+        )
+        yield counter(
+            "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)
         )
         yield counter(
             "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
@@ -278,6 +291,7 @@ class _QueryView:
     window_seconds: float | None
     window_end_time: float | None
     in_flight: int
+    pack_size: int | None
 
 
 def _query_views(running: Running) -> Iterator[_QueryView]:
@@ -306,6 +320,7 @@ def _query_views(running: Running) -> Iterator[_QueryView]:
                 window_seconds=query.window.length.total_seconds() if query.window else None,
                 window_end_time=min((s.window_end_time for s in known if s.window_end_time is not None), default=None),
                 in_flight=running.scheduler.gates[source.name].in_flight.get(query.name, 0),
+                pack_size=running.scheduler.pack_size(query.name, source.name) if query.pack is not None else None,
             )
 
 

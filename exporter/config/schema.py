@@ -569,6 +569,7 @@ class Query(Strict):
         ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), WithJsonSchema({"type": ["string", "array"]})]
     ] = Field(default_factory=dict)
     batch: Count | None = None
+    pack: Annotated[Count, Field(le=1000)] | None = None
     max_calls: Count = 1000
     window: WindowConfig | None = None
     period: PeriodLength | None = None
@@ -601,6 +602,10 @@ class Query(Strict):
             raise ValueError("batch needs for_each, whose rows it groups; add for_each")
         if self.batch is not None and len(self.for_each) > 1:
             raise ValueError("batch groups the rows of one for_each entry; keep one")
+        if self.pack is not None and not self.for_each:
+            raise ValueError("pack needs for_each, whose calls it puts together; add for_each")
+        if self.pack is not None and self.pages is not None:
+            raise ValueError("pack and pages cannot stand together, as each target has pages of its own; keep one")
         if self.pages is not None and self.rows is None:
             raise ValueError("pages needs rows, the list that comes in pages; add rows")
         return self

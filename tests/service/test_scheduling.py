@@ -51,6 +51,7 @@ def test_ticks_that_passed_are_skipped_and_counted(insights: Simulator, start_ex
     """While the API hangs, the ticks of a poll that waits are counted as missed, not made up for."""
     queries = ENVIRONMENTS.replace("interval: 1s", "interval: 300ms")
     exporter = start_exporter(insights, queries).wait_until_ready()
+    eventually(lambda: polls(insights, "listEnvironments"), "first poll")
     exporter.popen.send_signal(signal.SIGSTOP)
     at = len(polls(insights, "listEnvironments"))
     eventually(lambda: exporter.popen.poll() is None and _slept(insights), "a while", 10)

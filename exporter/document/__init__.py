@@ -1,4 +1,4 @@
-"""GraphQL documents: what they select and what they ask for.
+"""GraphQL documents: what they select and what they ask for; several calls packed into one operation.
 
 The only importer of graphql-core in the running program.
 """

@@ -1,0 +1,181 @@
+"""One poll of several targets in one operation, and what to do where the server refuses that. It never raises."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+from exporter.client import GraphQLClient
+from exporter.config.schema import Source
+from exporter.document.packing import packed_operation, unpacked_responses
+from exporter.errors import Failure, Reason
+from exporter.extraction import Surroundings, extract
+from exporter.model import Operation, PollOutcome, Response
+from exporter.pace import Pace
+from exporter.plan import PackPlan, QueryPlan, Target
+from exporter.poller import failed_outcome, refuse_partial
+from exporter.query import Moment, moment_at, operation
+
+# What a server says to more aliases, more complexity or a larger answer than it allows, as far as it can be told.
+_REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE})
+
+Answer: TypeAlias = Response | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class PackOutcome:
+    """What came of each target, and how many targets in one operation the server takes, as far as it is known now.
+
+    `refusal` says how it refused more.
+    """
+
+    outcomes: Mapping[Target, PollOutcome]
+    accepted: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    target: Target
+    moment: Moment
+    operation: Operation
+
+
+async def poll_pack(
+    query: QueryPlan,
+    pack: PackPlan,
+    source: Source,
+    published_end_times: Mapping[Target, float | None],
+    client: GraphQLClient,
+    around: Callable[[Target], Surroundings],
+    *,
+    size: int,
+    pace: Pace | None = None,
+    wall: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> PackOutcome:
+    """What came of one poll of these targets, `size` of them in an operation; each operation has the query's time-out.
+
+    Only cancellation passes through.
+    """
+    started_at = monotonic()
+    now = datetime.fromtimestamp(wall(), UTC)
+    outcomes: dict[Target, PollOutcome] = {}
+    calls: list[_Call] = []
+    for target, published_end_time in published_end_times.items():
+        try:
+            moment = moment_at(query, now, published_end_time)
+            calls.append(_Call(target, moment, operation(query, source, target, moment)))
+        except Exception as error:
+            outcomes[target] = failed_outcome(error, monotonic() - started_at)
+    asking = _Asking(query, pack, client, pace, size)
+    try:
+        answers = await asking.answers([call.operation for call in calls])
+    except Exception as error:
+        outcomes |= {call.target: failed_outcome(error, monotonic() - started_at) for call in calls}
+        return PackOutcome(outcomes, size)
+    for call, answer in zip(calls, answers, strict=True):
+        outcomes[call.target] = _outcome(query, call, answer, around, monotonic() - started_at)
+    return PackOutcome(outcomes, asking.accepted, asking.refusal)
+
+
+def _outcome(
+    query: QueryPlan, call: _Call, answer: Answer, around: Callable[[Target], Surroundings], duration_seconds: float
+) -> PollOutcome:
+    errors = 0
+    try:
+        if isinstance(answer, Failure):
+            raise answer
+        errors = len(answer.errors)
+        refuse_partial(query, answer)
+        result = extract(query, [answer], around(call.target), call.moment)
+    except Exception as error:
+        return failed_outcome(error, duration_seconds, errors)
+    return PollOutcome(duration_seconds, result=result, graphql_errors=errors)
+
+
+class _Asking:
+    """The requests of one poll: packs of `size`, and smaller ones where the server refuses them while it answers a
+    single call. `accepted` is the largest pack that it took then, half of one that it refused at most, or 1. A refusal
+    that a bad call among the others explains is no reason for smaller packs."""
+
+    def __init__(self, query: QueryPlan, pack: PackPlan, client: GraphQLClient, pace: Pace | None, size: int) -> None:
+        self._query = query
+        self._pack = pack
+        self._client = client
+        self._pace = pace
+        self._size = size
+        self._answers: dict[int, Answer] = {}
+        self._largest = 1
+        self._refused_size = size
+        self._refusal = ""
+
+    @property
+    def _a_call_failed(self) -> bool:
+        return any(isinstance(answer, Failure) for answer in self._answers.values())
+
+    @property
+    def refusal(self) -> str:
+        """How packs as such were refused; empty if they were not."""
+        return "" if self._a_call_failed else self._refusal
+
+    @property
+    def accepted(self) -> int:
+        """How many targets in one operation the server takes."""
+        return min(self._largest, max(1, self._refused_size // 2)) if self.refusal else self._size
+
+    async def answers(self, operations: Sequence[Operation]) -> list[Answer]:
+        """An answer for each operation."""
+        waiting = deque(_chunks(list(range(len(operations))), self._size))
+        while waiting:
+            chunk = waiting.popleft()
+            asked = [operations[position] for position in chunk]
+            failure = await self._ask(chunk, asked)
+            if failure is None:
+                continue
+            if failure.reason not in _REFUSALS or not await self._single_works(chunk, operations):
+                self._answers.update((position, failure) for position in chunk if position not in self._answers)
+                continue
+            self._refused_size = min(self._refused_size, len(chunk))
+            self._refusal = self._refusal or failure.detail
+            left = [position for position in chunk if position not in self._answers]
+            waiting.extendleft(reversed(_chunks(left, max(1, len(chunk) // 2))))
+        return [self._answers[position] for position in range(len(operations))]
+
+    async def _ask(self, chunk: Sequence[int], operations: Sequence[Operation]) -> Failure | None:
+        """Asks these calls at once and takes in the answers; or gives the failure of the pack."""
+        if len(chunk) == 1:
+            self._answers[chunk[0]] = await self._answer(operations[0])
+            return None
+        answer = await self._answer(packed_operation(operations, self._pack.shared))
+        if isinstance(answer, Failure):
+            return answer
+        self._largest = max(self._largest, len(chunk))
+        self._answers.update(zip(chunk, unpacked_responses(answer, len(chunk)), strict=True))
+        return None
+
+    async def _single_works(self, chunk: Sequence[int], operations: Sequence[Operation]) -> bool:
+        """Whether one of the calls works alone: the first or else the last, as long as none did before."""
+        if any(isinstance(answer, Response) for answer in self._answers.values()):
+            return True
+        for position in (chunk[0], chunk[-1]):
+            await self._ask([position], [operations[position]])
+            if isinstance(self._answers[position], Response):
+                return True
+        return False
+
+    async def _answer(self, asked: Operation) -> Answer:
+        if self._pace is not None:
+            await self._pace.passed(self._query.name)
+        try:
+            return await self._client.execute(asked, deadline_seconds=self._query.timeout_seconds)
+        except Failure as failure:
+            return failure
+
+
+def _chunks(positions: list[int], size: int) -> list[list[int]]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]

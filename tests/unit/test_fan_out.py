@@ -1,0 +1,103 @@
+"""Targets in packs: who is polled with whom, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.fan_out import FanOut, PackSize, grouped
+from exporter.plan import Target
+
+SETS = st.lists(st.integers(0, 40), unique=True)
+
+
+def targets(*keys: str) -> tuple[Target, ...]:
+    return tuple(Target({"id": key}, key) for key in keys)
+
+
+@given(st.lists(SETS, max_size=6), st.integers(1, 7), st.integers(1, 7))
+def test_each_target_is_in_one_group_and_there_are_no_more_groups_than_needed(
+    rounds: list[list[int]], first_size: int, later_size: int
+) -> None:
+    """However targets come and go and packs shrink, none is lost or polled twice, and no call is made without need."""
+    groups: list[list[int]] = []
+    for number, wanted in enumerate(rounds):
+        size = later_size if number else first_size
+        before, groups = groups, grouped(groups, wanted, size)
+        assert sorted(item for group in groups for item in group) == sorted(wanted)
+        assert all(len(group) <= size for group in groups)
+        assert sum(map(bool, groups)) == ceil(len(wanted) / size)
+        assert len(groups) >= len(before)
+
+
+def test_who_stays_is_not_moved_without_need() -> None:
+    """One target that goes and one that comes leave the others in the packs that they were in."""
+    groups = grouped([], list(range(100)), 25)
+    later = grouped(groups, [*range(1, 100), 100], 25)
+    assert [set(group) for group in later] == [{*range(1, 25), 100}, *map(set, groups[1:])]
+
+
+def test_new_targets_are_due_at_once_and_others_when_they_were() -> None:
+    """A target that comes is polled at once; that is no reason to poll the others of its pack again."""
+    fan_out = FanOut(3)
+    first, second, third = targets("a", "b", "c")
+    (pack,) = fan_out.regroup((first, second), 100.0).begun
+    assert list(fan_out.polling(pack, 100.0)) == [first, second]
+    assert not fan_out.polling(pack, 100.0)  # both are being polled
+    for target in (first, second):
+        fan_out.members[target].due_at = 160.0
+    fan_out.polled(pack, (first, second), 101.0)
+    assert not fan_out.regroup((first, second, third), 110.0).begun
+    assert list(fan_out.polling(pack, 110.0)) == [third]
+    assert list(fan_out.polling(pack, 160.0)) == [first, second]
+
+
+def test_a_target_whose_poll_was_given_up_is_due_again() -> None:
+    """Where a pack ends while it is being polled, its targets are polled in another at once, not forgotten."""
+    fan_out = FanOut(2)
+    first, second, third = targets("a", "b", "c")
+    one, two = fan_out.regroup((first, second, third), 0.0).begun
+    since = fan_out.polling(two, 0.0)
+    regrouped = fan_out.regroup((first, third), 1.0)
+    assert regrouped.gone == (second,)
+    assert regrouped.ended == (two,)
+    one.changed.clear()
+    fan_out.polled(two, since, 1.0)
+    assert one.changed.is_set()
+    assert third in fan_out.polling(one, 1.0)
+
+
+def test_a_pack_wakes_when_a_target_is_due_or_comes() -> None:
+    """A pack sleeps until its next target is due, and is woken by one that comes meanwhile."""
+
+    async def run() -> None:
+        fan_out = FanOut(2)
+        first, second = targets("a", "b")
+        (pack,) = fan_out.regroup((first,), 0.0).begun
+        pack.changed.clear()
+        async with asyncio.timeout(10):
+            await pack.until_due(0.0)
+            fan_out.members[first].due_at = 3600.0
+            sleeping = asyncio.create_task(pack.until_due(0.0))
+            await asyncio.sleep(0)
+            assert not sleeping.done()
+            fan_out.regroup((first, second), 1.0)
+            await sleeping
+
+    asyncio.run(run())
+
+
+def test_packs_shrink_at_once_and_grow_after_an_hour() -> None:
+    """What the server refused is tried again rarely, twice as many at a time, up to what is configured."""
+    size = PackSize(25, 25)
+    assert not size.accepted(25, 0.0)
+    assert size.accepted(6, 10.0)
+    assert size.present == 6
+    assert not size.accepted(6, 3600.0)
+    at_hours = [10.0 + hour * 3600.0 for hour in range(1, 5)]
+    assert [size.present for at in at_hours if size.accepted(size.present, at)] == [12, 24, 25]
+    assert size.accepted(12, 20_000.0)
+    assert size.present == 12
