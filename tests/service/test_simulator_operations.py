@@ -12,6 +12,7 @@ import pytest
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.model import Request
 from exporter.simulator.resolvers import RESOLVERS
+from tests.support.figures import percentile
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 START, END = NOW - timedelta(hours=5), NOW - timedelta(hours=1)
@@ -193,12 +194,6 @@ def caller() -> Iterator[Caller]:
 def requests(caller: Caller) -> list[Request]:
     """The single requests of the range, environment and tenant that most operations are asked about."""
     return list(caller.simulator.model.requests(caller.environment.id, TENANT, START, END))
-
-
-def percentile(values: list[int], percent: int) -> int:
-    """The percentile by nearest rank, written down once more without looking at the simulator's own."""
-    ordered = sorted(values)
-    return ordered[-(-percent * len(ordered) // 100) - 1]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,6 +49,15 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(f"needs the program {name}, which is not installed here")
     return path
+
+
+def stopped_clock(moment: datetime) -> dict[str, str]:
+    """The environment in which a program's wall clock stands still at that moment; its monotonic clock goes on."""
+    command = [program("faketime"), "--exclude-monotonic", "-f", f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}", "env"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "TZ": "UTC"}).stdout
+    lines = (line.partition("=") for line in made.splitlines())
+    wanted = ("LD_PRELOAD", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC")
+    return {"TZ": "UTC", **{name: value for name, _, value in lines if name in wanted}}
 
 
 class Process:
@@ -136,6 +146,14 @@ class Exporter(Process):
         pages.append(httpx.get(f"{self.url}/metrics", headers={"accept": "application/openmetrics-text"}).text)
         process = Path("/proc", str(self.popen.pid))
         return [*pages, *((process / name).read_text(errors="replace") for name in ("cmdline", "comm"))]
+
+    def answers(self) -> bool:
+        """Whether it serves; fails where it has ended."""
+        assert self.popen.poll() is None, self.log
+        try:
+            return httpx.get(f"{self.url}/-/healthy").status_code == 200
+        except httpx.HTTPError:
+            return False
 
     def wait_until_ready(self) -> Self:
         """Waits until every query has been tried."""
