@@ -63,6 +63,7 @@ class _LazyGroup(click.Group):
 
     modules: Mapping[str, str] = {
         "demo": "exporter.demo",
+        "init": "exporter.commands.init",
         "query": "exporter.commands.query",
         "simulate": "exporter.demo",
     }

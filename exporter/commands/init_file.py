@@ -1,0 +1,106 @@
+"""The files that `init` writes: a configuration without the secret, and the secret where it was typed in."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where to ask and as whom."""
+
+    url: str
+    token_url: str
+    revocation_url: str
+    handle: str
+    key: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the account sees: the organization, and its environments' names, types and tenants."""
+
+    organization_id: str
+    organization_name: str
+    environments: tuple[tuple[str, str], ...]
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPlace:
+    """Where the configuration finds the secret: a file (`written` if we write it), else CHOREO_CONSUMER_SECRET."""
+
+    file: Path | None = None
+    written: Path | None = None
+
+
+def config_text(account: Account, found: Found, place: SecretPlace) -> str:
+    """A configuration that runs on this account."""
+    secret = (
+        "client_secret: ${CHOREO_CONSUMER_SECRET}"
+        if place.file is None
+        else f"client_secret_file: {_quoted(str(place.file))}"
+    )
+    on_premise = ", ".join(name for name, kind in found.environments if kind == "ON_PREM")
+    note = f"for on-premise environments: {on_premise}" if on_premise else "for on-premise environments"
+    name = json.dumps(found.organization_name, ensure_ascii=False)
+    return f"""\
+# Insights Exporter on the organization {name}, by `insights-exporter init`.
+# Run it:    insights-exporter --config.file=FILE
+# Check it:  insights-exporter --config.check --config.file=FILE
+
+sources:
+  - name: choreo
+    url: {_quoted(account.url)}
+    schema: choreo
+    labels: {{organization: {_quoted(account.handle)}}}
+    oauth2:
+      token_url: {_quoted(account.token_url)}
+      revocation_url: {_quoted(account.revocation_url)}
+      client_id: {_quoted(account.key)}
+      {secret}
+      scopes: [apim:api_manage]
+      endpoint_params: {{orgHandle: {_quoted(account.handle)}}}
+    values: {{org_id: {_quoted(found.organization_id)}}}
+
+# Choreo's own Insights pages; environments, tenants and the names of APIs are found by themselves.
+include:
+  - choreo/overview               # requests, errors and latency of each environment
+  - choreo/traffic                # by API, application, backend and resource
+  - choreo/errors                 # by category, by class of the status code, by API and code
+  - choreo/latency                # percentiles of each API by hop
+  - choreo/cache                  # hits and misses
+  - choreo/devices                # platforms and user agents
+  - choreo/alerts                 # Choreo's own alerts
+  # - choreo/reports              # usage by API and application, and the last 24 hours of each API
+  # - choreo/geography            # by country; {note}
+"""
+
+
+def replaced(file: Path, text: str) -> None:
+    """Writes a file whole or not at all. Raises `OSError`."""
+    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+        temporary.write(text)
+    Path(name).chmod(0o644)
+    Path(name).replace(file)
+
+
+def written_secret(file: Path, secret: str) -> None:
+    """Writes the secret into a file that this user alone can read. Raises `OSError`."""
+    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")  # mode 0600
+    with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+        temporary.write(f"{secret}\n")
+    Path(name).replace(file)
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar in quotes that is read as this very text."""
+    return json.dumps(text.replace("${", "$${"), ensure_ascii=False)
