@@ -122,11 +122,13 @@ class RowsPlan:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a query runs for each of: the rows of a query, or a list of the file, under a name."""
+    """What a query runs for each of: the rows of a query, or a list of the file, under a name. Of the rows, those whose
+    field, or outer field, has one of the values in `where`."""
 
     name: str
     query: str | None
     items: tuple[Mapping[str, Json], ...] = ()
+    where: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

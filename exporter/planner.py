@@ -19,6 +19,7 @@ from exporter.config.schema import (
     PathLabel,
     Query,
     ReferenceLabel,
+    RowsOf,
     Source,
     Top,
 )
@@ -200,17 +201,18 @@ class _Planner:
     def _feeder(self, parsed: _Parsed) -> _Parsed | None:
         """The query whose rows feed this one, if any."""
         for name, over in parsed.query.for_each.items():
-            if not isinstance(over, str):
+            if not isinstance(over, RowsOf):
                 continue
             place: KeyPath = (*parsed.place, "for_each", name)
-            feeder = self._parsed.get(over)
+            other = over.query
+            feeder = self._parsed.get(other)
             if feeder is None:
-                if over not in self._queries and over not in self._loaded.broken:
-                    self._problem(place, f"there is no query {over}", f"write one of: {', '.join(self._queries)}")
+                if other not in self._queries and other not in self._loaded.broken:
+                    self._problem(place, f"there is no query {other}", f"write one of: {', '.join(self._queries)}")
             elif feeder.query.rows is None:
-                self._problem(place, f"the query {over} has no rows", f"add rows: to {over}")
+                self._problem(place, f"the query {other} has no rows", f"add rows: to {other}")
             elif not {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}:
-                self._problem(place, f"the query {over} does not run on all sources of this one", "give both the same")
+                self._problem(place, f"the query {other} does not run on all sources of this one", "give both the same")
             else:
                 return feeder
         return None
@@ -229,6 +231,10 @@ class _Planner:
                         self._check_reference(parsed, (*place, label), reference, in_label=True)
         for needed, first in tuple(self._needed[query.name].items()):
             self._request(parsed, needed, first)
+        for name, over in query.for_each.items():
+            for field in over.where if isinstance(over, RowsOf) else ():
+                place = (*parsed.place, "for_each", name, "where", field)
+                self._request(parsed, name if field == _SELF else f"{name}.{field}", place)
 
     def _label_places(self, parsed: _Parsed) -> Iterator[tuple[KeyPath, Mapping[str, LabelSpec]]]:
         yield (*parsed.place, "labels"), parsed.query.labels
@@ -277,7 +283,7 @@ class _Planner:
         """Have the feeding query export what a reference names, or carry it if it comes from further out."""
         root, _, rest = reference.partition(".")
         over = parsed.query.for_each[root]
-        if not isinstance(over, str):
+        if not isinstance(over, RowsOf):
             if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
                 self._problem(place, f"{{{{ {reference} }}}}: not every item of the list has that", "add it to each")
             return
@@ -290,11 +296,11 @@ class _Planner:
         try:
             column(parsed_path(rest or _SELF), feeder.rows)
         except PathProblem as problem:
-            self._problem(place, f"{{{{ {reference} }}}}: {problem.wrong} of {over}", problem.remedy)
+            self._problem(place, f"{{{{ {reference} }}}}: {problem.wrong} of {over.query}", problem.remedy)
         except ValueError as error:
             self._problem(place, f"{{{{ {reference} }}}}: {error}")
         else:
-            self._exports[over].add(rest or _SELF)
+            self._exports[over.query].add(rest or _SELF)
 
     # -------------------------------------------------------------------------------------- queries, metrics
 
@@ -583,9 +589,9 @@ class _Planner:
         self.problems.append(self._loaded.places.problem(place, wrong, remedy))
 
 
-def _feed(name: str, over: str | tuple[Json, ...]) -> Feed:
-    if isinstance(over, str):
-        return Feed(name, over)
+def _feed(name: str, over: RowsOf | tuple[Json, ...]) -> Feed:
+    if isinstance(over, RowsOf):
+        return Feed(name, over.query, where=over.where)
     return Feed(name, None, tuple(dict(item) if isinstance(item, dict) else {_SELF: item} for item in over))
 
 

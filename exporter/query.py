@@ -30,6 +30,10 @@ class FeedingRow:
     exports: Mapping[str, Json]
     outer: Mapping[str, Json]
 
+    def value(self, name: str) -> Json:
+        """The value of a field of the row, or of a row that it came from."""
+        return self.outer[name] if name in self.outer else self.exports[name]
+
 
 def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None) -> Moment:
     """The time ranges at `now`. `published_end_time` is the window end that is on the page, in Unix seconds.
@@ -117,6 +121,7 @@ def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[d
                 {name: row.exports[rest] for name, rest in needed.items() if rest not in row.outer},
             )
             for row in rows
+            if all(_is_one_of(row.value(rest), wanted) for rest, wanted in feed.where.items())
         ]
     if query.batch is None:
         yield from ({**outer, **own} for outer, own in pairs)
@@ -129,6 +134,11 @@ def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[d
         for start in range(0, len(members), query.batch):
             chunk = members[start : start + query.batch]
             yield {**chunk[0][0], **{name: [own[name] for _, own in chunk] for name in chunk[0][1]}}
+
+
+def _is_one_of(value: Json, wanted: Iterable[Json]) -> bool:
+    """Whether a value is among others; JSON's true is not 1."""
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in wanted)
 
 
 def _rest(reference: str, root: str) -> str | None:

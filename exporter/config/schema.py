@@ -544,17 +544,54 @@ class Metric(Strict):
 ForEachList: TypeAlias = tuple[Any, ...]
 
 
-def _for_each_value(value: object) -> str | ForEachList:
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """The rows of a query, or those of them whose fields have one of the values in `where`."""
+
+    query: str
+    where: Mapping[str, tuple[Json, ...]]
+
+
+def _for_each_value(value: object) -> RowsOf | ForEachList:
     match value:
+        case RowsOf():
+            return value
         case str():
-            return _word(value)
+            return RowsOf(_word(value), {})
+        case {"query": str(query), "where": dict(where), **rest} if not rest and where:
+            return RowsOf(_word(query), {str(field): _wanted(values) for field, values in where.items()})
         case list() | tuple() if value:
             for item in value:
                 fields = item.values() if isinstance(item, dict) else [item]
                 if any(isinstance(field, dict | list) or field is None for field in fields):
                     raise ValueError("the list of a for_each has scalars, or mappings of scalars")
             return tuple(value)
-    raise ValueError("for_each takes the name of a query, or a list that is not empty")
+    raise ValueError(
+        "for_each takes the name of a query, {query: name, where: {field: value}}, or a list that is not empty"
+    )
+
+
+def _wanted(values: object) -> tuple[Json, ...]:
+    wanted = tuple(values) if isinstance(values, list) else (values,)
+    if not wanted or any(not isinstance(value, str | int | float | None) for value in wanted):
+        raise ValueError("where compares a field with a scalar or a list of scalars; write {field: value}")
+    return wanted
+
+
+_FOR_EACH_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "minItems": 1},
+            {
+                "type": "object",
+                "properties": {"query": {"type": "string"}, "where": {"type": "object", "minProperties": 1}},
+                "required": ["query", "where"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
 
 
 class Query(Strict):
@@ -565,9 +602,9 @@ class Query(Strict):
     timeout: PositiveDuration | None = None
     stale_after: PositiveDuration | None = None
     sources: tuple[Name, ...] | None = None
-    for_each: Mapping[
-        ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), WithJsonSchema({"type": ["string", "array"]})]
-    ] = Field(default_factory=dict)
+    for_each: Mapping[ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), _FOR_EACH_SCHEMA]] = Field(
+        default_factory=dict
+    )
     batch: Count | None = None
     pack: Annotated[Count, Field(le=1000)] | None = None
     max_calls: Count = 1000
@@ -595,7 +632,7 @@ class Query(Strict):
             raise ValueError(
                 "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
             )
-        feeding = [name for name, over in self.for_each.items() if isinstance(over, str)]
+        feeding = [name for name, over in self.for_each.items() if isinstance(over, RowsOf)]
         if len(feeding) > 1:
             raise ValueError("for_each names more than one query; chain them: let one query be for each row of another")
         if self.batch is not None and not self.for_each:

@@ -67,3 +67,21 @@ def test_all_groups_together_agree_with_the_model(insights: Simulator, start_exp
         ("choreo_window_user_agent_requests", "devices"),
     ):
         eventually(lambda name=name, query=query: agrees(name, query), f"agreement of {name}", 90)  # type: ignore[misc]
+
+
+@pytest.mark.timeout(240)
+def test_countries_are_asked_of_on_premise_environments_alone(
+    insights: Simulator, start_exporter: StartExporter
+) -> None:
+    """The Geo Map group makes no call that Choreo would refuse."""
+    exporter = start_exporter(insights, "", source=including("choreo/geography")).wait_until_ready()
+    organization = insights.model.organizations[0]
+    on_premise = {environment.name for environment in organization.environments if environment.type == "ON_PREM"}
+
+    def asked_for() -> set[str]:
+        return {labels["environment"] for labels, _ in exporter.samples("choreo_window_country_requests")}
+
+    eventually(lambda: asked_for() == on_premise, "countries of the on-premise environments", 90)
+    targets = exporter.value("insights_exporter_query_targets", query="countries")
+    assert targets == len(on_premise) * len(organization.tenants)
+    assert exporter.value("insights_exporter_graphql_errors_total", query="countries") == 0

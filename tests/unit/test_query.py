@@ -181,3 +181,29 @@ def test_secret_values_go_out_and_are_not_among_the_labels(monkeypatch: pytest.M
     monkeypatch.delenv("KEY_OF_A")
     with pytest.raises(TokenFailure):
         operation(plan.queries[0], plan.sources[0], Target({}), Moment())
+
+
+def test_where_takes_the_rows_that_have_one_of_the_values() -> None:
+    """`where` compares a row's own fields and those of the rows it came from, and takes values as they are."""
+    plan = planned("""
+    - {name: environments, document: "{ e { id type } }", rows: e}
+    - name: tenants
+      for_each: {environment: environments}
+      document: "query ($e: ID) { t(e: $e) { name on n } }"
+      variables: {e: "{{ environment.id }}"}
+      rows: t
+    - name: q
+      for_each: {tenant: {query: tenants, where: {environment.type: [ON_PREM, EDGE], on: true, n: [1, null]}}}
+      document: "query ($n: ID) { n(n: $n) }"
+      variables: {n: "{{ tenant.name }}"}
+      metrics: [{name: n, help: N., value: n}]
+    """)
+    assert plan.queries[1].needed == {"environment.type", "environment.id"}
+    rows = [
+        FeedingRow({"name": name, "on": on, "n": n}, {"environment.type": kind})
+        for name, on, n, kind in [
+            ("a", True, 1, "ON_PREM"), ("b", True, None, "EDGE"), ("c", True, 2, "EDGE"), ("d", 1, 1, "EDGE"),
+            ("e", True, True, "EDGE"), ("f", True, 1, "CLOUD"), ("g", None, 1, "EDGE"),
+        ]
+    ]  # fmt: skip
+    assert values(plan, 2, rows) == [{"tenant.name": "a"}, {"tenant.name": "b"}]
