@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import reduce
+from types import NoneType
 from typing import Final, TypeAlias, cast
 
 from exporter.errors import Reason, ResultFailure
 from exporter.model import Family, Json, LabelValues, Number, Response, Result, Samples
-from exporter.path import path_text
 from exporter.plan import (
     Bound,
     BucketPlan,
     Column,
     Constant,
-    Hop,
     Hops,
     LabelPlan,
     Looked,
@@ -29,15 +28,13 @@ from exporter.plan import (
     TopPlan,
 )
 from exporter.query import Moment
+from exporter.records import Records, records_at, shown
 from exporter.template import bound, scalar_text
-from exporter.value import SkipReason, converter, unix_seconds
+from exporter.value import SkipReason, numbers, unix_seconds
 from exporter.window import last_bucket
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
-
-# The objects on the way from `data` (first) to the record itself (last).
-Record: TypeAlias = tuple[Json, ...]
 
 
 def _sum(first: Number, second: Number) -> Number:
@@ -79,7 +76,7 @@ def extract(
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
     series: dict[Family, dict[LabelValues, Number]] = {}
-    by_walk: dict[Hops, list[Record]] = {}
+    by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
         if metric.walk not in by_walk:
             by_walk[metric.walk] = records_at(data, metric.walk)
@@ -123,13 +120,13 @@ class PagesTold:
 
 def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    found = _column([(cast("Json", response.data),)], Column(0, pages.told))[0]
+    found = Records(([cast("Json", response.data)],)).column(Column(0, pages.told))[0]
     if not pages.by_cursor:
         if isinstance(found, bool) or not isinstance(found, int):
-            raise ResultFailure(Reason.SCHEMA, f"{_shown(pages.told)} is not a number of rows")
+            raise ResultFailure(Reason.SCHEMA, f"{shown(pages.told)} is not a number of rows")
         return PagesTold(total=found)
     if not isinstance(found, dict) or not isinstance(found.get("hasNextPage"), bool):
-        raise ResultFailure(Reason.SCHEMA, f"{_shown(pages.told)} does not say hasNextPage")
+        raise ResultFailure(Reason.SCHEMA, f"{shown(pages.told)} does not say hasNextPage")
     cursor = found.get("endCursor")
     return PagesTold(next_cursor=cursor if found["hasNextPage"] and isinstance(cursor, str) else None)
 
@@ -143,41 +140,48 @@ def _exported_rows(query: QueryPlan, data: Sequence[Json]) -> tuple[Mapping[str,
     if query.rows is None or not query.rows.exports:
         return ()
     records = records_at(data, query.rows.walk)
-    columns = {name: _column(records, column) for name, column in query.rows.exports.items()}
+    columns = {name: records.column(column) for name, column in query.rows.exports.items()}
     return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
 def _add_series(
     series: dict[Family, dict[LabelValues, Number]],
     metric: MetricPlan,
-    records: Sequence[Record],
+    records: Records,
     labels: _Labels,
     moment: Moment,
     skipped: Counter[str],
 ) -> None:
     if metric.bucket is not None:
         records = _in_bucket(records, metric.bucket, moment)
-    records, raw = _values(records, metric)
-    keys = zip(*(labels.column(records, label) for label in metric.labels), strict=True)
-    pairs = zip(keys if metric.labels else ((),) * len(records), raw, strict=True)
-    found: dict[LabelValues, Number] = {}
-    convert = converter(metric.rule)
-    for key, value in pairs:
-        if value is None:
-            continue
-        number = convert(value)
-        if isinstance(number, SkipReason):
-            skipped[number.value] += 1
-        else:
-            _put(found, key, number, metric)
+    records, values = _values(records, metric)
+    read = numbers(metric.rule, values)
+    if read is not values and (reasons := [one.value for one in read if isinstance(one, SkipReason)]):
+        skipped.update(reasons)
+        kept = [not isinstance(one, SkipReason) for one in read]
+        records, read = records.where(kept), [one for one in read if not isinstance(one, SkipReason)]
+    columns = [labels.column(records, label) for label in metric.labels]
+    keys = list(zip(*columns, strict=True)) if columns else [()] * len(records)
+    found = _merged(metric, keys, cast("Sequence[Number]", read))
     if metric.missing is not None:
         for key in labels.keys_of_missing(metric.missing):
             found.setdefault(key, metric.missing.value)
     if metric.top is not None:
         found = _top(found, metric.top)
-    of_family = series.setdefault(metric.family, {})
-    for key, number in found.items():
-        _put(of_family, key, number, metric)
+    of_family = series.setdefault(metric.family, found)
+    if of_family is not found:
+        for key, number in found.items():
+            _put(of_family, key, number, metric)
+
+
+def _merged(metric: MetricPlan, keys: Sequence[LabelValues], values: Sequence[Number]) -> dict[LabelValues, Number]:
+    """The series of these samples. Raises `ResultFailure` (`duplicate_series`)."""
+    found = dict(zip(keys, values, strict=True))
+    if len(found) < len(keys):
+        found = {}
+        for key, value in zip(keys, values, strict=True):
+            _put(found, key, value, metric)
+    return found
 
 
 def _put(series: dict[LabelValues, Number], key: LabelValues, number: Number, metric: MetricPlan) -> None:
@@ -210,65 +214,18 @@ def _top(found: Mapping[LabelValues, Number], top: TopPlan) -> dict[LabelValues,
     return kept
 
 
-def _values(records: Sequence[Record], metric: MetricPlan) -> tuple[Sequence[Record], list[Json]]:
-    """The value of each record; a record whose value is a list stands once for each of its items."""
+def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Json]]:
+    """The records that have a value, and their values; a record stands once for each item of a value that is a list."""
     if metric.constant is not None:
         return records, [metric.constant] * len(records)
-    raw = _column(records, Column(len(metric.walk), metric.leaf))
-    if any(isinstance(value, list) for value in raw):
-        exploded = [(record, item) for record, value in zip(records, raw, strict=True) for item in _exploded(value)]
-        records, raw = [record for record, _ in exploded], [item for _, item in exploded]
-    if any(isinstance(value, dict) for value in raw):
-        raise ResultFailure(Reason.SCHEMA, f"{_shown(metric.walk + metric.leaf)} is an object, not a value")
-    return records, raw
-
-
-def records_at(data: Sequence[Json], walk: Hops) -> list[Record]:
-    """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`."""
-    level: list[Record] = [(page,) for page in data]
-    for depth, hop in enumerate(walk):
-        try:
-            level = [(*record, item) for record in level for item in _exploded(_child(record[-1], hop))]
-        except (KeyError, TypeError):
-            raise ResultFailure(Reason.SCHEMA, f"the answer has no {_shown(walk[: depth + 1])}") from None
-    return level
-
-
-def _exploded(value: Json) -> Iterable[Json]:
-    if not isinstance(value, list):
-        return () if value is None else (value,)
-    if any(isinstance(item, list) for item in value):
-        return [leaf for item in value for leaf in _exploded(item)]
-    return [item for item in value if item is not None]
-
-
-def _child(node: Json, hop: Hop) -> Json:
-    """What a hop leads to. Raises `KeyError` or `TypeError` where the answer is not of that shape."""
-    if hop.optional and hop.name not in cast("dict[str, Json]", node):
-        return None
-    child = cast("dict[str, Json]", node)[hop.name]
-    for index in hop.indexes:
-        if child is None:
-            return None
-        if not isinstance(child, list):
-            raise TypeError("not a list")
-        child = child[index] if index < len(child) else None
-    return child
-
-
-def _column(records: Sequence[Record], column: Column) -> list[Json]:
-    """One value for each record; null on the way is null."""
-    nodes: list[Json] = [record[column.depth] for record in records]
-    try:
-        for hop in column.hops:
-            if hop.indexes or hop.optional or None in nodes:
-                nodes = [None if node is None else _child(node, hop) for node in nodes]
-            else:
-                name = hop.name
-                nodes = [cast("dict[str, Json]", node)[name] for node in nodes]
-    except (KeyError, TypeError):
-        raise ResultFailure(Reason.SCHEMA, f"the answer has no {_shown(column.hops)} in every row") from None
-    return nodes
+    records, values = records.exploded(records.column(Column(len(metric.walk), metric.leaf)))
+    kinds = set(map(type, values))
+    if dict in kinds:
+        raise ResultFailure(Reason.SCHEMA, f"{shown(metric.walk + metric.leaf)} is an object, not a value")
+    if NoneType in kinds:
+        records = records.where([value is not None for value in values])
+        values = [value for value in values if value is not None]
+    return records, values
 
 
 class _Labels:
@@ -278,7 +235,7 @@ class _Labels:
         self._around = around
         self.misses = 0
 
-    def column(self, records: Sequence[Record], label: LabelPlan) -> list[str]:
+    def column(self, records: Records, label: LabelPlan) -> Sequence[str]:
         """One text for each record."""
         match label:
             case Column():
@@ -314,25 +271,25 @@ class _Labels:
         return row.get(name, "")
 
 
-def _text_column(records: Sequence[Record], column: Column) -> list[str]:
-    texts = _column(records, column)
+def _text_column(records: Records, column: Column) -> Sequence[str]:
+    texts = records.column(column)
     if set(map(type, texts)) == {str}:
-        return cast("list[str]", texts)
+        return cast("Sequence[str]", texts)
     try:
         return [scalar_text(text) for text in texts]
     except TypeError:
         raise ResultFailure(
-            Reason.SCHEMA, f"{_shown(column.hops)} is a list or an object, which cannot be a label"
+            Reason.SCHEMA, f"{shown(column.hops)} is a list or an object, which cannot be a label"
         ) from None
 
 
-def _in_bucket(records: Sequence[Record], bucket: BucketPlan, moment: Moment) -> list[Record]:
+def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
     """The records of the last bucket, by the clock, that ends at or before the window's end."""
     window = moment.window
     if window is None:
-        return []
+        return records.where([False] * len(records))
     start = last_bucket(window.end, bucket.width, window.end.tzinfo or UTC).start.timestamp()
-    return [record for record, text in zip(records, _column(records, bucket.start), strict=True) if _is_at(text, start)]
+    return records.where([_is_at(text, start) for text in records.column(bucket.start)])
 
 
 def _is_at(text: Json, start: float) -> bool:
@@ -348,7 +305,3 @@ def _grown(series: Mapping[Family, Mapping[LabelValues, Number]], limit: int) ->
     sizes = {name: len({key[position] for key in found}) for position, name in enumerate(family.label_names)}
     label = max(sizes, key=lambda name: sizes[name]) if sizes else "no label"
     return f"more than max_series ({limit}): {family.name} has {len(found)}; its label {label} has the most values"
-
-
-def _shown(hops: Hops) -> str:
-    return path_text(tuple(hop.name for hop in hops))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from exporter.model import Json, Number
 
@@ -70,6 +70,9 @@ class ValueRule:
     enum_values: tuple[tuple[str, float], ...] = ()
 
 
+_PLAIN: Final = ValueRule()
+
+
 def converter(rule: ValueRule) -> Converter:
     """The function from a JSON scalar (never null) to a finite number, or to the reason why there is none."""
     read = _readers(rule)[rule.kind]
@@ -79,6 +82,25 @@ def converter(rule: ValueRule) -> Converter:
     if divisor.numerator == 1:
         return lambda value: _scaled(read(value), lambda number: number * divisor.denominator)
     return lambda value: _scaled(read(value), lambda number: number / divisor.numerator)
+
+
+def numbers(rule: ValueRule, values: Sequence[Json]) -> Sequence[Number | SkipReason]:
+    """What `converter` makes of each of these scalars (never null), by one look at all where they are plain numbers."""
+    if rule == _PLAIN and _are_finite_numbers(values):
+        return cast("Sequence[Number]", values)
+    convert = converter(rule)
+    return [convert(value) for value in values]
+
+
+def _are_finite_numbers(values: Sequence[Json]) -> bool:
+    """Whether none of them needs a second look. Not finite are their sum, if one is or if they are large together."""
+    if not set(map(type, values)) <= {int, float}:
+        return False
+    plain = cast("Sequence[Number]", values)
+    try:
+        return all(map(math.isfinite, (sum(plain), max(plain, default=0), min(plain, default=0))))
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 def unix_seconds(text: str) -> float:

@@ -16,11 +16,11 @@ from exporter.commands.paper import Paper
 from exporter.config.schema import Source
 from exporter.errors import Failure, ResultFailure
 from exporter.exposition import Format, head, pieces
-from exporter.extraction import records_at
 from exporter.model import Json, Result
 from exporter.once import Asked, Round
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.recording import RecordingError, read_recording, recorded, recording_json, write_recording
+from exporter.records import records_at
 from exporter.template import scalar_text
 
 
@@ -169,7 +169,7 @@ def _show_rows(paper: Paper, asked: Asked, concealed: Callable[[Json], Json]) ->
         records = records_at([response.data for response in asked.responses], rows.walk)
     except ResultFailure:
         return  # told as the poll's failure
-    found = [concealed(record[-1]) for record in records]
+    found = [concealed(row) for row in records.levels[-1]]
     columns = list(dict.fromkeys(key for row in found if isinstance(row, dict) for key in row)) or ["."]
     cells = [[row.get(key) if isinstance(row, dict) else row for key in columns] for row in found]
     paper.table(f"Rows ({len(found)})", columns, cells)

@@ -1,0 +1,105 @@
+"""What response paths lead to in an answer, held by columns: not one object more for each record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress, repeat
+from types import NoneType
+from typing import Final, cast
+
+from exporter.errors import Reason, ResultFailure
+from exporter.model import Json
+from exporter.path import path_text
+from exporter.plan import Column, Hop, Hops
+
+_WRONG_SHAPE: Final = (KeyError, TypeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
+    those between the objects on the way. All levels are of one length."""
+
+    levels: tuple[Sequence[Json], ...]
+
+    def __len__(self) -> int:
+        return len(self.levels[-1])
+
+    def where(self, wanted: Sequence[bool]) -> Records:
+        """Those records alone."""
+        return Records(tuple(list(compress(level, wanted)) for level in self.levels))
+
+    def column(self, column: Column) -> Sequence[Json]:
+        """One value for each record; null on the way is null. Raises `ResultFailure` (`schema`)."""
+        nodes = self.levels[column.depth]
+        for hop in column.hops:
+            nodes = _children(nodes, hop, column.hops)
+        return nodes
+
+    def exploded(self, values: Sequence[Json]) -> tuple[Records, Sequence[Json]]:
+        """The records and these values of theirs, where a value that is a list stands once for each of its items."""
+        if list not in map(type, values):
+            return self, values
+        parts = [_items(value) for value in values]
+        return Records(_repeated(self.levels, parts)), list(chain.from_iterable(parts))
+
+
+def records_at(data: Sequence[Json], walk: Hops) -> Records:
+    """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`."""
+    if None in data:
+        raise ResultFailure(Reason.SCHEMA, "the answer has no data")
+    levels: tuple[Sequence[Json], ...] = (data,)
+    for depth, hop in enumerate(walk):
+        parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
+        levels = (*_repeated(levels, parts), list(chain.from_iterable(parts)))
+    return Records(levels)
+
+
+def shown(hops: Hops) -> str:
+    """The path as messages write it."""
+    return path_text(tuple(hop.name for hop in hops))
+
+
+def _repeated(levels: Iterable[Sequence[Json]], parts: Sequence[Sequence[Json]]) -> tuple[Sequence[Json], ...]:
+    """Each level with every object as often as there are items in its part."""
+    counts = list(map(len, parts))
+    return tuple(list(chain.from_iterable(map(repeat, level, counts))) for level in levels)
+
+
+def _items(value: Json) -> Sequence[Json]:
+    """The items of a list, at any depth, without nulls; what is no list is its own only item."""
+    if not isinstance(value, list):
+        return () if value is None else (value,)
+    kinds = set(map(type, value))
+    if list in kinds:
+        return [leaf for item in value for leaf in _items(item)]
+    return [item for item in value if item is not None] if NoneType in kinds else value
+
+
+def _children(nodes: Sequence[Json], hop: Hop, way: Hops) -> Sequence[Json]:
+    """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
+    if not (hop.indexes or hop.optional):
+        try:
+            name = hop.name
+            return [cast("dict[str, Json]", node)[name] for node in nodes]
+        except _WRONG_SHAPE:  # a null among them, perhaps
+            pass
+    try:
+        return [None if node is None else _child(node, hop) for node in nodes]
+    except _WRONG_SHAPE:
+        raise ResultFailure(Reason.SCHEMA, f"the answer has no {shown(way)} in every row") from None
+
+
+def _child(node: Json, hop: Hop) -> Json:
+    """What a hop leads to. Raises `KeyError` or `TypeError` where the answer is not of that shape."""
+    if hop.optional and hop.name not in cast("dict[str, Json]", node):
+        return None
+    child = cast("dict[str, Json]", node)[hop.name]
+    for index in hop.indexes:
+        if child is None:
+            return None
+        if not isinstance(child, list):
+            raise TypeError("not a list")
+        child = child[index] if index < len(child) else None
+    return child
