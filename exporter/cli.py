@@ -195,6 +195,17 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _open_missing_streams() -> None:
+    """Puts /dev/null where a standard stream is closed; else a socket would get its number, and the log's lines."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open as long as the process lives
+
+
 def main() -> None:
     """The console script."""
+    _open_missing_streams()
     command(prog_name="insights-exporter")

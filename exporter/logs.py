@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
 import structlog
@@ -31,29 +33,37 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Patient(stream or sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Patient(stream or sys.stderr))),
         cache_logger_on_first_use=False,
     )
     logging.disable(logging.CRITICAL)  # the libraries' own lines would be a second, unhidden log
 
 
 class _Patient:
-    """A stream whose end may be gone: losing log lines must not end the polling."""
+    """A stream whose end may be gone, or a pipe that nobody empties: losing log lines must not end the polling."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):
-            return len(text)
+        """Writes a whole line, or drops it where the write would wait."""
+        with suppress(OSError, ValueError):
+            if not self._is_full():
+                self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        try:
+        with suppress(OSError, ValueError):
             self._stream.flush()
-        except (OSError, ValueError):
-            return
+
+    def _is_full(self) -> bool:
+        try:
+            number = self._stream.fileno()
+        except (OSError, ValueError):  # a text in memory
+            return False
+        room = select.poll()
+        room.register(number, select.POLLOUT)
+        return not room.poll(0)
 
 
 class _Hiding:
