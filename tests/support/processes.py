@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 PATIENCE_SECONDS = 30.0
+_PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without authorities, whose loading takes longer than a scrape
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -117,15 +119,23 @@ class Snapshot:
 class Exporter(Process):
     """A running exporter."""
 
-    def __init__(self, config: Path, log: Path, *flags: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        log: Path,
+        *flags: str,
+        environ: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """`prefix` comes before the command, as in `nice exporter`."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "exporter", f"--config.file={config}"]
+        command = [*prefix, sys.executable, "-m", "exporter", f"--config.file={config}"]
         super().__init__([*command, f"--web.listen-address=127.0.0.1:{self.port}", *flags], log, environ)
 
     def page(self) -> str:
         """`/metrics` in the text format."""
-        return httpx.get(f"{self.url}/metrics").raise_for_status().text
+        return httpx.get(f"{self.url}/metrics", verify=_PLAIN).raise_for_status().text
 
     def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every sample of that name that has these labels; none while it does not answer."""
@@ -142,8 +152,9 @@ class Exporter(Process):
     def everything_shown(self) -> list[str]:
         """All that this process shows to those who may see it: its pages, and its line in the list of processes."""
         paths = ("/", "/metrics", "/-/healthy", "/-/ready", "/config", "/status")
-        pages = [httpx.get(self.url + path).text for path in paths]
-        pages.append(httpx.get(f"{self.url}/metrics", headers={"accept": "application/openmetrics-text"}).text)
+        pages = [httpx.get(self.url + path, verify=_PLAIN).text for path in paths]
+        openmetrics = {"accept": "application/openmetrics-text"}
+        pages.append(httpx.get(f"{self.url}/metrics", headers=openmetrics, verify=_PLAIN).text)
         process = Path("/proc", str(self.popen.pid))
         return [*pages, *((process / name).read_text(errors="replace") for name in ("cmdline", "comm"))]
 
@@ -161,7 +172,7 @@ class Exporter(Process):
         def ready() -> bool:
             assert self.popen.poll() is None, self.log
             try:
-                return httpx.get(f"{self.url}/-/ready").status_code == 200
+                return httpx.get(f"{self.url}/-/ready", verify=_PLAIN).status_code == 200
             except httpx.HTTPError:
                 return False
 
