@@ -194,6 +194,7 @@ class Prometheus(Process):
         job: str = "insights",
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
+        alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
         scrape: Mapping[str, Any] | None = None,
     ) -> None:
         self.port = free_port()
@@ -211,7 +212,10 @@ class Prometheus(Process):
             ],
         }
         if alertmanager is not None:
-            sections["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+            sections["alerting"] = {
+                "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}],
+                "alert_relabel_configs": list(alert_relabel_configs),
+            }
         config.write_text(json.dumps(sections))
         super().__init__(
             [

@@ -12,7 +12,7 @@ One stack serves all tests of a module: start it in a fixture with `scope="modul
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -60,6 +60,7 @@ def running_stack(
     groups: Iterable[str] | None = None,
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
+    alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Stack]:
     """A running stack in which every query has been polled, and that Prometheus has scraped; it ends with the block.
 
@@ -72,7 +73,14 @@ def running_stack(
         log = folder / "exporter.log"
         exporter = started.enter_context(Exporter(config, log, environ=choreo_environ(insights))).wait_until_ready()
         prometheus = started.enter_context(
-            Prometheus(folder, f"127.0.0.1:{exporter.port}", job=JOB, rule_files=rule_files, alertmanager=alertmanager)
+            Prometheus(
+                folder,
+                f"127.0.0.1:{exporter.port}",
+                job=JOB,
+                rule_files=rule_files,
+                alertmanager=alertmanager,
+                alert_relabel_configs=alert_relabel_configs,
+            )
         )
         eventually(lambda: prometheus.query("up == 1"), "scrape", 90)
         yield Stack(insights, exporter, prometheus, config)
