@@ -117,7 +117,7 @@ def command(
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
     from exporter.checking import checked
-    from exporter.plan import calls_per_minute
+    from exporter.demand import told
     from exporter.web_config import web_configuration
 
     try:
@@ -127,18 +127,12 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
         refuse(error)
     for problem in found.unmet:
         click.echo(f"warning: {problem}", err=True)
-    click.echo(f"calls per minute and source, at least: {_demand(calls_per_minute(found.plan))}")
+    for line in told(found.plan):
+        click.echo(line)
     sources, queries = len(found.plan.sources), len(found.plan.queries)
     click.echo(
         f"{config_file}: fine ({sources} sources, {queries} queries, {len(found.plan.families)} metric families)"
     )
-
-
-def _demand(calls: Mapping[str | None, float]) -> str:
-    """Calls per minute as a function of the fan-out: `0.1 + 3.2 per row of environments`."""
-    always = calls.get(None, 0.0)
-    parts = [f"{always:.3g}", *(f"{count:.3g} per row of {feeder}" for feeder, count in calls.items() if feeder)]
-    return " + ".join(parts)
 
 
 def run(

@@ -215,22 +215,6 @@ class Plan:
     max_series: int
 
 
-def calls_per_minute(plan: Plan) -> dict[str | None, float]:
-    """What a source is asked each minute, at least: calls that are always made (under None), and calls for each row of
-    each feeding query. Further pages come on top."""
-    calls: dict[str | None, float] = {}
-    for query in plan.queries:
-        feeder = query.fed_by
-        factor = 60 / query.interval_seconds
-        for feed in query.feeds:
-            if feed.query is None:
-                factor *= len(feed.items)
-        if query.batch is not None:
-            factor /= query.batch
-        calls[feeder] = calls.get(feeder, 0.0) + factor
-    return calls
-
-
 @dataclass(frozen=True, slots=True)
 class Target:
     """One element of a fan-out: the values of the references that its query needs. Equal values, same target."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from exporter.demand import Demand
 from exporter.model import PollOutcome
 from exporter.store import Owner, Store
 from exporter.telemetry import Telemetry
@@ -21,6 +22,7 @@ class Reporter:
     store: Store
     _failing: dict[Owner, str] = field(default_factory=dict)
     _packs_refused: set[tuple[str, str]] = field(default_factory=set)
+    _over_limit: set[str] = field(default_factory=set)
 
     def polled(self, owner: Owner, outcome: PollOutcome) -> None:
         self.telemetry.polled(owner, outcome, self.store.state(owner).decreases)
@@ -38,6 +40,18 @@ class Reporter:
 
     def overran(self, owner: Owner, ticks: int) -> None:
         self.telemetry.overran(owner, ticks)
+
+    def demanded(self, source: str, demand: Demand) -> None:
+        if demand.ratio <= 1:
+            if source in self._over_limit:
+                self._over_limit.remove(source)
+                _log.info("the queries fit the rate limit again", source=source)
+            return
+        if source not in self._over_limit:
+            self._over_limit.add(source)
+            about = {"source": source, "calls_per_minute": round(sum(demand.calls.values()), 1)}
+            say = "the queries need more calls than rate_limit allows, so they fall behind their intervals"
+            _log.warning(say, **about, allowed_per_minute=round(demand.limit, 1), dearest=demand.dearest())
 
     def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
         self.telemetry.packs_refused(query, source)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from exporter.client import GraphQLClient
 from exporter.config.schema import Source
+from exporter.demand import Demand, present_demand
 from exporter.errors import Reason
 from exporter.fan_out import FanOut, Member, Pack
 from exporter.model import PollOutcome
@@ -44,6 +45,9 @@ class Observer(Protocol):
 
     def expired(self, owner: Owner) -> None:
         """The last good values were dropped."""
+
+    def demanded(self, source: str, demand: Demand) -> None:
+        """The calls that a source with a rate limit needs may have changed."""
 
     def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
         """The upstream refused packs, and takes that many targets in one operation."""
@@ -165,6 +169,14 @@ class Scheduler:
         known = self._fan_outs.get((query, source))
         return None if known is None else known.size.present
 
+    def demand(self, source: Source) -> Demand | None:
+        """What a source with a rate limit is asked, as the targets are now."""
+        return present_demand(self._plan, source, self._round_calls)
+
+    def _round_calls(self, query: str, source: str) -> int:
+        known = self._fan_outs.get((query, source))
+        return 0 if known is None else len(known.packs)
+
     def fan_out_failed(self, query: str, source: str) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
         return (query, source) in self._fan_out_failures
@@ -198,6 +210,8 @@ class Scheduler:
                 pack.task.cancel()
         for pack in regrouped.begun:
             pack.task = self._group.create_task(self._keep_polling(query, source, fan_out, pack))
+        if (demand := self.demand(source)) is not None:
+            self._observer.demanded(source.name, demand)
 
     def _feed(self, query: QueryPlan, source: Source) -> None:
         """Lets the queries that this one feeds follow its rows."""

@@ -242,6 +242,13 @@ class Telemetry(Collector):
         yield _counter("rate_limit_wait_seconds", "Seconds that requests waited for rate_limit.", ("source",), [
             ((name,), pace.waited_seconds) for name, pace in running.scheduler.paces.items()
         ])  # fmt: skip
+        demands = [(source.name, running.scheduler.demand(source)) for source in running.plan.sources]
+        yield _gauge(
+            "rate_limit_demand_ratio",
+            "Requests that the polls need, without further pages, to those that rate_limit allows.",
+            ("source",),
+            [((name,), demand.ratio) for name, demand in demands if demand is not None],
+        )
         statuses = {name: view.token() for name, view in running.sources.items() if view.token is not None}
 
         def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:

@@ -205,7 +205,7 @@ def test_the_example_passes_the_check_and_names_what_is_unset() -> None:
     assert run.returncode == 0, run.stderr
     for name in ("CHOREO_CONSUMER_KEY", "CHOREO_CONSUMER_SECRET", "CHOREO_ORG_HANDLE", "CHOREO_ORG_ID"):
         assert f"the environment variable {name} is unset" in run.stderr
-    assert "calls per minute and source, at least: 0." in run.stdout
+    assert "calls per minute to choreo:" in run.stdout
     refused = command("--config.file=config.example.yaml")
     assert refused.returncode == 1
     assert refused.stderr.count("error:") == run.stderr.count("warning:")

@@ -88,6 +88,25 @@ def test_a_wide_query_does_not_starve_a_narrow_one(insights: Simulator, start_ex
     assert polled("many") < 100
 
 
+def test_more_calls_than_the_rate_limit_allows_are_said_once(
+    insights: Simulator, start_exporter: StartExporter
+) -> None:
+    """A metric shows by how much the polls pass the limit, and one log line names the dearest queries."""
+    source = choreo_source("rate_limit: {requests: 1, per: 1s}")
+    queries = ENVIRONMENTS + APIS.replace("interval: 1s", "interval: 10s") + fan_out(20, "1m")
+    exporter = start_exporter(insights, queries, source=source)
+
+    def ratio() -> float:
+        return exporter.value("insights_exporter_rate_limit_demand_ratio", source="acme") or 0
+
+    environments = len(insights.model.organizations[0].environments)
+    eventually(lambda: round(ratio(), 3) == round((60 + 6 * environments + 20) / 60, 3), "the ratio of the demand")
+    lines = [line for line in exporter.log.splitlines() if "rate_limit allows" in line]
+    assert len(lines) == 1
+    assert 'dearest="environments 60, many 20' in lines[0]
+    assert "allowed_per_minute=60" in lines[0]
+
+
 def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:
     """After the first round the calls of a fan-out come spread over the interval, not in a burst."""
     start_exporter(insights, fan_out(40, "4s")).wait_until_ready()
