@@ -23,10 +23,10 @@ _log = structlog.get_logger()
 
 
 def _given(context: click.Context, option: click.Parameter, value: Path) -> Path:
-    """The value of a flag, which may also stand before the command's name."""
+    """The value of a flag, which may also stand before the commands' names."""
     name = str(option.name)
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
-        return cast("Path", context.parent.params.get(name, value))
+        return cast("Path", context.find_root().params.get(name, value))
     return value
 
 
@@ -63,6 +63,7 @@ class _LazyGroup(click.Group):
 
     modules: Mapping[str, str] = {
         "demo": "exporter.demo",
+        "generate": "exporter.commands.generate",
         "init": "exporter.commands.init",
         "query": "exporter.commands.query",
         "simulate": "exporter.demo",

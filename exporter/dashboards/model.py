@@ -65,7 +65,7 @@ class Dashboard:
 
 def dashboard_text(dashboard: Dashboard) -> str:
     """The dashboard's file, as Grafana provisions and imports it."""
-    return json.dumps(dashboard_json(dashboard), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(dashboard_json(dashboard), indent=2) + "\n"
 
 
 def dashboard_json(dashboard: Dashboard) -> JsonObject:

@@ -66,12 +66,14 @@ def time_series(
     *targets: tuple[str, str],
     unit: str = "short",
     stacked: bool = False,
+    signed: bool = False,
     right_axis: Mapping[str, str] | None = None,
     width: int = 12,
     height: int = 8,
     interval: str = "1m",
 ) -> Panel:
-    """Lines over time; `targets` are expressions and legends. `stacked` is for parts of a whole.
+    """Lines over time; `targets` are expressions and legends. `stacked` is for parts of a whole,
+    `signed` for values that may be below 0.
 
     `right_axis` gives units to the legends (regular expressions) that belong there.
     """
@@ -85,6 +87,8 @@ def time_series(
     }
     fields = _fields(unit, None, None, color={"mode": "palette-classic"}, custom=custom)
     fields["defaults"].pop("max", None)  # a ratio of 1 % is to be seen
+    if signed:
+        del fields["defaults"]["min"]
     fields["overrides"] = [
         _override("byRegexp", pattern, unit=of, **{"custom.axisPlacement": "right"})
         for pattern, of in (right_axis or {}).items()

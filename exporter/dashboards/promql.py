@@ -6,6 +6,8 @@ from typing import Final
 
 OWN: Final = "insights_exporter_"
 _SCRAPED: Final = ("job", "instance")
+# words of PromQL that cannot stand where a metric's name does
+_NO_METRICS: Final = frozenset({"atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"})
 _PLACE: Final = ("organization", "environment")
 
 
@@ -14,8 +16,10 @@ def selector(metric: str, *variables: str, **matchers: str) -> str:
 
     `matchers` are further ones, each with its operator: `query='=~"overview|cache"'`.
     """
-    chosen = [f'{name}=~"${name}"' for name in (*_SCRAPED, *variables)]
-    return f"{metric}{{{', '.join([*chosen, *(name + matcher for name, matcher in matchers.items())])}}}"
+    chosen = {name: f'=~"${name}"' for name in (*_SCRAPED, *variables)} | matchers
+    if metric.lower() in _NO_METRICS:
+        metric, chosen = "", {"__name__": f'="{metric}"'} | chosen
+    return f"{metric}{{{', '.join(name + matcher for name, matcher in chosen.items())}}}"
 
 
 def series(metric: str, *variables: str, **matchers: str) -> str:

@@ -209,7 +209,7 @@ def bare_names(expression: str) -> list[str]:
 
 def _counters(dashboard: JsonObject) -> Iterator[str]:
     for title, expr in expressions(dashboard):
-        for match in re.finditer(r"\w+_total\{", expr):
+        for match in re.finditer(r"[\w:]+_total\{", expr):
             if not re.search(r"\b(rate|irate|increase)\($", expr[: match.start()]):
                 yield f"{title}: a counter outside of rate(), irate() and increase(): {expr}"
 

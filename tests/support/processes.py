@@ -198,6 +198,7 @@ class Prometheus(Process):
         scrape: Mapping[str, Any] | None = None,
     ) -> None:
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         config = folder / "prometheus.yml"
         sections: dict[str, Any] = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -231,7 +232,7 @@ class Prometheus(Process):
         """Labels and value of every element of an instant query."""
         parameters: dict[str, Any] = {"query": expression, **({"time": at} if at is not None else {})}
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/query", params=parameters)
+            answer = httpx.get(f"{self.url}/api/v1/query", params=parameters)
         except httpx.HTTPError:
             return []
         if answer.status_code == 503:

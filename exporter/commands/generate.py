@@ -1,0 +1,33 @@
+"""The command `generate`: files for other programs, made from a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from exporter.cli import config_file_option
+from exporter.commands.account import plan_of
+from exporter.dashboards.configured import configured
+from exporter.dashboards.model import dashboard_text
+
+
+@click.group()
+def generate() -> None:
+    """Makes files for other programs from a configuration."""
+
+
+@generate.command()
+@config_file_option
+@click.option(
+    "--output",
+    type=click.File("w", encoding="utf-8", lazy=True, atomic=True),
+    default="-",
+    help="The file to write; without it, standard output.",
+)
+@click.option("--title", help="The dashboard's title, of which its uid is made; without it, from the file's name.")
+def dashboard(config_file: Path, output: IO[str], title: str | None) -> None:
+    """A Grafana dashboard for the metrics of a configuration."""
+    plan = plan_of(config_file, needs_account=False)
+    output.write(dashboard_text(configured(plan, title or f"Insights Exporter / {config_file.stem}")))

@@ -1,0 +1,153 @@
+"""Dashboards for any configuration: whatever metrics there are, the dashboard is one that Grafana takes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from exporter.dashboards.configured import UNITS, configured, uid_of
+from exporter.dashboards.model import dashboard_text
+from exporter.errors import ConfigError
+from tests.support.grafana import (
+    RULES,
+    JsonObject,
+    expressions,
+    filled_in,
+    panels,
+    query_variables,
+    selectors,
+    structure_faults,
+    syntax_errors,
+    unknown_keys,
+    variable_query,
+)
+from tests.support.plans import planned
+
+words = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
+keywords = st.sampled_from(["by", "on", "bool", "sum", "and", "inf", "NaN", "offset", "group_left", "rate", "Time"])
+endings = st.sampled_from(["", *(f"_{unit}" for unit in UNITS), "_timestamp_seconds", "_info"])
+metric_names = st.builds("{}{}".format, words | keywords | st.just("a:b"), endings)
+label_names = (
+    words | keywords | st.sampled_from(["api", "api_id", "datasource", "source"])
+).filter(lambda name: name not in ("job", "instance", "le", "quantile") and not name.startswith("__"))  # fmt: skip
+
+
+@st.composite
+def metrics(draw: st.DrawFn) -> dict[str, Any]:
+    """An entry of `metrics`: a gauge or a counter with any labels and any help text."""
+    counter = draw(st.booleans())
+    name = draw(metric_names)
+    names = draw(st.lists(label_names, unique=True, max_size=4))
+    return {
+        "name": f"{name}_total" if counter else name,
+        "type": "counter" if counter else "gauge",
+        "help": draw(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=30)),
+        "value": "v",
+        "labels": {label: {"const": "x"} for label in names},
+    }
+
+
+def base_name(metric: dict[str, Any]) -> str:
+    """What no two metrics may share."""
+    return str(metric["name"]).removesuffix("_total")
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """The section `queries` of a configuration."""
+    entries = draw(st.lists(metrics(), unique_by=base_name, min_size=1, max_size=8))
+    sizes = draw(st.integers(1, 4))
+    return [
+        {
+            "name": f"query_{number}",
+            "interval": draw(st.sampled_from(["5s", "1m", "90s", "1h"])),
+            "window": {"length": "1h"},
+            "period": "day",
+            "document": "query { v }",
+            "metrics": entries[number : number + sizes],
+        }
+        for number in range(0, len(entries), sizes)
+    ]
+
+
+def generated(section: list[dict[str, Any]], title: str = "Any / configuration") -> tuple[JsonObject, list[str]]:
+    """The dashboard of a configuration, as it is in its file, and the configuration's metrics."""
+    try:
+        plan = planned(json.dumps(section, indent=1))
+    except ConfigError:
+        reject()  # names that are reserved, or that two of the metrics dispute
+    return json.loads(dashboard_text(configured(plan, title))), [family.name for family in plan.families]
+
+
+def name_of(name: str, matchers: str) -> str:
+    """The metric of a selector, also where it stands among the matchers."""
+    return name or matchers.partition('__name__="')[2].partition('"')[0]
+
+
+@pytest.mark.timeout(240)
+@settings(max_examples=25)
+@given(queries())
+def test_any_configuration_gives_a_dashboard_that_keeps_the_rules(section: list[dict[str, Any]]) -> None:
+    """Whatever the configuration, its dashboard charts each metric once, in PromQL, and breaks no rule of ours or of
+    Grafana's."""
+    dashboard, families = generated(section)
+    assert [fault for rule in RULES.values() for fault in rule(dashboard)] == []
+    assert list(structure_faults(dashboard)) == []
+    assert unknown_keys(dashboard) == set()
+    variables = query_variables(dashboard)
+    asked = [expr for _, expr in expressions(dashboard)] + [variable_query(one)[0] for one in variables]
+    with tempfile.TemporaryDirectory() as folder:
+        assert syntax_errors([filled_in(expr, dashboard) for expr in asked], Path(folder)) == ""
+    charted = [name_of(*one) for _, expr in expressions(dashboard) for one in selectors(expr)]
+    assert sorted(name for name in charted if not name.startswith("insights_exporter_")) == sorted(families)
+
+
+@given(st.text(max_size=80))
+def test_any_title_gives_an_address(title: str) -> None:
+    """Whatever the title, Grafana takes the address that is made of it."""
+    uid = uid_of(title)
+    assert 1 <= len(uid) <= 40
+    assert set(uid) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+def test_panels_follow_unit_and_labels() -> None:
+    """Bytes are shown as bytes, a counter as a rate, a time as a time; labels become legends and variables, save ids
+    beside names."""
+    of_disks: dict[str, Any] = {"disk": {"const": "a"}, "disk_id": {"const": "1"}}
+
+    def metric(name: str, kind: str = "gauge", **labels: Any) -> dict[str, Any]:
+        return {"name": name, "type": kind, "help": "Help.", "value": "v", "labels": labels}
+
+    section = {
+        "name": "disks",
+        "interval": "5m",
+        "window": {"length": "5m"},
+        "period": "day",
+        "document": "query { v }",
+        "metrics": [
+            metric("disk_free_bytes", **of_disks),
+            metric("disk_written_bytes_total", "counter", **of_disks),
+            metric("disk_seen_timestamp_seconds", **of_disks),
+            metric("disk_info", **of_disks, model={"const": "m"}),
+            metric("room_temperature_celsius"),
+        ],
+    }
+    dashboard, _ = generated([section])
+    shown = {panel["title"]: panel for panel in panels(dashboard)}
+    assert [one["name"] for one in query_variables(dashboard)] == ["job", "instance", "organization", "disk", "model"]
+    kinds = {title: (panel["type"], panel["fieldConfig"]["defaults"]["unit"]) for title, panel in shown.items()}
+    assert kinds["disk_free_bytes"] == ("timeseries", "bytes")
+    assert kinds["disk_written_bytes_total"] == ("timeseries", "binBps")
+    assert kinds["room_temperature_celsius"] == ("timeseries", "celsius")
+    assert "min" not in shown["room_temperature_celsius"]["fieldConfig"]["defaults"]
+    assert (kinds["disk_seen_timestamp_seconds"][0], kinds["disk_info"][0]) == ("table", "table")
+    (rate,) = shown["disk_written_bytes_total"]["targets"]
+    assert "[$__rate_interval]" in rate["expr"]
+    assert rate["legendFormat"] == " ".join(f"{{{{{name}}}}}" for name in ("disk", "disk_id", "organization"))
+    assert shown["disk_written_bytes_total"]["interval"] == "5m"

@@ -1,0 +1,71 @@
+"""The command `generate`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.configurations import ROOT
+from tests.support.grafana import panels
+
+CONFIG = """\
+sources:
+  - {name: shop, url: "https://shop.example/graphql"}
+queries:
+  - name: orders
+    document: "query { open }"
+    metrics: [{name: shop_open_orders, help: Orders that are open., value: open}]
+"""
+
+
+def insights_exporter(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A run of the program to its end."""
+    command = [sys.executable, "-m", "exporter", *arguments]
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_dashboard_goes_to_standard_output(before: bool, tmp_path: Path) -> None:
+    """`generate dashboard` prints a dashboard with the configuration's metrics, wherever --config.file stands."""
+    (tmp_path / "shop.yaml").write_text(CONFIG)
+    flag, command = ["--config.file=shop.yaml"], ["generate", "dashboard"]
+    run = insights_exporter(*(flag + command if before else command + flag), folder=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    dashboard = json.loads(run.stdout)
+    assert (dashboard["uid"], dashboard["title"]) == ("insights-exporter-shop", "Insights Exporter / shop")
+    assert "shop_open_orders" in [panel["title"] for panel in panels(dashboard)]
+
+
+def test_a_dashboard_goes_to_a_file(tmp_path: Path) -> None:
+    """`--output` names a file, and `--title` the dashboard."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    run = insights_exporter("generate", "dashboard", "--output=d.json", "--title=The shop", folder=tmp_path)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    dashboard = json.loads((tmp_path / "d.json").read_text())
+    assert (dashboard["uid"], dashboard["title"]) == ("the-shop", "The shop")
+
+
+def test_a_bad_configuration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """What is wrong is said with its line, and a dashboard that was there stays."""
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("value: open", "value: closed"))
+    (tmp_path / "d.json").write_text("as it was")
+    run = insights_exporter("generate", "dashboard", "--output=d.json", folder=tmp_path)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: config.yaml:6: queries[0].metrics[0].value: ")
+    assert (tmp_path / "d.json").read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    "config", ["config.example.yaml", *(str(f.relative_to(ROOT)) for f in ROOT.glob("docs/examples/*/config.yaml"))]
+)
+def test_every_example_has_a_dashboard(config: str) -> None:
+    """Each configuration of the documents gives a dashboard."""
+    run = insights_exporter("generate", "dashboard", f"--config.file={config}")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(panels(json.loads(run.stdout))) > 4
