@@ -24,6 +24,8 @@ from exporter.transport import Transport, WireResponse
 
 BLOCKED_SECONDS: Final = 300.0
 SECRET_CHECK_SECONDS: Final = 2.0
+_SETTLE_SECONDS: Final = 0.5
+_SETTLE_READS: Final = 10
 _MAX_BACKOFF_SECONDS: Final = 60.0
 _PATIENCE_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.5  # between two early renewals, however short the tokens live
@@ -99,6 +101,7 @@ class TokenSource:
         self._failures_in_a_row = 0
         self._not_before_at = -math.inf
         self._refused_credentials: tuple[str, str] | None = None
+        self._granted_credentials: tuple[str, str] | None = None
         self._forced = 0
         self._forced_in_a_row = 0
         self._force_not_before_at = -math.inf
@@ -205,6 +208,22 @@ class TokenSource:
     def _credentials(self) -> tuple[str, str]:
         return self._settings.client_id.reveal(), self._settings.client_secret.reveal()
 
+    async def _settled_credentials(self) -> tuple[str, str]:
+        """The client's id and secret as one pair. Raises `TokenFailure`.
+
+        A rotation may write one file after the other: where they are not those that worked, they are read until they
+        are the same twice.
+        """
+        found = self._credentials()
+        if self._granted_credentials is None or found == self._granted_credentials:
+            return found
+        for _ in range(_SETTLE_READS):
+            await self._sleep(_SETTLE_SECONDS)
+            before, found = found, self._credentials()
+            if before == found:
+                break
+        return found
+
     async def _patiently_renewed(self) -> AccessToken:
         """The next token; waits out a first short back-off, so that one hiccup of the endpoint fails no poll."""
         while True:
@@ -229,7 +248,7 @@ class TokenSource:
         """One token request, and what it means for the next. Raises `TokenFailure` and nothing else."""
         credentials: tuple[str, str] | None = None
         try:
-            credentials = self._credentials()
+            credentials = await self._settled_credentials()
             token = await self._fetched(credentials)
         except Failure as failure:
             raise self._noted(failure, credentials) from None
@@ -238,7 +257,7 @@ class TokenSource:
         finally:
             self._renewal = None
         self._failure, self._failures_in_a_row, self._not_before_at = None, 0, -math.inf
-        self._refused_credentials = None
+        self._refused_credentials, self._granted_credentials = None, credentials
         self._renewals["ok", ""] += 1
         self._token = token
         return token

@@ -37,6 +37,10 @@ class TLSSettings:
     insecure_skip_verify: bool = False
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
 
+    def file_states(self) -> tuple[tuple[int, ...] | None, ...]:
+        """What changes when a file is written or replaced; None for one that is not there."""
+        return tuple(_state(file) for file in (self.ca_file, self.cert_file, self.key_file) if file is not None)
+
     def context(self) -> ssl.SSLContext:
         """The context for connections. Raises `OSError` for files that cannot be used."""
         try:
@@ -56,6 +60,14 @@ class TLSSettings:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
+
+
+def _state(file: Path) -> tuple[int, ...] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _system_has_authorities() -> bool:

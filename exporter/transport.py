@@ -8,6 +8,7 @@ the exchange ended well. With `auth` this is the only importer of httpx.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 import zlib
@@ -34,6 +35,7 @@ _SENT: Final = "exporter.sent"
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
 )
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,11 @@ class _Connections(httpx.AsyncBaseTransport):
     def __init__(
         self, tls: TLSSettings, proxy_url: str | None, max_connections: int, max_body_bytes: int, codes: Counter[str]
     ) -> None:
-        self._factory = httpcore.AsyncConnectionPool(  # only makes connections: it knows proxies and tunnels
-            ssl_context=tls.context(),
-            proxy=None if proxy_url is None else _proxy(proxy_url),
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=Network(),
-        )
+        self._tls = tls
+        self._proxy = None if proxy_url is None else _proxy(proxy_url)
+        self._network = Network()
+        self._file_states = tls.file_states()
+        self._factory = self._made_factory()
         self._extensions: dict[str, Any] = {} if tls.server_name is None else {"sni_hostname": tls.server_name}
         self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
@@ -140,6 +141,7 @@ class _Connections(httpx.AsyncBaseTransport):
             request.method, url, headers=request.headers.raw, content=request.content, extensions=self._extensions
         )
         async with self._free:
+            await self._follow_files()
             reused = await self._idle_connection(url.origin)
             if reused is not None:
                 with suppress(_Lost):
@@ -148,6 +150,31 @@ class _Connections(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         self._closed = True
+        await self._close_idle()
+
+    def _made_factory(self) -> httpcore.AsyncConnectionPool:
+        """What makes connections, and nothing else: it knows proxies and tunnels. Raises `OSError`."""
+        return httpcore.AsyncConnectionPool(
+            ssl_context=self._tls.context(),
+            proxy=self._proxy,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=self._network,
+        )
+
+    async def _follow_files(self) -> None:
+        """Takes authorities and certificates that have changed; no request goes over a connection made before."""
+        states = self._tls.file_states()
+        if states == self._file_states:
+            return
+        self._file_states = states
+        try:
+            self._factory = self._made_factory()
+        except OSError as error:
+            logger.warning("changed TLS files cannot be used; the old ones stay: %s", error)
+            return
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
         while self._idle:
             await self._idle.pop()[1].aclose()
 
@@ -167,12 +194,14 @@ class _Connections(httpx.AsyncBaseTransport):
         self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request
     ) -> httpx.Response:
         """One request and its answer. The connection is kept only if both ended well."""
+        factory = self._factory
         try:
             response = await self._whole(await self._begun(connection, request))
         except BaseException:
             await connection.aclose()
             raise
-        if self._closed or not connection.is_idle() or _leftover(connection):
+        outdated = self._closed or factory is not self._factory
+        if outdated or not connection.is_idle() or _leftover(connection):
             await connection.aclose()
         else:
             self._idle.append((request.url.origin, connection))

@@ -10,25 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from exporter.auth import OAuth2Settings, TokenSource
 from exporter.errors import Failure, Reason
 from exporter.secret import Secret
 from exporter.transport import TLSSettings, Transport
+from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Upstream, answer, raw, server_context
 from tests.support.wiring import failure_of
 
-OURS = trustme.CA()
-FOREIGN = trustme.CA()
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 @pytest.fixture
 def ca_file(tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    OURS.cert_pem.write_to_path(str(path))
-    return path
+    return authority_file(tmp_path)
 
 
 def outcome(context: ssl.SSLContext, tls: TLSSettings, *, host: str = "127.0.0.1") -> int | Failure:
@@ -146,11 +142,8 @@ def test_a_minimum_version_is_held(ca_file: Path) -> None:
 
 def test_the_client_shows_its_certificate(ca_file: Path, tmp_path: Path) -> None:
     """With `cert_file` and `key_file`, an API that wants a certificate answers."""
-    ours = OURS.issue_cert("client.test")
-    cert_file, key_file = tmp_path / "cert.pem", tmp_path / "key.pem"
-    ours.cert_chain_pems[0].write_to_path(str(cert_file))
-    ours.private_key_pem.write_to_path(str(key_file))
-    tls = TLSSettings(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+    ours = pair(tmp_path, "client.test")
+    tls = TLSSettings(ca_file=ca_file, cert_file=ours.cert, key_file=ours.key)
     assert outcome(server_context(OURS, "127.0.0.1", clients_of=OURS), tls) == 200
 
 
@@ -159,3 +152,43 @@ def test_a_name_that_hides_behind_another(ca_file: Path) -> None:
     failed = outcome(server_context(OURS, "api.test", "127.0.0.2"), TLSSettings(ca_file=ca_file))
     assert isinstance(failed, Failure)
     assert failed.reason is Reason.TLS
+
+
+def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """New authorities and client certificates hold from the next request on, garbage keeps the old and is logged."""
+    ca_file = authority_file(tmp_path, FOREIGN)
+    files = pair(tmp_path, "client.test", authority=FOREIGN)
+    settings = TLSSettings(ca_file=ca_file, cert_file=files.cert, key_file=files.key)
+    with Upstream(tls=server_context(OURS, "127.0.0.1", clients_of=OURS)) as upstream:
+        upstream.api.always(answer({}))
+
+        async def status(transport: Transport) -> int:
+            posted = transport.post(upstream.api_url, headers={}, content=b"{}", deadline_seconds=10)
+            return (await posted).status
+
+        async def run() -> None:
+            transport = Transport(tls=settings)
+            assert (await failure_of(status(transport))).reason is Reason.TLS
+            authority_file(tmp_path)
+            assert (await failure_of(status(transport))).reason in (Reason.TLS, Reason.RESET)
+            pair(tmp_path, "client.test")
+            assert await status(transport) == 200
+            connected = upstream.connections
+            assert await status(transport) == 200
+            assert upstream.connections == connected
+            pair(tmp_path, "client-2.test")
+            assert await status(transport) == 200
+            assert upstream.connections == connected + 1
+            for garbage in ("garbage", ""):
+                files.cert.write_text(garbage)
+                assert await status(transport) == 200
+            ca_file.unlink()
+            assert await status(transport) == 200
+            assert caplog.text.count("changed TLS files cannot be used; the old ones stay") == 3
+            pair(tmp_path, "client.test", authority=FOREIGN)
+            authority_file(tmp_path)
+            assert (await failure_of(status(transport))).reason in (Reason.TLS, Reason.RESET)
+            await transport.close()
+
+        asyncio.run(run())
+    assert "PRIVATE KEY" not in caplog.text

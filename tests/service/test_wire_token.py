@@ -622,10 +622,54 @@ def test_a_secret_is_read_at_each_renewal(upstream: Upstream, clock: Clock, tmp_
         async with wired(upstream, clock=clock, client_secret=Secret(file=secret)) as wire:
             await wire.source.token()
             secret.write_text("second")
-            await renewed_in_background(wire, clock, seconds=3300)
+            await renewed_in_background(wire, clock, seconds=3301)
 
     asyncio.run(run())
     assert [request.basic[1] for request in upstream.token.journal] == ["first", "second"]
+
+
+@pytest.mark.parametrize("pause_seconds", [0.3, 30.0])
+def test_id_and_secret_are_rotated_as_one_pair(
+    upstream: Upstream, clock: Clock, tmp_path: Path, pause_seconds: float
+) -> None:
+    """A rotation that writes the id first: a short gap is waited out, a long one costs seconds."""
+    client_id, secret = tmp_path / "id", tmp_path / "secret"
+    client_id.write_text("id-1")
+    secret.write_text("secret-1")
+
+    async def only_pairs(call: Any) -> None:
+        well = call.request.basic in (("id-1", "secret-1"), ("id-2", "secret-2"))
+        await (grants() if well else oauth_error("invalid_client", code=401))(call)
+
+    upstream.token.always(only_pairs)
+
+    async def run() -> None:
+        files: dict[str, Any] = {"client_id": Secret(file=client_id), "client_secret": Secret(file=secret)}
+        async with wired(upstream, clock=clock, **files) as wire:
+            await wire.source.token()
+            clock.advance(3300)
+            client_id.write_text("id-2")
+            renewal = asyncio.ensure_future(wire.source.force_renewal())
+            await until(lambda: clock.sleeping)
+            clock.advance(pause_seconds)
+            if pause_seconds > 1:
+                assert (await failure_of(renewal)).reason is Reason.INVALID_CLIENT
+                assert wire.source.status().valid  # the old token goes on meanwhile
+            secret.write_text("secret-2")
+            if pause_seconds < 1:
+                clock.advance(0.2)
+                await until(lambda: clock.sleeping)
+                clock.advance(0.5)
+                await renewal
+            else:
+                assert len(await renewed_in_background(wire, clock, seconds=5)) == 1
+            assert not wire.source.status().blocked
+            assert wire.source.status().valid
+
+    asyncio.run(run())
+    asked = [request.basic for request in upstream.token.journal]
+    mixed = [("id-2", "secret-1")] if pause_seconds > 1 else []
+    assert asked == [("id-1", "secret-1"), *mixed, ("id-2", "secret-2")]
 
 
 def test_renewal_survives_a_fault_of_ours(upstream: Upstream, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
