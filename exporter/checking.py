@@ -82,6 +82,11 @@ def _secrets(source: Source) -> list[tuple[tuple[str, ...], Secret]]:
     if source.basic_auth is not None:
         found.append((("basic_auth", "password_file"), source.basic_auth.secret))
     found.extend((("http_headers", name), secret) for name, secret in source.http_headers.items())
+    found.extend(
+        (("proxy_connect_header", name), secret)
+        for name, secrets in source.proxy_connect_header.items()
+        for secret in secrets
+    )
     found.extend((("secret_values", name), secret) for name, secret in source.secret_values.items())
     return found
 

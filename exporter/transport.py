@@ -13,7 +13,7 @@ import re
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,13 +61,18 @@ class Transport:
         *,
         tls: TLSSettings = _DEFAULT_TLS,
         proxy_url: str | None = None,
+        proxy_headers: Sequence[tuple[str, str]] = (),
         max_connections: int = 20,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     ) -> None:
-        """Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP."""
+        """`proxy_headers` are for the proxy alone.
+
+        Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP.
+        """
+        proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
         self.requests_by_code: Counter[str] = Counter()
         self._client = httpx.AsyncClient(
-            transport=_Connections(tls, proxy_url, max_connections, max_body_bytes, self.requests_by_code),
+            transport=_Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline is total, not per read
@@ -114,10 +119,15 @@ class _Connections(httpx.AsyncBaseTransport):
     """Exchanges over connections of its own, at most `max_connections` at a time."""
 
     def __init__(
-        self, tls: TLSSettings, proxy_url: str | None, max_connections: int, max_body_bytes: int, codes: Counter[str]
+        self,
+        tls: TLSSettings,
+        proxy: httpcore.Proxy | None,
+        max_connections: int,
+        max_body_bytes: int,
+        codes: Counter[str],
     ) -> None:
         self._tls = tls
-        self._proxy = None if proxy_url is None else _proxy(proxy_url)
+        self._proxy = proxy
         self._network = Network()
         self._file_states = tls.file_states()
         self._factory = self._made_factory()
@@ -331,10 +341,10 @@ def _redirect(status: int, location: str) -> str:
     return f"redirected ({status}), which is not followed"
 
 
-def _proxy(proxy_url: str) -> httpcore.Proxy:
-    """The proxy with the credentials of its URL. Raises `ValueError` for one that is not http or https."""
+def _proxy(proxy_url: str, headers: Sequence[tuple[str, str]]) -> httpcore.Proxy:
+    """The proxy, and what only it is told. Raises `ValueError` for one that is not http or https."""
     proxy = httpx.Proxy(proxy_url)
     if proxy.url.scheme not in ("http", "https"):
         raise ValueError("a proxy's URL begins with http:// or https://")
     url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
-    return httpcore.Proxy(url=url, auth=proxy.raw_auth)
+    return httpcore.Proxy(url=url, headers=list(headers))

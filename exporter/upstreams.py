@@ -21,15 +21,19 @@ class Upstream:
 
 def upstream(source: Source) -> Upstream:
     """The connections and the authentication of a source. Raises `OSError` for TLS files that cannot be used."""
+    proxy_headers = [(name, each.reveal()) for name, values in source.proxy_connect_header.items() for each in values]
     transport = Transport(
         tls=tls_settings(source.tls_config),
         proxy_url=source.proxy_url,
+        proxy_headers=proxy_headers,
         max_connections=2 * source.concurrency + 10,
         max_body_bytes=source.max_body_size,
     )
     headers = dict(source.http_headers)
     if source.oauth2 is not None:
-        of_tokens = Transport(tls=tls_settings(source.oauth2.tls_config), proxy_url=source.proxy_url)
+        of_tokens = Transport(
+            tls=tls_settings(source.oauth2.tls_config), proxy_url=source.proxy_url, proxy_headers=proxy_headers
+        )
         token = TokenSource(_oauth2(source.oauth2), of_tokens)
         client = GraphQLClient(source.url, transport, BearerAuth(token), headers=headers)
         return Upstream(client, (transport, of_tokens), token)

@@ -117,6 +117,13 @@ def _url(value: str) -> str:
     return value
 
 
+def _proxy_url(value: str) -> str:
+    if "@" in value:
+        remedy = 'write proxy_connect_header: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}'
+        raise ValueError(f"a URL must not carry a user or a password; {remedy}")
+    return _url(value)
+
+
 def _secret(value: object) -> Secret:
     if isinstance(value, Secret):
         return value
@@ -346,7 +353,10 @@ class Source(Strict):
     basic_auth: BasicAuth | None = None
     http_headers: Mapping[str, SecretText] = Field(default_factory=dict)
     tls_config: TLSConfig = TLSConfig()
-    proxy_url: Url | None = None
+    proxy_url: Annotated[str, AfterValidator(_proxy_url)] | None = None
+    proxy_connect_header: Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
     secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
     concurrency: Annotated[Count, Field(le=1000)] = 10
@@ -358,6 +368,8 @@ class Source(Strict):
         ways = [self.oauth2, self.authorization, self.basic_auth]
         if sum(way is not None for way in ways) > 1:
             raise ValueError("has more than one of oauth2, authorization and basic_auth; keep one")
+        if self.proxy_connect_header and self.proxy_url is None:
+            raise ValueError("has proxy_connect_header but no proxy_url; add it")
         if any(name.lower() == "authorization" for name in self.http_headers) and any(ways):
             raise ValueError("http_headers sets Authorization beside another way to authenticate; keep one")
         for name in self.values:

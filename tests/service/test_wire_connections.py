@@ -371,8 +371,11 @@ def test_a_proxy_sees_names_and_no_secrets() -> None:
     ):
 
         async def polls() -> None:
-            url = f"http://user:p%40ss@127.0.0.1:{proxy.port}"
-            transport = Transport(proxy_url=url, tls=TLSSettings(ca_file=Path(ca_file)))
+            transport = Transport(
+                proxy_url=f"http://127.0.0.1:{proxy.port}",
+                proxy_headers=[("Proxy-Authorization", "Basic dXNlcjpwQHNz")],
+                tls=TLSSettings(ca_file=Path(ca_file)),
+            )
             upstream.api.always(OK)
             for _ in range(2):
                 headers = {"authorization": "Bearer hidden"}
