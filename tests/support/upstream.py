@@ -255,6 +255,8 @@ class Upstream:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tls is not None:
+            await asyncio.sleep(0.02)  # for handshakes that a client gave up: asyncio closes them in later turns
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
