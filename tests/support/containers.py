@@ -75,7 +75,7 @@ network_config_dir = "{folder / "networks"}"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        for arguments in (("rm", "-fa"), ("volume", "prune", "-f"), ("network", "prune", "-f")):
+        for arguments in (("rm", "-fa", "-t", "0"), ("volume", "prune", "-f"), ("network", "prune", "-f")):
             self._done("podman", *arguments, check=False)
         for mounted in ("graph/overlay", "graph", "run"):
             subprocess.run(["umount", "-q", "--lazy", str(self._folder / mounted)], check=False)
