@@ -11,6 +11,7 @@ from functools import reduce
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
+from exporter.duration import duration_text
 from exporter.errors import Reason, ResultFailure
 from exporter.model import Family, Json, LabelValues, Number, Response, Result, Samples
 from exporter.plan import (
@@ -284,19 +285,28 @@ def _text_column(records: Records, column: Column) -> Sequence[str]:
 
 
 def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
-    """The records of the last bucket, by the clock, that ends at or before the window's end."""
+    """The records of the last bucket, by the clock, that ends at or before the window's end.
+
+    Raises `ResultFailure` where others begin within it: the upstream's buckets are narrower then, and one of them is
+    not the figure of the whole.
+    """
     window = moment.window
     if window is None:
         return records.where([False] * len(records))
-    start = last_bucket(window.end, bucket.width, window.end.tzinfo or UTC).start.timestamp()
-    return records.where([_is_at(text, start) for text in records.column(bucket.start)])
+    last = last_bucket(window.end, bucket.width, window.end.tzinfo or UTC)
+    start, end = last.start.timestamp(), last.end.timestamp()
+    begins = [_begins_at(text) for text in records.column(bucket.start)]
+    if any(at is not None and start < at < end for at in begins):
+        wrong = f"the buckets of the answer are narrower than the width, {duration_text(bucket.width.total_seconds())}"
+        raise ResultFailure(Reason.SCHEMA, f"{wrong}; ask for that granularity")
+    return records.where([at == start for at in begins])
 
 
-def _is_at(text: Json, start: float) -> bool:
+def _begins_at(text: Json) -> float | None:
     try:
-        return isinstance(text, str) and unix_seconds(text) == start
+        return unix_seconds(text) if isinstance(text, str) else None
     except ValueError:
-        return False
+        return None
 
 
 def _grown(series: Mapping[Family, Mapping[LabelValues, Number]], limit: int) -> str:

@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.load import load, shipped_names
 from exporter.planner import plan
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.resolvers import RESOLVERS
-from tests.support.configurations import choreo_environ, choreo_source
-from tests.support.figures import Figures, figures
-from tests.support.processes import Exporter, eventually, stopped_clock
+from tests.support.configurations import choreo_environ
+from tests.support.figures import figures
+from tests.support.standstill import NOW, answered, differences, including, shown
 from tests.unit.test_catalogue import ON_DEMAND, content
 
-NOW: Final = datetime(2026, 3, 18, 1, 17, 30, tzinfo=UTC)  # windows end at 01:15, 24 hours at 01:00
 GROUPS: Final = tuple(name.removeprefix("choreo/") for name in shipped_names())
 FOR_EACH_API: Final = ("latency", "reports")
-
-
-def including(groups: Iterable[str]) -> str:
-    """The source of the simulated API with these groups of the catalogue."""
-    source = choreo_source("secret_values: {on_prem_key: {env: CHOREO_ON_PREM_KEY}}").removesuffix("queries:")
-    return f"{source}include: [{', '.join(f'choreo/{group}' for group in groups)}]\n"
-
-
-@contextmanager
-def published(settings: Settings, groups: Iterable[str], folder: Path) -> Iterator[tuple[Simulator, Exporter]]:
-    """The simulated API and an exporter that has polled these groups of it once and well, both at `NOW`."""
-    config = folder / "config.yaml"
-    config.write_text(including(groups))
-    with Simulator(settings, now=NOW.timestamp) as insights:
-        environ = {**choreo_environ(insights), **stopped_clock(NOW)}
-        with Exporter(config, folder / "log", environ=environ) as exporter:
-
-            def whole() -> bool:
-                assert exporter.popen.poll() is None, exporter.log
-                ready = httpx.get(f"{exporter.url}/-/ready").status_code == 200
-                return ready and not re.search(r"^insights_exporter_query_up\{.*\} 0", exporter.page(), re.M)
-
-            eventually(exporter.answers, "start", 60)
-            eventually(whole, f"good answer to every query; the log is: {exporter.log}", 400)
-            yield insights, exporter
-
-
-def shown(page: str) -> Figures:
-    """Every series of the catalogue on the page, by name and labels."""
-    found: Figures = {}
-    for family in text_string_to_metric_families(page):
-        for sample in family.samples:
-            if sample.name.startswith("choreo_"):
-                found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
-    return found
-
-
-def differences(found: Figures, wanted: Figures) -> list[str]:
-    """What is missing, too much, or another value; three of each metric."""
-    told = []
-    for name in sorted(found.keys() | wanted.keys()):
-        here, there = found.get(name, {}), wanted.get(name, {})
-        wrong = [labels for labels in here.keys() | there.keys() if here.get(labels) != there.get(labels)]
-        told += [f"{name}{dict(k)}: {here.get(k)} and not {there.get(k)} ({len(wrong)} so)" for k in wrong[:3]]
-    return told
 
 
 PRODUCTION: Final = {"environment": "Production", "tenant": "carbon.super"}
@@ -126,7 +75,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
     """Every series of the catalogue, no more and no less, has the value that a count of single requests gives; for some
     it stands here as a number. Every operation in the role of a metric or a lookup was asked, and answered."""
     settings = Settings(rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60)
-    with published(settings, GROUPS, tmp_path) as (insights, exporter):
+    with answered(settings, including(GROUPS), tmp_path, 300) as (insights, exporter):
         found = shown(exporter.page())
         assert differences(found, figures(insights, insights.model.organizations[0], GROUPS)) == []
         families = plan(load(tmp_path / "config.yaml", choreo_environ(insights))).families
@@ -149,7 +98,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
 def test_three_hundred_apis_and_forty_applications_are_counted_too(groups: list[str], tmp_path: Path) -> None:
     """Where pages of the answers and batches of five ids matter, nothing is lost or counted twice."""
     settings = Settings(rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60, apis=300, applications=40)
-    with published(settings, groups, tmp_path) as (insights, exporter):
+    with answered(settings, including(groups), tmp_path, 300) as (insights, exporter):
         found = shown(exporter.page())
         assert differences(found, figures(insights, insights.model.organizations[0], groups)) == []
         assert not exporter.value("insights_exporter_query_rows_cut_total")

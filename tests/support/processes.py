@@ -26,6 +26,11 @@ PATIENCE_SECONDS = 30.0
 _PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without authorities, whose loading takes longer than a scrape
 
 
+def get(url: str, **more: Any) -> httpx.Response:
+    """`httpx.get` from a server of the test."""
+    return httpx.get(url, verify=_PLAIN, **more)
+
+
 def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """The first true answer of `condition`; fails, saying what did not come, after that many seconds."""
     until = time.monotonic() + seconds
@@ -135,7 +140,7 @@ class Exporter(Process):
 
     def page(self) -> str:
         """`/metrics` in the text format."""
-        return httpx.get(f"{self.url}/metrics", verify=_PLAIN).raise_for_status().text
+        return get(f"{self.url}/metrics").raise_for_status().text
 
     def samples(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every sample of that name that has these labels; none while it does not answer."""
@@ -152,9 +157,8 @@ class Exporter(Process):
     def everything_shown(self) -> list[str]:
         """All that this process shows to those who may see it: its pages, and its line in the list of processes."""
         paths = ("/", "/metrics", "/-/healthy", "/-/ready", "/config", "/status")
-        pages = [httpx.get(self.url + path, verify=_PLAIN).text for path in paths]
-        openmetrics = {"accept": "application/openmetrics-text"}
-        pages.append(httpx.get(f"{self.url}/metrics", headers=openmetrics, verify=_PLAIN).text)
+        pages = [get(self.url + path).text for path in paths]
+        pages.append(get(f"{self.url}/metrics", headers={"accept": "application/openmetrics-text"}).text)
         process = Path("/proc", str(self.popen.pid))
         return [*pages, *((process / name).read_text(errors="replace") for name in ("cmdline", "comm"))]
 
@@ -162,7 +166,7 @@ class Exporter(Process):
         """Whether it serves; fails where it has ended."""
         assert self.popen.poll() is None, self.log
         try:
-            return httpx.get(f"{self.url}/-/healthy").status_code == 200
+            return get(f"{self.url}/-/healthy").status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -172,7 +176,7 @@ class Exporter(Process):
         def ready() -> bool:
             assert self.popen.poll() is None, self.log
             try:
-                return httpx.get(f"{self.url}/-/ready", verify=_PLAIN).status_code == 200
+                return get(f"{self.url}/-/ready").status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -232,7 +236,7 @@ class Prometheus(Process):
         """Labels and value of every element of an instant query."""
         parameters: dict[str, Any] = {"query": expression, **({"time": at} if at is not None else {})}
         try:
-            answer = httpx.get(f"{self.url}/api/v1/query", params=parameters)
+            answer = get(f"{self.url}/api/v1/query", params=parameters)
         except httpx.HTTPError:
             return []
         if answer.status_code == 503:
