@@ -1,28 +1,32 @@
-"""The one place that wires everything: configuration to clients, scheduler, telemetry and web server."""
+"""The one place that wires everything: configuration to polling and web server, signals to both."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from exporter.checking import Checked
+from exporter.checking import Checked, hidden_texts, ready_to_start
+from exporter.config.schema import SHIPPED_SCHEMAS
+from exporter.ending import exit_within
+from exporter.lifecycle import lifecycle_routes
+from exporter.logs import hide
 from exporter.notify import keep_watchdog_calm, notify
-from exporter.reporter import Reporter
-from exporter.scheduler import Scheduler
-from exporter.store import Store
-from exporter.telemetry import Running, SourceView, Telemetry
-from exporter.upstreams import upstream
+from exporter.polling import Polling
+from exporter.reloading import Reloading, Watch, keep_watching
 from exporter.web import ListenAddress, WebServer
 from exporter.web_config import WebConfiguration
 from exporter.web_pages import ExporterSite, metrics_url
 
-_STOP_SECONDS: Final = 4.0
+_STOP_SECONDS: Final = 4.5
+_CANCEL_SECONDS: Final = 1.0
 _log = structlog.get_logger()
 
 
@@ -33,67 +37,78 @@ class Options:
     config_file: Path
     listen_addresses: tuple[ListenAddress, ...]
     telemetry_path: str = "/metrics"
+    enable_lifecycle: bool = False
+    auto_reload: bool = False
 
 
 async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
     """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store = Store(found.plan.max_series)
-    telemetry = Telemetry()
-    upstreams = {source.name: upstream(source) for source in found.plan.sources}
-    clients = {name: each.client for name, each in upstreams.items()}
-    scheduler = Scheduler(found.plan, clients, store, Reporter(telemetry, store))
+    polling = Polling(found.plan)
+    reloading = Reloading(
+        partial(ready_to_start, options.config_file, os.environ),
+        partial(_take_over, polling),
+        polling.telemetry.loaded,
+    )
+    loop.add_signal_handler(signal.SIGHUP, reloading.requested)
     web = WebServer(
-        ExporterSite(options.telemetry_path, store, telemetry, scheduler),
+        ExporterSite(options.telemetry_path, polling.store, polling.telemetry, polling.scheduler),
         listen_addresses=options.listen_addresses,
         telemetry_path=options.telemetry_path,
+        routes=lifecycle_routes(reloading, enabled=options.enable_lifecycle),
         tls=None if web_config is None else web_config.tls,
         guard=None if web_config is None else web_config.guarded,
     )
-    telemetry.running = Running(
-        found.plan,
-        store,
-        scheduler,
-        {
-            name: SourceView(
-                each.token.status if each.token is not None else None,
-                each.transports[0].requests_by_code,
-            )
-            for name, each in upstreams.items()
-        },
+    polling.telemetry.running = polling.running(
         web.requests_by_code,
         lambda: web.connections,
-        lambda: len(asyncio.all_tasks(loop)),
         None if web_config is None else lambda: web_config.status,
     )
     await web.start()
-    async with AsyncExitStack() as stack:
-        for each in upstreams.values():
-            for transport in each.transports:
-                stack.push_async_callback(transport.close)
-        stack.push_async_callback(web.stop)
-        tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(keep_watchdog_calm())]
-        tasks += [asyncio.create_task(up.token.keep_renewed()) for up in upstreams.values() if up.token is not None]
-        if web_config is not None:
-            stack.callback(web_config.close)
-            tasks.append(asyncio.create_task(web_config.keep_current()))
-        for address in web.addresses:
-            url = metrics_url(
-                address, options.telemetry_path, tls=web_config is not None and web_config.tls is not None
-            )
-            _log.info("listening; the metrics are at this address", url=url)
-        _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
-        notify("READY=1")
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        notify("STOPPING=1")
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=_STOP_SECONDS / 2)
-        for task in tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+    tasks = [
+        asyncio.create_task(stop.wait()),
+        asyncio.create_task(polling.run()),
+        asyncio.create_task(keep_watchdog_calm()),
+    ]
+    if options.auto_reload:
+        tasks.append(asyncio.create_task(keep_watching(Watch(partial(_files, options, polling)), reloading)))
+    if web_config is not None:
+        tasks.append(asyncio.create_task(web_config.keep_current()))
+    for address in web.addresses:
+        url = metrics_url(address, options.telemetry_path, tls=web_config is not None and web_config.tls is not None)
+        _log.info("listening; the metrics are at this address", url=url)
+    _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
+    notify("READY=1")
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    notify("STOPPING=1")
+    await _stop(tasks, web, polling)
+    if web_config is not None:
+        web_config.close()
     _log.info("stopped")
+
+
+async def _stop(tasks: list[asyncio.Task[Any]], web: WebServer, polling: Polling) -> None:
+    """Ends everything, in any state. Raises what a task failed with; the process ends within its time in any case."""
+    exit_within(_STOP_SECONDS, 0)
+    for task in tasks:
+        task.cancel()
+    done, _ = await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+    await asyncio.gather(web.stop(), polling.close())
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+def _take_over(polling: Polling, found: Checked) -> None:
+    hide(hidden_texts(found.plan.sources))
+    polling.follow(found.plan)
+
+
+def _files(options: Options, polling: Polling) -> Iterator[Path]:
+    """The files whose content the plan was made of."""
+    yield options.config_file
+    for source in polling.plan.sources:
+        if source.schema_ is not None and source.schema_ not in SHIPPED_SCHEMAS:
+            yield Path(source.schema_)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -15,6 +15,7 @@ import structlog
 from click.core import ParameterSource
 
 from exporter import __version__
+from exporter.ending import exit_at_once
 from exporter.errors import ConfigError
 from exporter.logs import FORMATS, LEVELS, configure_logging
 
@@ -84,6 +85,12 @@ class _LazyGroup(click.Group):
 )
 @config_file_option
 @click.option("--config.check", "check", is_flag=True, help="Check the configuration and exit.")
+@click.option(
+    "--config.auto-reload",
+    "auto_reload",
+    is_flag=True,
+    help="Load the configuration again whenever its file, or a schema file that it names, has changed.",
+)
 @listen_address_option
 @click.option(
     "--web.config.file",
@@ -92,6 +99,12 @@ class _LazyGroup(click.Group):
     help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
 )
 @telemetry_path_option
+@click.option(
+    "--web.enable-lifecycle",
+    "enable_lifecycle",
+    is_flag=True,
+    help="Let who reaches the web server reload the configuration (POST /-/reload).",
+)
 @log_level_option
 @log_format_option
 @click.version_option(__version__, prog_name="insights-exporter")
@@ -100,9 +113,11 @@ def command(
     context: click.Context,
     config_file: Path,
     check: bool,
+    auto_reload: bool,
     listen_addresses: tuple[str, ...],
     web_config_file: Path | None,
     telemetry_path: str,
+    enable_lifecycle: bool,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -113,7 +128,18 @@ def command(
     if check:
         _check(config_file, web_config_file)
     else:
-        exit_at_once(run(config_file, listen_addresses, telemetry_path, log_level, log_format, web_config_file))
+        signal.signal(signal.SIGTERM, lambda *_: exit_at_once(0))  # until the event loop takes it over
+        code = run(
+            config_file,
+            listen_addresses,
+            telemetry_path,
+            log_level,
+            log_format,
+            web_config_file,
+            enable_lifecycle=enable_lifecycle,
+            auto_reload=auto_reload,
+        )
+        exit_at_once(code)
 
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
@@ -143,8 +169,12 @@ def run(
     log_level: str,
     log_format: str,
     web_config_file: Path | None = None,
+    *,
+    enable_lifecycle: bool = False,
+    auto_reload: bool = False,
 ) -> int:
-    """Runs the exporter until it is stopped, and returns its exit code."""
+    """Runs the exporter until it is stopped, and returns its exit code. What still hangs then is left to itself, so
+    the process must be ended at once."""
     import uvloop
 
     from exporter.app import Options, serve
@@ -164,9 +194,9 @@ def run(
     except ConfigError as error:
         refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
+    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(Options(config_file, addresses, telemetry_path), found, web_config))
+        uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:
         _log.error("cannot listen", detail=str(error))
         return 1
@@ -178,16 +208,6 @@ def refuse(error: ConfigError) -> NoReturn:
     for problem in error.problems:
         click.echo(f"error: {problem}", err=True)
     sys.exit(1)
-
-
-def exit_at_once(code: int) -> NoReturn:
-    """Ends the process at once: a hung name look-up in a thread must not hold it up."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
-    os._exit(code)
 
 
 def _open_missing_streams() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,13 +16,13 @@ import click
 import structlog
 
 from exporter.cli import (
-    exit_at_once,
     listen_address_option,
     log_format_option,
     log_level_option,
     run,
     telemetry_path_option,
 )
+from exporter.ending import exit_at_once
 from exporter.logs import configure_logging
 from exporter.simulator import Settings, Simulator, serve
 from exporter.web import ListenAddress
@@ -74,6 +75,7 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
     """Runs the exporter on the simulated Insights API: no account, no network."""
     configure_logging(log_level, log_format)
     settings = Settings(port=_free_port())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # not without the simulator, which is ended below
     simulator = subprocess.Popen(  # noqa: S603 - our own program
         [
             *(sys.executable, "-m", "exporter", "simulate"),

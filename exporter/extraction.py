@@ -248,9 +248,11 @@ class _Labels:
     def keys_of_missing(self, missing: MissingPlan) -> list[LabelValues]:
         """The label values of every row that an answer should have named."""
         parts = [part if isinstance(part, str) else (self._fixed(part),) for part in missing.labels]
+        needed = {part for part in parts if isinstance(part, str)}
         return [
             tuple(scalar_text(row[part]) if isinstance(part, str) else part[0] for part in parts)
             for row in self._around.rows.get(missing.query, ())
+            if row.keys() >= needed  # not so of rows that are left over from another configuration
         ]
 
     def _fixed(self, label: LabelPlan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import select
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
@@ -19,6 +19,7 @@ FORMATS: Final = ("logfmt", "json")
 
 def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
     """Sets up structlog. `hidden` are texts that are replaced wherever they would be printed, as a last defence."""
+    hide(hidden)
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)
         if style == "json"
@@ -29,7 +30,7 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.EventRenamer("msg"),
-            _Hiding(hidden),
+            _hidden,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -37,6 +38,11 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
         cache_logger_on_first_use=False,
     )
     logging.disable(logging.CRITICAL)  # the libraries' own lines would be a second, unhidden log
+
+
+def hide(texts: Iterable[str]) -> None:
+    """Has these texts replaced in every later line too, as a last defence."""
+    _hidden.texts.update(text for text in texts if len(text) >= 4)
 
 
 class _Patient:
@@ -69,13 +75,16 @@ class _Patient:
 class _Hiding:
     """Replaces the hidden texts in every field."""
 
-    def __init__(self, hidden: tuple[str, ...]) -> None:
-        self._hidden = tuple(text for text in hidden if len(text) >= 4)
+    def __init__(self) -> None:
+        self.texts: set[str] = set()
 
     def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
             if isinstance(value, str):
-                for text in self._hidden:
+                for text in sorted(self.texts, key=len, reverse=True):  # one may be a piece of another
                     value = value.replace(text, SHOWN)  # noqa: PLW2901 - each hidden text in turn
                 event[key] = value
         return event
+
+
+_hidden = _Hiding()

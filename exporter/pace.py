@@ -70,6 +70,11 @@ class Pace:
         self._sleep = sleep
         self.waited_seconds = 0.0
 
+    def continues(self, other: Pace) -> None:
+        """Counts what the other let pass as its own, as after a change of the limit."""
+        self._passed_at.extend(other._passed_at)
+        self.waited_seconds = other.waited_seconds
+
     async def passed(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()

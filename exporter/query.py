@@ -30,6 +30,10 @@ class FeedingRow:
     exports: Mapping[str, Json]
     outer: Mapping[str, Json]
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a field; a row that is left over from another configuration may lack some."""
+        return name in self.outer or name in self.exports
+
     def value(self, name: str) -> Json:
         """The value of a field of the row, or of a row that it came from."""
         return self.outer[name] if name in self.outer else self.exports[name]
@@ -121,7 +125,8 @@ def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[d
                 {name: row.exports[rest] for name, rest in needed.items() if rest not in row.outer},
             )
             for row in rows
-            if all(_is_one_of(row.value(rest), wanted) for rest, wanted in feed.where.items())
+            if all(row.has(rest) for rest in (*needed.values(), *feed.where))
+            and all(_is_one_of(row.value(rest), wanted) for rest, wanted in feed.where.items())
         ]
     if query.batch is None:
         yield from ({**outer, **own} for outer, own in pairs)

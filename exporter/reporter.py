@@ -8,6 +8,7 @@ import structlog
 
 from exporter.demand import Demand
 from exporter.model import PollOutcome
+from exporter.plan import Plan
 from exporter.store import Owner, Store
 from exporter.telemetry import Telemetry
 
@@ -37,6 +38,14 @@ class Reporter:
         self._failing[owner] = outcome.reason.value
         say = _log.debug if repeated else _log.error if outcome.reason == "internal" else _log.warning
         say("the poll failed; the last good values stay", **about, reason=outcome.reason.value, detail=outcome.detail)
+
+    def follow(self, plan: Plan) -> None:
+        """Forgets the queries and sources that the plan does not have."""
+        pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
+        self.telemetry.forget_all_but(pairs)
+        self._failing = {
+            owner: reason for owner, reason in self._failing.items() if (owner.query, owner.source) in pairs
+        }
 
     def overran(self, owner: Owner, ticks: int) -> None:
         self.telemetry.overran(owner, ticks)

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from typing import Final, Protocol
@@ -130,12 +130,9 @@ class Scheduler:
         self._fan_out_failures: set[tuple[str, str]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._page_timer: asyncio.TimerHandle | None = None
-        self.paces = {
-            source.name: Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
-            for source in plan.sources
-            if source.rate_limit is not None
-        }
-        self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
+        self.paces: dict[str, Pace] = {}
+        self.gates: dict[str, Gate] = {}
+        self._set_limits(())
 
     async def run(self) -> None:
         """Polls for ever; ends only by being cancelled."""
@@ -143,10 +140,56 @@ class Scheduler:
             self._group = group
             group.create_task(self._keep_expiring())
             for query in self._plan.queries:
-                if not any(feed.query for feed in query.feeds):
-                    for source in query.sources:
-                        self._reconcile(query, source)
+                for source in query.sources:
+                    self._begin(query, source)
             await asyncio.Event().wait()
+
+    def follow(self, plan: Plan, clients: Mapping[str, GraphQLClient]) -> None:
+        """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
+
+        What changed is polled anew, at once; until that has succeeded its old series stay, each result as a whole.
+        """
+        sources, before, after = self._plan.sources, _parts(self._plan, self._clients), _parts(plan, clients)
+        self._plan, self._clients, self._store.max_series = plan, clients, plan.max_series
+        self._set_limits(sources)
+        for key in [key for key, part in before.items() if after.get(key) != part]:
+            if (fan_out := self._fan_outs.pop(key, None)) is not None:
+                for pack in fan_out.packs:
+                    if pack.task is not None:
+                        pack.task.cancel()
+            self._fan_out_failures.discard(key)
+            if key in after:
+                self._store.leave_over(*key)
+            else:
+                self._store.drop_query(*key)
+        for query in plan.queries:
+            for source in query.sources:
+                if (query.name, source.name) not in self._fan_outs:
+                    self._begin(query, source)
+        self._make_page_soon()
+
+    def _begin(self, query: QueryPlan, source: Source) -> None:
+        """Starts the targets of a query, unless the rows that it is polled for are still to come."""
+        feeder = next((other for other in self._plan.queries if other.name == query.fed_by), None)
+        if feeder is None or self._is_tried(feeder, source) or self._store.feeding_rows(feeder.name, source.name):
+            self._reconcile(query, source)
+
+    def _set_limits(self, before: tuple[Source, ...]) -> None:
+        """The limits of each source, as the plan has them; what is known of the past stays known."""
+        gates, paces, self.gates, self.paces = self.gates, self.paces, {}, {}
+        urls = {source.name: source.url for source in before}
+        for source in self._plan.sources:
+            name = source.name
+            self.gates[name] = gates[name] if source in before else Gate(Turns(source.concurrency))
+            if name in gates and urls[name] == source.url:
+                self.gates[name].paused_until = gates[name].paused_until
+            if source.rate_limit is None:
+                continue
+            per_seconds = source.rate_limit.per.total_seconds()
+            pace = Pace(source.rate_limit.requests, per_seconds, monotonic=self._monotonic)
+            if name in paces:
+                pace.continues(paces[name])
+            self.paces[name] = paces[name] if source in before else pace
 
     def tried(self) -> bool:
         """Whether every query has been tried on each of its sources, well or badly."""
@@ -198,6 +241,7 @@ class Scheduler:
         self._regroup(query, source, fan_out, wanted)
         if not wanted:
             self._feed(query, source)
+            self._settle(query, source)
 
     def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> None:
         """Starts the packs that came and ends those that went; series of targets that went go too."""
@@ -218,6 +262,25 @@ class Scheduler:
         for other in self._plan.queries:
             if any(feed.query == query.name for feed in other.feeds) and source in other.sources:
                 self._reconcile(other, source)
+
+    def _settle(self, query: QueryPlan, source: Source) -> None:
+        """Drops what is left over of targets that there are no more, once all present ones have succeeded."""
+        left_over = self._store.left_over(query.name, source.name)
+        if left_over and self._is_well(query, source):
+            for owner in left_over:
+                self._store.drop(owner)
+            self._feed(query, source)
+
+    def _is_well(self, query: QueryPlan, source: Source) -> bool:
+        """Whether the last poll of every target succeeded; without targets, of the query that would give them."""
+        known = self._fan_outs.get((query.name, source.name))
+        if known is None:
+            return False
+        feeder = next((other for other in self._plan.queries if other.name == query.fed_by), None)
+        if not known.members and feeder is not None:
+            return self._is_well(feeder, source)
+        states = (self._store.state(_owner(query, source, target)) for target in known.members)
+        return all(state.tried and state.up for state in states)
 
     async def _keep_polling(self, query: QueryPlan, source: Source, fan_out: FanOut, pack: Pack) -> None:
         await self._until_names_are_known(query, source)
@@ -296,6 +359,7 @@ class Scheduler:
             outcome = self._store.fold(owner, target, outcome, now, self._wall())
             if outcome.result is not None or first:
                 self._feed(query, source)
+                self._settle(query, source)
         except Exception as error:  # a fault of ours must not end the polling of everything else
             outcome = PollOutcome(
                 outcome.duration_seconds, reason=Reason.INTERNAL, detail=f"{type(error).__name__} after a poll"
@@ -315,10 +379,10 @@ class Scheduler:
 
     async def _keep_expiring(self) -> None:
         """Drops what has become stale, also of polls that wait or hang."""
-        queries = {query.name: query for query in self._plan.queries}
-        sources = {source.name: source for source in self._plan.sources}
         while True:
             await asyncio.sleep(_EXPIRY_CHECK_SECONDS)
+            queries = {query.name: query for query in self._plan.queries}
+            sources = {source.name: source for source in self._plan.sources}
             now = self._monotonic()
             for owner in [owner for owner, _ in self._store.states()]:
                 query = queries[owner.query]
@@ -335,3 +399,12 @@ def _phase(query: QueryPlan, source: Source, pack: Pack) -> float:
 
 def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:
     return Owner(query.name, source.name, target.key)
+
+
+def _parts(plan: Plan, clients: Mapping[str, GraphQLClient]) -> dict[tuple[str, str], object]:
+    """All that decides what becomes of a query on a source."""
+    return {
+        (query.name, source.name): (replace(query, sources=()), source, clients[source.name])
+        for query in plan.queries
+        for source in query.sources
+    }

@@ -10,7 +10,7 @@ from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Page, body
 from exporter.extraction import Surroundings
-from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Samples
+from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples
 from exporter.plan import LookupPlan, QueryPlan, Target
 from exporter.query import FeedingRow, label_values
 from exporter.template import scalar_text
@@ -87,11 +87,12 @@ class Store:
     """All states, and the page. One thread; every change is whole before the next scrape sees it."""
 
     def __init__(self, max_series: int) -> None:
-        self._max_series = max_series
+        self.max_series = max_series
         self._states: dict[Owner, State] = {}
         self._targets: dict[Owner, Target] = {}
         self._series: dict[Owner, dict[Family, frozenset[LabelValues]]] = {}
         self._owners: dict[str, dict[LabelValues, Owner]] = {}
+        self._left_over: set[Owner] = set()
         self._total = 0
         self._board = Board()
 
@@ -133,6 +134,7 @@ class Store:
                 name: scalar_text(row.exports[path]) for name, path in lookup.fields.items()
             }
             for row in self.feeding_rows(lookup.query, source)
+            if row.exports.keys() >= {lookup.key, *lookup.fields.values()}  # not so where they are left over
         }
 
     def surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
@@ -147,11 +149,14 @@ class Store:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
         the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing."""
         self._targets[owner] = target
+        if self._left_over and outcome.result is not None:
+            self._make_way(owner, outcome.result)
         if (refusal := self._refusal(owner, outcome)) is not None:
             outcome = refusal
         state, samples = next_state(self.state(owner), outcome, at, time)
         self._states[owner] = state
         if outcome.result is not None:
+            self._left_over.discard(owner)
             self._publish(owner, samples)
         return outcome
 
@@ -160,6 +165,9 @@ class Store:
         state = self.state(owner)
         if state.succeeded_at is None or at - state.succeeded_at <= query.stale_after_seconds:
             return False
+        if owner in self._left_over and not state.tried:
+            self.drop(owner)
+            return True
         self._states[owner] = State(tried=True, success_time=state.success_time)
         self._publish(owner, ())
         return True
@@ -167,16 +175,54 @@ class Store:
     def drop(self, owner: Owner) -> None:
         """Forgets an owner, such as a target that vanished, with its series."""
         self._publish(owner, ())
+        self._left_over.discard(owner)
         self._states.pop(owner, None)
         self._targets.pop(owner, None)
+
+    def drop_query(self, query: str, source: str) -> None:
+        """Forgets all that a query yielded on a source."""
+        for owner in self._owners_of(query, source):
+            self.drop(owner)
+
+    def leave_over(self, query: str, source: str) -> None:
+        """Keeps what a query yielded under another configuration, until it is polled anew or its place is needed.
+
+        Its counters begin anew: what is asked for may be another thing now.
+        """
+        for owner in self._owners_of(query, source):
+            self._left_over.add(owner)
+            self._states[owner] = replace(self._states[owner], tried=False, counters={}, decreases=0)
+
+    def left_over(self, query: str, source: str) -> list[Owner]:
+        """Whose results under another configuration are still there."""
+        return [owner for owner in self._left_over if (owner.query, owner.source) == (query, source)]
+
+    def _owners_of(self, query: str, source: str) -> list[Owner]:
+        return [owner for owner in self._states if (owner.query, owner.source) == (query, source)]
+
+    def _make_way(self, owner: Owner, result: Result) -> None:
+        """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
+        others = self._left_over - {owner}
+        full = self._beside(owner) + result.series_count > self.max_series
+        for other in others:
+            if full or any(
+                _excluding(one, family, keys)
+                for family, keys in self._series.get(other, {}).items()
+                for one in result.samples
+            ):
+                self._publish(other, ())
+                self._states[other] = replace(self._states[other], series=0)
+
+    def _beside(self, owner: Owner) -> int:
+        """How many series there are of all others."""
+        return self._total - sum(map(len, self._series.get(owner, {}).values()))
 
     def _refusal(self, owner: Owner, outcome: PollOutcome) -> PollOutcome | None:
         result = outcome.result
         if result is None:
             return None
-        mine = sum(map(len, self._series.get(owner, {}).values()))
-        if self._total - mine + result.series_count > self._max_series:
-            detail = f"more than max_series ({self._max_series}) in all"
+        if self._beside(owner) + result.series_count > self.max_series:
+            detail = f"more than max_series ({self.max_series}) in all"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
         for samples in result.samples:
             taken = self._owners.get(samples.family.name, {})
@@ -200,8 +246,20 @@ class Store:
             for key in one.series:
                 owners[key] = owner
             self._board.put(owner, one.family, body(one))
-        for family in before.keys() - after.keys():
-            self._board.put(owner, family, None)
+        kept = {family.name for family in after}  # by name: after a reload, a family's help or labels may be others
+        for family in before:
+            if family.name not in kept:
+                self._board.put(owner, family, None)
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
         if after:
             self._series[owner] = after
+
+
+def _excluding(samples: Samples, family: Family, keys: frozenset[LabelValues]) -> bool:
+    """Whether a page cannot have both: the same series twice, or one family (by OpenMetrics' rule, in which `x` and
+    `x_total` are one) in two shapes."""
+    new = samples.family
+    if new.name.removesuffix("_total") != family.name.removesuffix("_total"):
+        return False
+    same_shape = (new.name, new.type, new.label_names) == (family.name, family.type, family.label_names)
+    return not same_shape or not keys.isdisjoint(samples.series)

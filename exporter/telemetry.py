@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -74,12 +74,24 @@ class Telemetry(Collector):
         self._monotonic = monotonic
         self._counts: dict[tuple[str, str], QueryCounts] = {}
         self._loaded_time = time.time()
+        self._loaded = True
         self._rendered: dict[bool, tuple[float, bytes]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
+
+    def loaded(self, successful: bool) -> None:
+        """Notes that the configuration was loaded anew, or could not be, so that the old one is in use."""
+        self._loaded = successful
+        if successful:
+            self._loaded_time = time.time()
+        self._rendered.clear()
+
+    def forget_all_but(self, pairs: Set[tuple[str, str]]) -> None:
+        """Forgets what was counted of other queries and sources."""
+        self._counts = {pair: counts for pair, counts in self._counts.items() if pair in pairs}
 
     def counts(self, query: str, source: str) -> QueryCounts:
         """What was counted of a query on a source."""
@@ -127,7 +139,7 @@ class Telemetry(Collector):
         if self.running is None:
             return
         yield _gauge("config_last_reload_successful", "Whether the last loading of the configuration worked.", (), [
-            ((), 1)
+            ((), self._loaded)
         ])  # fmt: skip
         yield _gauge(
             "config_last_reload_success_timestamp_seconds",

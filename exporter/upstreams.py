@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from exporter.auth import BasicAuth, BearerAuth, HeaderAuth, OAuth2Settings, TokenSource
@@ -10,13 +11,41 @@ from exporter.config.schema import OAuth2, Source, TLSConfig
 from exporter.transport import TLSSettings, Transport
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Upstream:
-    """What talks to one source."""
+    """What talks to one source. The first transport is to the API."""
 
+    source: Source
     client: GraphQLClient
     transports: tuple[Transport, ...]
     token: TokenSource | None
+
+    def serves(self, source: Source) -> bool:
+        """Whether it is what that source needs too: the same place, reached in the same way, as the same client."""
+        return _access(self.source) == _access(source)
+
+    async def close(self) -> None:
+        """Closes its connections: idle ones at once, those in use when their exchange has ended."""
+        for transport in self.transports:
+            await transport.close()
+
+
+def _access(source: Source) -> tuple[object, ...]:
+    return (
+        *(source.url, source.proxy_url, source.tls_config, source.concurrency, source.max_body_size),
+        *(source.oauth2, source.authorization, source.basic_auth, source.http_headers),
+    )
+
+
+def upstreams(sources: Iterable[Source], known: Mapping[str, Upstream]) -> dict[str, Upstream]:
+    """What talks to each source, by its name. What is known and still serves is kept, with its token and connections.
+
+    Raises `OSError` for TLS files that cannot be used.
+    """
+    return {
+        source.name: kept if (kept := known.get(source.name)) is not None and kept.serves(source) else upstream(source)
+        for source in sources
+    }
 
 
 def upstream(source: Source) -> Upstream:
@@ -36,13 +65,13 @@ def upstream(source: Source) -> Upstream:
         )
         token = TokenSource(_oauth2(source.oauth2), of_tokens)
         client = GraphQLClient(source.url, transport, BearerAuth(token), headers=headers)
-        return Upstream(client, (transport, of_tokens), token)
+        return Upstream(source, client, (transport, of_tokens), token)
     auth: HeaderAuth | BasicAuth | None = None
     if source.authorization is not None:
         auth = HeaderAuth(source.authorization.type, source.authorization.secret)
     elif source.basic_auth is not None:
         auth = BasicAuth(source.basic_auth.username, source.basic_auth.secret)
-    return Upstream(GraphQLClient(source.url, transport, auth, headers=headers), (transport,), None)
+    return Upstream(source, GraphQLClient(source.url, transport, auth, headers=headers), (transport,), None)
 
 
 def tls_settings(config: TLSConfig) -> TLSSettings:

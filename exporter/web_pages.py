@@ -14,7 +14,7 @@ from exporter.telemetry import Telemetry
 from exporter.web import ListenAddress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExporterSite:
     """What the web server shows."""
 
@@ -23,6 +23,7 @@ class ExporterSite:
     telemetry: Telemetry
     scheduler: Scheduler
     joiner: Joiner = field(default_factory=Joiner)
+    was_ready: bool = False
 
     def metrics(self, form: Representation) -> bytes:
         own = self.telemetry.rendered(openmetrics=form.format is Format.OPENMETRICS)
@@ -35,7 +36,9 @@ class ExporterSite:
         return True
 
     def ready(self) -> bool:
-        return self.scheduler.tried()
+        """Once ready, always ready: a reload with a new query must not take away the page."""
+        self.was_ready = self.was_ready or self.scheduler.tried()
+        return self.was_ready
 
 
 def metrics_url(address: ListenAddress, telemetry_path: str, *, tls: bool = False) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -244,17 +244,19 @@ def _no_schema() -> GraphQLSchema:
     return build_schema("type Query { any: Int }")
 
 
-@cache
 def loaded_schema(name: str) -> GraphQLSchema:
-    """The schema of that name that is shipped, or in that file: SDL, or the JSON of an introspection query.
+    """The schema of that name that is shipped, or in that file as it is now: SDL, or an introspection query's JSON.
 
     Its own faults are the API's business and are passed over: published schemas have them (GitHub's defines fields
     twice). Raises `ValueError` where documents cannot be checked against it, or `OSError`.
     """
     if name in SHIPPED_SCHEMAS:
-        text = files("exporter.choreo").joinpath(SHIPPED_SCHEMAS[name]).read_text(encoding="utf-8")
-    else:
-        text = Path(name).read_text(encoding="utf-8")
+        return _schema(files("exporter.choreo").joinpath(SHIPPED_SCHEMAS[name]).read_text(encoding="utf-8"))
+    return _schema(Path(name).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=4)
+def _schema(text: str) -> GraphQLSchema:
     try:
         if text.lstrip().startswith("{"):
             answer = json.loads(text)

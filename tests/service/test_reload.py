@@ -1,0 +1,287 @@
+"""A configuration that changes while the exporter runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.simulator import Settings, Simulator
+from tests.conftest import StartExporter, StartInsights
+from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC, choreo_source
+from tests.support.processes import Exporter, eventually
+
+LOADED = "insights_exporter_config_last_reload_successful"
+# long enough that no poll fails on a busy machine; a reload has what is new polled at once
+PATIENT_ENVIRONMENTS = ENVIRONMENTS.replace("interval: 1s", "interval: 20s")
+PATIENT = PATIENT_ENVIRONMENTS + TRAFFIC.replace("interval: 1s", "interval: 20s")
+OTHER = ENVIRONMENTS.replace("name: environments", "name: other").replace("choreo_environment_info", "other_info")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The file that the exporter was started with."""
+    return tmp_path / "config.yaml"
+
+
+def reload(exporter: Exporter, successful: bool = True) -> None:
+    """Has the exporter load its file again by SIGHUP, and waits until it has."""
+    before = (
+        exporter.log.count("the configuration was loaded again"),
+        exporter.log.count("the new configuration is not"),
+    )
+    exporter.popen.send_signal(signal.SIGHUP)
+    line = "the configuration was loaded again" if successful else "the new configuration is not"
+    eventually(lambda: exporter.log.count(line) > before[not successful], f"reload; the log is: {exporter.log}")
+
+
+@contextmanager
+def every_page(exporter: Exporter) -> Iterator[list[str]]:
+    """Pages that are scraped without a pause meanwhile."""
+    pages: list[str] = []
+    stop = threading.Event()
+
+    def scrape() -> None:
+        with httpx.Client() as client:
+            while not stop.is_set():
+                pages.append(client.get(f"{exporter.url}/metrics").raise_for_status().text)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield pages
+    finally:
+        stop.set()
+        thread.join()
+
+
+def families(page: str) -> dict[str, list[dict[str, str]]]:
+    """The label sets of each family; fails where a family has two heads or a series stands twice."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for family in text_string_to_metric_families(page):
+        assert family.name not in found, family.name
+        found[family.name] = [sample.labels for sample in family.samples]
+        series = [(sample.name, tuple(sorted(sample.labels.items()))) for sample in family.samples]
+        assert len(series) == len(set(series)), family.name
+    return found
+
+
+def asked(insights: Simulator, field: str) -> int:
+    """How often a root field was asked for."""
+    return sum(field in entry.operations for entry in insights.journal.entries("graphql"))
+
+
+def test_what_did_not_change_goes_on(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """A reload that adds a query leaves series, schedule and token of the others alone, and the page stays ready."""
+    slow = TRAFFIC.replace("interval: 1s", "interval: 1h")
+    exporter = start_exporter(insights, ENVIRONMENTS + slow).wait_until_ready()
+    polls = asked(insights, "getTotalTraffic")
+    with every_page(exporter) as pages:
+        config.write_text(choreo_source() + ENVIRONMENTS + slow + APIS)
+        reload(exporter)
+        assert httpx.get(f"{exporter.url}/-/ready").status_code == 200
+        eventually(lambda: exporter.samples("choreo_api_info"), "series of the new query")
+    counts = {len(families(page)["choreo_window_requests"]) for page in pages}
+    assert counts == {polls}
+    assert asked(insights, "getTotalTraffic") == polls
+    assert len(insights.journal.entries("token")) == 1
+    assert exporter.value(LOADED) == 1
+
+
+def test_a_removed_query_is_gone(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """With a query go its series, its polls and its own metrics; no other is touched."""
+    exporter = start_exporter(insights, ENVIRONMENTS + OTHER).wait_until_ready()
+    config.write_text(choreo_source() + ENVIRONMENTS)
+    reload(exporter)
+    assert not exporter.samples("other_info")
+    assert exporter.samples("choreo_environment_info")
+    eventually(lambda: not exporter.samples("insights_exporter_query_up", query="other"), "end of its own metrics")
+    assert exporter.value("insights_exporter_query_up", query="environments") == 1
+
+
+BROKEN: dict[str, Callable[[str], str | None]] = {
+    "no YAML": lambda text: f"{text}\n  - {{",
+    "a key twice": lambda text: text.replace("interval: 1s", "interval: 1s\n    interval: 2s"),
+    "an unknown key": lambda text: text.replace("interval: 1s", "intervall: 1s"),
+    "an alias bomb": lambda _: (
+        "a: &a [x]\n"
+        + "".join(
+            f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+        )
+    ),
+    "nothing": lambda _: "",
+    "no file": lambda _: None,
+    "a document that does not fit": lambda text: text.replace("{ id name type }", "{ id nome type }"),
+    "an unset variable": lambda text: text.replace("${CHOREO_TOKEN_URL}", "${NOWHERE_TO_BE_FOUND}"),
+}
+
+
+def test_a_bad_file_changes_nothing(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """Whatever is wrong with the new file: the old configuration goes on, a metric and the log say so, and a good
+    file is taken afterwards."""
+    exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    good = config.read_text()
+    before = exporter.samples("choreo_environment_info")
+    for name, broken in BROKEN.items():
+        text = broken(good)
+        config.unlink()
+        if text is not None:
+            config.write_text(text)
+        reload(exporter, successful=False)
+        assert exporter.samples("choreo_environment_info") == before, name
+        assert exporter.value(LOADED) == 0, name
+        config.write_text(good)
+        reload(exporter)
+        assert exporter.value(LOADED) == 1, name
+    assert "Traceback" not in exporter.log
+    assert len(insights.journal.entries("token")) == 1
+
+
+def test_every_problem_of_a_bad_file_is_told(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """`POST /-/reload` answers 200 once the new configuration is in use, or 500 with each problem in a line."""
+    exporter = start_exporter(insights, ENVIRONMENTS, "--web.enable-lifecycle").wait_until_ready()
+    url = f"{exporter.url}/-/reload"
+    good = config.read_text()
+    config.write_text(good + OTHER)
+    assert httpx.post(url, timeout=30).status_code == 200
+    eventually(lambda: exporter.samples("other_info"), "the new query")
+    config.write_text(good.replace("rows: listEnvironments", "row: listEnvironments").replace("value: 1", "valu: 1"))
+    answer = httpx.post(url, timeout=30)
+    assert answer.status_code == 500
+    told = [line for line in answer.text.splitlines() if f"{config}:" in line]
+    assert any("row" in line for line in told)
+    assert any("valu" in line for line in told)
+    assert all(line in exporter.log for line in told)
+    assert httpx.get(url).status_code == 405
+
+
+def test_a_reload_over_http_has_to_be_enabled(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Without `--web.enable-lifecycle` nobody can reload over HTTP, and the answer says what would allow it."""
+    exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    answer = httpx.post(f"{exporter.url}/-/reload")
+    assert answer.status_code == 403
+    assert "--web.enable-lifecycle" in answer.text
+    assert httpx.get(f"{exporter.url}/-/reload").status_code == 405
+
+
+def test_many_reloads_leave_nothing_behind(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """A hundred SIGHUPs at once become a few reloads, and no task, connection or poll is left over from them."""
+    exporter = start_exporter(insights, PATIENT).wait_until_ready()
+    good = config.read_text()
+    tasks = exporter.value("insights_exporter_tasks")
+    for number in range(100):
+        config.write_text(good.replace("help: Environments.", f"help: Environments {number}."))
+        exporter.popen.send_signal(signal.SIGHUP)
+    eventually(lambda: "Environments 99." in exporter.page(), "last version")
+    eventually(lambda: exporter.value("insights_exporter_tasks") == tasks, f"return to {tasks} tasks")
+    assert exporter.log.count("the configuration was loaded again") < 100
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+    assert len(insights.journal.entries("token")) == 1
+
+
+def test_a_changed_query_is_whole_in_every_scrape(
+    start_insights: StartInsights, start_exporter: StartExporter, config: Path
+) -> None:
+    """While a query changes, each scrape has all of its old metrics or all of its new ones, and no family twice."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.4))
+    exporter = start_exporter(insights, PATIENT).wait_until_ready()
+    old = ["choreo_window_requests", "choreo_window_errors"]
+    new = ["choreo_window_requests", "choreo_window_failures"]
+    environments = {labels["environment_id"] for labels, _ in exporter.samples("choreo_environment_info")}
+    with every_page(exporter) as pages:
+        config.write_text(config.read_text().replace("choreo_window_errors", "choreo_window_failures"))
+        reload(exporter)
+        eventually(lambda: len(exporter.samples(new[1])) == len(environments), "all new series")
+        eventually(lambda: not exporter.samples(old[1]), "end of the old series")
+    for page in pages:
+        found = families(page)
+        for environment in environments:
+            there = {
+                name for name in {*old, *new} for one in found.get(name, ()) if one["environment_id"] == environment
+            }
+            assert there in (set(old), set(new)), there
+
+
+def test_a_metric_that_moves_is_never_there_twice(
+    start_insights: StartInsights, start_exporter: StartExporter, config: Path
+) -> None:
+    """Where another query publishes a metric from now on, or the labels are others, the old results give way."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.4))
+    other = PATIENT_ENVIRONMENTS.replace("name: environments", "name: other").replace(
+        "choreo_environment_info", "other_info"
+    )
+    exporter = start_exporter(insights, PATIENT_ENVIRONMENTS + other).wait_until_ready()
+    text = config.read_text()
+    moved = text.replace("choreo_environment_info", "x").replace("other_info", "choreo_environment_info")
+    relabelled = moved.replace("environment: name", "environment_name: name")
+    with every_page(exporter) as pages:
+        config.write_text(moved.replace("name: x", "name: other_info"))
+        reload(exporter)
+        eventually(lambda: asked(insights, "listEnvironments") >= 4, "polls")
+        config.write_text(relabelled.replace("name: x", "name: other_info"))
+        reload(exporter)
+        eventually(lambda: "environment_name" in exporter.samples("choreo_environment_info")[0][0], "the new label")
+        eventually(lambda: "environment_name" in exporter.samples("other_info")[0][0], "the new label of the other")
+    for page in pages:
+        for name in ("choreo_environment_info", "other_info"):
+            assert len({tuple(sorted(labels)) for labels in families(page).get(name, ())}) <= 1
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+
+
+def test_the_old_client_finishes_what_it_began(
+    start_insights: StartInsights, start_exporter: StartExporter, config: Path
+) -> None:
+    """A source that is reached in another way gets a new token and new connections; no poll fails for it."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.2))
+    exporter = start_exporter(insights, PATIENT).wait_until_ready()
+    tasks = exporter.value("insights_exporter_tasks")
+    for size in range(1, 6):
+        config.write_text(choreo_source(f"max_body_size: {size}MiB") + PATIENT)
+        reload(exporter)
+    eventually(lambda: exporter.value("insights_exporter_query_up", query="traffic") == 1, "polls")
+    assert len(insights.journal.entries("token")) == 6
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+    eventually(lambda: exporter.value("insights_exporter_tasks") == tasks, f"return to {tasks} tasks")
+
+
+def test_limits_follow_the_new_configuration(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """A lower limit of series refuses the next result, the old one stays; a higher one takes it."""
+    exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    before = exporter.samples("choreo_environment_info")
+    good = config.read_text()
+    config.write_text(f"max_series: 1\n{good}")
+    reload(exporter)
+    eventually(lambda: exporter.value("insights_exporter_poll_failures_total", reason="cardinality"), "refusal")
+    assert exporter.samples("choreo_environment_info") == before
+    config.write_text(good)
+    reload(exporter)
+    eventually(lambda: exporter.value("insights_exporter_query_up") == 1, "success")
+
+
+def test_a_changed_file_is_taken_by_itself(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """With `--config.auto-reload` a new file is used without being asked for, through a link too; a schema that the
+    file names counts as well."""
+    schema = config.with_name("schema.graphql")
+    schema.write_text(
+        "type Query { listEnvironments(org: OrgFilter!): [E] }  input OrgFilter { orgId: String }"
+        "  type E { id: ID name: String type: String }"
+    )
+    source = choreo_source().replace("schema: choreo", "schema: schema.graphql")
+    exporter = start_exporter(insights, ENVIRONMENTS, "--config.auto-reload", source=source).wait_until_ready()
+    new = config.with_name("new.yaml")
+    new.write_text(source + ENVIRONMENTS + OTHER)
+    link = config.with_name("link")
+    link.symlink_to(new)
+    link.rename(config)  # as a mounted ConfigMap is replaced
+    eventually(lambda: exporter.samples("other_info"), "the new query")
+    schema.write_text(schema.read_text().replace("type: String", "kind: String"))
+    eventually(lambda: exporter.value(LOADED) == 0, "notice of the schema that does not fit any more")
+    assert exporter.samples("other_info")
+    schema.write_text(schema.read_text().replace("kind: String", "type: String"))
+    eventually(lambda: exporter.value(LOADED) == 1, "notice of the schema that fits again")
