@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from exporter.config.load import Loaded
@@ -46,9 +46,10 @@ from exporter.plan import (
     RowsPlan,
     TopPlan,
 )
-from exporter.resolution import PathProblem, Scopes, column
+from exporter.resolution import ParsedQuery, PathProblem, Scopes, column
 from exporter.template import Reference, references
 from exporter.value import ValueKind, ValueRule
+from exporter.variables import variable_problems
 from exporter.window import Window
 
 _SELF = "."
@@ -65,17 +66,6 @@ def plan(loaded: Loaded) -> Plan:
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """A query whose document could be parsed, and the walk to its rows."""
-
-    query: Query
-    place: KeyPath
-    sources: tuple[Source, ...]
-    document: Document
-    rows: Scopes
-
-
 class _Planner:
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
@@ -84,7 +74,7 @@ class _Planner:
             query.name: ("queries", index)
             for query, index in zip(loaded.config.queries, loaded.indexes.get("queries", ()), strict=True)
         }
-        self._parsed: dict[str, _Parsed] = {}
+        self._parsed: dict[str, ParsedQuery] = {}
         self._needed: dict[str, dict[str, KeyPath]] = defaultdict(dict)  # and where it is first referred to
         self._exports: dict[str, set[str]] = defaultdict(set)
         self._metric_places: dict[str, list[KeyPath]] = defaultdict(list)
@@ -100,6 +90,9 @@ class _Planner:
         self._lookups = self._planned_lookups()
         for parsed in reversed(order):
             self._collect_references(parsed)
+        for parsed in order:
+            for place, wrong, remedy in variable_problems(parsed, self._feeder):
+                self._problem(place, wrong, remedy)
         planned = [self._planned(parsed) for parsed in order]
         queries = tuple(
             replace(query, rows=self._rows(self._parsed[query.name]), needed=frozenset(self._needed[query.name]))
@@ -123,7 +116,7 @@ class _Planner:
                 self._problem(place, f"the same labels as {seen[values]}", "give each source its own values")
             seen.setdefault(tuple(sorted(source.labels.items())), source.name)
 
-    def _parse(self, query: Query) -> _Parsed | None:
+    def _parse(self, query: Query) -> ParsedQuery | None:
         place = self._places[query.name]
         by_name = {source.name: source for source in self._loaded.config.sources}
         sources = tuple(by_name.values()) if query.sources is None else ()
@@ -144,7 +137,7 @@ class _Planner:
             self._problem((*place, "rows"), problem.wrong, problem.remedy)
             return None
         self._check_variables(query, document, place)
-        return _Parsed(query, place, sources, document, rows)
+        return ParsedQuery(query, place, sources, document, rows)
 
     def _document(self, query: Query, place: KeyPath, schema_name: str | None) -> Document | None:
         schema: Schema | None = None
@@ -179,13 +172,13 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------- order, references
 
-    def _in_order(self) -> list[_Parsed]:
+    def _in_order(self) -> list[ParsedQuery]:
         """The queries, each after the one that feeds it."""
-        order: list[_Parsed] = []
+        order: list[ParsedQuery] = []
         done: set[str] = set()
         for parsed in self._parsed.values():
-            chain: list[_Parsed] = []
-            at: _Parsed | None = parsed
+            chain: list[ParsedQuery] = []
+            at: ParsedQuery | None = parsed
             while at is not None and at.query.name not in done:
                 if at in chain:
                     self._problem(
@@ -198,7 +191,7 @@ class _Planner:
             done.update(item.query.name for item in chain)
         return order
 
-    def _feeder(self, parsed: _Parsed) -> _Parsed | None:
+    def _feeder(self, parsed: ParsedQuery) -> ParsedQuery | None:
         """The query whose rows feed this one, if any."""
         for name, over in parsed.query.for_each.items():
             if not isinstance(over, RowsOf):
@@ -217,7 +210,7 @@ class _Planner:
                 return feeder
         return None
 
-    def _collect_references(self, parsed: _Parsed) -> None:
+    def _collect_references(self, parsed: ParsedQuery) -> None:
         query = parsed.query
         for name, template in query.variables.items():
             for reference in references(template):
@@ -236,17 +229,17 @@ class _Planner:
                 place = (*parsed.place, "for_each", name, "where", field)
                 self._request(parsed, name if field == _SELF else f"{name}.{field}", place)
 
-    def _label_places(self, parsed: _Parsed) -> Iterator[tuple[KeyPath, Mapping[str, LabelSpec]]]:
+    def _label_places(self, parsed: ParsedQuery) -> Iterator[tuple[KeyPath, Mapping[str, LabelSpec]]]:
         yield (*parsed.place, "labels"), parsed.query.labels
         for index, metric in self._metrics(parsed):
             yield (*parsed.place, "metrics", index, "labels"), metric.labels
 
-    def _metrics(self, parsed: _Parsed) -> Iterator[tuple[int, Metric]]:
+    def _metrics(self, parsed: ParsedQuery) -> Iterator[tuple[int, Metric]]:
         """The metrics with their positions in the file."""
         metrics = parsed.query.metrics
         yield from zip(self._loaded.metric_indexes.get(parsed.place) or range(len(metrics)), metrics, strict=True)
 
-    def _check_reference(self, parsed: _Parsed, place: KeyPath, reference: Reference, *, in_label: bool) -> None:
+    def _check_reference(self, parsed: ParsedQuery, place: KeyPath, reference: Reference, *, in_label: bool) -> None:
         query, (root, _, rest) = parsed.query, reference.name.partition(".")
         shown = f"{{{{ {reference.name} }}}}"
         if root == "source":
@@ -274,12 +267,12 @@ class _Planner:
             roots = ", ".join(["source", *query.for_each, *(["window"] if query.window else [])])
             self._problem(place, f"{shown} refers to nothing", f"references begin with one of: {roots}")
 
-    def _is_outer(self, parsed: _Parsed, reference: str) -> bool:
+    def _is_outer(self, parsed: ParsedQuery, reference: str) -> bool:
         rest = reference.partition(".")[2]
         feeder = self._feeder(parsed)
         return feeder is not None and rest.partition(".")[0] in feeder.query.for_each
 
-    def _request(self, parsed: _Parsed, reference: str, place: KeyPath) -> None:
+    def _request(self, parsed: ParsedQuery, reference: str, place: KeyPath) -> None:
         """Have the feeding query export what a reference names, or carry it if it comes from further out."""
         root, _, rest = reference.partition(".")
         over = parsed.query.for_each[root]
@@ -304,7 +297,7 @@ class _Planner:
 
     # -------------------------------------------------------------------------------------- queries, metrics
 
-    def _planned(self, parsed: _Parsed) -> QueryPlan:
+    def _planned(self, parsed: ParsedQuery) -> QueryPlan:
         query = parsed.query
         window = query.window
         return QueryPlan(
@@ -335,7 +328,7 @@ class _Planner:
             publishes_partial=query.on_partial == "publish",
         )
 
-    def _rows(self, parsed: _Parsed) -> RowsPlan | None:
+    def _rows(self, parsed: ParsedQuery) -> RowsPlan | None:
         """The rows with what the other queries, now all known, refer to."""
         if parsed.query.rows is None:
             return None
@@ -347,7 +340,7 @@ class _Planner:
                 continue  # said where it is referred to
         return RowsPlan(parsed.rows.hops, exports)
 
-    def _metric(self, parsed: _Parsed, metric: Metric, place: KeyPath) -> MetricPlan | None:
+    def _metric(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         scopes, leaf, constant = parsed.rows, (), None
         if isinstance(metric.value, ResponsePath):
             try:
@@ -400,7 +393,7 @@ class _Planner:
             remedy = "write from: " + " or ".join(kind.value for kind in wanted)
             self._problem((*place, "value"), f"{metric.value} is {kind.name}, read as {metric.from_.value}", remedy)
 
-    def _labels(self, parsed: _Parsed, metric: Metric, scopes: Scopes, place: KeyPath) -> dict[str, LabelPlan]:
+    def _labels(self, parsed: ParsedQuery, metric: Metric, scopes: Scopes, place: KeyPath) -> dict[str, LabelPlan]:
         labels: dict[str, LabelPlan] = {}
         for name in parsed.sources[0].labels if parsed.sources else ():
             labels[name] = Bound(Reference(f"source_label.{name}"))
@@ -438,7 +431,7 @@ class _Planner:
         return None if start is None else BucketPlan(start, bucket.width)
 
     def _missing(
-        self, parsed: _Parsed, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
+        self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
     ) -> MissingPlan | None:
         if missing is None:
             return None
@@ -467,7 +460,7 @@ class _Planner:
             self._needed[parsed.query.name].update(self._needed[other.query.name])
         return MissingPlan(missing.rows_of, tuple(made), missing.value)
 
-    def _export(self, parsed: _Parsed, text: str, place: KeyPath) -> str:
+    def _export(self, parsed: ParsedQuery, text: str, place: KeyPath) -> str:
         """Has a query export the path, and gives its name there."""
         self._column(parsed_path(text), parsed.rows, place)
         self._exports[parsed.query.name].add(text)
@@ -482,7 +475,7 @@ class _Planner:
             return None
         return TopPlan(top.n, names.index(top.label), top.rest)
 
-    def _pages(self, parsed: _Parsed) -> PagesPlan | None:
+    def _pages(self, parsed: ParsedQuery) -> PagesPlan | None:
         pages, place = parsed.query.pages, (*parsed.place, "pages")
         if pages is None:
             return None
@@ -536,7 +529,7 @@ class _Planner:
         key = self._label(spec.key, scopes, place)
         return Looked(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None
 
-    def _used_lookups(self, parsed: _Parsed) -> tuple[LookupPlan, ...]:
+    def _used_lookups(self, parsed: ParsedQuery) -> tuple[LookupPlan, ...]:
         specs = [spec for _, labels in self._label_places(parsed) for spec in labels.values()]
         used = {spec.lookup for spec in specs if isinstance(spec, LookupLabel)}
         return tuple(lookup for name, lookup in self._lookups.items() if name in used)

@@ -165,12 +165,18 @@ def _time_values(moment: Moment) -> dict[str, Json]:
         values |= {
             "window.start": iso_text(moment.window.start),
             "window.end": iso_text(moment.window.end),
-            "window.start_unix": moment.window.start.timestamp(),
-            "window.end_unix": moment.window.end.timestamp(),
+            "window.start_unix": _unix(moment.window.start),
+            "window.end_unix": _unix(moment.window.end),
         }
     if moment.period_start is not None:
         values |= {
             "period.start": iso_text(moment.period_start),
-            "period.start_unix": moment.period_start.timestamp(),
+            "period.start_unix": _unix(moment.period_start),
         }
     return values
+
+
+def _unix(at: datetime) -> int | float:
+    """Unix seconds: whole ones as a whole number, as servers take a variable of type Int."""
+    seconds = at.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.document import FieldType, Selection
+from exporter.config.nodes import KeyPath
+from exporter.config.schema import Query, Source
+from exporter.document import Document, FieldType, Selection
 from exporter.path import ResponsePath, Step, path_text
 from exporter.plan import Column, Hop, Hops
 
@@ -41,6 +43,17 @@ class Scopes:
     @property
     def text(self) -> str:
         return path_text(tuple(hop.name for hop in self.hops)) or "data"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuery:
+    """A query whose document could be parsed, where it stands in the file, and the walk to its rows."""
+
+    query: Query
+    place: KeyPath
+    sources: tuple[Source, ...]
+    document: Document
+    rows: Scopes
 
 
 def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None]:

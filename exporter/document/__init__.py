@@ -20,6 +20,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLEnumType,
     GraphQLError,
+    GraphQLInputType,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
@@ -47,6 +48,7 @@ from graphql import (
     get_named_type,
     parse,
     print_ast,
+    type_from_ast,
     validate,
 )
 from graphql.language import NonNullTypeNode
@@ -110,10 +112,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable that a document declares."""
+    """A variable that a document declares; `input` is its type in the schema, where there is one."""
 
     type: str
     required: bool
+    input: GraphQLInputType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ def parsed_document(text: str, schema: GraphQLSchema | None) -> Document:
             definition.variable.name.value: Variable(
                 print_ast(definition.type),
                 isinstance(definition.type, NonNullTypeNode) and definition.default_value is None,
+                type_from_ast(schema, definition.type) if schema is not None else None,  # type: ignore[arg-type]
             )
             for definition in operation.variable_definitions or ()
         },

@@ -1,0 +1,107 @@
+"""What is known of variables before the first poll, against the types that a schema gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
+
+from exporter.config.nodes import KeyPath
+from exporter.config.schema import Query, RowsOf
+from exporter.document import FieldType
+from exporter.document.inputs import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
+from exporter.model import Json
+from exporter.path import parsed_path
+from exporter.resolution import ParsedQuery, PathProblem, column
+from exporter.template import Reference
+
+# A place in the file, what is wrong there and what would be right.
+Found: TypeAlias = tuple[KeyPath, str, str]
+Feeder: TypeAlias = Callable[[ParsedQuery], ParsedQuery | None]
+
+_TEXT: Final = FieldType("String", True)
+_WHOLE_NUMBER: Final = FieldType("Int", True)
+
+
+def variable_problems(parsed: ParsedQuery, feeder: Feeder) -> Iterator[Found]:
+    """What is wrong with a query's variables, with what its pages set in them and with the values of `where`."""
+    query, declared = parsed.query, parsed.document.variables
+    filled = tuple(steps for _, steps, _ in _set_by_pages(query))
+    for name, variable in declared.items():
+        set_below = tuple(steps[1:] for steps in filled if steps[0] == name)
+        if variable.input is None or (name not in query.variables and not any(set_below)):
+            continue
+        value = query.variables.get(name, {})
+        for fault in value_faults(variable.input, value, lambda one: _known(parsed, one, feeder), set_below):
+            yield (*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy
+    for key, steps, value in _set_by_pages(query):
+        if (known := declared.get(str(steps[0]))) is not None and known.input is not None:
+            for fault in place_faults(known.input, steps[1:], value):
+                yield (*parsed.place, "pages", key), fault.wrong, fault.remedy
+    yield from _where_problems(parsed, feeder)
+
+
+def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
+    """The keys of `pages` that say where in the variables something is set, and a value such as is set there."""
+    pages = query.pages
+    if pages is None:
+        return
+    for key, path, value in (
+        ("limit", pages.limit, pages.size),
+        ("offset", pages.offset, 0),
+        ("cursor", pages.cursor, ""),
+    ):
+        if path is not None and path.steps:
+            yield key, path.steps, value
+
+
+def _where_problems(parsed: ParsedQuery, feeder: Feeder) -> Iterator[Found]:
+    for name, over in parsed.query.for_each.items():
+        for field, wanted in over.where.items() if isinstance(over, RowsOf) else ():
+            reference = name if field == "." else f"{name}.{field}"
+            for known in _known_row(parsed, reference, feeder):
+                for value in wanted:
+                    if isinstance(known, FieldType) and (remedy := never_equal(known, value)):
+                        wrong = f"{value} is never equal to {field}, which is {known.name}"
+                        yield (*parsed.place, "for_each", name, "where", field), wrong, remedy
+
+
+def _known(parsed: ParsedQuery, reference: Reference, feeder: Feeder) -> Iterable[Known]:
+    """What a reference can be: for each source, or in all."""
+    root, _, rest = reference.name.partition(".")
+    if root == "source":
+        return [
+            _TEXT if rest in source.secret_values else Literal(source.values[rest])
+            for source in parsed.sources
+            if rest in source.secret_values or rest in source.values
+        ]
+    if root in ("window", "period"):
+        return [_WHOLE_NUMBER if rest.endswith("_unix") else _TEXT]
+    if root not in parsed.query.for_each:
+        return []
+    return _known_row(parsed, reference.name, feeder)
+
+
+def _known_row(parsed: ParsedQuery, reference: str, feeder: Feeder) -> Iterable[Known]:
+    """What a reference to the rows of a `for_each` can be; a list, for the innermost rows of a batch."""
+    root, _, rest = reference.partition(".")
+    over = parsed.query.for_each[root]
+    batched = parsed.query.batch is not None
+    if not isinstance(over, RowsOf):
+        items = [
+            item[rest] if isinstance(item, dict) else item
+            for item in over
+            if not isinstance(item, dict) or rest in item
+        ]
+        return [Literal(items)] if batched else [Literal(item) for item in items]
+    outer = feeder(parsed)
+    if outer is None:
+        return []
+    if rest.partition(".")[0] in outer.query.for_each:
+        return _known_row(outer, rest, feeder)
+    try:
+        found = column(parsed_path(rest or "."), outer.rows)[1]
+    except (PathProblem, ValueError):
+        return []
+    if found is None:
+        return []
+    return [FieldType(found.name, True, found.enum_values, int(batched))]
