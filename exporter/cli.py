@@ -63,6 +63,7 @@ class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command is named, so that a plain run starts fast."""
 
     modules: Mapping[str, str] = {
+        "backfill": "exporter.commands.backfill",
         "demo": "exporter.demo",
         "generate": "exporter.commands.generate",
         "init": "exporter.commands.init",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
+from exporter.pack_poll import poll_pack
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll
 from exporter.query import targets
@@ -90,6 +91,7 @@ class Round:
         self._wall = wall
         self._monotonic = monotonic
         self._asked: dict[Owner, Asked] = {}
+        self._pack_sizes: dict[str, int] = {}
         self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
         self.paces = paces(plan.sources)
 
@@ -116,6 +118,43 @@ class Round:
                 Reason.FAN_OUT, f"{query.name}: {len(found)} calls are needed, and max_calls is {query.max_calls}"
             )
         return found
+
+    async def polled_at(
+        self, query: QueryPlan, source: Source, members: Sequence[Target], now: float, published_end_time: float | None
+    ) -> Mapping[Target, PollOutcome]:
+        """Polls of these targets as at another moment (Unix seconds), in packs where the query has them."""
+        client, pace = self._client_of(query, source, members[0]), self.paces.get(source.name)
+        around = partial(self.store.surroundings, query, source)
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            if query.pack is None or len(members) == 1:
+                return {
+                    target: await poll(
+                        query,
+                        source,
+                        target,
+                        client,
+                        partial(around, target),
+                        published_end_time=published_end_time,
+                        pace=pace,
+                        wall=lambda: now,
+                        monotonic=self._monotonic,
+                    )
+                    for target in members
+                }
+            polled = await poll_pack(
+                query,
+                query.pack,
+                source,
+                dict.fromkeys(members, published_end_time),
+                client,
+                around,
+                size=self._pack_sizes.get(query.name, query.pack.size),
+                pace=pace,
+                wall=lambda: now,
+                monotonic=self._monotonic,
+            )
+            self._pack_sizes[query.name] = polled.accepted
+            return polled.outcomes
 
     async def ask(self, query: QueryPlan, source: Source, target: Target) -> Asked:
         """One poll, at most one for each query and target; what it needs must have been asked."""

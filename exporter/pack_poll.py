@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from exporter.client import GraphQLClient
+from exporter.client import Client
 from exporter.config.schema import Source
 from exporter.document.packing import packed_operation, unpacked_responses
 from exporter.errors import Failure, Reason
@@ -50,7 +50,7 @@ async def poll_pack(
     pack: PackPlan,
     source: Source,
     published_end_times: Mapping[Target, float | None],
-    client: GraphQLClient,
+    client: Client,
     around: Callable[[Target], Surroundings],
     *,
     size: int,
@@ -103,7 +103,7 @@ class _Asking:
     single call. `accepted` is the largest pack that it took then, half of one that it refused at most, or 1. A refusal
     that a bad call among the others explains is no reason for smaller packs."""
 
-    def __init__(self, query: QueryPlan, pack: PackPlan, client: GraphQLClient, pace: Pace | None, size: int) -> None:
+    def __init__(self, query: QueryPlan, pack: PackPlan, client: Client, pace: Pace | None, size: int) -> None:
         self._query = query
         self._pack = pack
         self._client = client

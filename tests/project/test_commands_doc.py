@@ -13,6 +13,7 @@ import pytest
 from exporter.simulator import Settings
 from tests.conftest import StartInsights
 from tests.support.configurations import ROOT, choreo_environ
+from tests.support.processes import program
 
 
 def commands() -> list[str]:
@@ -33,6 +34,8 @@ def test_every_command_of_the_document_runs(start_insights: StartInsights, tmp_p
     }
     assert commands()
     for command in commands():
+        if not command.startswith("insights-exporter"):
+            program(command.split()[0])
         run = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=250, check=False
         )

@@ -1,0 +1,221 @@
+"""History from the API: each query polled as at moments of the past, into a `History`."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from exporter.config.schema import Source
+from exporter.errors import ExporterError, Reason
+from exporter.history import DuplicateSeries, History
+from exporter.model import PollOutcome
+from exporter.once import Round
+from exporter.plan import Plan, QueryPlan, Target
+from exporter.query import moment_at
+
+_ATTEMPTS: Final = 8  # with waits of two minutes in all
+_LONGEST_WAIT_SECONDS: Final = 60.0
+_GIVEN_UP_AFTER: Final = 3  # failures in a row of one target, each for a reason that waiting does not mend
+_COMMIT_SECONDS: Final = 2.0
+_PASSING: Final = frozenset(
+    {
+        *(Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.RESET, Reason.PROTOCOL),
+        *(Reason.HTTP_429, Reason.HTTP_5XX, Reason.UNAUTHORIZED, Reason.TOKEN),
+    }
+)
+
+
+class Interrupted(ExporterError):
+    """The upstream did not answer for so long that going on makes no sense now; what came is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` to before `end`: Unix seconds. `step_seconds` is each query's interval where it is None."""
+
+    start: float
+    end: float
+    step_seconds: float | None = None
+
+    def times(self, query: QueryPlan) -> Iterator[float]:
+        """The moments at which a query is polled: multiples of the step."""
+        step = self.step_seconds or query.interval_seconds
+        number = -(-self.start // step)
+        while (at := number * step) < self.end:
+            yield at
+            number += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A query on a source, with the targets that it has now."""
+
+    query: QueryPlan
+    source: Source
+    targets: tuple[Target, ...]
+
+    @property
+    def packs(self) -> list[tuple[Target, ...]]:
+        """The targets of each operation."""
+        size = self.query.pack.size if self.query.pack is not None else 1
+        return [self.targets[start : start + size] for start in range(0, len(self.targets), size)]
+
+    def owner(self, target: Target) -> str:
+        """Whose samples they are."""
+        return "\0".join((self.query.name, self.source.name, target.key))
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: requests that are done, of all; and what failed, by query and failure."""
+
+    total: int
+    done: int = 0
+    asked: int = 0
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One operation: these targets at that time. `published_end_time` is the end of the window of the step before."""
+
+    course: Course
+    targets: tuple[Target, ...]
+    time: float
+    published_end_time: float | None
+
+
+def with_history(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
+    """The queries whose past the API knows: those with a window and metrics, of these names where there are any."""
+    return [
+        query
+        for query in plan.queries
+        if query.window is not None and query.metrics and (not names or query.name in names)
+    ]
+
+
+async def courses(a_round: Round, queries: Sequence[QueryPlan]) -> tuple[Course, ...]:
+    """The queries with the targets that they have now; what they need is asked. Raises `Interrupted`."""
+    found = []
+    for query in queries:
+        for source in query.sources:
+            for asked in await a_round.prepare(query, source):
+                if (reason := asked.outcome.reason) is not None:
+                    raise Interrupted(f"{asked.query.name}, which {query.name} needs: {reason}: {asked.outcome.detail}")
+            found.append(Course(query, source, a_round.targets(query, source)))
+    return tuple(found)
+
+
+def request_count(all_courses: Sequence[Course], span: Span) -> int:
+    """How many requests the whole span takes; further pages come on top."""
+    return sum(len(course.packs) * sum(1 for _ in span.times(course.query)) for course in all_courses)
+
+
+async def fill(
+    a_round: Round, all_courses: Sequence[Course], span: Span, history: History, told: Callable[[Progress], None]
+) -> Progress:
+    """Asks for what the history does not have yet, oldest first. Raises `Interrupted`; what came is kept."""
+    run = _Run(a_round, history, Progress(request_count(all_courses, span)), told)
+    steps = _steps(all_courses, span)
+    workers = max(source.concurrency for source in a_round.plan.sources)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(run.work(steps))
+    except* Interrupted as errors:
+        raise Interrupted(str(errors.exceptions[0])) from None
+    finally:
+        history.commit()
+        told(run.progress)
+    return run.progress
+
+
+def _steps(all_courses: Sequence[Course], span: Span) -> Iterator[_Step]:
+    """Every operation, in the order of time."""
+    return heapq.merge(*(_steps_of(course, span) for course in all_courses), key=lambda step: step.time)
+
+
+def _steps_of(course: Course, span: Span) -> Iterator[_Step]:
+    published_end_time: float | None = None
+    for at in span.times(course.query):
+        for members in course.packs:
+            yield _Step(course, members, at, published_end_time)
+        window = moment_at(course.query, datetime.fromtimestamp(at, UTC), published_end_time).window
+        published_end_time = window.end.timestamp() if window is not None else None
+
+
+class _Run:
+    """The workers of one run, and what they share."""
+
+    def __init__(self, a_round: Round, history: History, progress: Progress, told: Callable[[Progress], None]) -> None:
+        self._round = a_round
+        self._history = history
+        self._told = told
+        self._refused: Counter[str] = Counter()
+        self._committed_at = time.monotonic()
+        self.progress = progress
+
+    async def work(self, steps: Iterator[_Step]) -> None:
+        """Takes steps until there are no more. Raises `Interrupted`."""
+        for step in steps:
+            course = step.course
+            members = [
+                target
+                for target in step.targets
+                if self._refused[course.owner(target)] < _GIVEN_UP_AFTER
+                and not self._history.has(course.owner(target), step.time)
+            ]
+            if members:
+                await self._take(step, members)
+            self.progress.done += 1
+            self._told(self.progress)
+            if not self.progress.done % 1000:
+                await asyncio.sleep(0)  # a resumed run has much to pass over
+
+    async def _take(self, step: _Step, members: Sequence[Target]) -> None:
+        for target, outcome in (await self._outcomes(step, members)).items():
+            owner = step.course.owner(target)
+            if outcome.result is None:
+                self._refused[owner] += 1
+                self._fail(step, f"{outcome.reason}: {outcome.detail}")
+                continue
+            self._refused[owner] = 0
+            try:
+                self._history.put(owner, step.time, outcome.result)
+            except DuplicateSeries as error:
+                self._refused[owner] = _GIVEN_UP_AFTER
+                self._fail(step, str(error))
+        if time.monotonic() - self._committed_at > _COMMIT_SECONDS:
+            self._history.commit()
+            self._committed_at = time.monotonic()
+
+    async def _outcomes(self, step: _Step, members: Sequence[Target]) -> dict[Target, PollOutcome]:
+        """What came of each target. What may pass is tried again for some minutes. Raises `Interrupted`."""
+        query, source = step.course.query, step.course.source
+        found: dict[Target, PollOutcome] = {}
+        waiting = list(members)
+        for attempt in range(_ATTEMPTS):
+            self.progress.asked += 1
+            outcomes = await self._round.polled_at(query, source, waiting, step.time, step.published_end_time)
+            found.update(outcomes)
+            waiting = [target for target in waiting if outcomes[target].reason in _PASSING]
+            if not waiting:
+                return found
+            last = outcomes[waiting[0]]
+            if attempt + 1 < _ATTEMPTS:
+                await self._wait(source, min(_LONGEST_WAIT_SECONDS, last.retry_after_seconds or 2.0**attempt))
+        raise Interrupted(f"{query.name}: {last.reason}: {last.detail}")
+
+    async def _wait(self, source: Source, seconds: float) -> None:
+        """Leaves the source alone for so long, with everything that is asked of it."""
+        self._round.gates[source.name].pause(time.monotonic(), seconds)
+        await asyncio.sleep(seconds)
+
+    def _fail(self, step: _Step, what: str) -> None:
+        self.progress.failures[step.course.query.name, what] += 1

@@ -1,0 +1,249 @@
+"""The command `backfill`: history from the API as OpenMetrics with time stamps, for promtool to make blocks of."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from exporter import __version__
+from exporter.backfill import Interrupted, Progress, Span, courses, fill, request_count, with_history
+from exporter.cli import config_file_option
+from exporter.commands.account import fail, plan_of, query_of, run, upstreams_of
+from exporter.commands.progress import shown_progress
+from exporter.duration import duration_seconds
+from exporter.history import History, Written
+from exporter.once import Round
+from exporter.plan import Plan, QueryPlan
+
+_BLOCK_SECONDS: Final = 7200.0
+_HEAD_SECONDS: Final = 3 * 3600.0  # how far back Prometheus' head block reaches at most
+_LOOKBACK_SECONDS: Final = 300.0
+_LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
+
+
+@click.command()
+@config_file_option
+@click.option("--from", "start", required=True, metavar="TIME", help="2026-10-25, 2026-10-25T12:00Z, or 30d ago.")
+@click.option("--to", "end", metavar="TIME", help="The end; without it, the last block that is safe to write.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of every series: job and instance, others."
+)
+@click.option("--step", metavar="DURATION", help="Time between samples; without it, each query's interval.")
+@click.option("--query", "names", multiple=True, metavar="NAME", help="Only this query; may be given several times.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("backfill.om"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--force", is_flag=True, help="Begin anew, and replace what is there.")
+def backfill(
+    config_file: Path,
+    start: str,
+    end: str | None,
+    labels: tuple[str, ...],
+    step: str | None,
+    names: tuple[str, ...],
+    output: Path,
+    force: bool,
+) -> None:
+    """Asks the API for the past, and writes it as OpenMetrics with time stamps, for promtool to make blocks of.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
+    on_all = _labels(labels)
+    plan = plan_of(config_file)
+    queries = _chosen(plan, names)
+    if output.exists() and not force:
+        fail(f"{output} is there already; write --force to replace it, or --output to name another")
+    partial = output.with_name(f"{output.name}.partial")
+    if force:
+        partial.unlink(missing_ok=True)
+    now = time.time()
+    span = _span(start, end, step, now)
+    _warn_of_gaps(queries, span)
+    wanted = {"from": start, "to": end or "", "step": step or "", "queries": " ".join(names)}
+    history = _opened(partial, {**wanted, "configuration": _mark(config_file)})
+    try:
+        span = _kept_span(history, span)
+        progress = run(_filled(plan, queries, span, history))
+        written = _written(history, output, on_all)
+    except Interrupted as error:
+        fail(f"{error}; what came is kept: give the same command again to go on")
+    except KeyboardInterrupt:
+        click.echo("stopped; what came is kept: give the same command again to go on", err=True)
+        raise click.exceptions.Exit(130) from None
+    finally:
+        history.close()
+    partial.unlink()
+    _tell(output, span, written, now, ends_by_itself=end is None)
+    _tell_failures(progress)
+
+
+def _labels(given: Sequence[str]) -> dict[str, str]:
+    """The labels that Prometheus would add. Ends the command where one is wrong, or job or instance missing."""
+    labels = {}
+    for text in given:
+        match = _LABEL.fullmatch(text)
+        if match is None or match[1].startswith("__"):
+            fail(f"--label {text}: write NAME=VALUE, such as job=insights")
+        labels[match[1]] = match[2]
+    if missing := [f"--label {name}=…" for name in ("job", "instance") if not labels.get(name)]:
+        fail(
+            f"{' and '.join(missing)} missing: Prometheus gives its series these labels; with other ones the past"
+            " would be other series. Take them from a series that it has, or from its page of targets"
+        )
+    return labels
+
+
+def _chosen(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
+    """The queries to ask. Ends the command for one whose past the API does not know."""
+    for name in names:
+        if query_of(plan, name) not in with_history(plan, ()):
+            fail(f"the query {name} has no window, or no metrics, and so no past")
+    found = with_history(plan, names)
+    if not found:
+        fail("no query has a window and metrics, so there is no past to ask for")
+    return found
+
+
+def _mark(config_file: Path) -> str:
+    """What a stopped run must agree in to go on: the configuration and the program."""
+    return hashlib.sha256(config_file.read_bytes() + __version__.encode()).hexdigest()
+
+
+def _opened(partial: Path, wanted: Mapping[str, str]) -> History:
+    """The history to go on with. Ends the command where it is another command's."""
+    try:
+        fresh = not partial.exists()
+        history = History(partial)
+        if fresh:
+            history.say(wanted)
+        about = history.about
+    except (sqlite3.Error, OSError) as error:
+        fail(f"{partial}: cannot be used: {error}; write --force to begin anew")
+    different = [key for key, value in wanted.items() if about.get(key) != value]
+    if different:
+        history.close()
+        fail(f"{partial} is of a run with another {', '.join(different)}; write --force to begin anew")
+    if not fresh:
+        click.echo(f"going on with {partial}", err=True)
+    return history
+
+
+def _span(start: str, end: str | None, step: str | None, now: float) -> Span:
+    """The times to ask for. Ends the command where they make no sense."""
+    first = _time(start, now, "--from")
+    safe = (now - _HEAD_SECONDS) // _BLOCK_SECONDS * _BLOCK_SECONDS
+    last = safe if end is None else min(now, _time(end, now, "--to"))
+    if first >= last:
+        fail(f"--from {_shown(first)} is not before the end, {_shown(last)}")
+    return Span(first, last, None if step is None else _step(step))
+
+
+def _kept_span(history: History, span: Span) -> Span:
+    """The span that a stopped run began with, or else this one, which is kept."""
+    about = history.about
+    if "start" not in about:
+        history.say({"start": repr(span.start), "end": repr(span.end), "seconds": repr(span.step_seconds or 0.0)})
+        return span
+    return Span(float(about["start"]), float(about["end"]), float(about["seconds"]) or None)
+
+
+def _warn_of_gaps(queries: Sequence[QueryPlan], span: Span) -> None:
+    wide = [query.name for query in queries if (span.step_seconds or query.interval_seconds) > _LOOKBACK_SECONDS]
+    if wide:
+        names = ", ".join(wide)
+        click.echo(f"warning: charts of {names} will have gaps; write --step 5m, or a shorter one", err=True)
+
+
+def _step(text: str) -> float:
+    try:
+        seconds = duration_seconds(text)
+    except ValueError as error:
+        fail(f"--step {text}: {error}")
+    if seconds <= 0:
+        fail(f"--step {text}: must be longer than 0")
+    return seconds
+
+
+def _time(text: str, now: float, option: str) -> float:
+    """Unix seconds of a time, or of so long ago."""
+    try:
+        return now - duration_seconds(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} {text}: not a time; write 2026-10-25, 2026-10-25T12:00:00Z, or how long ago, such as 30d")
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+async def _filled(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: History) -> Progress:
+    async with upstreams_of(plan.sources) as upstreams:
+        a_round = Round(plan, lambda _, source, __: upstreams[source.name].client)
+        found = await courses(a_round, queries)
+        click.echo(
+            f"from {_shown(span.start)} to {_shown(span.end)}: {len(found)} queries,"
+            f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests",
+            err=True,
+        )
+        with shown_progress("requests") as told:
+            return await fill(a_round, found, span, history, lambda at: told(at.done, at.total))
+
+
+def _written(history: History, output: Path, labels: Mapping[str, str]) -> Written:
+    """The file, whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=output.absolute().parent, prefix=f".{output.name}.")
+    try:
+        with os.fdopen(handle, "wb") as temporary:
+            written = history.write(temporary, labels)
+        Path(name).chmod(0o644)
+        Path(name).replace(output)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return written
+
+
+def _tell(output: Path, span: Span, written: Written, now: float, *, ends_by_itself: bool) -> None:
+    """What was written, and what to do with it when."""
+    click.echo(f"Written: {output} ({written.families} families, {written.series} series, {written.samples} samples)")
+    click.echo(
+        f"Next:    promtool tsdb create-blocks-from openmetrics {output} DATA   # Prometheus' --storage.tsdb.path"
+    )
+    if (safe_at := _leaves_head_at(span.end)) > now:
+        click.echo(f"         not before {_shown(safe_at)}: until then a running Prometheus holds this time in memory")
+    if ends_by_itself:
+        click.echo(f"Later:   after {_shown(_leaves_head_at(now))}, for the time until Prometheus' first own sample:")
+        click.echo(f"         the same with --from={_shown(span.end)} --to=THE TIME OF THAT SAMPLE")
+
+
+def _leaves_head_at(at: float) -> float:
+    """When Prometheus no longer holds that time in its head block, but in a block of its own."""
+    return -(-at // _BLOCK_SECONDS) * _BLOCK_SECONDS + _HEAD_SECONDS
+
+
+def _tell_failures(progress: Progress) -> None:
+    """What could not be had; then the exit code is 1."""
+    for (query, what), count in sorted(progress.failures.items()):
+        click.echo(f"error: {query}: {count} times {what}", err=True)
+    if progress.failures:
+        click.echo("the file is without these; leave such queries out with --query, and --force", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _shown(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
