@@ -98,6 +98,11 @@ def selectors(expression: str) -> list[tuple[str, str]]:
     return [(match[1] or "", match[2]) for match in _SELECTOR.finditer(expression)]
 
 
+def metric_names(dashboard: JsonObject) -> set[str]:
+    """The metrics that a dashboard asks for."""
+    return {name for _, expr in expressions(dashboard) for name, _ in selectors(expr)}
+
+
 def unknown_keys(dashboard: JsonObject) -> set[str]:
     """Paths of what Grafana's own model (that of 11.6) does not know, and so does not give back."""
     register_default_plugins()

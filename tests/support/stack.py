@@ -68,10 +68,14 @@ def running_stack(
     """
     config = folder / "config.yaml"
     config.write_text(fast_configuration(divisor, groups), "utf-8")
+    web_config = folder / "web.yaml"  # of no restriction, but then its metrics are there
+    web_config.write_text("{}")
+    flags = [f"--web.config.file={web_config}"]
     with ExitStack() as started:
         insights = started.enter_context(Simulator(settings))
         log = folder / "exporter.log"
-        exporter = started.enter_context(Exporter(config, log, environ=choreo_environ(insights))).wait_until_ready()
+        exporter = started.enter_context(Exporter(config, log, *flags, environ=choreo_environ(insights)))
+        exporter.wait_until_ready()
         prometheus = started.enter_context(
             Prometheus(
                 folder,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from tests.support.configurations import choreo_environ
-from tests.support.grafana import JsonObject, filled_in, panels, query_variables, shipped, variable_query
+from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
 from tests.support.processes import eventually
 from tests.support.stack import Stack, running_stack
 
@@ -26,6 +27,7 @@ DASHBOARDS: Final = shipped()
 # What stays empty, by dashboard and panel, and why.
 EMPTY: Final = {
     ("choreo-insights-alerts.json", "Last alert of severity HIGH"): "nothing is wrong, so there is none",
+    ("choreo-insights-exporter.json", "Targets in an operation"): "no query of the catalogue has pack",
     ("choreo-insights-exporter.json", "Values skipped"): "there are such series only after a value that is no number",
 }
 
@@ -75,7 +77,7 @@ def generated_dashboard(stack: Stack) -> bytes:
 
 def test_no_panel_is_empty(tmp_path: Path) -> None:
     """Whoever opens a dashboard, shipped or generated from the configuration, sees data in every panel and a choice in
-    every variable, and no error; a metric that nobody has would be found."""
+    every variable, and no error; each of the exporter's own metrics is charted. A metric that nobody has is found."""
     with (
         running_stack(tmp_path) as stack,
         httpx.Client(base_url=f"{stack.prometheus.url}/api/v1/", timeout=30) as asked,
@@ -99,6 +101,8 @@ def test_no_panel_is_empty(tmp_path: Path) -> None:
             eventually(answered, "data", 150)
         except AssertionError:
             pytest.fail(f"nothing to see for {waiting}")
+        own = set(re.findall(r"^(insights_exporter_\w+)[{ ]", stack.exporter.page(), re.MULTILINE))
+        assert sorted(own - {name for one in DASHBOARDS.values() for name in metric_names(one)}) == []
         misspelt = Question("cache", "Hits", "query", (("query", "sum(choreo_window_cash_hits)"),))
         assert misspelt.answer(asked) == []
 

@@ -116,6 +116,8 @@ def _queries() -> tuple[Panel, ...]:
                     (total(_of_query("query_series"), *_BY_QUERY), _QUERY)),
         time_series("Failing targets", "Targets whose last poll failed, of each query.",
                     (total(_of_query("query_targets_failing"), *_BY_QUERY), _QUERY)),
+        time_series("Targets in an operation", "Targets that go into one operation, of each query with pack.",
+                    (highest(_of_query("query_pack_size"), *_BY_QUERY), _QUERY)),
     )  # fmt: skip
 
 
@@ -131,6 +133,9 @@ def _upstream() -> tuple[Panel, ...]:
         time_series("Waiting for the rate limit", "Seconds a second that requests waited for rate_limit, in all.",
                     (total(f"rate({_of_source('rate_limit_wait_seconds_total')}[$__rate_interval])", "source"),
                      "{{source}}"), unit="none"),
+        time_series("Demand on the rate limit", "Requests that the polls need, divided by those that rate_limit "
+                    "allows; above 100 % polls come too late.",
+                    (highest(_of_source("rate_limit_demand_ratio"), "source"), "{{source}}"), unit="percentunit"),
         time_series("Token life", "Time until the access token expires.",
                     (f"min by (source) ({expiry}) - time()", "{{source}}"), unit="s"),
         time_series("Token renewals", "Token requests a minute, by result and reason.",
@@ -175,6 +180,7 @@ def _left_out() -> tuple[Panel, ...]:
         of("GraphQL errors", "Errors in answers", "graphql_errors_total"),
         of("Rows left behind", "Rows beyond pages.max_rows", "query_rows_cut_total"),
         of("Names not found", "Labels left empty, as a lookup did not know the key,", "lookup_misses_total"),
+        of("Packs refused", "Packs that the API refused for their size", "pack_refusals_total"),
         of("Decreases held", "Counter values held, as the upstream gave less,", "decreases_held_total"),
     )  # fmt: skip
 
@@ -191,6 +197,10 @@ def _process() -> tuple[Panel, ...]:
         time_series("Web requests", "HTTP requests answered a minute, by status code.",
                     (_a_minute(own("web_requests_total"), "code"), "{{code}}"), unit="cpm", stacked=True),
         time_series("Web connections", "Open connections to the web server.", (own("web_connections"), legend)),
+        stat("Web configuration read", "Whether the web configuration (--web.config.file) could be read, as of now.",
+             f"min({own('web_config_last_reload_successful')})", unit="bool_yes_no", thresholds=_ONE_IS_GOOD, width=6),
+        stat("Web configuration age", "Time since the web configuration was last read anew, as of now.",
+             f"time() - max({own('web_config_last_reload_success_timestamp_seconds')})", unit="s", width=6),
         time_series("Scrape durations", "How long Prometheus took to scrape.",
                     (selector("scrape_duration_seconds"), legend), unit="s"),
         table("Versions", "Versions of the exporter and of Python now.", build,
