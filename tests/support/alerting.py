@@ -149,6 +149,7 @@ def alerting_stack(
             settings,
             divisor=divisor,
             groups=groups,
+            period="5m",
             rule_files=divided_rules(folder, divisor),
             alertmanager=alertmanager.address,
             alert_relabel_configs=relabel,

@@ -58,16 +58,19 @@ def running_stack(
     *,
     divisor: float = DIVISOR,
     groups: Iterable[str] | None = None,
+    period: str | None = None,
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
     alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Stack]:
     """A running stack in which every query has been polled, and that Prometheus has scraped; it ends with the block.
 
-    `groups` are those of the catalogue that are polled, all if none is given. `alertmanager` is an address, HOST:PORT.
+    `groups` are those of the catalogue that are polled, all if none is given. `period` is what its counters count
+    from, if not the divided day: the shorter it is, the less the simulated API has to count. `alertmanager` is an
+    address, HOST:PORT.
     """
     config = folder / "config.yaml"
-    config.write_text(fast_configuration(divisor, groups), "utf-8")
+    config.write_text(fast_configuration(divisor, groups, period), "utf-8")
     web_config = folder / "web.yaml"  # of no restriction, but then its metrics are there
     web_config.write_text("{}")
     flags = [f"--web.config.file={web_config}"]
@@ -90,7 +93,7 @@ def running_stack(
         yield Stack(insights, exporter, prometheus, config)
 
 
-def fast_configuration(divisor: float = DIVISOR, groups: Iterable[str] | None = None) -> str:
+def fast_configuration(divisor: float = DIVISOR, groups: Iterable[str] | None = None, period: str | None = None) -> str:
     """A configuration of the simulated API with these groups of the catalogue (all, if none is given), every interval,
     window, period and staleness in them divided, though none below a second.
 
@@ -99,7 +102,7 @@ def fast_configuration(divisor: float = DIVISOR, groups: Iterable[str] | None = 
     contents = [catalogue(name) for name in _with_names(groups)]
     sections: dict[str, Any] = yaml.safe_load(choreo_source() + " []")
     sections["sources"][0] |= _MORE_OF_THE_SOURCE
-    sections["queries"] = [_fast(query, divisor) for content in contents for query in content["queries"]]
+    sections["queries"] = [_fast(query, divisor, period) for content in contents for query in content["queries"]]
     sections["lookups"] = [lookup for content in contents for lookup in content.get("lookups", ())]
     return json.dumps(sections, ensure_ascii=False, indent=1)
 
@@ -114,7 +117,7 @@ def catalogue(group: str) -> Any:
     return yaml.safe_load(file.read_text("utf-8"))
 
 
-def _fast(query: dict[str, Any], divisor: float) -> dict[str, Any]:
+def _fast(query: dict[str, Any], divisor: float, period: str | None) -> dict[str, Any]:
     if any("bucket" in metric for metric in query.get("metrics", ())):
         query = _by_the_minute(query)
         window = query["window"] | {"delay": "0s"}
@@ -126,7 +129,7 @@ def _fast(query: dict[str, Any], divisor: float) -> dict[str, Any]:
         "stale_after": _divided(query.get("stale_after", duration_text(max(600, 5 * interval))), divisor),
         "timeout": _divided(query["interval"], divisor),
         **({"window": window} if window else {}),
-        **({"period": _divided(query["period"], divisor)} if "period" in query else {}),
+        **({"period": period or _divided(query["period"], divisor)} if "period" in query else {}),
     }
     return query | timing
 
