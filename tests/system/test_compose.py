@@ -20,9 +20,9 @@ from tests.support.processes import eventually, free_port
 pytestmark = [pytest.mark.xdist_group("containers"), pytest.mark.timeout(900)]
 
 SERVICES = ("exporter", "prometheus", "alertmanager")
-ALWAYS = {
-    "groups": [{"name": "test", "rules": [{"alert": "Always", "expr": "vector(1)", "labels": {"team": "tests"}}]}]
-}
+# After a moment in which Prometheus finds its Alertmanager: it tells an alert again only a minute later.
+_RULE = {"alert": "Always", "expr": "vector(1)", "for": "8s"}
+ALWAYS = {"groups": [{"name": "test", "interval": "1s", "rules": [_RULE]}]}
 COMPOSED = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 
