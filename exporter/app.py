@@ -57,7 +57,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         ExporterSite(options.telemetry_path, polling.store, polling.telemetry, polling.scheduler),
         listen_addresses=options.listen_addresses,
         telemetry_path=options.telemetry_path,
-        routes=lifecycle_routes(reloading, enabled=options.enable_lifecycle),
+        routes=lifecycle_routes(reloading, polling, enabled=options.enable_lifecycle),
         tls=None if web_config is None else web_config.tls,
         guard=None if web_config is None else web_config.guarded,
     )

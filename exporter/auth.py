@@ -163,6 +163,10 @@ class TokenSource:
         Whether the server confirms it; True also where there is nothing to revoke.
         """
         if text is None:
+            if self._renewal is not None:  # what it brings is to be revoked too
+                with suppress(TokenFailure, TimeoutError):
+                    async with asyncio.timeout(None if deadline_seconds is None else deadline_seconds / 2):
+                        await asyncio.shield(self._renewal)
             token, self._token = self._token, None
             if token is None:
                 return True
@@ -175,6 +179,33 @@ class TokenSource:
         except Failure:
             return False
         return response.status == 200
+
+    @property
+    def can_revoke(self) -> bool:
+        """Whether there is an endpoint for it."""
+        return self._settings.revocation_url is not None
+
+    async def replaced(self) -> bool:
+        """Revokes the present token and fetches another; who asks for a token meanwhile waits for that.
+
+        Whether the server confirms the revocation; if not, the present token stays in use. Raises `TokenFailure`
+        where it was revoked and there is no other.
+        """
+        while self._renewal is not None:
+            with suppress(TokenFailure):
+                await asyncio.shield(self._renewal)
+        old = self._token
+        self._renewal = asyncio.create_task(self._replace(old))
+        self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._renewal) is not old
+
+    async def _replace(self, old: AccessToken | None) -> AccessToken:
+        """Revokes first, as the endpoint may grant the same token again while it is valid. Raises `TokenFailure`."""
+        self._token = None
+        if old is not None and not await self.revoke(old.text):
+            self._token, self._renewal = old, None
+            return old
+        return await self._renew()
 
     def status(self) -> TokenStatus:
         """What is known at this moment."""

@@ -69,6 +69,7 @@ class _LazyGroup(click.Group):
         "init": "exporter.commands.init",
         "query": "exporter.commands.query",
         "simulate": "exporter.demo",
+        "token": "exporter.commands.token",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -104,7 +105,7 @@ class _LazyGroup(click.Group):
     "--web.enable-lifecycle",
     "enable_lifecycle",
     is_flag=True,
-    help="Let who reaches the web server reload the configuration (POST /-/reload).",
+    help="Let who reaches the web server reload the configuration (POST /-/reload) and renew tokens (POST /-/renew-token).",
 )
 @log_level_option
 @log_format_option

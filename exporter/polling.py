@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import structlog
+
 from exporter.client import GraphQLClient
 from exporter.plan import Plan
 from exporter.reporter import Reporter
@@ -14,6 +16,8 @@ from exporter.store import Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.upstreams import Upstream, upstreams
 from exporter.web_config import ReloadStatus
+
+_log = structlog.get_logger()
 
 
 class Polling:
@@ -78,8 +82,17 @@ class Polling:
                 self._renewals[upstream] = self._group.create_task(upstream.token.keep_renewed())
 
     async def close(self) -> None:
-        """Closes all connections to the upstreams."""
-        await asyncio.gather(*map(_closed, self.upstreams.values()))
+        """Revokes the tokens for which that is configured, and closes all connections to the upstreams."""
+        await asyncio.gather(*map(_left, self.upstreams.values()))
+
+
+async def _left(upstream: Upstream) -> None:
+    confirmed = await upstream.revoke_at_exit()
+    if confirmed:
+        _log.info("the access token was revoked", source=upstream.source.name)
+    elif confirmed is not None:
+        _log.warning("the revocation of the access token was not confirmed", source=upstream.source.name)
+    await _closed(upstream)
 
 
 async def _closed(upstream: Upstream) -> None:

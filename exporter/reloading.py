@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from exporter.checking import Checked
-from exporter.errors import ConfigError
+from exporter.errors import ConfigError, Failure
 
 _WATCH_SECONDS: Final = 2.0
 _log = structlog.get_logger()
@@ -64,7 +64,7 @@ class Reloading:
             self._take_over(await asyncio.get_running_loop().run_in_executor(self._thread, self._load))
         except ConfigError as error:
             return tuple(map(str, error.problems))
-        except OSError as error:
+        except (OSError, Failure) as error:
             return (str(error),)
         except Exception as error:  # a fault of ours must not end the polling
             return (f"{type(error).__name__} while the configuration was loaded",)

@@ -259,6 +259,7 @@ class OAuth2(Strict):
 
     token_url: Url
     revocation_url: Url | None = None
+    revoke_on_exit: bool = False
     client_id: SecretText | None = None
     client_id_file: File | None = None
     client_secret: SecretText | None = None
@@ -275,6 +276,8 @@ class OAuth2(Strict):
             given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
             if sum(given) != 1:
                 raise ValueError(f"needs exactly one of {name} and {name}_file")
+        if self.revoke_on_exit and self.revocation_url is None:
+            raise ValueError("revoke_on_exit needs somewhere to ask; add revocation_url")
         for url in (self.token_url, self.revocation_url):
             if url is not None and not _protected(url):
                 raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")

@@ -1,0 +1,70 @@
+"""The command `token revoke`: takes a token that is in wrong hands out of use, and shows that it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from exporter.cli import config_file_option
+from exporter.commands.account import fail, plan_of, run, source_of, upstreams_of
+from exporter.config.schema import Authorization, Source
+from exporter.errors import Reason, UpstreamFailure
+from exporter.model import Operation
+from exporter.secret import Secret
+
+_QUESTION = Operation("{ __typename }", {})
+_DEADLINE_SECONDS = 10.0
+
+
+@click.group()
+def token() -> None:
+    """Commands on access tokens."""
+
+
+@token.command()
+@config_file_option
+@click.option("--source", "source_name", help="The source that the token is for, where several have oauth2.")
+def revoke(config_file: Path, source_name: str | None) -> None:
+    """Revokes an access token, read from standard input, and shows that the API refuses it then."""
+    sources = tuple(source for source in plan_of(config_file).sources if source.oauth2 is not None)
+    if not sources:
+        fail("no source has oauth2")
+    if len(sources) > 1 and source_name is None:
+        fail(f"several sources have oauth2; say which with --source: {', '.join(source.name for source in sources)}")
+    source = source_of(sources, source_name)
+    assert source.oauth2 is not None
+    if source.oauth2.revocation_url is None:
+        fail(f"{source.name} has no oauth2.revocation_url; add it")
+    run(_revoked(source, _token_from_standard_input()))
+
+
+def _token_from_standard_input() -> str:
+    typed = sys.stdin.isatty()
+    text = str(click.prompt("Access token", hide_input=True, err=True) if typed else sys.stdin.readline()).strip()
+    if not text:
+        fail("there is no token on standard input")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        fail("what is on standard input is not an access token: it has characters that no token has")
+    return text
+
+
+async def _revoked(source: Source, text: str) -> None:
+    async with upstreams_of((source,)) as opened:
+        of_source = opened[source.name].token
+        assert of_source is not None
+        if not await of_source.revoke(text, deadline_seconds=_DEADLINE_SECONDS):
+            fail(f"{source.name}: the revocation endpoint does not confirm it; the token may still work")
+        click.echo(f"{source.name}: the token was revoked")
+    thief = source.model_copy(update={"oauth2": None, "authorization": Authorization(credentials=Secret(inline=text))})
+    async with upstreams_of((thief,)) as opened:
+        try:
+            await opened[source.name].client.execute(_QUESTION, deadline_seconds=_DEADLINE_SECONDS)
+        except UpstreamFailure as failure:
+            if failure.reason is Reason.UNAUTHORIZED:
+                click.echo(f"{source.name}: the API answers 401 to it")
+                return
+            if failure.reason not in (Reason.GRAPHQL, Reason.SCHEMA):
+                fail(f"{source.name}: whether the API still takes it is not known: {failure.reason}: {failure.detail}")
+        fail(f"{source.name}: the API still takes it; look again in a moment, as gateways remember tokens for a while")

@@ -1,0 +1,252 @@
+"""The exporter stops in any state; and what becomes of its access tokens then, and when one was stolen."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.configuration import query, source_of, written
+from tests.support.processes import Exporter, eventually
+from tests.support.upstream import (
+    Behaviour,
+    Call,
+    Upstream,
+    after,
+    grants,
+    oauth_error,
+    reply,
+    revokes,
+    silence,
+    status,
+)
+
+STOP_SECONDS = 5.0
+SECRET = "correct-horse-battery"
+Start = Callable[..., Exporter]
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as started:
+        yield started
+
+
+@pytest.fixture
+def start(stack: ExitStack, upstream: Upstream, tmp_path: Path) -> Start:
+    """Starts an exporter with one query on the upstream; `oauth2` are further keys of that block."""
+
+    def start(*flags: str, interval: str = "30s", **oauth2: Any) -> Exporter:
+        config = written(
+            tmp_path / "config.yaml", [source_of(upstream, **oauth2)], [query("value", interval, timeout=interval)]
+        )
+        environ = {"CANARY_SECRET": SECRET}
+        return stack.enter_context(Exporter(config, tmp_path / "log", *flags, environ=environ))
+
+    return start
+
+
+def assert_stops(exporter: Exporter) -> None:
+    """It stops with exit code 0, in time, and says so without a traceback."""
+    assert exporter.stopped(STOP_SECONDS) == 0
+    assert "Traceback" not in exporter.log
+    assert "never retrieved" not in exporter.log
+
+
+# ---------------------------------------------------------------------------------------------------- in any state
+
+
+def test_it_stops_while_a_poll_hangs(upstream: Upstream, start: Start) -> None:
+    """An API that never answers does not hold up the end."""
+    upstream.api.always(silence)
+    exporter = start()
+    upstream.api.wait_for(1)
+    assert_stops(exporter)
+
+
+def test_it_stops_while_a_renewal_hangs(upstream: Upstream, start: Start) -> None:
+    """A token endpoint that never answers does not hold up the end, not even where its token would be revoked."""
+    upstream.token.always(silence)
+    exporter = start(revocation_url=upstream.revocation_url, revoke_on_exit=True)
+    upstream.token.wait_for(1)
+    assert_stops(exporter)
+    assert not upstream.revocation.journal
+
+
+def test_it_stops_while_a_scraper_holds_its_connection(start: Start) -> None:
+    """A client that keeps its connection open, or has begun a request, does not hold up the end."""
+    exporter = start().wait_until_ready()
+    with httpx.Client() as client, ExitStack() as half_open:
+        client.get(f"{exporter.url}/metrics")
+        for _ in range(20):
+            half_open.enter_context(socket.create_connection(("127.0.0.1", exporter.port))).sendall(b"GET /metrics HT")
+        assert_stops(exporter)
+
+
+@pytest.mark.parametrize("line", ["listening", None], ids=["just started", "starting"])
+def test_it_stops_while_it_starts(start: Start, line: str | None) -> None:
+    """SIGTERM right after the start, before the first poll or before anything, is an ordinary end."""
+    exporter = start()
+    if line is not None:
+        eventually(lambda: line in exporter.log, "line in the log")
+    else:
+        cpu = Path(f"/proc/{exporter.popen.pid}/maps")
+        eventually(lambda: "pydantic_core" in cpu.read_text(), "import of the configuration's modules")
+    assert_stops(exporter)
+
+
+# ------------------------------------------------------------------------------------------------------- revocation
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "confirmed"),
+    [(revokes, True), (status(503), False), (silence, False), (oauth_error("unsupported_token_type"), False)],
+    ids=["200", "503", "hang", "400"],
+)
+def test_a_token_is_revoked_at_the_end(upstream: Upstream, start: Start, behaviour: Behaviour, confirmed: bool) -> None:
+    """With `revoke_on_exit` exactly one request revokes the token, and however that ends, so does the exporter."""
+    upstream.revocation.always(behaviour)
+    exporter = start(revocation_url=upstream.revocation_url, revoke_on_exit=True).wait_until_ready()
+    assert_stops(exporter)
+    (request,) = upstream.revocation.journal
+    assert request.form["token"] == "token-1"
+    assert ("the access token was revoked" in exporter.log) == confirmed
+    assert ("the revocation of the access token was not confirmed" in exporter.log) != confirmed
+    assert "token-1" not in exporter.log
+
+
+def test_a_token_is_not_revoked_unless_that_is_configured(upstream: Upstream, start: Start) -> None:
+    """By default the token outlives the exporter: a replica may have been given the same one."""
+    assert_stops(start(revocation_url=upstream.revocation_url).wait_until_ready())
+    assert not upstream.revocation.journal
+
+
+def test_a_token_that_is_on_its_way_is_revoked_too(upstream: Upstream, start: Start) -> None:
+    """At a stop in the middle of a renewal, the token that still arrives is revoked."""
+    upstream.token.always(grants(delay_seconds=0.7))
+    exporter = start(revocation_url=upstream.revocation_url, revoke_on_exit=True)
+    upstream.token.wait_for(1)
+    assert_stops(exporter)
+    assert [request.form["token"] for request in upstream.revocation.journal] == ["token-1"]
+
+
+# ---------------------------------------------------------------------------------------------------- a stolen token
+
+
+async def same_token_until_revoked(call: Call) -> None:
+    """As the real service does it: the same token again as long as it is valid."""
+    valid = next(iter(call.upstream.granted), None)
+    await grants(text=valid)(call)
+
+
+def test_a_running_exporter_replaces_its_token(upstream: Upstream, start: Start) -> None:
+    """`POST /-/renew-token` revokes the token and takes another, without losing a poll; polls wait meanwhile."""
+    upstream.token.always(same_token_until_revoked)
+    upstream.revocation.always(after(1, revokes))
+    exporter = start("--web.enable-lifecycle", interval="2s", revocation_url=upstream.revocation_url).wait_until_ready()
+    for number in (1, 2):
+        answer = httpx.post(f"{exporter.url}/-/renew-token", timeout=30)
+        assert (answer.status_code, answer.text) == (200, "api: the token was revoked, and another is in use\n")
+        assert upstream.revocation.journal[-1].form["token"] == f"token-{number}"
+        polls = len(upstream.api.journal)
+        upstream.api.wait_for(polls + 2)
+        assert upstream.api.journal[-1].bearer == f"token-{number + 1}"
+    assert len(upstream.token.journal) == 3
+    assert exporter.value("insights_exporter_poll_failures_total") is None
+    assert exporter.value("insights_exporter_token_forced_renewals_total") == 0
+    assert "token-1" not in exporter.log
+    assert httpx.get(f"{exporter.url}/-/renew-token").status_code == 405
+
+
+def test_a_token_that_cannot_be_revoked_stays(upstream: Upstream, start: Start) -> None:
+    """Where the revocation is not confirmed, the answer says so, and polls go on with the token that there is."""
+    upstream.revocation.always(status(503))
+    exporter = start("--web.enable-lifecycle", interval="1s", revocation_url=upstream.revocation_url).wait_until_ready()
+    answer = httpx.post(f"{exporter.url}/-/renew-token", timeout=30)
+    assert answer.status_code == 502
+    assert "api: the revocation was not confirmed" in answer.text
+    upstream.api.wait_for(len(upstream.api.journal) + 2)
+    assert len(upstream.token.journal) == 1
+    assert exporter.value("insights_exporter_query_up") == 1
+
+
+def test_a_revoked_token_without_another_is_told(upstream: Upstream, start: Start) -> None:
+    """Where no other token can be had, the answer says that the old one was revoked, and why there is no other."""
+    exporter = start("--web.enable-lifecycle", revocation_url=upstream.revocation_url).wait_until_ready()
+    upstream.token.always(oauth_error("invalid_client", code=401))
+    answer = httpx.post(f"{exporter.url}/-/renew-token", timeout=30)
+    assert answer.status_code == 502
+    assert "revoked, but there is no other yet: invalid_client" in answer.text
+
+
+def test_renewing_needs_the_flag_and_an_endpoint(upstream: Upstream, start: Start) -> None:
+    """Without `--web.enable-lifecycle` it is forbidden, without `revocation_url` the answer says what lacks."""
+    answer = httpx.post(f"{start().wait_until_ready().url}/-/renew-token")
+    assert answer.status_code == 403
+    assert "--web.enable-lifecycle" in answer.text
+    answer = httpx.post(f"{start('--web.enable-lifecycle').wait_until_ready().url}/-/renew-token")
+    assert answer.status_code == 502
+    assert "revocation_url" in answer.text
+    assert len(upstream.token.journal) == 2
+
+
+def revoke(config: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command `token revoke`, with this on its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", "token", "revoke", f"--config.file={config}", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CANARY_SECRET": SECRET},
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_revokes_a_stolen_token(upstream: Upstream, tmp_path: Path) -> None:
+    """`token revoke` takes the token from standard input, revokes it, and shows that the API answers 401 to it."""
+    stolen = upstream.new_token(upstream.token.path, 3600)
+    oauth2 = {"revocation_url": upstream.revocation_url}
+    config = written(tmp_path / "c.yaml", [source_of(upstream, **oauth2)], [query("value", "30s")])
+    run = revoke(config, f"{stolen}\n")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "api: the token was revoked\napi: the API answers 401 to it\n"
+    assert not upstream.granted
+    assert upstream.api.journal[-1].bearer == stolen
+    assert not upstream.token.journal
+    assert stolen not in run.stdout + run.stderr
+
+
+def test_the_command_says_what_does_not_work(upstream: Upstream, tmp_path: Path) -> None:
+    """The API still takes it, the revocation fails, there is no token, or no choice of source: a line, exit code 1."""
+    source = source_of(upstream, revocation_url=upstream.revocation_url)
+    one = written(tmp_path / "one.yaml", [source], [query("value", "30s")])
+    two = written(
+        tmp_path / "two.yaml", [source, {**source, "name": "b", "labels": {"of": "b"}}], [query("value", "30s")]
+    )
+    bare = written(tmp_path / "bare.yaml", [source_of(upstream)], [query("value", "30s")])
+    upstream.revocation.always(reply())  # says so, and does not do it
+    stolen = upstream.new_token(upstream.token.path, 3600)
+    assert "the API still takes it" in refused(revoke(one, stolen))
+    assert "--source: api, b" in refused(revoke(two, stolen))
+    assert "the API still takes it" in refused(revoke(two, stolen, "--source=b"))
+    assert "no oauth2.revocation_url" in refused(revoke(bare, stolen))
+    assert "no token on standard input" in refused(revoke(one, "\n"))
+    assert "not an access token" in refused(revoke(one, "a b\n"))
+    upstream.revocation.always(status(503))
+    assert "does not confirm" in refused(revoke(one, stolen))
+
+
+def refused(run: subprocess.CompletedProcess[str]) -> str:
+    """The only line of a command's error."""
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+    return run.stderr
