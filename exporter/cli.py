@@ -105,7 +105,7 @@ class _LazyGroup(click.Group):
     "--web.enable-lifecycle",
     "enable_lifecycle",
     is_flag=True,
-    help="Let who reaches the web server reload the configuration (POST /-/reload) and renew tokens (POST /-/renew-token).",
+    help="Let who reaches the web server POST to /-/reload, for a new configuration, and to /-/renew-token.",
 )
 @log_level_option
 @log_format_option
