@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import reduce
@@ -314,6 +314,11 @@ def _begins_at(text: Json) -> float | None:
 def _grown(series: Mapping[Family, Mapping[LabelValues, Number]], limit: int) -> str:
     """Which family and label went over the limit."""
     family, found = max(series.items(), key=lambda item: len(item[1]))
-    sizes = {name: len({key[position] for key in found}) for position, name in enumerate(family.label_names)}
-    label = max(sizes, key=lambda name: sizes[name]) if sizes else "no label"
-    return f"more than max_series ({limit}): {family.name} has {len(found)}; its label {label} has the most values"
+    return f"more than max_series ({limit}): {family.name} has {len(found)}; {widest_label(family, found)}"
+
+
+def widest_label(family: Family, keys: Iterable[LabelValues]) -> str:
+    """In words, which label of a family has the most values."""
+    values = [set(column) for column in zip(*keys, strict=True)]
+    sizes = dict(zip(family.label_names, map(len, values), strict=False))
+    return f"its label {max(sizes, key=lambda name: sizes[name])} has the most values" if sizes else "it has no labels"

@@ -50,6 +50,9 @@ class Reporter:
     def overran(self, owner: Owner, ticks: int) -> None:
         self.telemetry.overran(owner, ticks)
 
+    def dropped(self, owner: Owner) -> None:
+        self._failing.pop(owner, None)
+
     def demanded(self, source: str, demand: Demand) -> None:
         if demand.ratio <= 1:
             if source in self._over_limit:

@@ -46,6 +46,9 @@ class Observer(Protocol):
     def expired(self, owner: Owner) -> None:
         """The last good values were dropped."""
 
+    def dropped(self, owner: Owner) -> None:
+        """A target is gone."""
+
     def demanded(self, source: str, demand: Demand) -> None:
         """The calls that a source with a rate limit needs may have changed."""
 
@@ -166,6 +169,8 @@ class Scheduler:
             for source in query.sources:
                 if (query.name, source.name) not in self._fan_outs:
                     self._begin(query, source)
+        for source in plan.sources:
+            self._tell_demand(source)
         self._make_page_soon()
 
     def _begin(self, query: QueryPlan, source: Source) -> None:
@@ -237,23 +242,31 @@ class Scheduler:
             detail = f"{calls} calls are needed, and max_calls is {query.max_calls}; the old targets stay"
             self._observer.polled(Owner(*key, ""), PollOutcome(0.0, reason=Reason.FAN_OUT, detail=detail))
             return
-        self._fan_out_failures.discard(key)
-        self._regroup(query, source, fan_out, wanted)
-        if not wanted:
+        if key in self._fan_out_failures:
+            self._fan_out_failures.remove(key)
+            self._observer.dropped(Owner(*key, ""))
+        left = self._regroup(query, source, fan_out, wanted)
+        if left or not wanted:
             self._feed(query, source)
+        if not wanted:
             self._settle(query, source)
 
-    def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> None:
-        """Starts the packs that came and ends those that went; series of targets that went go too."""
+    def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> bool:
+        """Starts the packs that came and ends those that went; whether targets went, and their series with them."""
         assert self._group is not None
         regrouped = fan_out.regroup(wanted, self._monotonic())
         for target in regrouped.gone:
             self._store.drop(_owner(query, source, target))
+            self._observer.dropped(_owner(query, source, target))
         for pack in regrouped.ended:
             if pack.task is not None:
                 pack.task.cancel()
         for pack in regrouped.begun:
             pack.task = self._group.create_task(self._keep_polling(query, source, fan_out, pack))
+        self._tell_demand(source)
+        return bool(regrouped.gone)
+
+    def _tell_demand(self, source: Source) -> None:
         if (demand := self.demand(source)) is not None:
             self._observer.demanded(source.name, demand)
 

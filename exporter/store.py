@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
 from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Page, body
-from exporter.extraction import Surroundings
+from exporter.extraction import Surroundings, widest_label
 from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples
 from exporter.plan import LookupPlan, QueryPlan, Target
 from exporter.query import FeedingRow, label_values
 from exporter.template import scalar_text
+
+_LOOKED_AT: Final = 2000  # series, to find the label with the most values
 
 
 class Owner(NamedTuple):
@@ -222,7 +225,7 @@ class Store:
         if result is None:
             return None
         if self._beside(owner) + result.series_count > self.max_series:
-            detail = f"more than max_series ({self.max_series}) in all"
+            detail = f"more than max_series ({self.max_series}) in all: {self._growing(result)}"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
         for samples in result.samples:
             taken = self._owners.get(samples.family.name, {})
@@ -231,6 +234,14 @@ class Store:
                     detail = f"{samples.family.name} has a series that the query {other.query} publishes already"
                     return replace(outcome, result=None, reason=Reason.DUPLICATE_SERIES, detail=detail)
         return None
+
+    def _growing(self, result: Result) -> str:
+        """Which of a result's families has the most series in all, and by which label; from a part, as it may be asked
+        for at every poll."""
+        largest = max(result.samples, key=lambda one: len(self._owners.get(one.family.name, ())))
+        present = self._owners.get(largest.family.name, {})
+        label = widest_label(largest.family, {*islice(present, _LOOKED_AT), *islice(largest.series, _LOOKED_AT)})
+        return f"{largest.family.name} has {len(present)} and would have more; {label}"
 
     def _publish(self, owner: Owner, samples: tuple[Samples, ...]) -> None:
         before = self._series.pop(owner, {})

@@ -151,6 +151,41 @@ def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: 
     assert exporter.value("insights_exporter_query_targets", query="applications") == len(wanted)
 
 
+def test_a_row_that_vanishes_takes_the_series_of_all_levels_below(
+    insights: Simulator, start_exporter: StartExporter
+) -> None:
+    """The series below a vanished API go at once, however rarely the queries on the way down are polled."""
+    first, second = insights.model.organizations[0].apis("carbon.super")[:2]
+    below = f"""
+  - name: applications
+    interval: 1h
+    for_each: {{api: {{query: apis, where: {{id: [{first.id}, {second.id}]}}}}}}
+    document: "query ($data: DataFilter!) {{ listApplications(dataFilter: $data) {{ id }} }}"
+    variables:
+      data: {{orgId: "{{{{ source.org_id }}}}", environmentId: "{{{{ api.environment.id }}}}", tenant: carbon.super}}
+    rows: listApplications
+  - name: pairs
+    interval: 1h
+    for_each: {{application: applications}}
+    pack: 50
+    document: "query ($org: OrgFilter!) {{ listEnvironments(org: $org) {{ id }} }}"
+    variables: {{org: {{orgId: "{{{{ source.org_id }}}}"}}}}
+    labels:
+      application: "{{{{ application.id }}}}"
+      api: "{{{{ application.api.id }}}}"
+      environment: "{{{{ application.api.environment.id }}}}"
+    metrics: [{{name: pair, help: Pairs., value: 1, aggregate: max}}]
+"""
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + below).wait_until_ready()
+
+    def apis() -> set[str]:
+        return {labels["api"] for labels, _ in exporter.samples("pair")}
+
+    eventually(lambda: apis() == {first.id, second.id}, "series of both APIs")
+    insights.faults.set(removed_apis=(first.id,))
+    eventually(lambda: apis() == {second.id}, "removal of the vanished API's series")
+
+
 def test_what_is_stale_goes_also_while_the_source_is_left_alone(
     start_insights: StartInsights, start_exporter: StartExporter
 ) -> None:

@@ -137,12 +137,25 @@ def test_the_earlier_owner_of_a_series_keeps_it() -> None:
     assert shown(store) == ['load{api="b"} 1', 'load{api="a"} 9']
 
 
+def test_the_label_that_grew_over_the_limit_of_all_is_named_across_targets() -> None:
+    """Each target brings one value of `id`; what grew is `id`, although no single answer shows it."""
+    store = Store(50)
+    family = Family("calls", MetricType.GAUGE, "Calls.", ("code", "id"))
+    for number in range(26):
+        samples = Samples(family, {(code, str(number)): 1 for code in ("2xx", "5xx")})
+        outcome = store.fold(Owner("q", "acme", str(number)), TARGET, PollOutcome(0.1, Result((samples,))), 0, 0)
+    detail = "more than max_series (50) in all: calls has 50 and would have more; its label id has the most values"
+    assert outcome.detail == detail
+
+
 def test_the_limit_of_all_series_is_all_or_nothing() -> None:
     """A poll that would go over the limit is refused whole; one that replaces its own series is not counted twice."""
     store = Store(3)
     store.fold(ONE, TARGET, good(GAUGE, {"a": 1, "b": 2}), 0, 0)
     outcome = store.fold(TWO, TARGET, good(GAUGE, {"c": 1, "d": 2}), 0, 0)
-    assert (outcome.reason, outcome.detail) == (Reason.CARDINALITY, "more than max_series (3) in all")
+    assert outcome.reason is Reason.CARDINALITY
+    detail = "more than max_series (3) in all: load has 2 and would have more; its label api has the most values"
+    assert outcome.detail == detail
     assert store.fold(ONE, TARGET, good(GAUGE, {"x": 1, "y": 2, "z": 3}), 1, 1).reason is None
     assert len(shown(store)) == 3
     store.drop(ONE)
