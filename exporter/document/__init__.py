@@ -116,7 +116,7 @@ class Variable:
 
     type: str
     required: bool
-    input: GraphQLInputType | None = None
+    input: GraphQLInputType | None = field(default=None, compare=False)  # the same type is made anew at each load
 
 
 @dataclass(frozen=True, slots=True)
