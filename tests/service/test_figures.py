@@ -15,7 +15,7 @@ from exporter.simulator import Settings, Simulator
 from exporter.simulator.resolvers import RESOLVERS
 from tests.support.configurations import choreo_environ
 from tests.support.figures import figures
-from tests.support.standstill import NOW, answered, differences, including, shown
+from tests.support.standstill import NOW, access_token, answered, differences, including, shown
 from tests.unit.test_catalogue import ON_DEMAND, content
 
 GROUPS: Final = tuple(name.removeprefix("choreo/") for name in shipped_names())
@@ -133,11 +133,3 @@ def test_what_is_on_demand_answers_as_it_is_shipped(name: str, entry: dict[str, 
         answer = httpx.post(insights.url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=60).json()
         assert "errors" not in answer
         assert all(answer["data"].values())
-
-
-def access_token(insights: Simulator) -> str:
-    """A token of the first organization."""
-    form = {"grant_type": "client_credentials", "scope": "apim:api_manage"}
-    form["orgHandle"] = insights.model.organizations[0].handle
-    client = (insights.settings.client_id, insights.settings.client_secret)
-    return str(httpx.post(insights.token_url, data=form, auth=client).json()["access_token"])

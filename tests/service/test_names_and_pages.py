@@ -130,6 +130,45 @@ def test_absent_is_zero_only_where_the_configuration_says_so(
     assert 0 in known().values()
 
 
+def test_zeros_are_there_right_after_a_restart(start_insights: StartInsights, start_exporter: StartExporter) -> None:
+    """A process that has just begun knows the APIs before it publishes their traffic: none is missing for a while."""
+    insights = start_insights(Settings(delay_seconds=0, rate=0.02))
+    apis = {api.id for api in insights.model.organizations[0].apis("carbon.super")}
+    for _ in range(2):
+        exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST).wait_until_ready()
+        assert {labels["api_id"] for labels, _ in exporter.samples("choreo_window_api_requests")} == apis
+        exporter.popen.kill()
+
+
+def test_absent_is_unknown_where_there_is_no_answer(
+    start_insights: StartInsights, start_exporter: StartExporter
+) -> None:
+    """While the API gives no answer, nothing is published as 0, though the APIs are known."""
+    insights = start_insights(Settings(delay_seconds=0, refused_operations=("getAPIsUsageByApplications",)))
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST).wait_until_ready()
+    assert exporter.samples("choreo_api_info")
+    assert not exporter.samples("choreo_window_api_requests")
+    assert exporter.value("insights_exporter_query_up", query="alerts") == 0
+
+
+def test_an_id_without_a_name_has_an_empty_one_and_is_counted(
+    insights: Simulator, start_exporter: StartExporter
+) -> None:
+    """An API that is deleted has no name any more, but its traffic of the last hour is published all the same."""
+    gone = insights.model.organizations[0].apis()[0].id
+    insights.faults.set(removed_apis=(gone,))
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS + RESOURCES + LOOKUPS).wait_until_ready()
+
+    def shown() -> bool:
+        samples = exporter.samples("choreo_window_resource_requests")
+        return {labels["api"] for labels, _ in samples if labels["api_id"] == gone} == {""}
+
+    eventually(shown, "traffic without a name")
+    named = [labels for labels, _ in exporter.samples("choreo_window_resource_requests") if labels["api_id"] != gone]
+    assert all(labels["api"] for labels in named)
+    assert exporter.value("insights_exporter_lookup_misses_total", query="resources")
+
+
 def test_the_largest_stand_alone_and_the_rest_together(insights: Simulator, start_exporter: StartExporter) -> None:
     """`top` keeps the n largest and sums the others under one value, whose total stays what it was."""
     exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST, source=choreo_source()).wait_until_ready()

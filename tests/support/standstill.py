@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Settings, Simulator
@@ -69,3 +70,11 @@ def differences(found: Figures, wanted: Figures) -> list[str]:
         wrong = [labels for labels in here.keys() | there.keys() if here.get(labels) != there.get(labels)]
         told += [f"{name}{dict(k)}: {here.get(k)} and not {there.get(k)} ({len(wrong)} so)" for k in wrong[:3]]
     return told
+
+
+def access_token(insights: Simulator) -> str:
+    """A token of the first organization."""
+    form = {"grant_type": "client_credentials", "scope": "apim:api_manage"}
+    form["orgHandle"] = insights.model.organizations[0].handle
+    client = (insights.settings.client_id, insights.settings.client_secret)
+    return str(httpx.post(insights.token_url, data=form, auth=client).json()["access_token"])

@@ -36,6 +36,20 @@ def test_prometheus_reads_the_figures_of_the_model(
     eventually(agrees, "agreement of Prometheus with the model")
 
 
+def test_a_label_of_the_target_does_not_take_the_place_of_ours(
+    insights: Simulator, start_exporter: StartExporter, start_prometheus: Callable[[Exporter], Prometheus]
+) -> None:
+    """Many set-ups put `environment` on their targets: with `honor_labels` our series keep their own, and those that
+    have none get the target's."""
+    exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC).wait_until_ready()
+    prometheus = start_prometheus(exporter)
+    names = {environment.name for environment in insights.model.organizations[0].environments}
+    eventually(lambda: len(prometheus.query("choreo_window_requests")) == len(names), "scrape of every environment")
+    assert {labels["environment"] for labels, _ in prometheus.query("choreo_window_requests")} == names
+    assert not prometheus.query('{__name__=~"choreo_.*",exported_environment!=""}')
+    assert {labels["environment"] for labels, _ in prometheus.query("insights_exporter_query_up")} == {"of the target"}
+
+
 def test_a_series_that_disappears_goes_stale_at_the_next_scrape(
     insights: Simulator, start_exporter: StartExporter, start_prometheus: Callable[[Exporter], Prometheus]
 ) -> None:
