@@ -1,0 +1,57 @@
+"""Writes deploy/kubernetes/prometheus-rules.yaml from prometheus/rules/: each file as a PrometheusRule of its own.
+
+Usage: python scripts/prometheus_rules.py [--check]
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+RULES: Final = ROOT / "prometheus" / "rules"
+MANIFESTS: Final = ROOT / "deploy" / "kubernetes" / "prometheus-rules.yaml"
+_FRACTION: Final = re.compile(r"(?<=\bexpr: )[0-9]+\.[0-9]+(?=[,}\n])")
+_NOTE: Final = "# Made from prometheus/rules/ by scripts/prometheus_rules.py; change it there.\n"
+
+
+def manifest(file: Path) -> str:
+    """The PrometheusRule with the groups of a rule file, line by line, so that comments stay where they stand.
+
+    Fractions are quoted: `expr` may be an integer or text there, unlike in Prometheus' own files.
+    """
+    before, _, groups = _FRACTION.sub(r'"\g<0>"', file.read_text("utf-8")).partition("\ngroups:\n")
+    indented = "".join(f"  {line}\n" if line else "\n" for line in groups.splitlines())
+    return f"""\
+---
+{before}
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: insights-exporter-{file.stem}
+  labels: {{app.kubernetes.io/name: insights-exporter}}
+spec:
+  groups:
+{indented}"""
+
+
+def text() -> str:
+    """All manifests, as the file has them."""
+    return _NOTE + "".join(manifest(file) for file in sorted(RULES.glob("*.yaml")))
+
+
+def main() -> int:
+    """0 if the file is up to date or has been written; 1 if `--check` found it stale."""
+    if "--check" not in sys.argv[1:]:
+        MANIFESTS.write_text(text(), "utf-8")
+        return 0
+    if MANIFESTS.read_text("utf-8") == text():
+        return 0
+    print(f"{MANIFESTS.name} is stale; run: python scripts/prometheus_rules.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

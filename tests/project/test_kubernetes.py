@@ -1,0 +1,203 @@
+"""The manifests: valid by the published schemas, restricted, and of one piece with the rules, dashboards and image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from exporter import __version__
+from exporter.checking import checked
+from exporter.simulator import Simulator
+from tests.conftest import StartExporter
+from tests.support.configurations import ROOT, choreo_environ
+from tests.support.processes import program
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+DASHBOARDS = ROOT / "grafana" / "dashboards"
+SCHEMAS = ROOT / "tests" / "data" / "kubernetes"
+
+
+def manifests(folder: Path) -> list[dict[str, Any]]:
+    """What `kubectl apply -k` would send for that folder."""
+    command = [program("kubectl"), "kustomize", str(folder)]
+    rendered = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "HOME": "/tmp"})
+    return list(yaml.safe_load_all(rendered.stdout))
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[tuple[str, str], dict[str, Any]]:
+    """The manifests of the exporter, by kind and name."""
+    return {(each["kind"], each["metadata"]["name"]): each for each in manifests(KUBERNETES)}
+
+
+@cache
+def schemas() -> Mapping[str, dict[str, Any]]:
+    """The schema of each kind."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in SCHEMAS.glob("*.json"):
+        content = json.loads(file.read_text())
+        found |= {kind: schema | {"$defs": content["$defs"]} for kind, schema in content["kinds"].items()}
+    return found
+
+
+def faults(manifest: dict[str, Any]) -> list[str]:
+    """What its schema has against it."""
+    validator = jsonschema.Draft202012Validator(schemas()[manifest["kind"]])
+    return [f"{manifest['kind']} {error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
+
+
+def test_every_manifest_is_valid(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Kubernetes and the Prometheus Operator would take them: every key exists, and has what belongs there."""
+    assert len(objects) >= 11
+    assert [fault for each in objects.values() for fault in faults(each)] == []
+
+
+def test_the_schemas_find_faults(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """A misspelt key, a missing one and a value of another type are found at any depth."""
+    deployment = json.dumps(objects["Deployment", "insights-exporter"])
+    monitor = json.dumps(objects["ServiceMonitor", "insights-exporter"])
+    rule = json.dumps(objects["PrometheusRule", "insights-exporter-exporter"])
+    for broken in (
+        deployment.replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"),
+        deployment.replace('"replicas": 1', '"replicas": "one"'),
+        deployment.replace('"containers"', '"container"'),
+        monitor.replace("honorLabels", "honourLabels"),
+        rule.replace('"expr"', '"expression"'),
+        rule.replace('"for": "5m"', '"for": "5 minutes"'),
+    ):
+        assert faults(json.loads(broken))
+
+
+def test_the_pod_is_restricted(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """What the pod security standard "restricted" asks for, and a root file system that nobody can write to."""
+    namespace = objects["Namespace", "insights-exporter"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    pod = objects["Deployment", "insights-exporter"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(pod)
+    assert all(set(volume) <= {"name", "configMap", "secret"} for volume in pod["volumes"])
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert container["resources"]["limits"]["memory"]
+
+
+def test_one_replica_that_is_never_two(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """A roll-out ends the old pod before the new one polls."""
+    spec = objects["Deployment", "insights-exporter"]["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+def test_what_belongs_together_has_one_name(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Service, monitor and policy find the pod; the job is the one that the alerts name; the image has our version."""
+    deployment, service = objects["Deployment", "insights-exporter"], objects["Service", "insights-exporter"]
+    monitor = objects["ServiceMonitor", "insights-exporter"]
+    policy = objects["NetworkPolicy", "insights-exporter"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    for selector in (
+        deployment["spec"]["selector"]["matchLabels"],
+        service["spec"]["selector"],
+        policy["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
+    assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert f'job="{service["metadata"]["name"]}"' in json.dumps(list(objects.values())).replace('\\"', '"')
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(f"/insights-exporter:{__version__}")
+    assert container["ports"] == [{"name": "metrics", "containerPort": 10093}]
+    config = deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
+    assert ("ConfigMap", config) in objects
+    assert not any(kind == "Secret" for kind, _ in objects)
+
+
+def with_numbers_as_numbers(spec: dict[str, Any]) -> dict[str, Any]:
+    """The groups; expressions that are numbers, quoted or not, are floats."""
+
+    def expression(text: Any) -> Any:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    groups = [
+        group | {"rules": [rule | {"expr": expression(rule["expr"])} for rule in group["rules"]]}
+        for group in spec["groups"]
+    ]
+    return spec | {"groups": groups}
+
+
+def test_the_rules_are_those_of_prometheus(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Each rule file is a PrometheusRule with the same groups; if not: `python scripts/prometheus_rules.py`."""
+    for file in sorted((ROOT / "prometheus" / "rules").glob("*.yaml")):
+        made = objects["PrometheusRule", f"insights-exporter-{file.stem}"]
+        assert with_numbers_as_numbers(made["spec"]) == with_numbers_as_numbers(yaml.safe_load(file.read_text()))
+    command = [sys.executable, str(ROOT / "scripts" / "prometheus_rules.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_every_dashboard_is_a_config_map() -> None:
+    """Grafana's sidecar finds all of them, each small enough for `kubectl apply`."""
+    made = manifests(DASHBOARDS)
+    assert [fault for each in made for fault in faults(each)] == []
+    texts = {name: text for each in made for name, text in each["data"].items()}
+    assert texts == {file.name: file.read_text() for file in DASHBOARDS.glob("*.json")}
+    assert all(each["metadata"]["labels"] == {"grafana_dashboard": "1"} for each in made)
+    assert max(len(text) for text in texts.values()) < 250_000  # the annotation of `kubectl apply` ends at 256 KiB
+
+
+def mounted(objects: Mapping[tuple[str, str], dict[str, Any]], credentials: Path, insights: Simulator) -> Iterator[str]:
+    """The configuration as the pod has it, for credentials in that folder and the simulated API."""
+    for (kind, name), each in objects.items():
+        if kind == "ConfigMap" and name.startswith("insights-exporter-config"):
+            yield (
+                each["data"]["config.yaml"]
+                .replace("/run/secrets/choreo", str(credentials))
+                .replace("https://choreocontrolplane.choreo.dev/93tu/insights/1.0.0/query-api", insights.url)
+                .replace("https://sts.choreo.dev/oauth2/token", insights.token_url)
+            )
+
+
+def test_the_pods_configuration_works(
+    objects: Mapping[tuple[str, str], dict[str, Any]],
+    insights: Simulator,
+    start_exporter: StartExporter,
+    tmp_path: Path,
+) -> None:
+    """With the Secret's keys as files and variables, the exporter starts, polls and publishes."""
+    environ = choreo_environ(insights)
+    pod = objects["Deployment", "insights-exporter"]["spec"]["template"]["spec"]
+    secret = {
+        "consumer-key": environ["CHOREO_CONSUMER_KEY"],
+        "consumer-secret": environ["CHOREO_CONSUMER_SECRET"],
+        "org-handle": environ["CHOREO_ORG_HANDLE"],
+        "org-id": environ["CHOREO_ORG_ID"],
+    }
+    for item in pod["volumes"][1]["secret"]["items"]:
+        (tmp_path / item["path"]).write_text(secret[item["key"]])
+    variables = {each["name"]: secret[each["valueFrom"]["secretKeyRef"]["key"]] for each in pod["containers"][0]["env"]}
+    (config,) = mounted(objects, tmp_path, insights)
+    (tmp_path / "checked.yaml").write_text(config)
+    assert checked(tmp_path / "checked.yaml", variables).unmet == ()
+    arguments = [each for each in pod["containers"][0]["args"] if not each.startswith("--config.file")]
+    exporter = start_exporter(insights, "", *arguments, source=config).wait_until_ready()
+    assert exporter.value("choreo_environment_info")
