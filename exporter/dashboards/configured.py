@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.dashboards.model import Dashboard, JsonObject, Panel, Row
 from exporter.dashboards.panels import AGE, ALL_IS_WELL, SOME_IS_BAD, Column, stat, table, time_series
-from exporter.dashboards.promql import highest, largest, own, selector, total
+from exporter.dashboards.promql import added, highest, largest, own, selector
 from exporter.dashboards.variables import choice, scraped
 from exporter.duration import duration_text
 from exporter.model import Family, MetricType
@@ -144,7 +144,7 @@ def _headlines() -> tuple[Panel, ...]:
             thresholds=AGE,
             width=6,
         ),
-        stat("Series", "Series that the queries publish now.", total(own("query_series")), width=6),
+        stat("Series", "Series that the queries publish now.", added(own("query_series")), width=6),
     )
 
 

@@ -12,6 +12,7 @@ from exporter.dashboards.model import JsonObject, Panel, Target, ref_id
 Thresholds: TypeAlias = tuple[tuple[str, float | None], ...]
 PLAIN: Final[Thresholds] = (("blue", None),)
 ERROR_RATIO: Final[Thresholds] = (("green", None), ("orange", 0.01), ("red", 0.05))
+AVAILABILITY: Final[Thresholds] = (("red", None), ("orange", 0.99), ("green", 0.999))
 LATENCY: Final[Thresholds] = (("green", None), ("orange", 1.0), ("red", 3.0))
 SOME_IS_BAD: Final[Thresholds] = (("green", None), ("orange", 1.0))
 HIT_RATIO: Final[Thresholds] = (("red", None), ("orange", 0.3), ("green", 0.6))

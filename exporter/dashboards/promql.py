@@ -38,7 +38,13 @@ def in_range(counter: str, *variables: str, **matchers: str) -> str:
 
 
 def total(expression: str, *by: str) -> str:
-    """The sum, or one for each value of these labels."""
+    """The sum of Choreo's figures, or one for each value of these labels. Replicas of the exporter, which agree, count
+    once."""
+    return added(f"max without (instance, pod) ({expression})", *by)
+
+
+def added(expression: str, *by: str) -> str:
+    """The sum over everything, or one for each value of these labels."""
     return f"sum{_by(by)}({expression})"
 
 

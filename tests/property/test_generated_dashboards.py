@@ -79,7 +79,7 @@ def queries(draw: st.DrawFn) -> list[dict[str, Any]]:
 def generated(section: list[dict[str, Any]], title: str = "Any / configuration") -> tuple[JsonObject, list[str]]:
     """The dashboard of a configuration, as it is in its file, and the configuration's metrics."""
     try:
-        plan = planned(json.dumps(section, indent=1))
+        plan = planned(json.dumps(section, indent=1, ensure_ascii=False))
     except ConfigError:
         reject()  # names that are reserved, or that two of the metrics dispute
     return json.loads(dashboard_text(configured(plan, title))), [family.name for family in plan.families]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import ERROR_RATIO, SOME_IS_BAD, Column, heat_map, stat, table, time_series
+from exporter.dashboards.panels import (
+    AVAILABILITY,
+    ERROR_RATIO,
+    SOME_IS_BAD,
+    Column,
+    heat_map,
+    stat,
+    table,
+    time_series,
+)
 from exporter.dashboards.promql import in_range, largest, named, ratio, series, total
 from exporter.dashboards.shipped.words import (
     API,
     API_COLUMNS,
     FIRST_SEEN,
     PLACE,
+    PLACE_COLUMNS,
     PLACE_LEGEND,
     RANGE,
     TWENTY,
@@ -20,6 +30,7 @@ from exporter.dashboards.variables import apis, applications, places
 
 _ERRORS = in_range("choreo_errors_total")
 _REQUESTS = in_range("choreo_requests_total")
+_SERVER_ERRORS = '=~"5.."'
 _QUERIES = ("errors_by_category", "errors_by_class", "errors_by_reason", "api_proxy_errors", "api_target_errors")
 
 
@@ -33,6 +44,7 @@ def errors() -> Dashboard:
         Row("By category", _by_category()),
         Row("By status code: the gateway's own answers (proxy) and the backends' (target)", _by_status()),
         Row("By API and status code", _heat_maps()),
+        Row("Availability", (_availability(),)),
         Row("Details", _details()),
         Row("By API and status code, over time", _by_api_and_code(), collapsed=True),
     )
@@ -146,6 +158,26 @@ def _heat_maps() -> tuple[Panel, ...]:
             column="code",
         ),
     )
+
+
+def _availability() -> Panel:
+    """As the shipped rules count it: what is not answered with 5xx, by the gateway or a backend."""
+    labels = {**API_COLUMNS, **PLACE_COLUMNS}
+    requests = total(in_range("choreo_api_requests_total", "api"), *labels)
+
+    def failed(counter: str) -> str:
+        return f"({total(in_range(counter, 'api', code=_SERVER_ERRORS), *labels)} or 0 * {requests})"
+
+    errors = f"({failed('choreo_api_proxy_errors_total')} + {failed('choreo_api_target_errors_total')})"
+    return table(
+        "Availability of each API",
+        f"Share of the requests {RANGE} that neither the gateway nor a backend answered with 5xx. {FIRST_SEEN}",
+        labels,
+        Column("Requests", requests, decimals=0),
+        Column("Answered with 5xx", errors, decimals=0),
+        Column("Availability", f"1 - {ratio(errors, requests)}", unit="percentunit", thresholds=AVAILABILITY,
+               decimals=3),
+    )  # fmt: skip
 
 
 def _details() -> tuple[Panel, ...]:

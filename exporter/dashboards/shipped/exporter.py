@@ -16,7 +16,7 @@ from exporter.dashboards.panels import (
     table,
     time_series,
 )
-from exporter.dashboards.promql import OWN, highest, own, selector, total
+from exporter.dashboards.promql import OWN, added, highest, own, selector
 from exporter.dashboards.shipped.words import dashboard
 from exporter.dashboards.variables import choice, scraped
 
@@ -56,7 +56,7 @@ def _of_source(metric: str) -> str:
 
 
 def _a_minute(counter: str, *by: str) -> str:
-    return f"{total(f'rate({counter}[$__rate_interval])', *by)} * 60"
+    return f"{added(f'rate({counter}[$__rate_interval])', *by)} * 60"
 
 
 def _headlines() -> tuple[Panel, ...]:
@@ -73,7 +73,7 @@ def _headlines() -> tuple[Panel, ...]:
              f"time() - min({_of_query('query_last_success_timestamp_seconds')})", unit="s", thresholds=AGE),
         stat("Token life", "Time until the first access token expires, as of now.",
              f"min({_of_source('token_expiry_timestamp_seconds')}) - time()", unit="s", thresholds=_TOKEN_LIFE),
-        stat("Series", "Series that the queries publish now.", total(_of_query("query_series"))),
+        stat("Series", "Series that the queries publish now.", added(_of_query("query_series"))),
         stat("Exporter up", "Whether Prometheus could scrape every exporter, as of now.", f"min({selector('up')})",
              unit="bool_yes_no", thresholds=_ONE_IS_GOOD),
         stat("Token valid", "Whether every source has an access token that has not expired, as of now.",
@@ -109,13 +109,13 @@ def _queries() -> tuple[Panel, ...]:
         time_series("Share of the interval", "Duration of the last poll, divided by the interval of the query.",
                     (highest(f"{duration} / {interval}", *_BY_QUERY), _QUERY), unit="percentunit"),
         time_series("Polls under way", "Polls under way at each moment, of each query.",
-                    (total(_of_query("polls_in_flight"), *_BY_QUERY), _QUERY)),
+                    (added(_of_query("polls_in_flight"), *_BY_QUERY), _QUERY)),
         time_series("Ticks missed", "Ticks a minute that a poll before was too slow for, of each query.",
                     (_a_minute(_of_query("poll_overruns_total"), *_BY_QUERY), _QUERY), unit="cpm"),
         time_series("Series", "Series that each query publishes.",
-                    (total(_of_query("query_series"), *_BY_QUERY), _QUERY)),
+                    (added(_of_query("query_series"), *_BY_QUERY), _QUERY)),
         time_series("Failing targets", "Targets whose last poll failed, of each query.",
-                    (total(_of_query("query_targets_failing"), *_BY_QUERY), _QUERY)),
+                    (added(_of_query("query_targets_failing"), *_BY_QUERY), _QUERY)),
         time_series("Targets in an operation", "Targets that go into one operation, of each query with pack.",
                     (highest(_of_query("query_pack_size"), *_BY_QUERY), _QUERY)),
     )  # fmt: skip
@@ -131,7 +131,7 @@ def _upstream() -> tuple[Panel, ...]:
         time_series("Left alone", "Time for which a source asked to be left alone (Retry-After).",
                     (highest(_of_source("upstream_backoff_seconds"), "source"), "{{source}}"), unit="s"),
         time_series("Waiting for the rate limit", "Seconds a second that requests waited for rate_limit, in all.",
-                    (total(f"rate({_of_source('rate_limit_wait_seconds_total')}[$__rate_interval])", "source"),
+                    (added(f"rate({_of_source('rate_limit_wait_seconds_total')}[$__rate_interval])", "source"),
                      "{{source}}"), unit="none"),
         time_series("Demand on the rate limit", "Requests that the polls need, divided by those that rate_limit "
                     "allows; above 100 % polls come too late.",
@@ -161,7 +161,7 @@ def _each_query() -> Panel:
         Column("Last poll", highest(_of_query("poll_duration_seconds"), *_BY_QUERY), unit="s"),
         Column("Targets", highest(_of_query("query_targets"), *_BY_QUERY)),
         Column("Failing", highest(_of_query("query_targets_failing"), *_BY_QUERY), thresholds=SOME_IS_BAD),
-        Column("Series", total(_of_query("query_series"), *_BY_QUERY)),
+        Column("Series", added(_of_query("query_series"), *_BY_QUERY)),
         Column("Partial", highest(_of_query("query_partial"), *_BY_QUERY), unit="bool_yes_no"),
         sort_by="Data age",
         height=12,
