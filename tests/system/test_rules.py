@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter.errors import Reason
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ENVIRONMENTS, ROOT
@@ -72,6 +73,12 @@ def test_an_alert_says_what_it_means_how_grave_it_is_and_where_to_read_on() -> N
         assert notes["runbook_url"].endswith(f"/docs/runbook.md#{alert['alert'].lower()}"), alert["alert"]
     assert sorted(headings) == sorted({alert["alert"] for alert in alerts})
     assert len({alert["annotations"]["runbook_url"].partition("#")[0] for alert in alerts}) == 1
+
+
+def test_the_runbook_explains_every_reason_for_which_a_poll_fails() -> None:
+    """Whoever sees a `reason` finds it in the table of the runbook, with what to do."""
+    explained = set(re.findall(r"^\| (`.+?) \|", (ROOT / "docs" / "runbook.md").read_text("utf-8"), re.MULTILINE))
+    assert {word for cell in explained for word in re.findall(r"`(\w+)`", cell)} == {reason.value for reason in Reason}
 
 
 def test_an_alert_has_cases_in_which_it_fires_waits_and_stays_quiet() -> None:
