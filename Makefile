@@ -5,14 +5,15 @@ SHELL := /bin/sh
 
 ARGS ?=
 WORKERS ?= 2
+SECONDS ?= 300
 BIN := .venv/bin
 # On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all lint format dashboards lock setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards lock setup setup-dev clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## Run the exporter on the built-in, simulated API
 	@$(BIN)/insights-exporter demo $(ARGS)
@@ -24,7 +25,17 @@ test: lint ## Style, types, imports and tests; ARGS go to pytest
 	$(PYTEST) -m "not long" $(ARGS)
 
 test-all: lint ## The same with the tests that take minutes
-	$(PYTEST) -m "" $(ARGS)
+	FUZZ_CASES=12500 $(PYTEST) -m "" $(ARGS)
+
+soak: setup-dev ## Faults at random on the running exporter: make soak SECONDS=3600
+	SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/faults/test_soak.py $(ARGS)
+
+fuzz: setup-dev ## Fuzz all that reads from outside, guided by coverage: make fuzz SECONDS=3600
+	@sh scripts/fuzz.sh $(SECONDS)
+
+reliability: setup-dev ## Run the fault matrix in full, and write its results into docs/reliability.md
+	$(PYTEST) -m "" --junitxml=build/faults.xml tests/faults $(ARGS)
+	$(BIN)/python -m tests.faults.report build/faults.xml
 
 lint: setup-dev ## Style, types and imports alone
 	$(BIN)/ruff check

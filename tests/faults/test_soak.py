@@ -1,0 +1,218 @@
+"""The soak: tokens of two seconds, 20 polls a second, faults at random, and nothing that grows."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.faults.configuration import query, source_of
+from tests.faults.conftest import Start
+from tests.faults.experiment import who_is_known
+from tests.faults.invariants import OWN
+from tests.support.processes import Exporter, Snapshot, eventually
+from tests.support.upstream import (
+    Behaviour,
+    Upstream,
+    answer,
+    close,
+    dribble,
+    grants,
+    raw,
+    reply,
+    reset,
+    silence,
+    status,
+)
+
+QUERIES: Final = 20  # of each source; polled every two seconds
+GROWTH_BYTES: Final = 5 * 2**20
+LONG_SECONDS: Final = 300
+_SOUND: Final = who_is_known(answer({"data": {"value": 1}}))
+_FAULTS_OF_THE_API: Final[tuple[Behaviour, ...]] = (
+    reset,
+    close,
+    silence,
+    status(401),
+    status(403),
+    status(502),
+    reply(b"{"),
+    raw(b"SSH-2.0\r\n"),
+    dribble(b"HTTP/1.1 200 OK\r\n" * 99, pause_seconds=0.1),
+)
+_FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (status(503), silence, reset, reply(b"{"), answer({"error": "x"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a process holds."""
+
+    memory_bytes: int
+    descriptors: int
+    tasks: int
+
+    @classmethod
+    def of(cls, exporter: Exporter) -> Holdings:
+        folder = Path("/proc", str(exporter.popen.pid))
+        pages = int((folder / "statm").read_text().split()[1])
+        descriptors = len(list((folder / "fd").iterdir()))
+        return cls(pages * os.sysconf("SC_PAGE_SIZE"), descriptors, int(exporter.value(f"{OWN}tasks") or 0))
+
+
+def soak_seconds() -> list[object]:
+    """How long: a moment, minutes in the long run, and as long as `make soak` says."""
+    said = os.environ.get("SOAK_SECONDS")
+    if said:
+        return [pytest.param(float(said), id="soak", marks=pytest.mark.timeout(float(said) + 300))]
+    long = [pytest.mark.long, pytest.mark.timeout(LONG_SECONDS + 300)]
+    return [pytest.param(8.0, id="quick"), pytest.param(float(LONG_SECONDS), id="full", marks=long)]
+
+
+@pytest.mark.parametrize("seconds", soak_seconds())
+def test_nothing_grows_and_no_sound_poll_fails(
+    seconds: float, start: Start, start_upstream: Callable[[], Upstream]
+) -> None:
+    """While one source has every fault there is, another's polls never fail; afterwards both work, and the process
+    holds no more memory, descriptors, connections or tasks than before."""
+    sound, shaky = start_upstream(), start_upstream()
+    exporter = started(start, sound, shaky)
+    misbehaving(shaky, min(seconds / 5, 30), exporter)  # what is made at the first fault of a kind is no leak
+    before = rested(exporter, sound)
+    cancelled = misbehaving(shaky, seconds, exporter)
+    after = rested(exporter, sound)
+    page = Snapshot(exporter.page())
+    for number in range(QUERIES):
+        assert page.total(f"{OWN}poll_failures_total", query=f"sound_{number}") == 0
+    renewals = page.total(f"{OWN}token_renewals_total", source="sound", result="ok")
+    print(f"{seconds:g} s, {renewals:g} renewals, {cancelled} polls cut at their deadline; {before} -> {after}")
+    assert renewals >= seconds / 2
+    assert page.total(f"{OWN}token_renewals_total", source="sound", result="error") == 0
+    check_holdings(before, after)
+
+
+@pytest.mark.parametrize(
+    "reloads",
+    [pytest.param(10, id="quick"), pytest.param(1000, id="full", marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+)
+def test_reloads_leave_nothing_behind(
+    reloads: int, start: Start, start_upstream: Callable[[], Upstream], tmp_path: Path
+) -> None:
+    """After many reloads, each of which changes a query and how a source is reached, the process holds no more than
+    before, and no poll has failed."""
+    sound, shaky = start_upstream(), start_upstream()
+    exporter = started(start, sound, shaky)
+    config = tmp_path / "config.yaml"
+    good = json.loads(config.read_text())
+
+    def reload(number: int) -> None:
+        changed = {**good, "queries": [*good["queries"], query("changed", f"{1 + number % 2}s", sources=["shaky"])]}
+        changed["sources"][1]["http_headers"] = {"x-reload": f"number {number % 2}"}
+        config.write_text(json.dumps(changed))
+        loaded = exporter.log.count("was loaded again")
+        exporter.popen.send_signal(signal.SIGHUP)
+        eventually(lambda: exporter.log.count("was loaded again") > loaded, "reload")
+
+    for number in range(min(reloads, 20)):
+        reload(number)
+    before = rested(exporter, sound, queries=2 * QUERIES + 1)
+    for number in range(reloads):
+        reload(number)
+    after = rested(exporter, sound, queries=2 * QUERIES + 1)
+    print(f"{reloads} reloads; {before} -> {after}")
+    check_holdings(before, after)
+    assert exporter.value(f"{OWN}poll_failures_total") is None
+
+
+@pytest.mark.parametrize(
+    "requests", [pytest.param(300, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.long)]
+)
+def test_cancelled_requests_leave_nothing_behind(
+    requests: int, start: Start, start_upstream: Callable[[], Upstream]
+) -> None:
+    """After many polls that were cut at their deadline, the process holds no more than before, and polls work."""
+    sound, shaky = start_upstream(), start_upstream()
+    exporter = started(start, sound, shaky, interval="500ms")
+
+    def cut() -> float:
+        return exporter.value(f"{OWN}poll_failures_total", reason="timeout") or 0
+
+    def cut_so_often(count: float) -> None:
+        until = cut() + count
+        shaky.api.always(silence)
+        eventually(lambda: cut() >= until, "polls that were cut", 120)
+        shaky.api.always(_SOUND)
+
+    cut_so_often(2 * QUERIES)
+    before = rested(exporter, sound)
+    cut_so_often(requests)
+    after = rested(exporter, sound)
+    print(f"{requests} polls cut at their deadline; {before} -> {after}")
+    check_holdings(before, after)
+
+
+def check_holdings(before: Holdings, after: Holdings) -> None:
+    assert after.memory_bytes - before.memory_bytes <= GROWTH_BYTES, (before, after)
+    assert after.descriptors <= before.descriptors + 5, (before, after)
+    assert after.tasks <= before.tasks + 3, (before, after)
+
+
+def started(start: Start, sound: Upstream, shaky: Upstream, interval: str = "2s") -> Exporter:
+    """An exporter with 20 queries on each upstream, all well."""
+    for upstream in (sound, shaky):
+        upstream.token.always(grants(lifetime_seconds=2))
+        upstream.api.always(_SOUND)
+    sources = {"sound": source_of(sound, "sound"), "shaky": source_of(shaky, "shaky", timeout="1s")}
+    queries = [
+        query(f"{name}_{number}", interval, timeout=interval, sources=[name])
+        for number in range(QUERIES)
+        for name in sources
+    ]
+    exporter = start(list(sources.values()), queries).wait_until_ready()
+    eventually(lambda: exporter.value(f"{OWN}query_up") == len(queries), "good start")
+    return exporter
+
+
+def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter) -> int:
+    """Has one fault after the other for so long, then none. Returns how many polls ended at their deadline."""
+    chance = random.Random(7)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        shaky.api.always(chance.choice([_SOUND, *_FAULTS_OF_THE_API]))
+        shaky.token.always(chance.choice([grants(lifetime_seconds=2)] * 3 + [*_FAULTS_OF_TOKENS]))
+        if chance.random() < 0.3:
+            shaky.close_connections(reset=True)
+        if chance.random() < 0.2:
+            shaky.revoke_all()
+        asked = len(shaky.api.journal) + len(shaky.token.journal)
+        _until_asked(shaky, asked + chance.randint(1, 2 * QUERIES), min(until, time.monotonic() + 3))
+    shaky.api.always(_SOUND)
+    shaky.token.always(grants(lifetime_seconds=2))
+    return int(Snapshot(exporter.page()).total(f"{OWN}poll_failures_total", reason="timeout"))
+
+
+def _until_asked(upstream: Upstream, count: int, until: float) -> None:
+    while time.monotonic() < until and len(upstream.api.journal) + len(upstream.token.journal) < count:
+        time.sleep(0.05)
+
+
+def rested(exporter: Exporter, sound: Upstream, *, queries: int = 2 * QUERIES) -> Holdings:
+    """What the process holds once every query works again; the least of some rounds."""
+    eventually(lambda: exporter.value(f"{OWN}query_up") == queries, "recovery of every query", 90)
+    found = []
+    for _ in range(3):
+        asked = len(sound.api.journal)
+        eventually(lambda asked=asked: len(sound.api.journal) > asked + QUERIES, "another round")  # type: ignore[misc]
+        found.append(Holdings.of(exporter))
+    return Holdings(
+        min(each.memory_bytes for each in found),
+        min(each.descriptors for each in found),
+        min(each.tasks for each in found),
+    )
