@@ -27,8 +27,8 @@ _PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without authorities, whose l
 
 
 def get(url: str, **more: Any) -> httpx.Response:
-    """`httpx.get` from a server of the test."""
-    return httpx.get(url, verify=_PLAIN, **more)
+    """`httpx.get` from a server of the test, which answers late on a busy machine."""
+    return httpx.get(url, verify=_PLAIN, **{"timeout": PATIENCE_SECONDS, **more})
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
