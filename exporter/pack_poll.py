@@ -20,8 +20,8 @@ from exporter.plan import PackPlan, QueryPlan, Target
 from exporter.poller import failed_outcome, refuse_partial
 from exporter.query import Moment, moment_at, operation
 
-# What a server says to more aliases, more complexity or a larger answer than it allows, as far as it can be told.
-_REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE})
+# How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
+_REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.TIMEOUT})
 
 Answer: TypeAlias = Response | Failure
 

@@ -170,3 +170,10 @@ def test_the_shipped_schema_is_valid() -> None:
     query = loaded_schema("choreo").query_type
     assert query is not None
     assert "getTotalTraffic" in query.fields
+
+
+def test_the_same_document_is_equal_whenever_it_is_read() -> None:
+    """A reload tells by it that a query did not change."""
+    text = "query ($id: ID!) { org(id: $id) { name } }"
+    assert parsed_document(text, SCHEMA) == parsed_document(text, SCHEMA)
+    assert parsed_document(text, SCHEMA) != parsed_document(text.replace("name", "name apis { id }"), SCHEMA)
