@@ -368,10 +368,12 @@ class Scheduler:
         if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
             self.gates[source.name].pause(now, outcome.retry_after_seconds)
         first = not self._store.state(owner).tried
+        rows = self._store.feeding_rows(query.name, source.name)
         try:
             outcome = self._store.fold(owner, target, outcome, now, self._wall())
-            if outcome.result is not None or first:
+            if first or self._store.feeding_rows(query.name, source.name) is not rows:
                 self._feed(query, source)
+            if outcome.result is not None:
                 self._settle(query, source)
         except Exception as error:  # a fault of ours must not end the polling of everything else
             outcome = PollOutcome(

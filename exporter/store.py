@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
+from exporter.claims import Claims, Keys
 from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Page, body
 from exporter.extraction import Surroundings, widest_label
 from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples
-from exporter.plan import LookupPlan, QueryPlan, Target
+from exporter.plan import QueryPlan, Target
 from exporter.query import FeedingRow, label_values
-from exporter.template import scalar_text
+from exporter.rows import Rows
 
 _LOOKED_AT: Final = 2000  # series, to find the label with the most values
 
@@ -92,9 +93,9 @@ class Store:
     def __init__(self, max_series: int) -> None:
         self.max_series = max_series
         self._states: dict[Owner, State] = {}
-        self._targets: dict[Owner, Target] = {}
-        self._series: dict[Owner, dict[Family, frozenset[LabelValues]]] = {}
-        self._owners: dict[str, dict[LabelValues, Owner]] = {}
+        self._series: dict[Owner, dict[Family, Keys]] = {}
+        self._claims: Claims[Owner] = Claims()
+        self._rows = Rows()
         self._left_over: set[Owner] = set()
         self._total = 0
         self._board = Board()
@@ -113,45 +114,19 @@ class Store:
 
     def feeding_rows(self, query: str, source: str) -> tuple[FeedingRow, ...]:
         """The rows that a query's targets yielded last."""
-        return tuple(
-            FeedingRow(row, self._targets[owner].values)
-            for owner, state in self._states.items()
-            if owner.query == query and owner.source == source
-            for row in state.rows
-        )
-
-    def rows_beside(self, query: str, source: str, target: Target) -> tuple[Mapping[str, Json], ...]:
-        """The rows of a query's targets that agree with this target in what both refer to."""
-        return tuple(
-            row.exports
-            for row in self.feeding_rows(query, source)
-            if all(target.values.get(name, value) == value for name, value in row.outer.items())
-        )
-
-    def names(self, lookup: LookupPlan, source: str) -> Mapping[str, Mapping[str, str]]:
-        """What a lookup knows at this moment: key -> field -> text."""
-        if lookup.query is None:
-            return lookup.table
-        return {
-            scalar_text(row.exports[lookup.key]): {
-                name: scalar_text(row.exports[path]) for name, path in lookup.fields.items()
-            }
-            for row in self.feeding_rows(lookup.query, source)
-            if row.exports.keys() >= {lookup.key, *lookup.fields.values()}  # not so where they are left over
-        }
+        return self._rows.of(query, source)
 
     def surroundings(self, query: QueryPlan, source: Source, target: Target) -> Surroundings:
         """What an answer is read with, as the other queries have it at this moment."""
         return Surroundings(
             label_values(source, target),
-            {lookup.name: self.names(lookup, source.name) for lookup in query.lookups},
-            {name: self.rows_beside(name, source.name, target) for name in query.counted_over},
+            {lookup.name: self._rows.names(lookup, source.name) for lookup in query.lookups},
+            {name: self._rows.beside(name, source.name, target) for name in query.counted_over},
         )
 
     def fold(self, owner: Owner, target: Target, outcome: PollOutcome, at: float, time: float) -> PollOutcome:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
         the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing."""
-        self._targets[owner] = target
         if self._left_over and outcome.result is not None:
             self._make_way(owner, outcome.result)
         if (refusal := self._refusal(owner, outcome)) is not None:
@@ -159,6 +134,7 @@ class Store:
         state, samples = next_state(self.state(owner), outcome, at, time)
         self._states[owner] = state
         if outcome.result is not None:
+            self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
             self._publish(owner, samples)
         return outcome
@@ -172,15 +148,14 @@ class Store:
             self.drop(owner)
             return True
         self._states[owner] = State(tried=True, success_time=state.success_time)
-        self._publish(owner, ())
+        self._withdraw(owner)
         return True
 
     def drop(self, owner: Owner) -> None:
         """Forgets an owner, such as a target that vanished, with its series."""
-        self._publish(owner, ())
+        self._withdraw(owner)
         self._left_over.discard(owner)
         self._states.pop(owner, None)
-        self._targets.pop(owner, None)
 
     def drop_query(self, query: str, source: str) -> None:
         """Forgets all that a query yielded on a source."""
@@ -228,45 +203,43 @@ class Store:
             detail = f"more than max_series ({self.max_series}) in all: {self._growing(result)}"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
         for samples in result.samples:
-            taken = self._owners.get(samples.family.name, {})
-            for key in samples.series:
-                if (other := taken.get(key, owner)) != owner:
-                    detail = f"{samples.family.name} has a series that the query {other.query} publishes already"
-                    return replace(outcome, result=None, reason=Reason.DUPLICATE_SERIES, detail=detail)
+            other = self._claims.other(owner, samples.family.name, samples.series.keys())
+            if other is not None:
+                detail = f"{samples.family.name} has a series that the query {other.query} publishes already"
+                return replace(outcome, result=None, reason=Reason.DUPLICATE_SERIES, detail=detail)
         return None
 
     def _growing(self, result: Result) -> str:
         """Which of a result's families has the most series in all, and by which label; from a part, as it may be asked
         for at every poll."""
-        largest = max(result.samples, key=lambda one: len(self._owners.get(one.family.name, ())))
-        present = self._owners.get(largest.family.name, {})
-        label = widest_label(largest.family, {*islice(present, _LOOKED_AT), *islice(largest.series, _LOOKED_AT)})
-        return f"{largest.family.name} has {len(present)} and would have more; {label}"
+        largest = max(result.samples, key=lambda one: self._claims.count(one.family.name))
+        present = islice(self._claims.keys(largest.family.name), _LOOKED_AT)
+        label = widest_label(largest.family, {*present, *islice(largest.series, _LOOKED_AT)})
+        return f"{largest.family.name} has {self._claims.count(largest.family.name)} and would have more; {label}"
+
+    def _withdraw(self, owner: Owner) -> None:
+        """Takes away an owner's series and rows."""
+        self._publish(owner, ())
+        self._rows.put(owner.query, owner.source, owner, (), {})
 
     def _publish(self, owner: Owner, samples: tuple[Samples, ...]) -> None:
         before = self._series.pop(owner, {})
-        after = {one.family: frozenset(one.series) for one in samples if one.series}
-        for family, keys in before.items():
-            owners = self._owners[family.name]
-            for key in keys - after.get(family, frozenset()):
-                del owners[key]
-        for one in samples:
-            if not one.series:
-                continue
-            owners = self._owners.setdefault(one.family.name, {})
-            for key in one.series:
-                owners[key] = owner
-            self._board.put(owner, one.family, body(one))
+        after: dict[Family, Keys] = {one.family: one.series.keys() for one in samples if one.series}
         kept = {family.name for family in after}  # by name: after a reload, a family's help or labels may be others
         for family in before:
             if family.name not in kept:
+                self._claims.put(owner, family.name, frozenset())
                 self._board.put(owner, family, None)
+        for one in samples:
+            if one.series:
+                self._claims.put(owner, one.family.name, one.series.keys())
+                self._board.put(owner, one.family, body(one))
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
         if after:
             self._series[owner] = after
 
 
-def _excluding(samples: Samples, family: Family, keys: frozenset[LabelValues]) -> bool:
+def _excluding(samples: Samples, family: Family, keys: Keys) -> bool:
     """Whether a page cannot have both: the same series twice, or one family (by OpenMetrics' rule, in which `x` and
     `x_total` are one) in two shapes."""
     new = samples.family
