@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support.configurations import choreo_environ
+from tests.support.configurations import ROOT, choreo_environ
 from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
 from tests.support.processes import eventually
 from tests.support.stack import Stack, running_stack
@@ -75,6 +75,18 @@ def generated_dashboard(stack: Stack) -> bytes:
     return subprocess.run(command, env=environ, capture_output=True, check=True).stdout
 
 
+def assert_drawn(stack: Stack, file: Path) -> None:
+    """The picture in the documents can be drawn anew, has every panel and a figure in each, and says what it is."""
+    name = "choreo-insights-overview"
+    command = [sys.executable, str(ROOT / "scripts/picture.py"), name, stack.prometheus.url, "1m", str(file)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    page = file.read_text()
+    open_ones = [one["title"] for one in DASHBOARDS[f"{name}.json"]["panels"] if not one.get("collapsed")]
+    assert [title for title in open_ones if f"<b>{title}</b>" not in page] == []
+    assert "no data" not in page
+    assert "This is not a picture of Grafana." in page
+
+
 def test_no_panel_is_empty(tmp_path: Path) -> None:
     """Whoever opens a dashboard, shipped or generated from the configuration, sees data in every panel and a choice in
     every variable, and no error; each of the exporter's own metrics is charted. A metric that nobody has is found."""
@@ -101,6 +113,7 @@ def test_no_panel_is_empty(tmp_path: Path) -> None:
             eventually(answered, "data", 150)
         except AssertionError:
             pytest.fail(f"nothing to see for {waiting}")
+        assert_drawn(stack, tmp_path / "picture.html")
         own = set(re.findall(r"^(insights_exporter_\w+)[{ ]", stack.exporter.page(), re.MULTILINE))
         assert sorted(own - {name for one in DASHBOARDS.values() for name in metric_names(one)}) == []
         misspelt = Question("cache", "Hits", "query", (("query", "sum(choreo_window_cash_hits)"),))
