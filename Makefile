@@ -10,7 +10,7 @@ BIN := .venv/bin
 # On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards lock setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards lock dist sbom audit setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,15 @@ dashboards: setup ## Write grafana/dashboards/ from the code
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)
+
+dist: setup ## Build the source archive and the wheel, the same bytes each time
+	@sh scripts/dist.sh
+
+sbom: dist ## Write the bill of materials (CycloneDX) beside them
+	@sh scripts/sbom.sh
+
+audit: ## Look up known weaknesses of every locked package
+	@sh scripts/audit.sh $(ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -4,20 +4,14 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-uv_version=0.13.9
-uv=.cache/uv-$uv_version/bin/uv
-if [ ! -x "$uv" ]; then
-  python=$(sh scripts/python.sh)
-  "$python" -m venv ".cache/uv-$uv_version"
-  ".cache/uv-$uv_version/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
-fi
+tools=$(sh scripts/tool.sh uv 0.13.9)
 
 compile() {
-  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  "$tools/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' "$@" >/dev/null
 }
 
-build_requires=$("$(dirname "$uv")/python" -c \
+build_requires=$("$tools/python" -c \
   'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')
 
 compile "$@" -o requirements.lock pyproject.toml

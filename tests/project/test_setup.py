@@ -156,7 +156,7 @@ def test_the_scripts_are_read_by_any_posix_shell(script: Path) -> None:
 def test_make_alone_lists_every_target() -> None:
     """`make` explains itself and starts nothing."""
     listed = subprocess.run(["make", "-s"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for target in ("demo", "run", "test", "test-all", "lint", "format", "lock", "clean"):
+    for target in ("demo", "run", "test", "test-all", "lint", "format", "lock", "dist", "sbom", "audit", "clean"):
         assert re.search(rf"^  make {target} +\S", listed, re.MULTILINE), target
 
 

@@ -1,0 +1,82 @@
+"""What a release hands out: archives that are the same for everybody and work where nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from tests.support.configurations import ROOT
+
+
+def built(folder: Path) -> dict[str, Path]:
+    """The archives that `make dist` builds, by the end of their names."""
+    subprocess.run(["sh", "scripts/dist.sh", str(folder)], cwd=ROOT, check=True, capture_output=True)
+    wheel, archive = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return {"whl": next(wheel), "tar.gz": next(archive), "sums": folder / "SHA256SUMS"}
+
+
+def test_the_archives_are_the_same_bytes_and_work_alone(tmp_path: Path) -> None:
+    """Two builds agree; the wheel, where this checkout is not, checks a configuration with the catalogue."""
+    first, second = built(tmp_path / "one"), built(tmp_path / "two")
+    assert {name: file.read_bytes() for name, file in first.items()} == {
+        name: file.read_bytes() for name, file in second.items()
+    }
+    inside = zipfile.ZipFile(first["whl"]).namelist()
+    with tarfile.open(first["tar.gz"]) as archive:
+        inside += archive.getnames()
+    assert not [name for name in inside if "__pycache__" in name or "/tests/" in name or name.startswith("tests/")]
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "--quiet"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(first["whl"])], check=True)
+    packages = next((environment / "lib").glob("python*/site-packages"))
+    (packages / "dependencies.pth").write_text(
+        sysconfig.get_path("purelib")
+    )  # the locked ones, of the environment here
+    program = str(environment / "bin" / "insights-exporter")
+
+    def output(*arguments: str) -> str:
+        variables = dict.fromkeys(("CHOREO_CONSUMER_KEY", "CHOREO_CONSUMER_SECRET", "CHOREO_ORG_HANDLE"), "x")
+        environ = {"PATH": os.environ["PATH"], "CHOREO_ORG_ID": "x", **variables}
+        run = subprocess.run(
+            [program, *arguments], cwd=tmp_path, env=environ, check=False, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    assert output("--version") == f"insights-exporter, version {__version__}\n"
+    assert ": fine (" in output("--config.check", f"--config.file={ROOT / 'config.example.yaml'}")
+    where = [str(environment / "bin" / "python"), "-c", "import exporter; print(exporter.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert found.startswith(str(packages))
+
+
+@pytest.mark.long
+def test_the_bill_of_materials_names_what_is_locked(tmp_path: Path) -> None:
+    """`make sbom` lists every package that a user gets, with version and licence, and who needs it."""
+    subprocess.run(["sh", "scripts/dist.sh", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(["sh", "scripts/sbom.sh", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    bill = json.loads((tmp_path / "insights-exporter.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    root = bill["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("insights-exporter", __version__)
+    locked = {
+        line.partition("==")[0].replace("_", "-").lower(): line.partition("==")[2].split()[0]
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line and line[0].isalnum()
+    }
+    named = {part["name"].replace("_", "-").lower(): part["version"] for part in bill["components"]}
+    assert {"httpx", "bcrypt", "pydantic", "uvloop"} <= named.keys()
+    assert named.items() <= locked.items()
+    assert all(part.get("licenses") for part in bill["components"])
+    assert any(each["ref"] == root["bom-ref"] and each.get("dependsOn") for each in bill["dependencies"])
+    assert str(tmp_path) not in json.dumps(bill)
