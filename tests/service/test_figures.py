@@ -87,7 +87,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
         assert only == value, (name, labels)
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "groups",
     [
@@ -98,7 +98,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
 def test_three_hundred_apis_and_forty_applications_are_counted_too(groups: list[str], tmp_path: Path) -> None:
     """Where pages of the answers and batches of five ids matter, nothing is lost or counted twice."""
     settings = Settings(rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60, apis=300, applications=40)
-    with answered(settings, including(groups), tmp_path, 300) as (insights, exporter):
+    with answered(settings, including(groups), tmp_path, 1000) as (insights, exporter):
         found = shown(exporter.page())
         assert differences(found, figures(insights, insights.model.organizations[0], groups)) == []
         assert not exporter.value("insights_exporter_query_rows_cut_total")

@@ -28,7 +28,7 @@ def including(groups: Iterable[str]) -> str:
 
 @contextmanager
 def standstill(
-    settings: Settings, configuration: str, folder: Path, now: datetime = NOW
+    settings: Settings, configuration: str, folder: Path, now: datetime = NOW, seconds: float = 90
 ) -> Iterator[tuple[Simulator, Exporter]]:
     """The simulated API and an exporter that has tried each of its queries, both at `now`."""
     config = folder / "config.yaml"
@@ -37,16 +37,16 @@ def standstill(
         environ = {**choreo_environ(insights), **stopped_clock(now)}
         with Exporter(config, folder / "log", environ=environ) as exporter:
             eventually(exporter.answers, "start", 60)
-            eventually(lambda: get(f"{exporter.url}/-/ready").status_code == 200, "first round", 300)
+            eventually(lambda: get(f"{exporter.url}/-/ready").status_code == 200, "first round", seconds)
             yield insights, exporter
 
 
 @contextmanager
 def answered(
-    settings: Settings, configuration: str, folder: Path, seconds: float = 60
+    settings: Settings, configuration: str, folder: Path, seconds: float = 90
 ) -> Iterator[tuple[Simulator, Exporter]]:
     """The same once every query has been answered well."""
-    with standstill(settings, configuration, folder) as (insights, exporter):
+    with standstill(settings, configuration, folder, seconds=seconds) as (insights, exporter):
         down = re.compile(r"^insights_exporter_query_up\{.*\} 0", re.MULTILINE)
         eventually(lambda: not down.search(exporter.page()), f"good answers; the log is: {exporter.log}", seconds)
         yield insights, exporter
