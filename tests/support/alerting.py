@@ -130,6 +130,13 @@ class AlertingStack:
         found = self.prometheus.query('count by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1h]))')
         return {labels["alertname"] for labels, _ in found}
 
+    def failing_rules(self) -> list[str]:
+        """Names and errors of the rules that Prometheus cannot evaluate."""
+        answer = httpx.get(f"http://127.0.0.1:{self.prometheus.port}/api/v1/rules").raise_for_status().json()
+        rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
+        assert len(rules) > 50
+        return [f"{rule['name']}: {rule['lastError']}" for rule in rules if rule["health"] == "err"]
+
     def wait_for_evaluations(self, count: int) -> None:
         """Waits until the errors of every API have been judged so many times, once a second."""
         judged = f"min(count_over_time(api:choreo_api_errors:ratio5m[1h])) >= {count}"

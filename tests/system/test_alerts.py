@@ -26,6 +26,7 @@ def assert_exactly(running: AlertingStack, expected: set[str], seconds: float) -
     eventually(lambda: expected <= running.alertmanager.names(), f"arrival of {expected}", seconds)
     assert running.fired() == expected
     assert running.alertmanager.names() == expected
+    assert running.failing_rules() == []
 
 
 def alert_of(running: AlertingStack, **labels: str) -> dict[str, Any]:
