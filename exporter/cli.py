@@ -70,6 +70,7 @@ class _LazyGroup(click.Group):
         "query": "exporter.commands.query",
         "simulate": "exporter.demo",
         "token": "exporter.commands.token",
+        "verify": "exporter.commands.verify",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

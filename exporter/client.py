@@ -67,9 +67,18 @@ def _check_status(answer: WireResponse) -> None:
     family = Reason.HTTP_5XX if status >= 500 else Reason.HTTP_4XX
     wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
     waits = status in (429, 503)
-    raise UpstreamFailure(
-        _BY_STATUS.get(status, family), f"the API answered {status}", retry_after_seconds=wait if waits else None
-    )
+    detail = f"the API answered {status}{_told_in(answer) if status == 400 else ''}"
+    raise UpstreamFailure(_BY_STATUS.get(status, family), detail, retry_after_seconds=wait if waits else None)
+
+
+def _told_in(answer: WireResponse) -> str:
+    """What a GraphQL server says of a request that it does not execute (GraphQL over HTTP §6.4)."""
+    try:
+        content = _decoded(answer.body)
+        errors = _errors(content.get("errors")) if answer.is_json and isinstance(content, dict) else ()
+    except UpstreamFailure:
+        return ""
+    return f": {_shown(errors[0])}" if errors else ""
 
 
 def _response(answer: WireResponse) -> Response:

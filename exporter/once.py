@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -16,8 +17,8 @@ from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import poll_pack
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import poll
-from exporter.query import targets
+from exporter.poller import poll, poll_over
+from exporter.query import Moment, targets
 from exporter.scheduler import Gate
 from exporter.store import Owner, Store
 
@@ -107,7 +108,17 @@ class Round:
         return tuple(asked.values())
 
     async def _all(self, query: QueryPlan, source: Source) -> list[Asked]:
-        return await asyncio.gather(*(self.ask(query, source, target) for target in self.targets(query, source)))
+        """A poll of each target, taken in by their order, whichever answer came first: rows and targets follow it."""
+        wanted = self.targets(query, source)
+        missing = [target for target in wanted if Owner(query.name, source.name, target.key) not in self._asked]
+        for asked in await asyncio.gather(*(self._polled(query, source, target) for target in missing)):
+            self._take_in(asked)
+        return [self._asked[Owner(query.name, source.name, target.key)] for target in wanted]
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """Every poll of the round so far."""
+        return tuple(self._asked.values())
 
     def targets(self, query: QueryPlan, source: Source) -> tuple[Target, ...]:
         """The targets of a query, by the rows of the queries that were asked. Raises `ResultFailure` (`fan_out`)."""
@@ -156,26 +167,52 @@ class Round:
             self._pack_sizes[query.name] = polled.accepted
             return polled.outcomes
 
+    async def sent(self, query: QueryPlan, source: Source, what: Operation) -> tuple[Response | Failure, float]:
+        """What came of an operation beside the query's own, and after how many seconds."""
+        client = Listening(self._client_of(query, source, Target({})), self._monotonic)
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            if (pace := self.paces.get(source.name)) is not None:
+                await pace.passed(query.name)
+            with suppress(Failure):
+                await client.execute(what, deadline_seconds=query.timeout_seconds)
+        return client.exchanges[0].answer, client.exchanges[0].seconds
+
+    async def polled_over(self, query: QueryPlan, source: Source, target: Target, moment: Moment) -> PollOutcome:
+        """A poll over these time ranges, whatever the query's window and period are."""
+        client, around = self._client_of(query, source, target), partial(self.store.surroundings, query, source, target)
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            return await poll_over(
+                query, source, target, moment, client, around,
+                pace=self.paces.get(source.name), monotonic=self._monotonic,
+            )  # fmt: skip
+
     async def ask(self, query: QueryPlan, source: Source, target: Target) -> Asked:
         """One poll, at most one for each query and target; what it needs must have been asked."""
         owner = Owner(query.name, source.name, target.key)
         if owner not in self._asked:
-            client = Listening(self._client_of(query, source, target), self._monotonic)
-            async with self.gates[source.name].passed(query.name, self._monotonic):
-                outcome = await poll(
-                    query,
-                    source,
-                    target,
-                    client,
-                    partial(self.store.surroundings, query, source, target),
-                    published_end_time=None,
-                    pace=self.paces.get(source.name),
-                    wall=self._wall,
-                    monotonic=self._monotonic,
-                )
-            outcome = self.store.fold(owner, target, outcome, self._monotonic(), self._wall())
-            self._asked[owner] = Asked(query, source, target, tuple(client.exchanges), outcome)
+            self._take_in(await self._polled(query, source, target))
         return self._asked[owner]
+
+    async def _polled(self, query: QueryPlan, source: Source, target: Target) -> Asked:
+        client = Listening(self._client_of(query, source, target), self._monotonic)
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            outcome = await poll(
+                query,
+                source,
+                target,
+                client,
+                partial(self.store.surroundings, query, source, target),
+                published_end_time=None,
+                pace=self.paces.get(source.name),
+                wall=self._wall,
+                monotonic=self._monotonic,
+            )
+        return Asked(query, source, target, tuple(client.exchanges), outcome)
+
+    def _take_in(self, asked: Asked) -> None:
+        owner = owner_of(asked)
+        outcome = self.store.fold(owner, asked.target, asked.outcome, self._monotonic(), self._wall())
+        self._asked[owner] = replace(asked, outcome=outcome)
 
 
 def owner_of(asked: Asked) -> Owner:

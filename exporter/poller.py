@@ -14,7 +14,7 @@ from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace
 from exporter.plan import PagesPlan, QueryPlan, Target
-from exporter.query import moment_at, operation, with_page
+from exporter.query import Moment, moment_at, operation, with_page
 
 _ATTEMPTS_AT_PAGES: Final = 3
 
@@ -35,10 +35,28 @@ async def poll(
 
     Only cancellation passes through.
     """
+    try:
+        moment = moment_at(query, datetime.fromtimestamp(wall(), UTC), published_end_time)
+    except Exception as error:
+        return failed_outcome(error, 0.0)
+    return await poll_over(query, source, target, moment, client, around, pace=pace, monotonic=monotonic)
+
+
+async def poll_over(
+    query: QueryPlan,
+    source: Source,
+    target: Target,
+    moment: Moment,
+    client: Client,
+    around: Callable[[], Surroundings],
+    *,
+    pace: Pace | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> PollOutcome:
+    """What came of a poll over these time ranges, whatever the window and period of the query."""
     started_at = monotonic()
     conversation = _Conversation(query, client, pace, started_at + query.timeout_seconds, monotonic)
     try:
-        moment = moment_at(query, datetime.fromtimestamp(wall(), UTC), published_end_time)
         sent = operation(query, source, target, moment)
         responses, rows_cut = await conversation.answer(sent)
         result = extract(query, responses, around(), moment, rows_cut)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -46,15 +47,23 @@ class Paper:
         """A JSON value, under a title."""
         self.code(title, json.dumps(value, indent=2, ensure_ascii=False), "json")
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Json]]) -> None:
-        """Rows of scalars under a title."""
-        shown = rows[:_SHOWN_LINES] if self.console.is_terminal else rows
+    def table(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Json]],
+        styles: Sequence[str] = (),
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Rows of scalars under a title, each in its style on a terminal."""
+        shown = rows[:_SHOWN_LINES] if self.console.is_terminal and not whole else rows
         self.line(f"{title}:", "bold")
         texts = [[_cell(value) for value in row] for row in shown]
         if self.console.is_terminal:
             table = Table(*columns, box=SIMPLE_HEAD, pad_edge=True)
-            for row in texts:
-                table.add_row(*(Text(text) for text in row))
+            for row, style in zip_longest(texts, styles[: len(texts)], fillvalue=""):
+                table.add_row(*(Text(text) for text in row), style=style)
             self.console.print(table)
         else:
             for text_line in _aligned([list(columns), *texts]):

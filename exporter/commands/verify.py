@@ -1,0 +1,185 @@
+"""The command `verify`: what the user's own account makes of a configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from exporter.anonymity import anonymous
+from exporter.cli import config_file_option
+from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
+from exporter.commands.paper import Paper
+from exporter.commands.progress import shown_progress
+from exporter.config.schema import Source
+from exporter.duration import duration_seconds, duration_text
+from exporter.errors import ResultFailure
+from exporter.freshness import Freshness, freshness
+from exporter.once import Asked, Round
+from exporter.plan import Plan, QueryPlan
+from exporter.probing import Probed, data_filter, probed
+from exporter.recording import RecordingError, recorded, recording_json, write_recording
+from exporter.verification import (
+    OperationReport,
+    QueryReport,
+    SumReport,
+    Verdict,
+    has_counters,
+    query_report,
+    sum_report,
+)
+
+_COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}
+
+
+@dataclass(slots=True)
+class _Findings:
+    """All that was found."""
+
+    operations: list[OperationReport] = field(default_factory=list)
+    sums: list[SumReport] = field(default_factory=list)
+    fresh: tuple[QueryPlan, Freshness] | None = None
+    probed: Probed | None = None
+    polls: tuple[Asked, ...] = ()
+    time: float = 0.0
+    troubles: list[str] = field(default_factory=list)
+
+
+@click.command()
+@config_file_option
+@click.option("--source", "source_name", help="The source to ask; without it, the first.")
+@click.option("--query", "names", multiple=True, metavar="NAME", help="Only this query; may be given several times.")
+@click.option("--targets", default=3, show_default=True, help="Targets to ask a query for until one has an answer.")
+@click.option("--watch", default="5m", show_default=True, help="How long to watch for changes; 0 for not at all.")
+@click.option("--max-aliases", default=64, show_default=True, help="The most aliases to try; 0 for none.")
+@click.option(
+    "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write an anonymized recording of the answers."
+)
+def verify(
+    config_file: Path,
+    source_name: str | None,
+    names: tuple[str, ...],
+    targets: int,
+    watch: str,
+    max_aliases: int,
+    record: Path | None,
+) -> None:
+    """Asks each query once on your account, and reports what works, what adds up, and which delay to set.
+
+    Exit code 1 says that an operation was refused or failed, or that totals do not add up.
+    """
+    try:
+        watch_seconds = duration_seconds(watch)
+    except ValueError as error:
+        fail(f"--watch {watch}: {error}")
+    plan = plan_of(config_file)
+    source = source_of(plan.sources, source_name)
+    chosen = [query_of(plan, name) for name in names] or [query for query in plan.queries if source in query.sources]
+    findings = run(_found(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
+    paper = Paper()
+    _show(paper, findings, source)
+    if record is not None:
+        _record(record, findings, plan, source)
+        paper.line(f"\nWritten: {record}; try it with: insights-exporter query NAME --response={record}")
+    if not _is_well(findings):
+        raise click.exceptions.Exit(1)
+
+
+async def _found(
+    plan: Plan, chosen: Sequence[QueryPlan], source: Source, tries: int, watch_seconds: float, most_aliases: int
+) -> _Findings:
+    async with upstreams_of((source,)) as upstreams:
+        now = time.time()
+        a_round = Round(plan, lambda *_: upstreams[source.name].client, wall=lambda: now)
+        findings = _Findings()
+        reports: list[QueryReport] = []
+        with shown_progress("queries") as told:
+            for number, query in enumerate(chosen):
+                told(number, len(chosen))
+                reports.append(await query_report(a_round, query, source, tries))
+        findings.operations = [one for report in reports for one in report.operations]
+        worked = [report.asked for report in reports if report.asked is not None and report.worked]
+        counting = [asked for asked in worked if has_counters(asked.query)]
+        findings.sums = [await sum_report(a_round, asked, now) for asked in counting]
+        if counting and watch_seconds:
+            await _watch(a_round, counting[0], watch_seconds, findings)
+        known = data_filter(worked)
+        if source.schema_ == "choreo" and most_aliases and known is not None:
+            findings.probed = await probed(a_round, *known, now, most_aliases)
+        findings.polls, findings.time = a_round.asked, now
+        return findings
+
+
+async def _watch(a_round: Round, asked: Asked, seconds: float, findings: _Findings) -> None:
+    with shown_progress("seconds watched") as told:
+        try:
+            findings.fresh = asked.query, await freshness(a_round, asked, seconds, told)
+        except ResultFailure as failure:
+            findings.troubles.append(f"watching {asked.query.name}: {failure.reason}: {failure.detail}")
+
+
+def _is_well(findings: _Findings) -> bool:
+    operations = all(one.verdict in (Verdict.WORKED, Verdict.EMPTY) for one in findings.operations)
+    return operations and all(one.holds for one in findings.sums) and not findings.troubles
+
+
+def _show(paper: Paper, findings: _Findings, source: Source) -> None:
+    concealed = concealing((source,))
+    # what stands under several aliases is told once
+    operations = list({(o.query, o.operation, o.verdict, o.detail): o for o in findings.operations}.values())
+    rows = [
+        [one.query, one.operation, one.verdict.value, f"{one.seconds:.3f}", concealed(one.detail)] for one in operations
+    ]
+    colours = [_COLOURS.get(one.verdict, "red") for one in operations]
+    paper.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
+    if findings.sums:
+        sums = [[one.query, "yes" if one.holds else "no", concealed(one.detail)] for one in findings.sums]
+        colours = ["green" if one.holds else "red" for one in findings.sums]
+        paper.table("Do two adjacent windows add up to both?", ["query", "adds up", ""], sums, colours, whole=True)
+    for trouble in findings.troubles:
+        paper.line(str(concealed(trouble)), "red")
+    if findings.fresh is not None:
+        _show_freshness(paper, *findings.fresh)
+    if findings.probed is not None:
+        _show_probed(paper, findings.probed)
+
+
+def _show_freshness(paper: Paper, query: QueryPlan, seen: Freshness) -> None:
+    paper.line(f"How long does the past change? (watched with {query.name})", "bold")
+    configured = duration_text(query.window.delay.total_seconds()) if query.window is not None else "none"
+    if not seen.traffic:
+        paper.line("  there was no traffic to see it by; try again when there is some", "yellow")
+    elif seen.delay_seconds is None:
+        paper.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
+    else:
+        paper.line(
+            f"  a stretch of time changes until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
+            f" set delay: {duration_text(seen.delay_seconds)} ({query.name} has {configured})"
+        )
+    for age in seen.late:
+        paper.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
+
+
+def _show_probed(paper: Paper, found: Probed) -> None:
+    paper.line("What does the API take?", "bold")
+    taken = [name for name, answer in found.granularities.items() if name and answer is not None]
+    refused = [name for name, answer in found.granularities.items() if name and answer is None]
+    not_taken = f"; refused: {', '.join(refused)}" if refused else ""
+    paper.line(f"  granularities: {', '.join(taken) or 'none'}{not_taken}")
+    if (by_itself := found.granularities.get("")) is not None:
+        paper.line(f"  granularity where none is given, for two hours: {by_itself}")
+    limit = f"; refused: {found.refused_aliases}" if found.refused_aliases is not None else " or more"
+    paper.line(f"  aliases in one operation: {found.aliases}{limit}")
+    if found.trouble:
+        paper.line(f"  not sure, as there was trouble: {found.trouble}", "yellow")
+
+
+def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:
+    content = recording_json(recorded(anonymous(findings.polls, plan), findings.time))
+    try:
+        write_recording(file, concealing((source,))(content))
+    except RecordingError as error:
+        fail(str(error))
