@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.client import Client
+from exporter.client import BIG_BYTES, Client
 from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
+from exporter.exposition import Body, body
 from exporter.extraction import Surroundings, extract, pages_told, row_count
-from exporter.model import Operation, PollOutcome, Response
+from exporter.model import Operation, PollOutcome, Response, Result
 from exporter.pace import Pace
 from exporter.plan import PagesPlan, QueryPlan, Target
 from exporter.query import Moment, moment_at, operation, with_page
 
 _ATTEMPTS_AT_PAGES: Final = 3
+_BIG_SERIES: Final = 5000
 
 
 async def poll(
@@ -59,10 +62,27 @@ async def poll_over(
     try:
         sent = operation(query, source, target, moment)
         responses, rows_cut = await conversation.answer(sent)
-        result = extract(query, responses, around(), moment, rows_cut)
+        result = await _extracted(query, responses, around(), moment, rows_cut)
     except Exception as error:
         return failed_outcome(error, monotonic() - started_at, conversation.graphql_errors)
     return PollOutcome(monotonic() - started_at, result=result, graphql_errors=conversation.graphql_errors)
+
+
+async def bodies_ahead(outcome: PollOutcome) -> tuple[Body, ...]:
+    """The bodies of a result that is big, made beside the event loop; none of a small one, which costs no time."""
+    result = outcome.result
+    if result is None or result.series_count < _BIG_SERIES:
+        return ()
+    return await asyncio.to_thread(lambda: tuple(body(samples) for samples in result.samples))
+
+
+async def _extracted(
+    query: QueryPlan, responses: list[Response], around: Surroundings, moment: Moment, rows_cut: int
+) -> Result:
+    """What `extract` gives, of big answers beside the event loop, so that scrapes go on meanwhile."""
+    if sum(response.bytes_received for response in responses) < BIG_BYTES:
+        return extract(query, responses, around, moment, rows_cut)
+    return await asyncio.to_thread(extract, query, responses, around, moment, rows_cut)
 
 
 def failed_outcome(error: Exception, duration_seconds: float, graphql_errors: int = 0) -> PollOutcome:

@@ -17,12 +17,13 @@ from exporter.client import GraphQLClient
 from exporter.config.schema import Source
 from exporter.demand import Demand, present_demand
 from exporter.errors import Reason
+from exporter.exposition import Body
 from exporter.fan_out import FanOut, Member, Pack
 from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import poll
+from exporter.poller import bodies_ahead, poll
 from exporter.query import targets
 from exporter.store import Owner, Store
 
@@ -307,8 +308,9 @@ class Scheduler:
                 finally:
                     fan_out.polled(pack, ticks, self._monotonic())
             for target, outcome in polled.outcomes.items():
+                bodies = await bodies_ahead(outcome)
                 if (member := fan_out.members.get(target)) is not None:
-                    failed = self._take_in(query, source, target, outcome).reason is not None
+                    failed = self._take_in(query, source, target, outcome, bodies).reason is not None
                     member.failures = member.failures + 1 if failed else 0
                     member.due_at = self._next_at(query, _owner(query, source, target), member, ticks[target], phase)
             if fan_out.size.accepted(polled.accepted, self._monotonic()):
@@ -362,7 +364,9 @@ class Scheduler:
         ):
             await asyncio.sleep(_FIRST_ROUND_CHECK_SECONDS)
 
-    def _take_in(self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome) -> PollOutcome:
+    def _take_in(
+        self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome, bodies: Sequence[Body]
+    ) -> PollOutcome:
         owner = _owner(query, source, target)
         now = self._monotonic()
         if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
@@ -370,7 +374,7 @@ class Scheduler:
         first = not self._store.state(owner).tried
         rows = self._store.feeding_rows(query.name, source.name)
         try:
-            outcome = self._store.fold(owner, target, outcome, now, self._wall())
+            outcome = self._store.fold(owner, target, outcome, now, self._wall(), bodies)
             if first or self._store.feeding_rows(query.name, source.name) is not rows:
                 self._feed(query, source)
             if outcome.result is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from exporter.claims import Claims, Keys
 from exporter.config.schema import Source
 from exporter.errors import Reason
-from exporter.exposition import Board, Page, body
+from exporter.exposition import Board, Body, Page, body
 from exporter.extraction import Surroundings, widest_label
 from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples
 from exporter.plan import QueryPlan, Target
@@ -124,9 +124,20 @@ class Store:
             {name: self._rows.beside(name, source.name, target) for name in query.counted_over},
         )
 
-    def fold(self, owner: Owner, target: Target, outcome: PollOutcome, at: float, time: float) -> PollOutcome:
+    def fold(
+        self,
+        owner: Owner,
+        target: Target,
+        outcome: PollOutcome,
+        at: float,
+        time: float,
+        bodies: Sequence[Body] = (),
+    ) -> PollOutcome:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
-        the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing."""
+        the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing.
+
+        `bodies` are those of the result's samples, where they were made ahead.
+        """
         if self._left_over and outcome.result is not None:
             self._make_way(owner, outcome.result)
         if (refusal := self._refusal(owner, outcome)) is not None:
@@ -136,7 +147,8 @@ class Store:
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
-            self._publish(owner, samples)
+            ahead = {id(one): made for one, made in zip(outcome.result.samples, bodies, strict=False)}
+            self._publish(owner, [(one, ahead.get(id(one)) or body(one)) for one in samples])
         return outcome
 
     def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
@@ -222,18 +234,18 @@ class Store:
         self._publish(owner, ())
         self._rows.put(owner.query, owner.source, owner, (), {})
 
-    def _publish(self, owner: Owner, samples: tuple[Samples, ...]) -> None:
+    def _publish(self, owner: Owner, samples: Sequence[tuple[Samples, Body]]) -> None:
         before = self._series.pop(owner, {})
-        after: dict[Family, Keys] = {one.family: one.series.keys() for one in samples if one.series}
+        after: dict[Family, Keys] = {one.family: one.series.keys() for one, _ in samples if one.series}
         kept = {family.name for family in after}  # by name: after a reload, a family's help or labels may be others
         for family in before:
             if family.name not in kept:
                 self._claims.put(owner, family.name, frozenset())
                 self._board.put(owner, family, None)
-        for one in samples:
+        for one, lines in samples:
             if one.series:
                 self._claims.put(owner, one.family.name, one.series.keys())
-                self._board.put(owner, one.family, body(one))
+                self._board.put(owner, one.family, lines)
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
         if after:
             self._series[owner] = after
