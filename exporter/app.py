@@ -21,6 +21,7 @@ from exporter.logs import hide
 from exporter.notify import keep_watchdog_calm, notify
 from exporter.polling import Polling
 from exporter.reloading import Reloading, Watch, keep_watching
+from exporter.shard import NOT_SPLIT, Shard
 from exporter.web import ListenAddress, WebServer
 from exporter.web_config import WebConfiguration
 from exporter.web_pages import ExporterSite, metrics_url
@@ -39,6 +40,7 @@ class Options:
     telemetry_path: str = "/metrics"
     enable_lifecycle: bool = False
     auto_reload: bool = False
+    shard: Shard = NOT_SPLIT
 
 
 async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
@@ -46,7 +48,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    polling = Polling(found.plan)
+    polling = Polling(found.plan, options.shard)
     reloading = Reloading(
         partial(ready_to_start, options.config_file, os.environ),
         partial(_take_over, polling),

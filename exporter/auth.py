@@ -73,6 +73,7 @@ class TokenStatus:
     forced_renewals: int
     lifetime_mismatch: bool
     last_failure: TokenFailure | None
+    wanted: bool = True
 
 
 class TokenSource:
@@ -94,6 +95,7 @@ class TokenSource:
         self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
+        self._wanted = asyncio.Event()
         self._token: AccessToken | None = None
         self._renewal: asyncio.Task[AccessToken] | None = None
         self._generation = 0
@@ -110,6 +112,7 @@ class TokenSource:
 
     async def token(self) -> AccessToken:
         """A token to use now; waits for a renewal only near or past the end of the old one. Raises `TokenFailure`."""
+        self._wanted.set()
         token, now = self._token, self._monotonic()
         if token is None or now >= token.expires_at:
             return await self._patiently_renewed()
@@ -145,6 +148,10 @@ class TokenSource:
         """The endpoint's next token, at once, whatever waits are due. Raises `TokenFailure`."""
         self._not_before_at = -math.inf
         return await self._renewed()
+
+    async def until_wanted(self) -> None:
+        """Waits until a token was first asked for: there may be nothing to poll with it."""
+        await self._wanted.wait()
 
     async def keep_renewed(self) -> None:
         """Renews early, for ever; a renewal that fails is only a later renewal."""
@@ -218,6 +225,7 @@ class TokenSource:
             forced_renewals=self._forced,
             lifetime_mismatch=self._lifetime_mismatch,
             last_failure=self._failure,
+            wanted=self._wanted.is_set(),
         )
 
     def _due_at(self) -> float:

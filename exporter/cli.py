@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -19,6 +20,7 @@ from exporter import __version__
 from exporter.ending import exit_at_once
 from exporter.errors import ConfigError
 from exporter.logs import FORMATS, LEVELS, configure_logging
+from exporter.shard import NOT_SPLIT, Shard, parsed_shard
 
 DEFAULT_ADDRESS = ":10093"
 _log = structlog.get_logger()
@@ -109,6 +111,20 @@ class _LazyGroup(click.Group):
     is_flag=True,
     help="Let who reaches the web server POST to /-/reload, for a new configuration, and to /-/renew-token.",
 )
+@click.option(
+    "--shard",
+    "shard_index",
+    metavar="NUMBER|auto",
+    help="Which of the shards this exporter is, from 0; auto takes the number at the end of the host's name.",
+)
+@click.option(
+    "--shards",
+    "shard_count",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="Among how many exporters the polling of this configuration is split.",
+)
 @log_level_option
 @log_format_option
 @click.version_option(__version__, prog_name="insights-exporter")
@@ -122,6 +138,8 @@ def command(
     web_config_file: Path | None,
     telemetry_path: str,
     enable_lifecycle: bool,
+    shard_index: str | None,
+    shard_count: int,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -142,8 +160,16 @@ def command(
             web_config_file,
             enable_lifecycle=enable_lifecycle,
             auto_reload=auto_reload,
+            shard=_shard(shard_index, shard_count),
         )
         exit_at_once(code)
+
+
+def _shard(index: str | None, count: int) -> Shard:
+    try:
+        return parsed_shard(index, count, socket.gethostname())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--shard") from None
 
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
@@ -188,6 +214,7 @@ def run(
     *,
     enable_lifecycle: bool = False,
     auto_reload: bool = False,
+    shard: Shard = NOT_SPLIT,
 ) -> int:
     """Runs the exporter until it is stopped, and returns its exit code. What still hangs then is left to itself, so
     the process must be ended at once."""
@@ -211,7 +238,7 @@ def run(
         refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
     _tune()
-    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload)
+    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload, shard)
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:

@@ -214,6 +214,13 @@ class Plan:
     families: tuple[Family, ...]
     max_series: int
 
+    @property
+    def read_by_others(self) -> frozenset[str]:
+        """The queries whose rows others are polled for, or are read with."""
+        return frozenset(
+            name for query in self.queries for name in (query.fed_by, *query.reads_beside) if name is not None
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import structlog
 
+from exporter.auth import TokenSource
 from exporter.client import GraphQLClient
 from exporter.plan import Plan
 from exporter.reporter import Reporter
 from exporter.scheduler import Scheduler
+from exporter.shard import Shard
 from exporter.store import Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.upstreams import Upstream, upstreams
@@ -23,14 +25,14 @@ _log = structlog.get_logger()
 class Polling:
     """Polls what a plan says, and goes over to another plan when told."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, shard: Shard) -> None:
         """Raises `OSError` for TLS files that cannot be used."""
         self.plan = plan
         self.store = Store(plan.max_series)
         self.telemetry = Telemetry()
         self.upstreams = upstreams(plan.sources, {})
         self._reporter = Reporter(self.telemetry, self.store)
-        self.scheduler = Scheduler(plan, _clients(self.upstreams), self.store, self._reporter)
+        self.scheduler = Scheduler(plan, _clients(self.upstreams), self.store, self._reporter, shard=shard)
         self._renewals: dict[Upstream, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -79,11 +81,16 @@ class Polling:
         assert self._group is not None
         for upstream in self.upstreams.values():
             if upstream.token is not None and upstream not in self._renewals:
-                self._renewals[upstream] = self._group.create_task(upstream.token.keep_renewed())
+                self._renewals[upstream] = self._group.create_task(_kept_renewed(upstream.token))
 
     async def close(self) -> None:
         """Revokes the tokens for which that is configured, and closes all connections to the upstreams."""
         await asyncio.gather(*map(_left, self.upstreams.values()))
+
+
+async def _kept_renewed(token: TokenSource) -> None:
+    await token.until_wanted()
+    await token.keep_renewed()
 
 
 async def _left(upstream: Upstream) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -99,20 +99,26 @@ def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:
     tree[path[-1]] = value
 
 
-def targets(query: QueryPlan, rows: Iterable[FeedingRow]) -> tuple[Target, ...]:
+def targets(
+    query: QueryPlan, rows: Iterable[FeedingRow], is_ours: Callable[[str], bool] = lambda _: True
+) -> tuple[Target, ...]:
     """The targets of a query: one for each row of the query that feeds it, for each item of its lists.
 
-    With `batch` the rows that came from one outer target are grouped, sorted by their values.
+    With `batch` the rows that came from one outer target are grouped, sorted by their values. `is_ours` chooses, by
+    its key, what becomes a target, or a part of one.
     """
-    by_feed = [tuple(_fed(query, feed, rows)) for feed in query.feeds]
+    by_feed = [tuple(_fed(query, feed, rows, is_ours)) for feed in query.feeds]
     found: dict[str, Target] = {}
     for values in product(*by_feed):
         target = _target({name: value for part in values for name, value in part.items()})
-        found.setdefault(target.key, target)
+        if query.batch is not None or is_ours(target.key):
+            found.setdefault(target.key, target)
     return tuple(found.values())
 
 
-def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[dict[str, Json]]:
+def _fed(
+    query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow], is_ours: Callable[[str], bool]
+) -> Iterator[dict[str, Json]]:
     """The values of the references that begin with this feed's name, row by row or batch by batch."""
     needed = {name: rest for name in query.needed if (rest := _rest(name, feed.name)) is not None}
     pairs: list[tuple[dict[str, Json], dict[str, Json]]]
@@ -133,7 +139,8 @@ def _fed(query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow]) -> Iterator[d
         return
     distinct: dict[str, dict[str, tuple[dict[str, Json], dict[str, Json]]]] = {_key(outer): {} for outer, _ in pairs}
     for outer, own in pairs:
-        distinct[_key(outer)].setdefault(_key(own), (outer, own))
+        if is_ours(_key({**outer, **own})):  # before they are grouped, so that shards group each for itself
+            distinct[_key(outer)].setdefault(_key(own), (outer, own))
     for group in distinct.values():
         members = [group[key] for key in sorted(group)]
         for start in range(0, len(members), query.batch):

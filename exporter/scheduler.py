@@ -25,6 +25,7 @@ from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import bodies_ahead, poll
 from exporter.query import targets
+from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Store
 
 MAX_PAUSE_SECONDS: Final = 3600.0
@@ -119,6 +120,7 @@ class Scheduler:
         store: Store,
         observer: Observer,
         *,
+        shard: Shard = NOT_SPLIT,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
@@ -127,6 +129,7 @@ class Scheduler:
         self._clients = clients
         self._store = store
         self._observer = observer
+        self.shard = shard
         self._monotonic = monotonic
         self._wall = wall
         self._jitter = jitter
@@ -136,6 +139,7 @@ class Scheduler:
         self._page_timer: asyncio.TimerHandle | None = None
         self.paces: dict[str, Pace] = {}
         self.gates: dict[str, Gate] = {}
+        self._read_by_others = plan.read_by_others
         self._set_limits(())
 
     async def run(self) -> None:
@@ -155,6 +159,7 @@ class Scheduler:
         """
         sources, before, after = self._plan.sources, _parts(self._plan, self._clients), _parts(plan, clients)
         self._plan, self._clients, self._store.max_series = plan, clients, plan.max_series
+        self._read_by_others = plan.read_by_others
         self._set_limits(sources)
         for key in [key for key, part in before.items() if after.get(key) != part]:
             if (fan_out := self._fan_outs.pop(key, None)) is not None:
@@ -226,6 +231,11 @@ class Scheduler:
         known = self._fan_outs.get((query, source))
         return 0 if known is None else len(known.packs)
 
+    def is_elsewhere(self, query: QueryPlan, source: Source) -> bool:
+        """Whether all targets of a query are other shards' for good, as it is polled for no rows."""
+        known = self._fan_outs.get((query.name, source.name))
+        return query.fed_by is None and known is not None and not known.members
+
     def fan_out_failed(self, query: str, source: str) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
         return (query, source) in self._fan_out_failures
@@ -235,7 +245,7 @@ class Scheduler:
         key = (query.name, source.name)
         feeder = query.fed_by
         rows = self._store.feeding_rows(feeder, source.name) if feeder else ()
-        wanted = targets(query, rows)
+        wanted = targets(query, rows, lambda key: self._is_polled_here(query, source, key))
         pack = query.pack.size if query.pack is not None else 1
         fan_out = self._fan_outs.setdefault(key, FanOut(pack))
         if (calls := ceil(len(wanted) / pack)) > query.max_calls:
@@ -251,6 +261,13 @@ class Scheduler:
             self._feed(query, source)
         if not wanted:
             self._settle(query, source)
+
+    def _is_polled_here(self, query: QueryPlan, source: Source, key: str) -> bool:
+        """Whether this shard polls a target; one whose rows others need is polled by each."""
+        return query.name in self._read_by_others or self._is_published_here(query, source, key)
+
+    def _is_published_here(self, query: QueryPlan, source: Source, key: str) -> bool:
+        return self.shard.owns(query.name, source.name, key)
 
     def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> bool:
         """Starts the packs that came and ends those that went; whether targets went, and their series with them."""
@@ -283,6 +300,7 @@ class Scheduler:
         if left_over and self._is_well(query, source):
             for owner in left_over:
                 self._store.drop(owner)
+                self._observer.dropped(owner)
             self._feed(query, source)
 
     def _is_well(self, query: QueryPlan, source: Source) -> bool:
@@ -373,6 +391,8 @@ class Scheduler:
             self.gates[source.name].pause(now, outcome.retry_after_seconds)
         first = not self._store.state(owner).tried
         rows = self._store.feeding_rows(query.name, source.name)
+        if outcome.result is not None and not self._is_published_here(query, source, target.key):
+            outcome = replace(outcome, result=replace(outcome.result, samples=()))
         try:
             outcome = self._store.fold(owner, target, outcome, now, self._wall(), bodies)
             if first or self._store.feeding_rows(query.name, source.name) is not rows:

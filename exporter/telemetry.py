@@ -170,6 +170,9 @@ class Telemetry(Collector):
                 (),
                 [((), status.success_time)],
             )
+        if (shard := running.scheduler.shard).count > 1:
+            yield _gauge("shard", "Which of the shards this exporter is, from 0.", (), [((), shard.index)])
+            yield _gauge("shards", "How many shards there are.", (), [((), shard.count)])
         yield _gauge("tasks", "Tasks of the event loop.", (), [((), running.task_count())])
 
     def _query_metrics(self, running: Running) -> Iterator[Metric]:
@@ -261,7 +264,8 @@ class Telemetry(Collector):
             ("source",),
             [((name,), demand.ratio) for name, demand in demands if demand is not None],
         )
-        statuses = {name: view.token() for name, view in running.sources.items() if view.token is not None}
+        all_tokens = {name: view.token() for name, view in running.sources.items() if view.token is not None}
+        statuses = {name: status for name, status in all_tokens.items() if status.wanted}  # else another shard's
 
         def gauge(name: str, text: str, values: Iterable[float | None]) -> Metric:
             pairs = zip(statuses, values, strict=True)
@@ -321,6 +325,8 @@ def _query_views(running: Running) -> Iterator[_QueryView]:
     for query in running.plan.queries:
         feeder = next((feed.query for feed in query.feeds if feed.query is not None), None)
         for source in query.sources:
+            if running.scheduler.is_elsewhere(query, source):
+                continue
             known = states.get((query.name, source.name), [])
             failing = sum(state.tried and not state.up for state in known)
             refused = running.scheduler.fan_out_failed(query.name, source.name)
