@@ -102,6 +102,30 @@ def test_the_past_is_what_the_exporter_would_have_published(insights: Simulator,
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_the_end_of_a_period_is_never_jumped_over(insights: Simulator, config: Path, tmp_path: Path) -> None:
+    """Where a step would pass the end of a period, the full total of that period stands there, as in the running
+    exporter; the next sample is of the new period."""
+    run = finished(
+        "backfill", f"--config.file={config}", *HALF_AN_HOUR, *LABELS, "--step=4m",
+        environ=choreo_environ(insights), cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    environment = insights.model.organizations[0].environments[0]
+    values = {
+        at(sample) - YESTERDAY: sample.value
+        for sample in samples(tmp_path / "backfill.om", "choreo_requests_total")
+        if sample.labels["environment"] == environment.name
+    }
+
+    def made(start: float, end: float) -> int:
+        return sum(
+            1 for _ in insights.model.requests(environment.id, "carbon.super", YESTERDAY + start, YESTERDAY + end)
+        )
+
+    # the windows end two minutes earlier: at 18, at 20 in place of 22, at 26 minutes
+    assert [values[minutes * 60] for minutes in (20, 24, 28)] == [made(600, 1080), made(600, 1200), made(1200, 1560)]
+
+
 def test_a_stopped_run_goes_on_where_it_was(start_insights: StartInsights, config: Path, tmp_path: Path) -> None:
     """Killed in the middle and started again, the run ends with the file of a run that was never stopped, and asks for
     little twice."""
