@@ -112,7 +112,7 @@ REFUSALS: Final = (
         44,
         "huge",
         _retry_after("1000000000000"),
-        every(fails("http_429"), shows("upstream_backoff_seconds", lambda seconds: 3500 < seconds <= 3600)),
+        every(first_fails("http_429"), shows("upstream_backoff_seconds", lambda seconds: 3500 < seconds <= 3600)),
         recovers=False,
     ),
     of_source(45, "flapping", api_of(lambda _: in_turn([status(503), _GOOD])), _flaps),
@@ -155,7 +155,15 @@ _RENEWED: Final = every(goes_on, grows("token_renewals_total", result="ok"))
 
 RENEWALS: Final = (
     *(
-        of_renewals(46, variant, behaviour, every(goes_on, renewals_fail(reason)), lifetime_intervals=6, **more)
+        of_renewals(
+            46,
+            variant,
+            behaviour,
+            every(goes_on, renewals_fail(reason)),
+            lifetime_intervals=6,
+            token_requests=12,
+            **more,
+        )
         for variant, behaviour, reason, more in (
             ("503", status(503), "http_5xx", {}),
             ("reset", reset, "reset", {}),
@@ -242,7 +250,7 @@ RENEWALS: Final = (
         "two_seconds",
         grants(lifetime_seconds=2),
         every(goes_on, grows("token_renewals_total", result="ok", by=10)),
-        token_requests=40,
+        token_requests=80,
     ),
 )
 

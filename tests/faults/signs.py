@@ -137,8 +137,13 @@ def ever(sign: Sign) -> Sign:
 
 
 def expires_in(seconds: float) -> Sign:
-    """The token expires about so many seconds from now, and polls go on."""
-    near = shows("token_expiry_timestamp_seconds", lambda time_: abs(time_ - time.time() - seconds) < 30)
+    """A token was granted that expires about so many seconds later, and polls go on."""
+
+    def near(seen: Evidence) -> None:
+        left = seen.total("token_expiry_timestamp_seconds") - time.time()
+        since_the_fault = time.monotonic() - seen.begun_at
+        assert -30 <= seconds - left <= since_the_fault + 30, f"the token expires in {left:.0f} s"
+
     return every(goes_on, grows("token_renewals_total", result="ok"), near)
 
 

@@ -39,6 +39,7 @@ from tests.support.plans import planned
 from tests.support.processes import Snapshot
 from tests.support.serving import ASite, Running, received, running
 
+pytestmark = pytest.mark.timeout(1800)  # thousands of cases on a busy machine
 CASES: Final = int(os.environ.get("FUZZ_CASES", "300"))
 SECRET: Final = "hunter2SECRET"
 
