@@ -41,6 +41,7 @@ class Options:
     enable_lifecycle: bool = False
     auto_reload: bool = False
     shard: Shard = NOT_SPLIT
+    reload_on_hangup: bool = True
 
 
 async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
@@ -54,7 +55,6 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         partial(_take_over, polling),
         polling.telemetry.loaded,
     )
-    loop.add_signal_handler(signal.SIGHUP, reloading.requested)
     web = WebServer(
         ExporterSite(options.telemetry_path, polling.store, polling.telemetry, polling.scheduler),
         listen_addresses=options.listen_addresses,
@@ -74,6 +74,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         asyncio.create_task(polling.run()),
         asyncio.create_task(keep_watchdog_calm()),
     ]
+    loop.add_signal_handler(signal.SIGHUP, reloading.requested if options.reload_on_hangup else stop.set)
     if options.auto_reload:
         tasks.append(asyncio.create_task(keep_watching(Watch(partial(_files, options, polling)), reloading)))
     if web_config is not None:

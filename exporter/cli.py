@@ -150,7 +150,8 @@ def command(
     if check:
         _check(config_file, web_config_file)
     else:
-        signal.signal(signal.SIGTERM, lambda *_: exit_at_once(0))  # until the event loop takes it over
+        signal.signal(signal.SIGTERM, lambda *_: exit_at_once(0))  # until the event loop takes them over
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         code = run(
             config_file,
             listen_addresses,
@@ -215,6 +216,7 @@ def run(
     enable_lifecycle: bool = False,
     auto_reload: bool = False,
     shard: Shard = NOT_SPLIT,
+    reload_on_hangup: bool = True,
 ) -> int:
     """Runs the exporter until it is stopped, and returns its exit code. What still hangs then is left to itself, so
     the process must be ended at once."""
@@ -238,7 +240,7 @@ def run(
         refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
     _tune()
-    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload, shard)
+    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload, shard, reload_on_hangup)
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:

@@ -75,7 +75,8 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
     """Runs the exporter on the simulated Insights API: no account, no network."""
     configure_logging(log_level, log_format)
     settings = Settings(port=_free_port())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # not without the simulator, which is ended below
+    for number in (signal.SIGTERM, signal.SIGHUP):  # not without the simulator, which is ended below
+        signal.signal(number, lambda *_: sys.exit(0))
     simulator = subprocess.Popen(  # noqa: S603 - our own program
         [
             *(sys.executable, "-m", "exporter", "simulate"),
@@ -89,7 +90,7 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
         address = ListenAddress.parse(listen_addresses[0])
         _log.info("a demo with simulated traffic; look at this address", url=metrics_url(address, telemetry_path))
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
-            code = run(config_file, listen_addresses, telemetry_path, log_level, log_format)
+            code = run(config_file, listen_addresses, telemetry_path, log_level, log_format, reload_on_hangup=False)
     finally:
         simulator.terminate()
         simulator.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import httpx
 import pytest
 
 from tests.faults.configuration import query, source_of, written
-from tests.support.processes import Exporter, eventually
+from tests.support.processes import Exporter, Process, eventually, free_port
 from tests.support.upstream import (
     Behaviour,
     Call,
@@ -98,9 +99,28 @@ def test_it_stops_while_it_starts(start: Start, line: str | None) -> None:
     if line is not None:
         eventually(lambda: line in exporter.log, "line in the log")
     else:
-        cpu = Path(f"/proc/{exporter.popen.pid}/maps")
-        eventually(lambda: "pydantic_core" in cpu.read_text(), "import of the configuration's modules")
+        maps = Path(f"/proc/{exporter.popen.pid}/maps")
+        eventually(lambda: "pydantic_core" in maps.read_text(), "import of the configuration's modules")
     assert_stops(exporter)
+
+
+def test_a_hangup_while_it_starts_ends_nothing(start: Start) -> None:
+    """SIGHUP before it can reload is passed over: the configuration is being loaded anyway."""
+    exporter = start()
+    maps = Path(f"/proc/{exporter.popen.pid}/maps")
+    eventually(lambda: "pydantic_core" in maps.read_text(), "import of the configuration's modules")
+    exporter.popen.send_signal(signal.SIGHUP)
+    exporter.wait_until_ready()
+
+
+def test_the_demo_ends_with_its_terminal(tmp_path: Path) -> None:
+    """A demo whose terminal is closed (SIGHUP) is not left behind, nor is its simulated API."""
+    command = [sys.executable, "-m", "exporter", "demo", f"--web.listen-address=127.0.0.1:{free_port()}"]
+    with Process(command, tmp_path / "log") as demo:
+        eventually(lambda: "listening" in demo.log, "demo")
+        demo.popen.send_signal(signal.SIGHUP)
+        assert demo.popen.wait(30) == 0
+    assert "Traceback" not in demo.log
 
 
 # ------------------------------------------------------------------------------------------------------- revocation
