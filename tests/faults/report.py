@@ -22,6 +22,7 @@ BEGIN: Final = "<!-- The table is written by `make reliability`, from the result
 HEAD: Final = (
     "| # | what goes wrong | what happens | how it shows | test | result |\n| --- | --- | --- | --- | --- | --- |"
 )
+_IN_FULL: Final = re.compile(r"[\[-]full[\]-]")
 _ROW_ID: Final = re.compile(r"(?:test_|-|\[)(row_(\d\d)_\w+)")
 
 
@@ -40,7 +41,7 @@ def test_named(file: str, name: str) -> Test | None:
     match = _ROW_ID.search(name)
     if match is None:
         return None
-    return Test(file, match[1], int(match[2]), "full" in name)
+    return Test(file, match[1], int(match[2]), _IN_FULL.search(name) is not None)
 
 
 def table(tests: Iterable[Test]) -> str:
