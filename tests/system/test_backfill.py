@@ -44,8 +44,7 @@ TRAFFIC = """
 def panel_expression(**variables: str) -> str:
     """The expression of the dashboard's panel for the requests of the chosen range."""
     dashboard = json.loads((ROOT / "grafana" / "dashboards" / "choreo-insights-overview.json").read_text())
-    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    (expression,) = [one for one in expressions if one.startswith("sum(increase(choreo_requests_total{")]
+    (expression,) = [panel["targets"][0]["expr"] for panel in dashboard["panels"] if panel["title"] == "Requests"]
     for name, value in variables.items():
         expression = expression.replace(f"${name}", value)
     return str(expression)
