@@ -44,7 +44,8 @@ TRAFFIC = """
 def panel_expression(**variables: str) -> str:
     """The expression of the dashboard's panel for the requests of the chosen range."""
     dashboard = json.loads((ROOT / "grafana" / "dashboards" / "choreo-insights-overview.json").read_text())
-    (expression,) = [panel["targets"][0]["expr"] for panel in dashboard["panels"] if panel["title"] == "Requests"]
+    (panel,) = [each for each in dashboard["panels"] if (each["title"], each["type"]) == ("Requests", "stat")]
+    expression = panel["targets"][0]["expr"]
     for name, value in variables.items():
         expression = expression.replace(f"${name}", value)
     return str(expression)
