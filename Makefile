@@ -10,7 +10,7 @@ BIN := .venv/bin
 # On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards lock dist sbom audit setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards docs lock dist sbom audit setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ format: setup-dev ## Put the code into its style
 
 dashboards: setup ## Write grafana/dashboards/ from the code
 	@$(BIN)/python scripts/dashboards.py $(ARGS)
+
+docs: setup ## Write the references in docs/ and the JSON Schema from the code
+	@$(BIN)/python scripts/reference.py $(ARGS)
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)

@@ -71,6 +71,7 @@ class _LazyGroup(click.Group):
         "generate": "exporter.commands.generate",
         "init": "exporter.commands.init",
         "query": "exporter.commands.query",
+        "schema": "exporter.commands.schema",
         "simulate": "exporter.demo",
         "token": "exporter.commands.token",
         "verify": "exporter.commands.verify",

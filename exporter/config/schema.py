@@ -241,11 +241,17 @@ class TLSConfig(Strict):
     """How the upstream's certificate is verified, and the client's own; Prometheus' `tls_config`."""
 
     ca_file: File | None = None
+    """The authorities that are trusted instead of the system's; PEM. Followed when it changes."""
     cert_file: File | None = None
+    """The client's own certificate chain; PEM."""
     key_file: File | None = None
+    """The key of `cert_file`, not encrypted; PEM."""
     server_name: str | None = None
+    """The name that the certificate must have, where it is not the URL's host."""
     insecure_skip_verify: bool = False
+    """Verifies nothing. Nobody should need it."""
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
+    """The oldest version of TLS that is spoken."""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
@@ -258,17 +264,29 @@ class OAuth2(Strict):
     """The client-credentials grant (RFC 6749 §4.4); Prometheus' `oauth2`."""
 
     token_url: Url
+    """The token endpoint; `https`, or `http` on loopback."""
     revocation_url: Url | None = None
+    """Where tokens are revoked (RFC 7009)."""
     revoke_on_exit: bool = False
+    """Revokes the access token when the exporter stops; off where replicas may share a token."""
     client_id: SecretText | None = None
+    """The client's id, on Choreo the consumer key. One of this and `client_id_file`."""
     client_id_file: File | None = None
+    """The file with the client's id; read at each use."""
     client_secret: SecretText | None = None
+    """The client's secret, on Choreo the consumer secret. One of this and `client_secret_file`."""
     client_secret_file: File | None = None
+    """The file with the client's secret; read at each use."""
     scopes: tuple[str, ...] = ()
+    """The scopes that are asked for."""
     endpoint_params: Mapping[str, str] = Field(default_factory=dict)
+    """Further parameters of the token request, such as Choreo's `orgHandle`."""
     auth_style: Literal["header", "params"] = "header"
+    """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters."""
     tls_config: TLSConfig = TLSConfig()
+    """TLS to the token endpoint."""
     timeout: PositiveDuration = timedelta(seconds=30)
+    """How long one token request may take in all."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -303,8 +321,11 @@ class Authorization(Strict):
     """A static `Authorization` header; Prometheus' `authorization`."""
 
     type: str = "Bearer"
+    """The scheme of the header."""
     credentials: SecretText | None = None
+    """What follows the scheme. One of this and `credentials_file`."""
     credentials_file: File | None = None
+    """The file with the credentials; read at each use."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -322,8 +343,11 @@ class BasicAuth(Strict):
     """HTTP Basic authentication; Prometheus' `basic_auth`."""
 
     username: str
+    """The user."""
     password: SecretText | None = None
+    """The password. One of this and `password_file`."""
     password_file: File | None = None
+    """The file with the password; read at each use."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -341,30 +365,51 @@ class RateLimit(Strict):
     """At most so many requests in any stretch of that length."""
 
     requests: Annotated[int, Field(ge=1)]
+    """How many requests."""
     per: PositiveDuration
+    """In any stretch of that length."""
 
 
 class Source(Strict):
     """Where to ask, and as whom."""
 
     name: Name
+    """The name, a label of the exporter's own metrics."""
     url: Url
+    """The GraphQL endpoint; `https`, or `http` without credentials or on loopback."""
     schema_: Annotated[str, AfterValidator(_schema_name)] | None = Field(default=None, alias="schema")
+    """`choreo` (shipped), or a file in SDL or with an introspection answer; documents and the types of their
+    variables are checked against it."""
     labels: Mapping[LabelName, str] = Field(default_factory=dict)
+    """Labels of every series of this source; all sources have the same names, with different values."""
     oauth2: OAuth2 | None = None
+    """The client-credentials grant; the access token renews itself."""
     authorization: Authorization | None = None
+    """A static `Authorization` header."""
     basic_auth: BasicAuth | None = None
+    """HTTP Basic authentication."""
     http_headers: Mapping[str, SecretText] = Field(default_factory=dict)
+    """Further headers; their values are secret."""
     tls_config: TLSConfig = TLSConfig()
+    """TLS to the API."""
     proxy_url: Annotated[str, AfterValidator(_proxy_url)] | None = None
+    """A proxy, for the API and the token endpoint; the environment's proxies are not used."""
     proxy_connect_header: Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]] = Field(
         default_factory=dict
     )
+    """Headers for the proxy, each with a list of values, which are secret: `{Proxy-Authorization: ["Basic
+    ${PROXY_CREDENTIALS}"]}`."""
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
+    """What `{{ source.NAME }}` refers to."""
     secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
+    """The same, from `{env: NAME}` or `{file: PATH}`, for variables only; never shown."""
     concurrency: Annotated[Count, Field(le=1000)] = 10
+    """Polls at once."""
     rate_limit: RateLimit | None = None
+    """Never more requests than that in any stretch of that length; queries wait in turn, however many calls each
+    has."""
     max_body_size: ByteCount = 32 * 2**20
+    """The largest answer."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -466,43 +511,61 @@ class WindowConfig(Strict):
     """The time range that a query asks for: end = floor(now - delay, align), start = end - length."""
 
     length: PositiveDuration
+    """How long it is: start = end - length."""
     delay: Duration = timedelta(0)
+    """How late the API's data is: end = floor(now - delay, align)."""
     align: Alignment = timedelta(minutes=1)
+    """The clock that its end is rounded down to; divides a day without remainder, or `7d`."""
 
 
 class Bucket(Strict):
     """One bucket of an answer by the clock: the last that ends at or before `window.end`."""
 
     start: Path_
+    """The response path of the bucket's start, such as `timeSpan`."""
     width: Alignment
+    """How long a bucket is; an answer in narrower ones fails the poll."""
 
 
 class Missing(Strict):
     """The value of every row of another query that a successful answer did not name."""
 
     rows_of: Name
+    """The query whose rows are expected."""
     labels: Annotated[Mapping[LabelName, Path_], Field(min_length=1)]
+    """Which field of those rows makes each label."""
     value: float = 0
+    """The value of rows that a good answer did not name."""
 
 
 class Top(Strict):
     """The n largest values by a label; the others are summed under one value of it."""
 
     n: Annotated[int, Field(ge=1)]
+    """How many values of the label stay."""
     label: LabelName
+    """The label."""
     rest: str = "Other"
+    """The label's value for the sum of the others."""
 
 
 class Pages(Strict):
     """Where page size and position go in the variables, and where the answer says how many rows or pages there are."""
 
     size: Annotated[int, Field(ge=1)]
+    """Rows of a page."""
     limit: Path_
+    """Where the page's size goes in the variables."""
     offset: Path_ | None = None
+    """Where the number of rows to pass over goes in the variables; with `total`."""
     total: Path_ | None = None
+    """Where the answer says how many rows there are; with `offset`."""
     cursor: Path_ | None = None
+    """Where the cursor goes in the variables; with `info`."""
     info: Path_ | None = None
+    """Where the answer has its `pageInfo { hasNextPage endCursor }`; with `cursor`."""
     max_rows: Annotated[int, Field(ge=1)] = 5000
+    """The most rows of a poll; what is left behind is counted in `insights_exporter_query_rows_cut_total`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -526,17 +589,30 @@ class Metric(Strict):
     """One metric family that a query publishes; several entries may share a family."""
 
     name: MetricName
+    """The metric family; several entries may share one. A counter's ends in `_total`."""
     help: Annotated[str, Field(min_length=1)]
+    """The family's help text."""
     type: MetricType = MetricType.GAUGE
+    """`gauge`, or `counter`: the total from the period's start."""
     value: Annotated[Any, BeforeValidator(_value), WithJsonSchema({"type": ["string", "number"]})]
+    """The response path of the value from the row, or a number."""
     labels: Labels = Field(default_factory=dict)
+    """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
+    name}`."""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
+    """How the value is read: a `number`; a `string`, a `boolean`, an `enum` (with `map`) or a `timestamp`."""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
+    """The unit that the value comes in, to base units."""
     map: Mapping[str, float] = Field(default_factory=dict)
+    """The numbers of an enum's words."""
     aggregate: Literal["sum", "max", "min", "last"] | None = None
+    """What becomes of rows with the same labels; without it they are an error."""
     bucket: Bucket | None = None
+    """Takes only the last bucket of the answer that ends by the window's end."""
     missing: Missing | None = None
+    """The value of each row of another query which a good answer did not name; without it there is no sample."""
     top: Top | None = None
+    """The n largest values by a label, the others summed; for gauges."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -613,27 +689,51 @@ class Query(Strict):
     """Our configured unit: a document with its variables, an interval and the metrics made of its answer."""
 
     name: Name
+    """The name, a label of the exporter's own metrics."""
     interval: PositiveDuration = timedelta(minutes=1)
+    """How often it is polled."""
     timeout: PositiveDuration | None = None
+    """How long one poll may take in all, at most the interval; 10s unless written."""
     stale_after: PositiveDuration | None = None
+    """How long the last good values stay; 5 intervals, at least 10m, unless written."""
     sources: tuple[Name, ...] | None = None
+    """The names of the sources it runs on; all unless written."""
     for_each: Mapping[ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), _FOR_EACH_SCHEMA]] = Field(
         default_factory=dict
     )
+    """`{name: query}`: one call for each row of that query; `{name: [..]}`: for each item of the list; `{name:
+    {query: tenants, where: {environment.type: ON_PREM}}}`: for each row whose field, or outer row's field, has that
+    value, or one of a list."""
     batch: Count | None = None
+    """Hands over the rows in lists of at most so many; one by one unless written."""
     pack: Annotated[Count, Field(le=1000)] | None = None
+    """Sends the calls of up to so many targets as aliases in one operation; one by one unless written."""
     max_calls: Count = 1000
+    """The most calls of a round (packs count once); beyond it the old targets stay."""
     window: WindowConfig | None = None
+    """The time range that is asked for."""
     period: PeriodLength | None = None
+    """`day`, `month` or a duration of two intervals or more: what counters count from. Its full total stands for one
+    interval: scrape at least as often as that."""
     timezone: Zone = ZoneInfo("UTC")
+    """The clock of window and period, an IANA name."""
     document: Annotated[str, Field(min_length=1)]
+    """One GraphQL query operation."""
     variables: Mapping[str, Tree] = Field(default_factory=dict)
+    """Its variables; `{{ references }}` are bound at each poll, and a value that is one whole reference keeps its
+    type."""
     pages: Pages | None = None
+    """The answer comes in pages."""
     rows: Path_ | None = None
+    """The response path of the rows; the data itself unless written."""
     labels: Labels = Field(default_factory=dict)
+    """Labels of all metrics of the query."""
     metrics: tuple[Metric, ...] = ()
+    """What is published; may be left out where `rows` feed other queries."""
     max_series: Count = 20_000
+    """The most series; beyond it nothing of the answer is taken."""
     on_partial: Literal["keep", "publish"] = "keep"
+    """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -677,10 +777,15 @@ class Lookup(Strict):
     """Names for ids: from the rows of a query, or from a table in the file."""
 
     name: Name
+    """The name, for `{lookup: name, …}` in labels."""
     rows_of: Name | None = None
+    """The query whose rows it is made of; with `key` and `fields`."""
     key: Path_ | None = None
+    """Which field of those rows is the key."""
     fields: Mapping[ReferenceName, Path_] = Field(default_factory=dict)
+    """Which field of those rows each field of the lookup is."""
     table: Mapping[str, Mapping[ReferenceName, str]] | None = None
+    """Key → the fields, written here instead."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -694,7 +799,12 @@ class Config(Strict):
     """A whole configuration file."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Where to ask, and as whom."""
     queries: Annotated[tuple[Query, ...], Field(min_length=1)]
+    """What to ask, and what becomes of it; this, `include` or both."""
     include: tuple[str, ...] = ()
+    """Ready-made queries of Choreo Insights, by group."""
     lookups: tuple[Lookup, ...] = ()
+    """Names for ids."""
     max_series: Count = 200_000
+    """The most series in all; beyond it nothing of an answer is taken."""

@@ -1,0 +1,137 @@
+"""What the configuration's keys mean, for editors and for the reference: read from the texts below the keys.
+
+The texts are read only here, from the source, so that a start of the exporter pays nothing for them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
+
+from exporter.config import schema
+from exporter.config.load import shipped_names
+from exporter.config.schema import Config, Strict
+from exporter.duration import duration_text
+from exporter.model import Json
+
+JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
+_OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required
+_VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
+_BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a bound stands on what a function made
+_BYTES_OF_MEBIBYTE: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a section: its name in the file, its meaning, and its default as one writes it, if it has one."""
+
+    name: str
+    meaning: str
+    required: bool
+    default: str
+
+
+def sections() -> tuple[type[Strict], ...]:
+    """The sections of a configuration, each before those that stand in it."""
+    found = [model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, Strict)]
+    return tuple(model for model in found if model is not Strict)
+
+
+def keys(model: type[Strict]) -> tuple[Key, ...]:
+    """The keys of a section, in the order of the source."""
+    meanings = _meanings()[model.__name__]
+    return tuple(
+        Key(field.alias or name, meanings[name], field.is_required() and name != _OR_INCLUDE, _written(_default(field)))
+        for name, field in model.model_fields.items()
+    )
+
+
+def json_schema() -> dict[str, Json]:
+    """The JSON Schema (draft 7) of a configuration file, as it is before `${NAME}` is replaced."""
+    made = Config.model_json_schema(schema_generator=_Generator, ref_template="#/definitions/{model}")
+    definitions = made.pop("$defs")
+    for model in sections():
+        described = made if model is Config else definitions[model.__name__]
+        for key in keys(model):
+            described["properties"][key.name]["description"] = key.meaning
+    made["required"] = ["sources"]
+    made["anyOf"] = [{"required": [_OR_INCLUDE]}, {"required": ["include"]}]
+    made = _for_editors(made)
+    made["properties"]["include"]["items"] = {"enum": list(shipped_names())}  # read before variables are replaced
+    made |= {"title": "Configuration of Insights Exporter", "definitions": _for_editors(definitions)}
+    return {"$schema": JSON_SCHEMA_DIALECT, **made}
+
+
+class _Generator(GenerateJsonSchema):
+    """Writes defaults as a configuration has them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """A default as JSON; durations as text, sections and collections as they are when nothing is written."""
+        match dft:
+            case timedelta() | ZoneInfo():
+                return _written(dft)
+            case BaseModel():
+                return {}
+            case tuple():
+                return []
+        return super().encode_default(dft)
+
+
+def _default(field: FieldInfo) -> object:
+    return None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+
+
+def _written(value: object) -> str:
+    """A default as one writes it in the file; nothing for what is simply not there."""
+    match value:
+        case None | () | Strict():
+            return ""
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return duration_text(value.total_seconds())
+        case int() if value and value % _BYTES_OF_MEBIBYTE == 0:
+            return f"{value // _BYTES_OF_MEBIBYTE}MiB"
+        case Mapping() | Sequence() if not value:
+            return ""
+    return str(value)
+
+
+def _for_editors(part: Any) -> Any:
+    """The schema in JSON Schema's own words, without titles that repeat names, and with `${NAME}` wherever a scalar
+    must have a form, as editors see the file before it is replaced."""
+    if isinstance(part, list):
+        return [_for_editors(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    within = {
+        _BOUNDS.get(name, name): value if name in ("default", "enum") else _for_editors(value)
+        for name, value in part.items()
+        if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
+    }
+    if part.keys().isdisjoint({"enum", "pattern"}) and part.get("type") not in ("integer", "number", "boolean"):
+        return within
+    beside = {name: within.pop(name) for name in ("description", "default") if name in within}
+    return {**beside, "anyOf": [within, _VARIABLE]}
+
+
+def _meanings() -> dict[str, dict[str, str]]:
+    """Section -> field -> the text below it."""
+    tree = ast.parse(inspect.getsource(schema))
+    return {node.name: dict(_texts(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement, following in zip(node.body, node.body[1:], strict=False):
+        match statement, following:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                yield name, " ".join(text.split())

@@ -1,0 +1,161 @@
+"""Writes the parts of docs/ that say what the code says: `make docs`.
+
+    docs/config.schema.json   the JSON Schema of the configuration
+    docs/configuration.md     the tables of keys, between `<!-- keys of … -->` and `<!-- end of keys -->`
+    docs/metrics.md           the exporter's own metrics and those of the catalogue
+
+With `--check` it writes nothing, and ends with 1, naming them, if files are not what it would write.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from exporter.config import schema
+from exporter.config.load import load, shipped_names
+from exporter.config.reference import Key, json_schema, keys
+from exporter.model import Family
+from exporter.plan import Plan
+from exporter.planner import plan
+from exporter.polling import Polling
+from exporter.shard import Shard
+from exporter.telemetry import Telemetry
+from exporter.web_config import ReloadStatus
+
+ROOT: Final = Path(__file__).parents[1]
+DOCS: Final = ROOT / "docs"
+CATALOGUE: Final = ROOT / "exporter" / "choreo" / "catalogue"
+TABLE: Final = re.compile(r"(?<=<!-- keys of )(\w+)( -->\n).*?(?=<!-- end of keys -->)", re.DOTALL)
+SOURCE: Final = """
+sources:
+  - name: choreo
+    url: https://localhost
+    schema: choreo
+    labels: {organization: acme}
+    values: {org_id: acme}
+    secret_values: {on_prem_key: {env: NONE}}
+"""
+
+METRICS: Final = """\
+# Metrics
+
+<!-- Written by scripts/reference.py (`make docs`); change the texts in the code, or those there. -->
+
+## The exporter's own
+
+They begin with `insights_exporter_`. Labels named `source` and `query` are the names in the configuration; `reason` is
+a word of a closed list ([troubleshooting](troubleshooting.md)). Besides, there are `process_…` and `python_…`, as with
+every Python program.
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+{own}
+
+`token_…` are there for sources with `oauth2`, `rate_limit_demand_ratio` for those with `rate_limit`, `query_pack_size`
+for queries with `pack`, `query_window_…` for those with a `window`, `web_config_…` with `--web.config.file`, `shard`
+and `shards` with `--shards`.
+
+## Those of Choreo Insights
+
+By group of `include` ([configuration](configuration.md)). Every series also has the labels of its source, such as
+`organization`. [The operations](choreo-operations.md) says which operation of the API each comes from.
+"""
+GROUP: Final = """
+### `{name}`
+
+| metric | type | labels | meaning |
+| --- | --- | --- | --- |
+{rows}
+"""
+
+
+def key_row(key: Key) -> str:
+    """A key as a row of a table."""
+    default = "required" if key.required else f"`{key.default}`" if key.default else ""
+    return f"| `{key.name}` | {key.meaning.removesuffix('.')} | {default} |\n"
+
+
+def configuration(text: str) -> str:
+    """The reference with its tables made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        rows = "".join(key_row(key) for key in keys(getattr(schema, match[1])))
+        return f"{match[1]}{match[2]}\n| key | meaning | default |\n| --- | --- | --- |\n{rows}\n"
+
+    return TABLE.sub(table, text)
+
+
+def metric_row(name: str, kind: str, labels: Iterable[str], text: str) -> str:
+    """A metric as a row of a table."""
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {text} |"
+
+
+def catalogue_plan() -> Plan:
+    """The plan of all that is shipped."""
+    file = ROOT / "build" / "catalogue.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"{SOURCE}\ninclude: [{', '.join(shipped_names())}]\n", "utf-8")
+    return plan(load(file, {}))
+
+
+def own_rows(whole: Plan) -> Iterator[str]:
+    """The exporter's own metrics, as telemetry names them, those of special set-ups too."""
+    read = Polling(whole, Shard(0, 2)).running({}, lambda: 0, lambda: ReloadStatus(successful=True, success_time=0.0))
+    for metric in Telemetry(replace(read, task_count=lambda: 1)).collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        yield metric_row(name, metric.type, metric._labelnames, metric.documentation)  # type: ignore[attr-defined]
+
+
+def group_rows(name: str, whole: Plan) -> Iterator[str]:
+    """The metrics that the queries of a group publish."""
+    text = (CATALOGUE / f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
+    written = {query["name"] for query in yaml.safe_load(text)["queries"]}
+    families: dict[str, Family] = {
+        metric.family.name: metric.family
+        for query in whole.queries
+        if query.name in written
+        for metric in query.metrics
+    }
+    for family in families.values():
+        labels = (label for label in family.label_names if label != "organization")
+        yield metric_row(family.name, family.type, labels, family.help)
+
+
+def metrics() -> str:
+    """The reference of all metrics."""
+    whole = catalogue_plan()
+    groups = (
+        GROUP.format(name=name, rows="\n".join(rows))
+        for name in shipped_names()
+        if (rows := list(group_rows(name, whole)))
+    )
+    return METRICS.format(own="\n".join(own_rows(whole))) + "".join(groups)
+
+
+def main() -> int:
+    """0 if the files are up to date or have been written; 1 if `--check` found some that differ."""
+    reference = DOCS / "configuration.md"
+    texts = {
+        DOCS / "config.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
+        reference: configuration(reference.read_text("utf-8")),
+        DOCS / "metrics.md": metrics(),
+    }
+    stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
+    for file in stale:
+        if "--check" in sys.argv[1:]:
+            print(f"docs/{file.name} is not what the code makes; run: make docs", file=sys.stderr)
+        else:
+            file.write_text(texts[file], "utf-8")
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The JSON Schema of the configuration, which editors complete and check a file with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from exporter.config.reference import keys, sections
+from tests.support.configurations import ROOT
+
+FILES = ROOT / "tests" / "data" / "config"
+GOOD = sorted(
+    [
+        *(FILES / "good").iterdir(),
+        *(ROOT / "docs" / "examples").glob("*/config.yaml"),
+        ROOT / "config.example.yaml",
+        ROOT / "deploy" / "kubernetes" / "config.yaml",
+    ]
+)
+UNKNOWN_KEYS = ("unknown_key", "several_faults")
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft7Validator:
+    """What `docs/config.schema.json` accepts."""
+    schema = json.loads((ROOT / "docs" / "config.schema.json").read_text("utf-8"))
+    Draft7Validator.check_schema(schema)
+    return Draft7Validator(schema)
+
+
+def faults(validator: Draft7Validator, file: Path) -> list[Any]:
+    return list(validator.iter_errors(yaml.safe_load(file.read_text("utf-8"))))
+
+
+@pytest.mark.parametrize("file", GOOD, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_good_file_is_good_in_an_editor_too(validator: Draft7Validator, file: Path) -> None:
+    """Nothing that loads is underlined, `${NAME}` included."""
+    assert not faults(validator, file)
+
+
+@pytest.mark.parametrize("name", UNKNOWN_KEYS)
+def test_an_unknown_key_is_underlined(validator: Draft7Validator, name: str) -> None:
+    """A key that the exporter would refuse, the editor refuses."""
+    told = faults(validator, FILES / "bad" / f"{name}.yaml")
+    assert any(fault.validator == "additionalProperties" for fault in told) or any(
+        within.validator == "additionalProperties" for fault in told for within in fault.context
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("interval", "${INTERVAL:-1m}"),
+        ("max_calls", "${MAX_CALLS}"),
+        ("pack", "${PACK}"),
+        ("on_partial", "${ON_PARTIAL:-keep}"),
+    ],
+)
+def test_a_variable_may_stand_for_any_scalar(validator: Draft7Validator, key: str, value: str) -> None:
+    """What the environment gives is not known to the editor, and is not underlined."""
+    query = {"name": "q", "document": "{ a }", "rows": "a", key: value}
+    config = {"sources": [{"name": "s", "url": "https://x"}], "queries": [query]}
+    assert validator.is_valid(config)
+    assert not validator.is_valid({**config, "queries": [{**query, key: "no such"}]})
+
+
+def test_every_key_says_what_it_means() -> None:
+    """Whoever hovers over a key reads its meaning."""
+    told = {(model.__name__, key.name): key.meaning for model in sections() for key in keys(model)}
+    assert len(told) > 90
+    assert all(meaning.endswith(".") for meaning in told.values())
+
+
+def test_the_command_prints_the_schema_in_the_documentation() -> None:
+    """`insights-exporter schema` is what `docs/config.schema.json` has; `make docs` writes it."""
+    command = [sys.executable, "-m", "exporter", "schema"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed == (ROOT / "docs" / "config.schema.json").read_text("utf-8"), "run: make docs"
+
+
+def test_the_example_names_the_schema() -> None:
+    """Editors with a YAML language server find the schema by the example's first line."""
+    line = (ROOT / "config.example.yaml").read_text("utf-8").splitlines()[0]
+    assert line == "# yaml-language-server: $schema=docs/config.schema.json"
