@@ -40,6 +40,7 @@ class Options:
     telemetry_path: str = "/metrics"
     enable_lifecycle: bool = False
     auto_reload: bool = False
+    route_prefix: str = ""
     shard: Shard = NOT_SPLIT
     reload_on_hangup: bool = True
 
@@ -50,16 +51,21 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     polling = Polling(found.plan, options.shard)
+    site = ExporterSite(options.telemetry_path, polling, found.loaded)
     reloading = Reloading(
         partial(ready_to_start, options.config_file, os.environ),
-        partial(_take_over, polling),
+        partial(_take_over, site),
         polling.telemetry.loaded,
     )
     web = WebServer(
-        ExporterSite(options.telemetry_path, polling.store, polling.telemetry, polling.scheduler),
+        site,
         listen_addresses=options.listen_addresses,
         telemetry_path=options.telemetry_path,
-        routes=lifecycle_routes(reloading, polling, enabled=options.enable_lifecycle),
+        route_prefix=options.route_prefix,
+        routes={
+            "/config": {"GET": site.configuration},
+            **lifecycle_routes(reloading, polling, enabled=options.enable_lifecycle),
+        },
         tls=None if web_config is None else web_config.tls,
         guard=None if web_config is None else web_config.guarded,
     )
@@ -80,7 +86,8 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     if web_config is not None:
         tasks.append(asyncio.create_task(web_config.keep_current()))
     for address in web.addresses:
-        url = metrics_url(address, options.telemetry_path, tls=web_config is not None and web_config.tls is not None)
+        path, tls = options.route_prefix + options.telemetry_path, web_config is not None and web_config.tls is not None
+        url = metrics_url(address, path, tls=tls)
         _log.info("listening; the metrics are at this address", url=url)
     _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
     notify("READY=1")
@@ -104,9 +111,10 @@ async def _stop(tasks: list[asyncio.Task[Any]], web: WebServer, polling: Polling
             raise error
 
 
-def _take_over(polling: Polling, found: Checked) -> None:
+def _take_over(site: ExporterSite, found: Checked) -> None:
     hide(hidden_texts(found.plan.sources))
-    polling.follow(found.plan)
+    site.polling.follow(found.plan)
+    site.loaded = found.loaded
 
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:

@@ -74,6 +74,7 @@ class TokenStatus:
     lifetime_mismatch: bool
     last_failure: TokenFailure | None
     wanted: bool = True
+    age_seconds: float | None = None
 
 
 class TokenSource:
@@ -226,6 +227,7 @@ class TokenSource:
             lifetime_mismatch=self._lifetime_mismatch,
             last_failure=self._failure,
             wanted=self._wanted.is_set(),
+            age_seconds=None if token is None else self._monotonic() - token.obtained_at,
         )
 
     def _due_at(self) -> float:

@@ -107,6 +107,13 @@ class _LazyGroup(click.Group):
 )
 @telemetry_path_option
 @click.option(
+    "--web.route-prefix",
+    "route_prefix",
+    default="/",
+    show_default=True,
+    help="Prefix of every path of the exporter's pages, for a proxy that passes requests on with it.",
+)
+@click.option(
     "--web.enable-lifecycle",
     "enable_lifecycle",
     is_flag=True,
@@ -138,6 +145,7 @@ def command(
     listen_addresses: tuple[str, ...],
     web_config_file: Path | None,
     telemetry_path: str,
+    route_prefix: str,
     enable_lifecycle: bool,
     shard_index: str | None,
     shard_count: int,
@@ -160,6 +168,7 @@ def command(
             log_level,
             log_format,
             web_config_file,
+            route_prefix=route_prefix,
             enable_lifecycle=enable_lifecycle,
             auto_reload=auto_reload,
             shard=_shard(shard_index, shard_count),
@@ -214,6 +223,7 @@ def run(
     log_format: str,
     web_config_file: Path | None = None,
     *,
+    route_prefix: str = "/",
     enable_lifecycle: bool = False,
     auto_reload: bool = False,
     shard: Shard = NOT_SPLIT,
@@ -234,6 +244,8 @@ def run(
         raise click.BadParameter(str(error), param_hint="--web.listen-address") from None
     if not telemetry_path.startswith("/") or telemetry_path == "/":
         raise click.BadParameter("must begin with / and be more than that", param_hint="--web.telemetry-path")
+    if not route_prefix.startswith("/"):
+        raise click.BadParameter("must begin with /", param_hint="--web.route-prefix")
     try:
         web_config = web_configuration(web_config_file)
         found = ready_to_start(config_file, os.environ)
@@ -241,7 +253,16 @@ def run(
         refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
     _tune()
-    options = Options(config_file, addresses, telemetry_path, enable_lifecycle, auto_reload, shard, reload_on_hangup)
+    options = Options(
+        config_file,
+        addresses,
+        telemetry_path,
+        enable_lifecycle=enable_lifecycle,
+        auto_reload=auto_reload,
+        route_prefix=route_prefix.rstrip("/"),
+        shard=shard,
+        reload_on_hangup=reload_on_hangup,
+    )
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:

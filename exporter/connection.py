@@ -49,6 +49,7 @@ class Request:
     fields: list[tuple[bytes, bytes]]
     keep_alive: bool
     client: str  # its address, without the port
+    search: str = ""  # what stands behind the ? of the path, as it came
 
     def field(self, name: bytes) -> str:
         """The field's values as one list; empty if it is not there."""
@@ -256,7 +257,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, _path(self._url), self._fields, keep_alive, self._client)
+        path, search = _path_and_search(self._url)
+        request = Request(method, path, self._fields, keep_alive, self._client, search)
         self._in_head = True
         self._head_bytes = self._body_bytes = 0
         self._url = b""
@@ -346,14 +348,16 @@ def _half_of_the_file_descriptors(at_most: int) -> int:
     return at_most if limit == resource.RLIM_INFINITY else min(at_most, limit // 2)
 
 
-def _path(url: bytes) -> str:
-    """The path of a request target, without its query, percent signs decoded."""
+def _path_and_search(url: bytes) -> tuple[str, str]:
+    """The path of a request target, percent signs decoded, and its query as it came."""
     if not url.startswith(b"/"):
         try:
-            url = httptools.parse_url(url).path or b""
+            parsed = httptools.parse_url(url)
         except httptools.HttpParserInvalidURLError:
-            return ""
-    return unquote(url.partition(b"?")[0].decode("latin-1"))
+            return "", ""
+        url = b"?".join((parsed.path or b"", parsed.query or b""))
+    path, _, search = url.partition(b"?")
+    return unquote(path.decode("latin-1")), search.decode("latin-1")
 
 
 def _failure() -> Answer:

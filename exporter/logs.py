@@ -40,6 +40,11 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
     logging.disable(logging.CRITICAL)  # the libraries' own lines would be a second, unhidden log
 
 
+def censored(text: str) -> str:
+    """The text as the log would have it: with what is hidden replaced."""
+    return _hidden.replaced(text)
+
+
 def hide(texts: Iterable[str]) -> None:
     """Has these texts replaced in every later line too, as a last defence."""
     _hidden.texts.update(text for text in texts if len(text) >= 4)
@@ -81,10 +86,13 @@ class _Hiding:
     def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         for key, value in event.items():
             if isinstance(value, str):
-                for text in sorted(self.texts, key=len, reverse=True):  # one may be a piece of another
-                    value = value.replace(text, SHOWN)  # noqa: PLW2901 - each hidden text in turn
-                event[key] = value
+                event[key] = self.replaced(value)
         return event
+
+    def replaced(self, value: str) -> str:
+        for text in sorted(self.texts, key=len, reverse=True):  # one may be a piece of another
+            value = value.replace(text, SHOWN)
+        return value
 
 
 _hidden = _Hiding()

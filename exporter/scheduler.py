@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import Final, Protocol
 
 from exporter.client import GraphQLClient
@@ -217,6 +217,12 @@ class Scheduler:
         """How many targets a query has now."""
         known = self._fan_outs.get((query, source))
         return 0 if known is None else len(known.members)
+
+    def next_in_seconds(self, query: str, source: str) -> float | None:
+        """Seconds until the next of its targets is polled; None while all are being polled, or if there is none."""
+        known = self._fan_outs.get((query, source))
+        due_at = min((member.due_at for member in known.members.values()), default=inf) if known is not None else inf
+        return None if due_at == inf else max(0.0, due_at - self._monotonic())
 
     def pack_size(self, query: str, source: str) -> int | None:
         """How many targets go into one operation at present."""

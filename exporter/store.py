@@ -34,6 +34,7 @@ class State:
 
     `counters` are the published values of this period; `series` is how many are on the page; `succeeded_at` is
     monotonic, the `_time`s are Unix seconds. `decreases` is how many counter values the last poll held.
+    `problem` is why a poll failed last, also if others worked since.
     """
 
     tried: bool = False
@@ -45,6 +46,10 @@ class State:
     decreases: int = 0
     succeeded_at: float | None = None
     success_time: float | None = None
+    polled_time: float | None = None
+    duration_seconds: float | None = None
+    problem: str = ""
+    problem_time: float | None = None
     window_seconds: float | None = None
     window_end_time: float | None = None
     period_start_time: float | None = None
@@ -58,7 +63,19 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     """
     result = outcome.result
     if result is None:
-        return replace(previous, tried=True, up=False, decreases=0), ()
+        return (
+            replace(
+                previous,
+                tried=True,
+                up=False,
+                decreases=0,
+                polled_time=time,
+                duration_seconds=outcome.duration_seconds,
+                problem=f"{outcome.reason}: {outcome.detail}",
+                problem_time=time,
+            ),
+            (),
+        )
     same_period = result.period_start_time is not None and result.period_start_time == previous.period_start_time
     held = previous.counters if same_period else {}
     decreases = 0
@@ -79,6 +96,10 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             decreases=decreases,
             succeeded_at=at,
             success_time=time,
+            polled_time=time,
+            duration_seconds=outcome.duration_seconds,
+            problem=previous.problem,
+            problem_time=previous.problem_time,
             window_seconds=result.window_seconds,
             window_end_time=result.window_end_time,
             period_start_time=result.period_start_time,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
+from urllib.parse import parse_qs
 
 from exporter.connection import Answer, Application, Connection, Crowd, Limits, Request
 from exporter.negotiation import Representation, representation
@@ -23,12 +26,6 @@ DEFAULT_PORT = 10093
 _BACKLOG = 1024
 _STOP_SECONDS = 0.8
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})")
-
-_HTML = "text/html; charset=utf-8"
-_HTML_FIELDS = (
-    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"),
-    ("x-content-type-options", "nosniff"),
-)
 
 
 class ListenError(OSError):
@@ -67,8 +64,8 @@ class Site(Protocol):
     def metrics(self, form: Representation) -> bytes:
         """The body of `/metrics` in that form."""
 
-    def home(self) -> bytes:
-        """The HTML of `/`."""
+    def home(self, sought: str) -> Answer | Awaitable[Answer]:
+        """The page at `/`, and what is looked for there (`?q=`)."""
 
     def healthy(self) -> bool:
         """Whether the process does its work."""
@@ -81,6 +78,7 @@ class WebServer:
     """Serves a site on its addresses, in the running event loop. Leaves signals and logging to the application.
 
     `routes` are further paths with their handlers by method, as `{"/-/reload": {"POST": reload}}`.
+    `route_prefix`, as `/insights`, stands before every path.
     `guard` stands before all of them, and lets through whom it likes.
     `requests_by_code` counts answers, those to requests that were cut off or refused among them.
     """
@@ -91,6 +89,7 @@ class WebServer:
         *,
         listen_addresses: tuple[ListenAddress, ...] = (ListenAddress(None, DEFAULT_PORT),),
         telemetry_path: str = "/metrics",
+        route_prefix: str = "",
         routes: Mapping[str, Mapping[str, Handler]] | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -100,6 +99,8 @@ class WebServer:
         self._listen_addresses = listen_addresses
         self._tls = tls
         application: Application = _Routes(site, telemetry_path, routes or {})
+        if route_prefix:
+            application = _below(route_prefix, application)
         if guard is not None:
             application = guard(application)
         self._crowd = Crowd(application, limits or Limits(), self.requests_by_code)
@@ -213,7 +214,7 @@ class _Routes:
         self._telemetry_path = telemetry_path
         self._metrics_answers: dict[Representation, Answer] = {}
         self._routes: dict[str, Mapping[str, Handler]] = {
-            "/": {"GET": self._home},
+            "/": {"GET": lambda: Answer.of(b"")},  # as the metrics
             "/-/healthy": {"GET": lambda: _probe(site.healthy(), "Healthy", "Not healthy")},
             "/-/ready": {"GET": lambda: _probe(site.ready(), "Ready", "Not ready")},
             telemetry_path: {"GET": lambda: Answer.of(b"")},  # answered apart, stands here for its methods
@@ -223,6 +224,8 @@ class _Routes:
     def __call__(self, request: Request) -> Answer | Awaitable[Answer]:
         if request.path == self._telemetry_path and request.method in ("GET", "HEAD"):
             return self._metrics(request)
+        if request.path == "/" and request.method in ("GET", "HEAD"):
+            return self._site.home(parse_qs(request.search).get("q", [""])[0])
         handlers = self._routes.get(request.path)
         if handlers is None:
             return Answer.plain(HTTPStatus.NOT_FOUND)
@@ -243,8 +246,46 @@ class _Routes:
             self._metrics_answers[form] = answer
         return answer
 
-    def _home(self) -> Answer:
-        return Answer.of(self._site.home(), _HTML, fields=_HTML_FIELDS)
+
+def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> Answer:
+    """A page that loads nothing, in which only these styles and scripts are taken for its own."""
+    policy = (
+        "default-src 'none'",
+        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _told(styles, scripts)),
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+    fields = (
+        ("content-security-policy", "; ".join(policy)),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    )
+    return Answer.of(page.encode("utf-8", "replace"), "text/html; charset=utf-8", fields=fields)
+
+
+def _told(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    pairs = (("style-src", tuple(styles)), ("script-src", tuple(scripts)))
+    return [(kind, texts) for kind, texts in pairs if texts]
+
+
+def _hash_source(text: str) -> str:
+    """How a policy names an inline style or script (CSP Level 3 §2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _below(prefix: str, application: Application) -> Application:
+    """The application with the prefix before its paths; the prefix alone, and /, lead to its first page."""
+
+    def answer(request: Request) -> Answer | Awaitable[Answer]:
+        if request.path in ("/", prefix):
+            return Answer.plain(HTTPStatus.FOUND, (("location", f"{prefix}/"),))
+        if not request.path.startswith(f"{prefix}/"):
+            return Answer.plain(HTTPStatus.NOT_FOUND)
+        return application(replace(request, path=request.path.removeprefix(prefix)))
+
+    return answer
 
 
 def _probe(good: bool, yes: str, no: str) -> Answer:

@@ -47,10 +47,13 @@ class Loaded:
 
     `indexes` and `metric_indexes` say where in the file the entries and their metrics stand.
 
+    `tree` is what was read, with what it includes and the variables put in.
+
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses.
     """
 
     config: Config
+    tree: Mapping[str, Any]
     places: Places
     indexes: Mapping[str, tuple[int, ...]]
     metric_indexes: Mapping[KeyPath, tuple[int, ...]]
@@ -173,6 +176,7 @@ class _Reading:
         self._problems.extend(self._duplicate_names())
         return Loaded(
             config,
+            self._root,
             self._places,
             self._indexes,
             self._metric_indexes,

@@ -134,7 +134,8 @@ class Exporter(Process):
     ) -> None:
         """`prefix` comes before the command, as in `nice exporter`."""
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        below = next((flag.partition("=")[2] for flag in flags if flag.startswith("--web.route-prefix=")), "")
+        self.url = f"http://127.0.0.1:{self.port}{below}"
         command = [*prefix, sys.executable, "-m", "exporter", f"--config.file={config}"]
         super().__init__([*command, f"--web.listen-address=127.0.0.1:{self.port}", *flags], log, environ)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
 import socket
 import ssl
 import threading
@@ -13,11 +14,11 @@ from typing import Any
 
 import uvloop
 
-from exporter.connection import Application, Limits
+from exporter.connection import Answer, Application, Limits
 from exporter.exposition import Board, Format, Joiner, body
 from exporter.model import Family, MetricType, Samples
 from exporter.negotiation import Representation
-from exporter.web import Handler, ListenAddress, WebServer
+from exporter.web import Handler, ListenAddress, WebServer, html_answer
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 PATIENCE_SECONDS = 10.0
@@ -43,8 +44,8 @@ class ASite:
     def expected(self, in_format: Format = Format.TEXT) -> bytes:
         return Joiner().joined(self.board.page(), self.own, in_format, gzip=False)
 
-    def home(self) -> bytes:
-        return b"<!doctype html><title>Insights Exporter</title>"
+    def home(self, sought: str) -> Answer:
+        return html_answer(f"<!doctype html><title>Insights Exporter {html.escape(sought)}</title>")
 
     def healthy(self) -> bool:
         return self.is_healthy

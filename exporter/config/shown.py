@@ -1,0 +1,52 @@
+"""A configuration as people may see it: as it was read, includes and variables put in, and every secret hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from exporter.config.load import Loaded
+from exporter.config.schema import Strict
+from exporter.secret import SHOWN, Secret
+
+
+def shown_yaml(loaded: Loaded, censored: Callable[[str], str]) -> str:
+    """The configuration as YAML. `censored` has the last look at every text."""
+    return yaml.dump(
+        _shown(loaded.tree, loaded.config, censored), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+    )
+
+
+def _shown(written: Any, meant: Any, censored: Callable[[str], str]) -> Any:
+    """What was written, without what it means to be secret."""
+    if isinstance(meant, Secret):
+        return SHOWN
+    if isinstance(written, dict):
+        within = _fields(meant)
+        return {censored(str(key)): _shown(value, within.get(key), censored) for key, value in written.items()}
+    if isinstance(written, list):
+        items = meant if isinstance(meant, tuple | list) and len(meant) == len(written) else [None] * len(written)
+        return [_shown(value, item, censored) for value, item in zip(written, items, strict=True)]
+    return censored(written) if isinstance(written, str) else written
+
+
+def _fields(meant: Any) -> Mapping[Any, Any]:
+    if isinstance(meant, Strict):
+        return {field.alias or name: getattr(meant, name) for name, field in type(meant).model_fields.items()}
+    return meant if isinstance(meant, Mapping) else {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Documents stay readable: text of several lines as a block, and nothing as an alias of something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
