@@ -188,6 +188,7 @@ class QueryPlan:
     lookups: tuple[LookupPlan, ...]
     max_series: int
     publishes_partial: bool
+    audit_after_seconds: float | None = None
 
     @property
     def fed_by(self) -> str | None:
@@ -213,6 +214,11 @@ class Plan:
     queries: tuple[QueryPlan, ...]
     families: tuple[Family, ...]
     max_series: int
+
+    @property
+    def audited(self) -> frozenset[str]:
+        """The queries whose periods are asked for again."""
+        return frozenset(query.name for query in self.queries if query.audit_after_seconds is not None)
 
     @property
     def read_by_others(self) -> frozenset[str]:

@@ -315,6 +315,7 @@ class _Planner:
             max_calls=query.max_calls,
             window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
             period=query.period,
+            audit_after_seconds=None if query.audit is None else query.audit.after.total_seconds(),
             zone=query.timezone,
             pages=self._pages(parsed),
             rows=None,  # known when all queries are, by _rows

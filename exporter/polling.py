@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from exporter.audit import Auditor
 from exporter.auth import TokenSource
 from exporter.client import GraphQLClient
 from exporter.plan import Plan
@@ -33,6 +34,7 @@ class Polling:
         self.upstreams = upstreams(plan.sources, {})
         self._reporter = Reporter(self.telemetry, self.store)
         self.scheduler = Scheduler(plan, _clients(self.upstreams), self.store, self._reporter, shard=shard)
+        self.auditor = Auditor(self.scheduler, self.store)
         self._renewals: dict[Upstream, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -47,6 +49,7 @@ class Polling:
             self.plan,
             self.store,
             self.scheduler,
+            self.auditor,
             _views(self.upstreams),
             web_requests_by_code,
             web_connections,
@@ -59,6 +62,7 @@ class Polling:
         async with asyncio.TaskGroup() as self._group:
             self._keep_renewed()
             self._group.create_task(self.scheduler.run())
+            self._group.create_task(self.auditor.run())
 
     def follow(self, plan: Plan) -> None:
         """Goes over to another plan at once, or not at all: raises `OSError` for TLS files that cannot be used."""

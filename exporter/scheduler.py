@@ -23,8 +23,8 @@ from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import bodies_ahead, poll
-from exporter.query import targets
+from exporter.poller import bodies_ahead, poll, poll_over
+from exporter.query import Moment, targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Store
 
@@ -140,6 +140,7 @@ class Scheduler:
         self.paces: dict[str, Pace] = {}
         self.gates: dict[str, Gate] = {}
         self._read_by_others = plan.read_by_others
+        self._store.audited = plan.audited
         self._set_limits(())
 
     async def run(self) -> None:
@@ -152,6 +153,25 @@ class Scheduler:
                     self._begin(query, source)
             await asyncio.Event().wait()
 
+    @property
+    def plan(self) -> Plan:
+        """The plan that is run now."""
+        return self._plan
+
+    def published_targets(self, query: QueryPlan, source: Source) -> tuple[Target, ...]:
+        """The targets of a query whose series this shard publishes."""
+        known = self._fan_outs.get((query.name, source.name))
+        return tuple(
+            target for target in (known.members if known else ()) if self._is_published_here(query, source, target.key)
+        )
+
+    async def asked_over(self, query: QueryPlan, source: Source, target: Target, moment: Moment) -> PollOutcome:
+        """What comes of a poll over other time ranges, within the source's limits; nothing is published of it."""
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            around = partial(self._store.surroundings, query, source, target)
+            client, pace = self._clients[source.name], self.paces.get(source.name)
+            return await poll_over(query, source, target, moment, client, around, pace=pace, monotonic=self._monotonic)
+
     def follow(self, plan: Plan, clients: Mapping[str, GraphQLClient]) -> None:
         """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
 
@@ -159,7 +179,7 @@ class Scheduler:
         """
         sources, before, after = self._plan.sources, _parts(self._plan, self._clients), _parts(plan, clients)
         self._plan, self._clients, self._store.max_series = plan, clients, plan.max_series
-        self._read_by_others = plan.read_by_others
+        self._read_by_others, self._store.audited = plan.read_by_others, plan.audited
         self._set_limits(sources)
         for key in [key for key, part in before.items() if after.get(key) != part]:
             if (fan_out := self._fan_outs.pop(key, None)) is not None:

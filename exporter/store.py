@@ -29,6 +29,15 @@ class Owner(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ClosedPeriod:
+    """What was published last of a counters' period, and to which window end; in Unix seconds."""
+
+    counters: Mapping[Family, Mapping[LabelValues, Number]]
+    start_time: float
+    end_time: float
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is kept of one query and target.
 
@@ -53,6 +62,7 @@ class State:
     window_seconds: float | None = None
     window_end_time: float | None = None
     period_start_time: float | None = None
+    closed: ClosedPeriod | None = None
 
 
 def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
@@ -103,9 +113,16 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             window_seconds=result.window_seconds,
             window_end_time=result.window_end_time,
             period_start_time=result.period_start_time,
+            closed=previous.closed if same_period else _closed_period(previous),
         ),
         tuple(samples),
     )
+
+
+def _closed_period(state: State) -> ClosedPeriod | None:
+    if state.period_start_time is None or state.window_end_time is None or not state.counters:
+        return None
+    return ClosedPeriod(state.counters, state.period_start_time, state.window_end_time)
 
 
 class Store:
@@ -113,6 +130,7 @@ class Store:
 
     def __init__(self, max_series: int) -> None:
         self.max_series = max_series
+        self.audited: frozenset[str] = frozenset()  # of the others no closed period is kept
         self._states: dict[Owner, State] = {}
         self._series: dict[Owner, dict[Family, Keys]] = {}
         self._claims: Claims[Owner] = Claims()
@@ -164,7 +182,7 @@ class Store:
         if (refusal := self._refusal(owner, outcome)) is not None:
             outcome = refusal
         state, samples = next_state(self.state(owner), outcome, at, time)
-        self._states[owner] = state
+        self._states[owner] = state if owner.query in self.audited else replace(state, closed=None)
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
@@ -202,7 +220,7 @@ class Store:
         """
         for owner in self._owners_of(query, source):
             self._left_over.add(owner)
-            self._states[owner] = replace(self._states[owner], tried=False, counters={}, decreases=0)
+            self._states[owner] = replace(self._states[owner], tried=False, counters={}, decreases=0, closed=None)
 
     def left_over(self, query: str, source: str) -> list[Owner]:
         """Whose results under another configuration are still there."""

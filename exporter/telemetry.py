@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from exporter import __version__
+from exporter.audit import Auditor
 from exporter.auth import TokenStatus
 from exporter.model import PollOutcome
 from exporter.plan import Plan, QueryPlan
@@ -59,6 +60,7 @@ class Running:
     plan: Plan
     store: Store
     scheduler: Scheduler
+    auditor: Auditor
     sources: Mapping[str, SourceView]
     web_requests_by_code: Mapping[str, int]
     web_connections: Callable[[], int]
@@ -150,6 +152,7 @@ class Telemetry(Collector):
         yield from self._process_metrics(self.running)
         yield from self._query_metrics(self.running)
         yield from self._source_metrics(self.running)
+        yield from _audit_metrics(self.running.auditor)
 
     def _process_metrics(self, running: Running) -> Iterator[Metric]:
         yield _counter("web_requests", "HTTP requests answered, by status code.", ("code",), [
@@ -297,6 +300,31 @@ class Telemetry(Collector):
             "Whether the token's own expiry and expires_in differ.",
             (status.lifetime_mismatch for status in all_statuses),
         )
+
+
+def _audit_metrics(auditor: Auditor) -> Iterator[Metric]:
+    findings = [(source, query, finding) for (query, source), finding in sorted(auditor.findings.items())]
+    yield _gauge(
+        "audit_difference",
+        "What the totals of the last audited period are above those that were published at its end.",
+        (*_QUERY_LABELS, "metric"),
+        [((s, q, metric), value) for s, q, finding in findings for metric, value in finding.difference.items()],
+    )
+    yield _gauge(
+        "audit_difference_ratio",
+        "The same difference to what was published.",
+        (*_QUERY_LABELS, "metric"),
+        [
+            ((s, q, metric), value / finding.published[metric])
+            for s, q, finding in findings
+            for metric, value in finding.difference.items()
+            if finding.published[metric]
+        ],
+    )
+    yield _gauge(
+        "audit_timestamp_seconds", "When the last period of the query was audited, in Unix time.", _QUERY_LABELS,
+        [((source, query), finding.time) for source, query, finding in findings],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

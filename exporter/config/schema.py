@@ -518,6 +518,13 @@ class WindowConfig(Strict):
     """The clock that its end is rounded down to; divides a day without remainder, or `7d`."""
 
 
+class Audit(Strict):
+    """A period's totals are asked for again, and the difference to what was published becomes a metric."""
+
+    after: PositiveDuration = timedelta(hours=6)
+    """How long after the period's end: longer than data comes late, shorter than the period."""
+
+
 class Bucket(Strict):
     """One bucket of an answer by the clock: the last that ends at or before `window.end`."""
 
@@ -632,6 +639,13 @@ class Metric(Strict):
         return self
 
 
+def _shortest(period: Period) -> timedelta:
+    """How long a period is at least; a day of the clock may have 23 hours, a month 28 days and one such."""
+    if isinstance(period, timedelta):
+        return period
+    return timedelta(hours=23) if period == "day" else timedelta(days=27, hours=23)
+
+
 ForEachList: TypeAlias = tuple[Any, ...]
 
 
@@ -715,6 +729,8 @@ class Query(Strict):
     period: PeriodLength | None = None
     """`day`, `month` or a duration of two intervals or more: what counters count from. Its full total stands for one
     interval: scrape at least as often as that."""
+    audit: Audit | None = None
+    """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`."""
     timezone: Zone = ZoneInfo("UTC")
     """The clock of window and period, an IANA name."""
     document: Annotated[str, Field(min_length=1)]
@@ -743,6 +759,10 @@ class Query(Strict):
             raise ValueError("timeout is longer than interval; shorten it, or poll less often")
         if self.period is not None and self.window is None:
             raise ValueError("period needs a window, whose end it counts to; add window")
+        if self.audit is not None and self.period is None:
+            raise ValueError("audit needs a period, whose totals it asks for again; add period")
+        if self.audit is not None and self.period is not None and self.audit.after >= _shortest(self.period):
+            raise ValueError("audit comes after the next period has ended already; shorten after")
         if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
             raise ValueError(
                 "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
