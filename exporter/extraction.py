@@ -88,10 +88,13 @@ def extract(
         for key in [key for key, value in series[family].items() if math.isnan(value)]:
             del series[family][key]
             skipped[SkipReason.NOT_FINITE.value] += 1
+    if query.rows is not None and query.rows.walk not in by_walk:
+        by_walk[query.rows.walk] = records_at(data, query.rows.walk)
     window = moment.window
     return Result(
         samples=tuple(Samples(family, found) for family, found in series.items()),
-        rows=_exported_rows(query, data),
+        rows=_exported_rows(query, by_walk),
+        row_count=0 if query.rows is None else len(by_walk[query.rows.walk]),
         skipped=dict(skipped),
         lookup_misses=labels.misses,
         rows_cut=rows_cut,
@@ -137,10 +140,10 @@ def row_count(query: QueryPlan, response: Response) -> int:
     return len(records_at([cast("Json", response.data)], query.rows.walk)) if query.rows is not None else 0
 
 
-def _exported_rows(query: QueryPlan, data: Sequence[Json]) -> tuple[Mapping[str, Json], ...]:
+def _exported_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Mapping[str, Json], ...]:
     if query.rows is None or not query.rows.exports:
         return ()
-    records = records_at(data, query.rows.walk)
+    records = by_walk[query.rows.walk]
     columns = {name: records.column(column) for name, column in query.rows.exports.items()}
     return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 

@@ -69,7 +69,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one query and target yielded: its series, and the rows that other queries refer to.
+    """What one query and target yielded: its series, and what other queries refer to of its `row_count` rows.
 
     `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
     asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
@@ -77,6 +77,7 @@ class Result:
 
     samples: tuple[Samples, ...] = ()
     rows: tuple[Mapping[str, Json], ...] = ()
+    row_count: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     lookup_misses: int = 0
     rows_cut: int = 0

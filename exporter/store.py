@@ -51,6 +51,7 @@ class State:
     partial: bool = False
     series: int = 0
     rows: tuple[Mapping[str, Json], ...] = ()
+    row_count: int = 0
     counters: Mapping[Family, Mapping[LabelValues, Number]] = field(default_factory=dict)
     decreases: int = 0
     succeeded_at: float | None = None
@@ -102,6 +103,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             partial=result.partial,
             series=result.series_count,
             rows=result.rows,
+            row_count=result.row_count,
             counters={one.family: one.series for one in samples if one.family.type is MetricType.COUNTER},
             decreases=decreases,
             succeeded_at=at,

@@ -90,7 +90,7 @@ def _query_view(polling: Polling, query: QueryPlan, source: Source, states: list
         failing=len(failing),
         polled_time=latest.polled_time if latest is not None else None,
         duration_seconds=latest.duration_seconds if latest is not None else None,
-        rows=sum(len(state.rows) for state in states) if query.rows is not None else None,
+        rows=sum(state.row_count for state in states) if query.rows is not None else None,
         series=sum(state.series for state in states),
         in_flight=scheduler.gates[source.name].in_flight.get(query.name, 0),
         next_in_seconds=scheduler.next_in_seconds(query.name, source.name),

@@ -73,6 +73,7 @@ def test_lists_explode_into_rows_at_any_depth() -> None:
     assert series(ROWS, data) == {
         ("a", "200", "Acme", "x"): 5, ("a", "404", "Acme", "x"): 1, ("b", "", "Acme", ""): 7
     }  # fmt: skip
+    assert result(ROWS, data).row_count == 4
 
 
 @pytest.mark.parametrize(
