@@ -182,6 +182,9 @@ def _left_out() -> tuple[Panel, ...]:
         of("Names not found", "Labels left empty, as a lookup did not know the key,", "lookup_misses_total"),
         of("Packs refused", "Packs that the API refused for their size", "pack_refusals_total"),
         of("Decreases held", "Counter values held, as the upstream gave less,", "decreases_held_total"),
+        time_series("Came too late", "What the API's totals were above those on the page, of each audited period.",
+                    (highest(_of_query("audit_difference"), *_BY_QUERY, "metric"), f"{_QUERY} {{{{metric}}}}"),
+                    signed=True, width=24),
     )  # fmt: skip
 
 
