@@ -7,8 +7,8 @@ ARGS ?=
 WORKERS ?= 2
 SECONDS ?= 300
 BIN := .venv/bin
-# On CI a test that is skipped has failed.
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(CI),-p tests.support.no_skips)
+# What the tests of a file share is made once. On CI a test that is skipped has failed.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(CI),-p tests.support.no_skips)
 
 .PHONY: help demo run test test-all soak fuzz reliability lint format dashboards docs lock dist sbom audit setup setup-dev clean
 

@@ -27,7 +27,7 @@ from tests.support.certificates import authority_file, pair, trusting
 from tests.support.processes import Exporter, Snapshot, eventually
 from tests.support.upstream import Upstream
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("clients")]  # they share the exporters
+pytestmark = pytest.mark.timeout(240)
 
 BOUND_SECONDS: Final = 5.0
 SECRET: Final = "canary-of-the-clients"

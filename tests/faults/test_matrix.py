@@ -14,7 +14,7 @@ from tests.faults.rows import ROWS
 CASES: Final[tuple[Case, ...]] = (*answers.CASES, *access.CASES, *connections.CASES)
 NUMBERS: Final = sorted({case.row for case in CASES})
 IN_FULL: Final = pytest.mark.long
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("matrix")]  # one worker: the experiment runs once
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="session", params=[pytest.param(QUICK, id="quick"), pytest.param(FULL, id="full", marks=IN_FULL)])

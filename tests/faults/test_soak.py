@@ -73,7 +73,7 @@ def soak_seconds() -> list[object]:
     if said:
         return [pytest.param(float(said), id="soak", marks=pytest.mark.timeout(float(said) + 300))]
     long = [pytest.mark.long, pytest.mark.timeout(LONG_SECONDS + 300)]
-    return [pytest.param(8.0, id="quick"), pytest.param(float(LONG_SECONDS), id="full", marks=long)]
+    return [pytest.param(5.0, id="quick"), pytest.param(float(LONG_SECONDS), id="full", marks=long)]
 
 
 @pytest.mark.parametrize("seconds", soak_seconds())
@@ -108,7 +108,7 @@ def test_reloads_leave_nothing_behind(
     """After many reloads, each of which changes a query and how a source is reached, the process holds no more than
     before, and no poll has failed."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky)
+    exporter = started(start, sound, shaky, "2s" if reloads < 100 else "5s")
     config = tmp_path / "config.yaml"
     good = json.loads(config.read_text())
 
@@ -120,7 +120,7 @@ def test_reloads_leave_nothing_behind(
         exporter.popen.send_signal(signal.SIGHUP)
         eventually(lambda: exporter.log.count("was loaded again") > loaded, "reload")
 
-    for number in range(min(reloads, 20)):
+    for number in range(reloads // 2):  # so many, until the allocator of the loading thread has what it needs
         reload(number)
     before = rested(exporter, sound, queries=2 * QUERIES + 1)
     for number in range(reloads):
@@ -132,7 +132,7 @@ def test_reloads_leave_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    "requests", [pytest.param(300, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.long)]
+    "requests", [pytest.param(100, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.long)]
 )
 def test_cancelled_requests_leave_nothing_behind(
     requests: int, start: Start, start_upstream: Callable[[], Upstream]
