@@ -105,6 +105,21 @@ def test_one_replica_that_is_never_two(objects: Mapping[tuple[str, str], dict[st
     assert spec["strategy"] == {"type": "Recreate"}
 
 
+def test_the_example_of_shards_is_the_same_pod(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Sharded or not, the pod is the same but for its shard, and there are as many pods as shards."""
+    example = yaml.safe_load((KUBERNETES / "statefulset-shards.yaml").read_text())
+    assert faults(example) == []
+    (deployment,) = (
+        each
+        for each in yaml.safe_load_all((KUBERNETES / "deployment.yaml").read_text())
+        if each["kind"] == "Deployment"
+    )
+    spec, pod = example["spec"], deployment["spec"]["template"]
+    pod["spec"]["containers"][0]["args"] += ["--shard=auto", f"--shards={spec['replicas']}"]
+    assert spec["template"] == pod
+    assert spec["serviceName"] == objects["Service", "insights-exporter"]["metadata"]["name"]
+
+
 def test_what_belongs_together_has_one_name(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
     """Service, monitor and policy find the pod; the job is the one that the alerts name; the image has our version."""
     deployment, service = objects["Deployment", "insights-exporter"], objects["Service", "insights-exporter"]
