@@ -10,7 +10,7 @@ BIN := .venv/bin
 # What the tests of a file share is made once. On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all soak fuzz reliability lint format dashboards docs lock dist sbom audit setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs lock dist sbom audit setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ fuzz: setup-dev ## Fuzz all that reads from outside, guided by coverage: make fu
 reliability: setup-dev ## Run the fault matrix in full, and write its results into docs/reliability.md
 	$(PYTEST) -m "" --junitxml=build/faults.xml tests/faults $(ARGS)
 	$(BIN)/python -m tests.faults.report build/faults.xml
+
+bench: setup-dev ## Measure beside peers: make bench ARGS="--write", or ARGS=scrape for a row
+	@sh scripts/bench.sh $(ARGS)
 
 lint: setup-dev ## Style, types and imports alone
 	$(BIN)/ruff check

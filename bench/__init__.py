@@ -1,0 +1,1 @@
+"""How fast the exporter is, beside peers and limits that are measured in the same run. `python -m bench`."""

@@ -1,0 +1,91 @@
+"""Scrapes: requests a second beside nginx and other exporters, and the processor time of one."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from bench.figures import Figure, at_least, at_most, told
+from bench.running import (
+    Load,
+    client_server,
+    compressed_page,
+    cpu_seconds,
+    exporter,
+    load,
+    nginx,
+    pushgateway,
+    slow_rate,
+    textfile_collector,
+    url_of,
+)
+from tests.support.processes import Process
+
+_SECONDS = 3
+_ROUNDS = 5
+_SCRAPES = 3000
+
+
+def scrape(folder: Path) -> Iterator[Figure]:
+    """Compressed pages of 10 000 and 100 000 series over four connections, in turns with nginx."""
+    for series in (10_000, 100_000):
+        with ExitStack() as stack:
+            ours, _ = stack.enter_context(exporter(folder, series))
+            page = compressed_page(url_of(ours))
+            static = stack.enter_context(nginx(folder, page))
+            rounds = [(load(url_of(ours), _SECONDS), load(url_of(static), _SECONDS)) for _ in range(_ROUNDS)]
+            mine, theirs = (_median([each[at] for each in rounds]) for at in (0, 1))
+            where = f"scrape of {series:,} series".replace(",", " ")
+            rates = (mine.requests_per_second, theirs.requests_per_second)
+            yield at_least(f"{where}, 4 connections", *rates, 1, "a second", "nginx")
+            p99s = (1000 * mine.p99_seconds, 1000 * theirs.p99_seconds)
+            yield at_most(f"{where}, 99th percentile", *p99s, 1.5, "ms", "nginx")
+            text = httpx.get(url_of(ours), timeout=60).text
+            if series == 10_000:
+                peer = stack.enter_context(client_server(folder, series))
+                yield _beside(where, ours, peer, 1000, "prometheus_client's server")
+            else:
+                text = "".join(line for line in text.splitlines(keepends=True) if "bench_" in line)
+                peer = stack.enter_context(pushgateway(folder, text))
+                yield _beside(where, ours, peer, 200, "Pushgateway")
+                peer = stack.enter_context(textfile_collector(folder, text))
+                yield _beside(where, ours, peer, 200, "node_exporter's textfile collector")
+
+
+def cpu(folder: Path) -> Iterator[Figure]:
+    """Processor time of a scrape, by the size of the page, beside nginx with the same bytes."""
+    for series in (1_000, 10_000, 100_000):
+        with ExitStack() as stack:
+            ours, _ = stack.enter_context(exporter(folder, series))
+            page = compressed_page(url_of(ours))
+            static = stack.enter_context(nginx(folder, page))
+            mine, theirs = (1e6 * _scrape_seconds(running) for running in (ours, static))
+            what = f"processor time of a scrape, {series:,} series ({len(page) // 1000} kB)".replace(",", " ")
+            yield told(what, f"{mine:.0f} µs", f"{theirs:.0f} µs (nginx)", f"{mine / theirs:.2f}")
+
+
+def _scrape_seconds(running: Process) -> float:
+    with httpx.Client(timeout=60) as client:
+        began = cpu_seconds(running)
+        for _ in range(_SCRAPES):
+            with client.stream("GET", url_of(running), headers={"accept-encoding": "gzip"}) as response:
+                for _ in response.iter_raw():
+                    pass
+        return (cpu_seconds(running) - began) / _SCRAPES
+
+
+def _beside(where: str, ours: Process, peer: Process, goal: float, name: str) -> Figure:
+    theirs = slow_rate(url_of(peer))
+    mine = load(url_of(ours), _SECONDS).requests_per_second
+    return at_least(f"{where} beside {name}", mine, theirs, goal, "a second", name)
+
+
+def _median(loads: list[Load]) -> Load:
+    return Load(
+        statistics.median(each.requests_per_second for each in loads),
+        statistics.median(each.p99_seconds for each in loads),
+    )
