@@ -107,13 +107,13 @@ network_config_dir = "{folder / "networks"}"
         kept = ROOT / ".cache/containers" / f"{_DEBIAN}-python3.tar"
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._folder / "python.tar"
+            fresh = kept.with_name(f"{os.getpid()}.tar")  # beside it, so that another worker never finds half of it
             sources = [str(file) for file in _SOURCES if file.exists() and _DEBIAN in file.read_text()][:1]
             left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
             packages = "--include=python3,python3-venv,ca-certificates"
             command = ("--quiet", "--variant=minbase", packages, *left_out, _DEBIAN, str(fresh), *sources)
             self._done("mmdebstrap", *command, seconds=540)
-            shutil.move(fresh, kept)
+            fresh.rename(kept)
         self.podman("import", "--quiet", str(kept), tag)
 
     def import_program(self, tag: str, name: str, data_folder: str, *needed: Path) -> None:
