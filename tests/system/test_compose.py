@@ -17,7 +17,7 @@ from tests.support.configurations import ROOT
 from tests.support.containers import Containers
 from tests.support.processes import eventually, free_port
 
-pytestmark = [pytest.mark.xdist_group("containers"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 SERVICES = ("exporter", "prometheus", "alertmanager")
 # After a moment in which Prometheus finds its Alertmanager: it tells an alert again only a minute later.

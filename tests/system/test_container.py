@@ -15,7 +15,7 @@ from tests.support.configurations import ENVIRONMENTS, TRAFFIC, choreo_environ, 
 from tests.support.containers import BASE, IMAGE, Containers, confined
 from tests.support.processes import eventually, free_port
 
-pytestmark = [pytest.mark.xdist_group("containers"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 MAX_ADDED_BYTES = 60_000_000
 STOP_SECONDS = 5.0
