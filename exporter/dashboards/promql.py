@@ -8,6 +8,8 @@ OWN: Final = "insights_exporter_"
 _SCRAPED: Final = ("job", "instance")
 # words of PromQL that cannot stand where a metric's name does
 _NO_METRICS: Final = frozenset({"atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"})
+# labels that PromQL takes for numbers where series are grouped
+_NO_LABELS: Final = frozenset({"inf", "nan"})
 _PLACE: Final = ("organization", "environment")
 
 
@@ -75,4 +77,5 @@ def data_age(*queries: str) -> str:
 
 
 def _by(labels: tuple[str, ...]) -> str:
+    labels = tuple(name for name in labels if name.lower() not in _NO_LABELS)
     return f" by ({', '.join(labels)}) " if labels else ""

@@ -129,7 +129,7 @@ def test_the_end_of_a_period_is_never_jumped_over(insights: Simulator, config: P
 def test_a_stopped_run_goes_on_where_it_was(start_insights: StartInsights, config: Path, tmp_path: Path) -> None:
     """Killed in the middle and started again, the run ends with the file of a run that was never stopped, and asks for
     little twice."""
-    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.05))
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.3))
     environ = choreo_environ(insights)
     whole = [f"--config.file={config}", *HALF_AN_HOUR, *LABELS]
     assert finished("backfill", *whole, "--output=whole.om", environ=environ, cwd=tmp_path).returncode == 0

@@ -233,4 +233,5 @@ def test_kills_lose_nothing_but_what_fell_into_the_end_of_a_period(
             ((_, increase),) = prometheus.query(over, samples[-1].at + 0.25)
             # increase() goes on to the edges of its range, by an interval of a second or two at most
             assert sums[-1].total <= increase + 1e-6 <= sums[-1].total * (1 + 4 / seconds)
-    assert adder.lost(made) > max(0.1, sums[0].missing / sums[0].made), sums
+    # a tenth is late; what it loses of that depends on when it asks, and on what it is killed beside
+    assert adder.lost(made) > 0.05, sums
