@@ -126,6 +126,15 @@ def test_the_end_of_a_period_is_never_jumped_over(insights: Simulator, config: P
     assert [values[minutes * 60] for minutes in (20, 24, 28)] == [made(600, 1080), made(600, 1200), made(1200, 1560)]
 
 
+# who runs tests in the background has them ignore SIGINT, and what they start as well
+INTERRUPTIBLE = """
+import signal
+from exporter.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
 def test_a_stopped_run_goes_on_where_it_was(start_insights: StartInsights, config: Path, tmp_path: Path) -> None:
     """Killed in the middle and started again, the run ends with the file of a run that was never stopped, and asks for
     little twice."""
@@ -135,7 +144,7 @@ def test_a_stopped_run_goes_on_where_it_was(start_insights: StartInsights, confi
     assert finished("backfill", *whole, "--output=whole.om", environ=environ, cwd=tmp_path).returncode == 0
     before = insights.journal.count("graphql")
     killed = subprocess.Popen(
-        [sys.executable, "-m", "exporter", "backfill", *whole],
+        [sys.executable, "-c", INTERRUPTIBLE, "backfill", *whole],
         cwd=tmp_path, stderr=subprocess.PIPE, env={"PYTHONPATH": str(ROOT), **environ},
     )  # fmt: skip
     eventually(lambda: insights.journal.count("graphql") > before + 60, "half of the requests")
