@@ -110,8 +110,8 @@ def own_rows(whole: Plan) -> Iterator[str]:
     """The exporter's own metrics, as telemetry names them, those of special set-ups too."""
     read = Polling(whole, Shard(0, 2)).running({}, lambda: 0, lambda: ReloadStatus(successful=True, success_time=0.0))
     for metric in Telemetry(replace(read, task_count=lambda: 1)).collect():
-        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-        yield metric_row(name, metric.type, metric._labelnames, metric.documentation)  # type: ignore[attr-defined]
+        family = metric.family
+        yield metric_row(family.name, family.type, family.label_names, family.help)
 
 
 def group_rows(name: str, whole: Plan) -> Iterator[str]:

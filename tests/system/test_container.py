@@ -59,7 +59,7 @@ def test_the_demo_runs_confined_and_becomes_healthy(containers: Containers) -> N
     port = free_port()
     containers.podman("run", "-d", "--name=demo", *confined(f"--publish=127.0.0.1:{port}:10093"), IMAGE, "demo")
     eventually(lambda: containers.exit_code("healthcheck", "run", "demo") == 0, "healthy container", 90)
-    _wait_until_up(port, 'query="overview",source="choreo"')
+    _wait_until_up(port, 'source="choreo",query="overview"')
     assert not containers.inspected("demo")["State"]["OOMKilled"]
     code, seconds = _stopped(containers, "demo")
     assert code == 0, containers.podman("logs", "demo")
@@ -90,7 +90,7 @@ def test_secrets_come_from_mounted_files(containers: Containers, start_insights:
         *(f"--env={name}={value}" for name, value in environ.items()),
         *(IMAGE, "--config.file=/etc/insights-exporter/config.yaml", f"--web.listen-address=127.0.0.1:{port}"),
     )
-    _wait_until_up(port, 'query="traffic",source="acme"')
+    _wait_until_up(port, 'source="acme",query="traffic"')
     shown = containers.podman("inspect", "secrets") + containers.podman("logs", "secrets")
     assert "only-in-a-mounted-file" not in shown
     code, seconds = _stopped(containers, "secrets")
