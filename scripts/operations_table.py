@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from generated import written
 from graphql import FieldNode, OperationDefinitionNode, parse
 
 ROOT = Path(__file__).parents[1]
@@ -192,16 +193,5 @@ def text() -> str:
     return HEAD.format(count=len(names)) + rows + "\n" + ON_DEMAND + "".join(_documents(files))
 
 
-def main() -> int:
-    """0 if the file is up to date or has been written; 1 if `--check` found it stale."""
-    if "--check" not in sys.argv[1:]:
-        DOCUMENT.write_text(text(), "utf-8")
-        return 0
-    if DOCUMENT.read_text("utf-8") == text():
-        return 0
-    print(f"{DOCUMENT.name} is stale; run: python scripts/operations_table.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written({DOCUMENT: text()}, "python scripts/operations_table.py"))

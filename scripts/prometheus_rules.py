@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from generated import written
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 RULES: Final = ROOT / "prometheus" / "rules"
 MANIFESTS: Final = ROOT / "deploy" / "kubernetes" / "prometheus-rules.yaml"
@@ -42,16 +44,5 @@ def text() -> str:
     return _NOTE + "".join(manifest(file) for file in sorted(RULES.glob("*.yaml")))
 
 
-def main() -> int:
-    """0 if the file is up to date or has been written; 1 if `--check` found it stale."""
-    if "--check" not in sys.argv[1:]:
-        MANIFESTS.write_text(text(), "utf-8")
-        return 0
-    if MANIFESTS.read_text("utf-8") == text():
-        return 0
-    print(f"{MANIFESTS.name} is stale; run: python scripts/prometheus_rules.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written({MANIFESTS: text()}, "python scripts/prometheus_rules.py"))

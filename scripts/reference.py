@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from generated import written
 
 from exporter.config import schema
 from exporter.config.load import load, shipped_names
@@ -140,22 +141,15 @@ def metrics() -> str:
     return METRICS.format(own="\n".join(own_rows(whole))) + "".join(groups)
 
 
-def main() -> int:
-    """0 if the files are up to date or have been written; 1 if `--check` found some that differ."""
+def texts() -> dict[Path, str | None]:
+    """What the files are to say."""
     reference = DOCS / "configuration.md"
-    texts = {
+    return {
         DOCS / "config.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         reference: configuration(reference.read_text("utf-8")),
         DOCS / "metrics.md": metrics(),
     }
-    stale = [file for file, text in texts.items() if not file.exists() or file.read_text("utf-8") != text]
-    for file in stale:
-        if "--check" in sys.argv[1:]:
-            print(f"docs/{file.name} is not what the code makes; run: make docs", file=sys.stderr)
-        else:
-            file.write_text(texts[file], "utf-8")
-    return 1 if stale and "--check" in sys.argv[1:] else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written(texts(), "make docs"))
