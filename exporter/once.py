@@ -15,7 +15,7 @@ from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
-from exporter.pack_poll import poll_pack
+from exporter.pack_poll import poll_targets
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll, poll_over
 from exporter.query import Moment, targets
@@ -137,29 +137,13 @@ class Round:
         client, pace = self._client_of(query, source, members[0]), self.paces.get(source.name)
         around = partial(self.store.surroundings, query, source)
         async with self.gates[source.name].passed(query.name, self._monotonic):
-            if query.pack is None or len(members) == 1:
-                return {
-                    target: await poll(
-                        query,
-                        source,
-                        target,
-                        client,
-                        partial(around, target),
-                        published_end_time=published_end_time,
-                        pace=pace,
-                        wall=lambda: now,
-                        monotonic=self._monotonic,
-                    )
-                    for target in members
-                }
-            polled = await poll_pack(
+            polled = await poll_targets(
                 query,
-                query.pack,
                 source,
                 dict.fromkeys(members, published_end_time),
                 client,
                 around,
-                size=self._pack_sizes.get(query.name, query.pack.size),
+                size=self._pack_sizes.get(query.name, 1 if query.pack is None else query.pack.size),
                 pace=pace,
                 wall=lambda: now,
                 monotonic=self._monotonic,

@@ -1,4 +1,5 @@
-"""One poll of several targets in one operation, and what to do where the server refuses that. It never raises."""
+"""One poll of several targets, in one operation where the query packs them, and what to do where the server refuses
+that. It never raises."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, TypeAlias
 
 from exporter.client import Client
@@ -17,7 +19,7 @@ from exporter.extraction import Surroundings, extract
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace
 from exporter.plan import PackPlan, QueryPlan, Target
-from exporter.poller import failed_outcome, refuse_partial
+from exporter.poller import failed_outcome, poll, refuse_partial
 from exporter.query import Moment, moment_at, operation
 
 # How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
@@ -43,6 +45,34 @@ class _Call:
     target: Target
     moment: Moment
     operation: Operation
+
+
+async def poll_targets(
+    query: QueryPlan,
+    source: Source,
+    published_end_times: Mapping[Target, float | None],
+    client: Client,
+    around: Callable[[Target], Surroundings],
+    *,
+    size: int,
+    pace: Pace | None = None,
+    wall: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> PackOutcome:
+    """What came of one poll of these targets: in packs where the query has them, else one call after the other."""
+    if query.pack is not None and len(published_end_times) > 1:
+        return await poll_pack(
+            query, query.pack, source, published_end_times, client, around,
+            size=size, pace=pace, wall=wall, monotonic=monotonic,
+        )  # fmt: skip
+    outcomes = {
+        target: await poll(
+            query, source, target, client, partial(around, target),
+            published_end_time=end, pace=pace, wall=wall, monotonic=monotonic,
+        )
+        for target, end in published_end_times.items()
+    }  # fmt: skip
+    return PackOutcome(outcomes, size)
 
 
 async def poll_pack(

@@ -21,9 +21,9 @@ from exporter.exposition import Body
 from exporter.fan_out import FanOut, Member, Pack
 from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
-from exporter.pack_poll import PackOutcome, poll_pack
+from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import bodies_ahead, poll, poll_over
+from exporter.poller import bodies_ahead, poll_over
 from exporter.query import Moment, targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Store
@@ -295,6 +295,12 @@ class Scheduler:
     def _is_published_here(self, query: QueryPlan, source: Source, key: str) -> bool:
         return self.shard.owns(query.name, source.name, key)
 
+    def _as_published_here(self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome) -> PollOutcome:
+        """The outcome without series where another shard publishes them: of its rows, others may need some here."""
+        if outcome.result is None or self._is_published_here(query, source, target.key):
+            return outcome
+        return replace(outcome, result=replace(outcome.result, samples=()))
+
     def _regroup(self, query: QueryPlan, source: Source, fan_out: FanOut, wanted: Sequence[Target]) -> bool:
         """Starts the packs that came and ends those that went; whether targets went, and their series with them."""
         assert self._group is not None
@@ -351,7 +357,8 @@ class Scheduler:
                     polled = await self._polled(query, source, list(ticks), fan_out.size.present)
                 finally:
                     fan_out.polled(pack, ticks, self._monotonic())
-            for target, outcome in polled.outcomes.items():
+            for target, polled_outcome in polled.outcomes.items():
+                outcome = self._as_published_here(query, source, target, polled_outcome)
                 bodies = await bodies_ahead(outcome)
                 if (member := fan_out.members.get(target)) is not None:
                     failed = self._take_in(query, source, target, outcome, bodies).reason is not None
@@ -366,28 +373,17 @@ class Scheduler:
     async def _polled(self, query: QueryPlan, source: Source, due: Sequence[Target], size: int) -> PackOutcome:
         """What came of a poll of these targets."""
         ends = {target: self._store.state(_owner(query, source, target)).window_end_time for target in due}
-        client, pace = self._clients[source.name], self.paces.get(source.name)
-        wall, monotonic = self._wall, self._monotonic
-        around = partial(self._store.surroundings, query, source)
-        if query.pack is not None and len(due) > 1:
-            return await poll_pack(
-                query, query.pack, source, ends, client, around, size=size, pace=pace, wall=wall, monotonic=monotonic
-            )
-        outcomes = {
-            target: await poll(
-                query,
-                source,
-                target,
-                client,
-                partial(around, target),
-                published_end_time=end,
-                pace=pace,
-                wall=wall,
-                monotonic=monotonic,
-            )
-            for target, end in ends.items()
-        }
-        return PackOutcome(outcomes, size)
+        return await poll_targets(
+            query,
+            source,
+            ends,
+            self._clients[source.name],
+            partial(self._store.surroundings, query, source),
+            size=size,
+            pace=self.paces.get(source.name),
+            wall=self._wall,
+            monotonic=self._monotonic,
+        )
 
     def _next_at(self, query: QueryPlan, owner: Owner, member: Member, tick_at: float, phase: float) -> float:
         """When a target is polled next: at its next tick, or sooner after a failure. Ticks that passed are told."""
@@ -417,8 +413,6 @@ class Scheduler:
             self.gates[source.name].pause(now, outcome.retry_after_seconds)
         first = not self._store.state(owner).tried
         rows = self._store.feeding_rows(query.name, source.name)
-        if outcome.result is not None and not self._is_published_here(query, source, target.key):
-            outcome = replace(outcome, result=replace(outcome.result, samples=()))
         try:
             outcome = self._store.fold(owner, target, outcome, now, self._wall(), bodies)
             if first or self._store.feeding_rows(query.name, source.name) is not rows:
