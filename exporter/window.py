@@ -50,16 +50,18 @@ def aligns(align: timedelta) -> bool:
 def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
     """The last multiple of `align` on the zone's clock that is not after `moment`; weeks begin on Monday (ISO 8601).
 
-    Around a change of the clock the result is still a real instant, never after `moment`: of a reading that comes twice
-    the later one, but a day or a week begins at its first midnight.
+    Around a change of the clock the result is a real instant, never after `moment`. Of a reading that comes twice it is
+    the later one, but a day or a week begins at its first midnight; one that is skipped comes when it would have by
+    the clock before the change.
     """
     local = moment.astimezone(zone).replace(tzinfo=None)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if align >= _DAY:
         return _in_zone(midnight - (local.weekday() * _DAY if align == 7 * _DAY else _NONE), zone)
-    floor = (midnight + (local - midnight) // align * align).replace(tzinfo=zone)
-    instants = (floor.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    return max(instant for instant in instants if instant <= moment).astimezone(zone)
+    floor = midnight + (local - midnight) // align * align
+    while not (past := [instant for instant in _instants(floor, zone) if instant <= moment]):
+        floor -= align
+    return max(past).astimezone(zone)
 
 
 def period_start(end: datetime, period: Period, zone: tzinfo) -> datetime:
@@ -90,6 +92,13 @@ def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
 def iso_text(moment: datetime) -> str:
     """ISO 8601 with milliseconds and an offset: `2021-08-16T12:00:00.000+05:30`."""
     return moment.isoformat(timespec="milliseconds")
+
+
+def _instants(reading: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """When the zone's clock shows that reading: two instants where it comes twice, and where it is skipped the one at
+    which it would have come (PEP 495: `fold=0` is by the offset before the change, `fold=1` by that after it)."""
+    before, after = (reading.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return (before,) if after <= before else (before, after)
 
 
 def _in_zone(moment: datetime, zone: tzinfo) -> datetime:

@@ -142,6 +142,9 @@ def test_periods_follow_each_other_without_gap_or_overlap(place: tuple[datetime,
 
 @given(places(), aligns)
 @example((datetime(2024, 3, 31, 1, tzinfo=UTC), ZoneInfo("Europe/Berlin")), timedelta(minutes=1))
+@example(  # 03:00, where a bucket would begin, is skipped, and the clock goes on at 03:45
+    place=(datetime(2011, 9, 24, 14, 44, 59, tzinfo=UTC), ZoneInfo("Pacific/Chatham")), width=timedelta(minutes=90)
+)
 def test_the_last_bucket_is_whole_and_over(place: tuple[datetime, tzinfo], width: timedelta) -> None:
     """A bucket is published only when it has ended, and the one before ends where it begins."""
     moment, zone = place
