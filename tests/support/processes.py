@@ -88,6 +88,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
+        for left in ("faketime_shm_", "sem.faketime_sem_"):  # libfaketime's: the next of that number would fail
+            Path("/dev/shm", f"{left}{self.popen.pid}").unlink(missing_ok=True)
         self._output.close()
 
     @property
