@@ -13,9 +13,10 @@ import re
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
 _DEFAULT_TLS: Final = TLSSettings()
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
 _SENT: Final = "exporter.sent"
+_PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
 )
@@ -260,7 +262,7 @@ class _Body:
         """Raises `UpstreamFailure`: `decode` for an unknown encoding, `too_large` for a length beyond the limit."""
         self._limit = limit
         self._received = 0
-        self._content = bytearray()
+        self._content = BytesIO()  # gives its bytes without a copy
         self._inflater: Any = None
         encoding = encoding.strip().lower()
         if encoding in ("gzip", "x-gzip"):
@@ -273,25 +275,28 @@ class _Body:
     def add(self, chunk: bytes) -> None:
         """Raises `UpstreamFailure`: `too_large` or `decode`."""
         self._received += len(chunk)
-        self._content += chunk if self._inflater is None else self._inflated(chunk)
-        if max(self._received, len(self._content)) > self._limit:
-            raise self._too_large()
+        for piece in (chunk,) if self._inflater is None else self._inflated(chunk):
+            self._content.write(piece)
+            if max(self._received, self._content.tell()) > self._limit:
+                raise self._too_large()
 
     def whole(self) -> bytes:
         """Raises `UpstreamFailure` (decode) where the gzip stream has not reached its end."""
         if self._inflater is not None and self._received and not self._inflater.eof:
             raise UpstreamFailure(Reason.DECODE, "the answer's gzip ends early")
-        return bytes(self._content)
+        return self._content.getvalue()
 
-    def _inflated(self, chunk: bytes) -> bytes:
-        """What the chunk becomes, at most a byte beyond the limit: the rest of a bomb is never made."""
-        try:
-            inflated: bytes = self._inflater.decompress(chunk, self._limit - len(self._content) + 1)
-        except zlib.error:
-            raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
-        if self._inflater.unused_data:
-            raise UpstreamFailure(Reason.DECODE, "the answer's gzip has more than one member")
-        return inflated
+    def _inflated(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk becomes, in pieces of `_PIECE_BYTES` at most: the rest of a bomb is never made."""
+        while chunk:
+            try:
+                piece = self._inflater.decompress(chunk, _PIECE_BYTES)
+            except zlib.error:
+                raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
+            if self._inflater.unused_data:
+                raise UpstreamFailure(Reason.DECODE, "the answer's gzip has more than one member")
+            yield piece
+            chunk = self._inflater.unconsumed_tail
 
     def _too_large(self) -> UpstreamFailure:
         return UpstreamFailure(Reason.TOO_LARGE, f"the answer is larger than max_body_size ({self._limit} bytes)")
