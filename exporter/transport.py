@@ -24,6 +24,7 @@ import httpcore
 import httpx
 
 from exporter import __version__
+from exporter.deadline import deadline
 from exporter.errors import Reason, UpstreamFailure
 from exporter.network import Network, Stream, TLSSettings, Unanswered, tls_problem
 
@@ -100,7 +101,7 @@ class Transport:
         except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
             raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
         try:
-            async with asyncio.timeout(deadline_seconds):
+            async with deadline(deadline_seconds):
                 response = await self._client.send(request, auth=auth)
         except TimeoutError:
             if _SENT not in request.extensions:

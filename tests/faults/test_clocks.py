@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.support.processes import Exporter, eventually, program
-from tests.support.upstream import Upstream, grants
+from tests.support.upstream import Call, Upstream, answers_who_is_known, grants, when
 
 LIFETIME_SECONDS = 8
 RENEWED_EVERY_SECONDS = LIFETIME_SECONDS / 2
@@ -78,3 +79,26 @@ def test_row_61_process_suspended(seconds: int, start: Start, upstream: Upstream
     assert (exporter.value(f"{OWN}poll_overruns_total", query="value") or 0) >= seconds - 3
     assert exporter.value(f"{OWN}poll_failures_total") is None
     assert exporter.value(f"{OWN}token_forced_renewals_total") == 0
+
+
+def test_row_61_process_suspended_while_an_answer_comes(start: Start, upstream: Upstream) -> None:
+    """A poll whose answer comes while the process sleeps succeeds, although its deadline passes in the sleep."""
+    exporter = start([source_of(upstream)], [query("value", "3s", timeout="3s")]).wait_until_ready()
+    asked, suspended, answered = threading.Event(), threading.Event(), threading.Event()
+
+    async def answers_meanwhile(call: Call) -> None:
+        asked.set()
+        await when(suspended, answers_who_is_known)(call)
+        answered.set()
+
+    upstream.api.once(answers_meanwhile)
+    assert asked.wait(30)
+    before = polls(exporter)
+    exporter.popen.send_signal(signal.SIGSTOP)
+    suspended.set()
+    assert answered.wait(30)
+    wakes_at = time.monotonic() + 4
+    eventually(lambda: time.monotonic() > wakes_at, "end of the sleep")
+    exporter.popen.send_signal(signal.SIGCONT)
+    eventually(lambda: polls(exporter) > before, "the poll's end")
+    assert exporter.value(f"{OWN}poll_failures_total") is None
