@@ -22,7 +22,7 @@ from exporter.client import GraphQLClient
 from exporter.exposition import Format, Joiner
 from exporter.exposition.block import DEFLATE_LEVEL
 from exporter.plan import Plan, Target
-from exporter.poller import bodies_ahead, poll
+from exporter.poller import poll, rendered_ahead
 from exporter.store import Owner, Store
 from exporter.transport import Transport, WireResponse
 from tests.support.processes import Process, eventually, free_port
@@ -57,8 +57,8 @@ class Exchange:
         around = self.store.surroundings(query, source, target)
         outcome = await poll(query, source, target, client, lambda: around, published_end_time=None)
         assert outcome.result is not None, outcome
-        bodies = await bodies_ahead(outcome)
-        self.store.fold(Owner(query.name, source.name, target.key), target, outcome, 0.0, 0.0, bodies)
+        ahead = await rendered_ahead(outcome)
+        self.store.fold(Owner(query.name, source.name, target.key), target, outcome, 0.0, 0.0, ahead)
 
     def page(self) -> bytes:
         """The page, compressed."""

@@ -18,6 +18,7 @@ from exporter.config.schema import SHIPPED_SCHEMAS
 from exporter.ending import exit_within
 from exporter.lifecycle import lifecycle_routes
 from exporter.logs import hide
+from exporter.memory import keep_returning
 from exporter.notify import keep_watchdog_calm, notify
 from exporter.polling import Polling
 from exporter.reloading import Reloading, Watch, keep_watching
@@ -79,6 +80,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         asyncio.create_task(stop.wait()),
         asyncio.create_task(polling.run()),
         asyncio.create_task(keep_watchdog_calm()),
+        asyncio.create_task(keep_returning()),
     ]
     loop.add_signal_handler(signal.SIGHUP, reloading.requested if options.reload_on_hangup else stop.set)
     if options.auto_reload:

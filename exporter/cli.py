@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -203,18 +202,6 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
     )
 
 
-def _tune() -> None:
-    """Sets the interpreter up for a long run in which big answers are read now and then.
-
-    What is there at the start stays, so the collector need not look at it; answers are trees without cycles, of which
-    it would look at hundreds of thousands of objects in vain; and a scrape must not wait long for a thread's turn.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    sys.setswitchinterval(0.001)
-
-
 def run(
     config_file: Path,
     listen_addresses: tuple[str, ...],
@@ -235,6 +222,7 @@ def run(
 
     from exporter.app import Options, serve
     from exporter.checking import hidden_texts, ready_to_start
+    from exporter.memory import tune
     from exporter.web import ListenAddress, ListenError
     from exporter.web_config import web_configuration
 
@@ -252,7 +240,7 @@ def run(
     except ConfigError as error:
         refuse(error)
     configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
-    _tune()
+    tune()
     options = Options(
         config_file,
         addresses,

@@ -11,12 +11,12 @@ from typing import Final
 from exporter.client import BIG_BYTES, Client
 from exporter.config.schema import Source
 from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
-from exporter.exposition import Body, body
 from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model import Operation, PollOutcome, Response, Result
 from exporter.pace import Pace
 from exporter.plan import PagesPlan, QueryPlan, Target
 from exporter.query import Moment, moment_at, operation, with_page
+from exporter.store import Rendered
 
 _ATTEMPTS_AT_PAGES: Final = 3
 _BIG_SERIES: Final = 5000
@@ -68,12 +68,12 @@ async def poll_over(
     return PollOutcome(monotonic() - started_at, result=result, graphql_errors=conversation.graphql_errors)
 
 
-async def bodies_ahead(outcome: PollOutcome) -> tuple[Body, ...]:
-    """The bodies of a result that is big, made beside the event loop; none of a small one, which costs no time."""
+async def rendered_ahead(outcome: PollOutcome) -> tuple[Rendered, ...]:
+    """What a result that is big becomes, made beside the event loop; none of a small one, which costs no time."""
     result = outcome.result
     if result is None or result.series_count < _BIG_SERIES:
         return ()
-    return await asyncio.to_thread(lambda: tuple(body(samples) for samples in result.samples))
+    return await asyncio.to_thread(lambda: tuple(map(Rendered.of, result.samples)))
 
 
 async def _extracted(

@@ -17,16 +17,15 @@ from exporter.client import GraphQLClient
 from exporter.config.schema import Source
 from exporter.demand import Demand, present_demand
 from exporter.errors import Reason
-from exporter.exposition import Body
 from exporter.fan_out import FanOut, Member, Pack
 from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import bodies_ahead, poll_over
+from exporter.poller import poll_over, rendered_ahead
 from exporter.query import Moment, targets
 from exporter.shard import NOT_SPLIT, Shard
-from exporter.store import Owner, Store
+from exporter.store import Owner, Rendered, Store
 
 MAX_PAUSE_SECONDS: Final = 3600.0
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
@@ -351,24 +350,28 @@ class Scheduler:
         pack.begin(self._monotonic())
         phase = _phase(query, source, pack)
         while True:
-            async with self.gates[source.name].passed(query.name, self._monotonic):
-                ticks = fan_out.polling(pack, self._monotonic())
-                try:
-                    polled = await self._polled(query, source, list(ticks), fan_out.size.present)
-                finally:
-                    fan_out.polled(pack, ticks, self._monotonic())
-            for target, polled_outcome in polled.outcomes.items():
-                outcome = self._as_published_here(query, source, target, polled_outcome)
-                bodies = await bodies_ahead(outcome)
-                if (member := fan_out.members.get(target)) is not None:
-                    failed = self._take_in(query, source, target, outcome, bodies).reason is not None
-                    member.failures = member.failures + 1 if failed else 0
-                    member.due_at = self._next_at(query, _owner(query, source, target), member, ticks[target], phase)
-            if fan_out.size.accepted(polled.accepted, self._monotonic()):
-                if polled.refusal:
-                    self._observer.packs_refused(query.name, source.name, polled.accepted, polled.refusal)
-                self._regroup(query, source, fan_out, tuple(fan_out.members))
+            await self._poll_once(query, source, fan_out, pack, phase)
             await pack.until_due(self._monotonic())
+
+    async def _poll_once(self, query: QueryPlan, source: Source, fan_out: FanOut, pack: Pack, phase: float) -> None:
+        """Polls the targets that are due. When it is over, nothing holds the answers."""
+        async with self.gates[source.name].passed(query.name, self._monotonic):
+            ticks = fan_out.polling(pack, self._monotonic())
+            try:
+                polled = await self._polled(query, source, list(ticks), fan_out.size.present)
+            finally:
+                fan_out.polled(pack, ticks, self._monotonic())
+        for target, polled_outcome in polled.outcomes.items():
+            outcome = self._as_published_here(query, source, target, polled_outcome)
+            ahead = await rendered_ahead(outcome)
+            if (member := fan_out.members.get(target)) is not None:
+                failed = self._take_in(query, source, target, outcome, ahead).reason is not None
+                member.failures = member.failures + 1 if failed else 0
+                member.due_at = self._next_at(query, _owner(query, source, target), member, ticks[target], phase)
+        if fan_out.size.accepted(polled.accepted, self._monotonic()):
+            if polled.refusal:
+                self._observer.packs_refused(query.name, source.name, polled.accepted, polled.refusal)
+            self._regroup(query, source, fan_out, tuple(fan_out.members))
 
     async def _polled(self, query: QueryPlan, source: Source, due: Sequence[Target], size: int) -> PackOutcome:
         """What came of a poll of these targets."""
@@ -405,7 +408,7 @@ class Scheduler:
             await asyncio.sleep(_FIRST_ROUND_CHECK_SECONDS)
 
     def _take_in(
-        self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome, bodies: Sequence[Body]
+        self, query: QueryPlan, source: Source, target: Target, outcome: PollOutcome, ahead: Sequence[Rendered]
     ) -> PollOutcome:
         owner = _owner(query, source, target)
         now = self._monotonic()
@@ -414,7 +417,7 @@ class Scheduler:
         first = not self._store.state(owner).tried
         rows = self._store.feeding_rows(query.name, source.name)
         try:
-            outcome = self._store.fold(owner, target, outcome, now, self._wall(), bodies)
+            outcome = self._store.fold(owner, target, outcome, now, self._wall(), ahead)
             if first or self._store.feeding_rows(query.name, source.name) is not rows:
                 self._feed(query, source)
             if outcome.result is not None:

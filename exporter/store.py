@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
-from exporter.claims import Claims, Keys
+from exporter.claims import NONE, Claims, Keys
 from exporter.config.schema import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Body, Page, body
@@ -64,6 +64,19 @@ class State:
     window_end_time: float | None = None
     period_start_time: float | None = None
     closed: ClosedPeriod | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Samples as the page and the claims of their owner need them."""
+
+    body: Body
+    keys: Keys
+
+    @classmethod
+    def of(cls, samples: Samples) -> Rendered:
+        """Keeps nothing and shares nothing, so it may run in any thread."""
+        return cls(body(samples), Keys.of(samples.series))
 
 
 def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
@@ -172,24 +185,30 @@ class Store:
         outcome: PollOutcome,
         at: float,
         time: float,
-        bodies: Sequence[Body] = (),
+        ahead: Sequence[Rendered] = (),
     ) -> PollOutcome:
         """Takes in what a poll yielded. The outcome comes back as a failure where its series cannot stand beside
         the others: the earlier owner of a series keeps it, and the limit of all series is all or nothing.
 
-        `bodies` are those of the result's samples, where they were made ahead.
+        `ahead` is what the result's samples become, where it was made ahead.
         """
-        if self._left_over and outcome.result is not None:
-            self._make_way(owner, outcome.result)
-        if (refusal := self._refusal(owner, outcome)) is not None:
-            outcome = refusal
+        if outcome.result is not None:
+            ahead = ahead or [Rendered.of(one) for one in outcome.result.samples]
+            if self._left_over:
+                self._make_way(owner, outcome.result, ahead)
+            outcome = self._refusal(owner, outcome, outcome.result, ahead) or outcome
         state, samples = next_state(self.state(owner), outcome, at, time)
         self._states[owner] = state if owner.query in self.audited else replace(state, closed=None)
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
-            ahead = {id(one): made for one, made in zip(outcome.result.samples, bodies, strict=False)}
-            self._publish(owner, [(one, ahead.get(id(one)) or body(one)) for one in samples])
+            self._publish(
+                owner,
+                {
+                    one.family: ready if one is polled else replace(ready, body=body(one))
+                    for one, polled, ready in zip(samples, outcome.result.samples, ahead, strict=True)
+                },
+            )
         return outcome
 
     def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
@@ -231,32 +250,31 @@ class Store:
     def _owners_of(self, query: str, source: str) -> list[Owner]:
         return [owner for owner in self._states if (owner.query, owner.source) == (query, source)]
 
-    def _make_way(self, owner: Owner, result: Result) -> None:
+    def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
         others = self._left_over - {owner}
         full = self._beside(owner) + result.series_count > self.max_series
         for other in others:
             if full or any(
-                _excluding(one, family, keys)
+                _excluding(one.family, ready.keys, family, keys)
                 for family, keys in self._series.get(other, {}).items()
-                for one in result.samples
+                for one, ready in zip(result.samples, ahead, strict=True)
             ):
-                self._publish(other, ())
+                self._publish(other, {})
                 self._states[other] = replace(self._states[other], series=0)
 
     def _beside(self, owner: Owner) -> int:
         """How many series there are of all others."""
         return self._total - sum(map(len, self._series.get(owner, {}).values()))
 
-    def _refusal(self, owner: Owner, outcome: PollOutcome) -> PollOutcome | None:
-        result = outcome.result
-        if result is None:
-            return None
+    def _refusal(
+        self, owner: Owner, outcome: PollOutcome, result: Result, ahead: Sequence[Rendered]
+    ) -> PollOutcome | None:
         if self._beside(owner) + result.series_count > self.max_series:
             detail = f"more than max_series ({self.max_series}) in all: {self._growing(result)}"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
-        for samples in result.samples:
-            other = self._claims.other(owner, samples.family.name, samples.series.keys())
+        for samples, ready in zip(result.samples, ahead, strict=True):
+            other = self._claims.other(owner, samples.family.name, ready.keys)
             if other is not None:
                 detail = f"{samples.family.name} has a series that the query {other.query} publishes already"
                 return replace(outcome, result=None, reason=Reason.DUPLICATE_SERIES, detail=detail)
@@ -266,37 +284,35 @@ class Store:
         """Which of a result's families has the most series in all, and by which label; from a part, as it may be asked
         for at every poll."""
         largest = max(result.samples, key=lambda one: self._claims.count(one.family.name))
-        present = islice(self._claims.keys(largest.family.name), _LOOKED_AT)
+        present = islice(self._claims.some(largest.family.name), _LOOKED_AT)
         label = widest_label(largest.family, {*present, *islice(largest.series, _LOOKED_AT)})
         return f"{largest.family.name} has {self._claims.count(largest.family.name)} and would have more; {label}"
 
     def _withdraw(self, owner: Owner) -> None:
         """Takes away an owner's series and rows."""
-        self._publish(owner, ())
+        self._publish(owner, {})
         self._rows.put(owner.query, owner.source, owner, (), {})
 
-    def _publish(self, owner: Owner, samples: Sequence[tuple[Samples, Body]]) -> None:
+    def _publish(self, owner: Owner, ready: Mapping[Family, Rendered]) -> None:
         before = self._series.pop(owner, {})
-        after: dict[Family, Keys] = {one.family: one.series.keys() for one, _ in samples if one.series}
+        after = {family: one.keys for family, one in ready.items() if one.keys}
         kept = {family.name for family in after}  # by name: after a reload, a family's help or labels may be others
         for family in before:
             if family.name not in kept:
-                self._claims.put(owner, family.name, frozenset())
+                self._claims.put(owner, family.name, NONE)
                 self._board.put(owner, family, None)
-        for one, lines in samples:
-            if one.series:
-                self._claims.put(owner, one.family.name, one.series.keys())
-                self._board.put(owner, one.family, lines)
+        for family, keys in after.items():
+            self._claims.put(owner, family.name, keys)
+            self._board.put(owner, family, ready[family].body)
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
         if after:
             self._series[owner] = after
 
 
-def _excluding(samples: Samples, family: Family, keys: Keys) -> bool:
+def _excluding(new: Family, new_keys: Keys, family: Family, keys: Keys) -> bool:
     """Whether a page cannot have both: the same series twice, or one family (by OpenMetrics' rule, in which `x` and
     `x_total` are one) in two shapes."""
-    new = samples.family
     if new.name.removesuffix("_total") != family.name.removesuffix("_total"):
         return False
     same_shape = (new.name, new.type, new.label_names) == (family.name, family.type, family.label_names)
-    return not same_shape or not keys.isdisjoint(samples.series)
+    return not same_shape or not keys.isdisjoint(new_keys.hashes)
