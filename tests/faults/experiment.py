@@ -38,6 +38,7 @@ from tests.support.upstream import (
 _SCRAPERS: Final = 10
 _SCRAPE_PAUSE_SECONDS: Final = 1.0
 _LOOK_PAUSE_SECONDS: Final = 0.7
+_ON_ITS_WAY_SECONDS: Final = 2.0  # at most, on a busy machine, from the exporter to the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +348,7 @@ class Experiment:
         assert made <= allowed, f"{trial.case.name}: {made} token requests, where {allowed} are allowed"
         for request in place.api.journal:
             ends_at = place.upstream.granted.get(request.bearer, 0.0)
-            assert ends_at > request.at, f"{trial.case.name}: the API was asked with a dead token"
+            assert ends_at > request.at - _ON_ITS_WAY_SECONDS, f"{trial.case.name}: the API was asked with a dead token"
 
 
 def who_is_known(then: Behaviour) -> Behaviour:

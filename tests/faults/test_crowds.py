@@ -58,7 +58,7 @@ def test_row_41_revoked_by_the_server(start: Start, upstream: Upstream) -> None:
 def test_row_58_crowd_without_a_token(start: Start, upstream: Upstream) -> None:
     """Polls that find no token, or find it expired, share one request for the next."""
     released = threading.Event()
-    upstream.token.once(grants(lifetime_seconds=4, delay_seconds=0.5), when(released, grants()))
+    upstream.token.once(grants(lifetime_seconds=6, delay_seconds=0.5), when(released, grants()))
     exporter = start([{**source_of(upstream), "concurrency": CROWD}], [crowd("8s", "8s")]).wait_until_ready()
     first = [request for request in upstream.token.journal if request.at <= upstream.api.journal[0].at]
     assert len(first) == 1

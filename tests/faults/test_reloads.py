@@ -73,7 +73,7 @@ def test_row_73_bad_reload(start: Start, upstream: Upstream, tmp_path: Path) -> 
 def test_row_74_reload_storm(rounds: int, start: Start, upstream: Upstream, tmp_path: Path) -> None:
     """A hundred reloads at once, while a poll is under way, are few; they leave no task behind and disturb no poll."""
     upstream.operation("slow").always(after(0.5, answer({"data": {"value": 1}})))
-    exporter = started(start, upstream, query("slow", "1s"))
+    exporter = started(start, upstream, query("slow", "2s"))
     eventually(lambda: exporter.value(f"{OWN}config_last_reload_successful") == 1, "reload metric")
     config = tmp_path / "config.yaml"
     good = json.loads(config.read_text())

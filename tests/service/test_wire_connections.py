@@ -20,6 +20,7 @@ import uvloop
 
 from exporter.errors import Reason, UpstreamFailure
 from exporter.transport import TLSSettings, Transport
+from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,
     Proxy,
@@ -27,7 +28,6 @@ from tests.support.upstream import (
     after,
     answer,
     close,
-    free_port,
     raw,
     reply,
     reset,

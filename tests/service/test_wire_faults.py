@@ -12,6 +12,7 @@ import pytest
 
 from exporter.errors import Reason, UpstreamFailure
 from exporter.transport import Transport
+from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,
     Behaviour,
@@ -21,7 +22,6 @@ from tests.support.upstream import (
     close,
     dribble,
     endless,
-    free_port,
     gzipped,
     raw,
     redirect,

@@ -42,9 +42,12 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENC
 
 
 def free_port() -> int:
-    """A port of the loopback address that nothing listens on, of those that no outgoing connection is given."""
+    """A port of the loopback address that nothing listens on, of those that no outgoing connection is given, and no
+    other worker of this run."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randint(20_000, 32_000)  # the usual ephemeral ports begin at 32768
+        port = random.randrange(20_000 + worker, 32_000, workers)  # the usual ephemeral ports begin at 32768
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port

@@ -35,7 +35,8 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import trustme
 
-PATIENCE_SECONDS: Final = 20.0
+from tests.support.processes import PATIENCE_SECONDS, free_port
+
 MISSING: Final = object()
 
 
@@ -217,9 +218,9 @@ class Upstream:
         return token
 
     def listen(self) -> None:
-        """Listens, on the port that it had before if there was one."""
+        """Listens, on the port that it had before if there was one: nobody else was given it meanwhile."""
+        self.port = self.port or free_port()
         self._server = self._run(asyncio.start_server(self._serve, self._host, self.port, ssl=self._tls))
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
         """New connections are refused; those that exist go on."""
@@ -483,13 +484,6 @@ def black_hole(port: int = 0) -> Iterator[int]:
             with contextlib.suppress(BlockingIOError):
                 caller.connect(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def server_context(

@@ -14,7 +14,8 @@ from exporter.errors import Failure
 from exporter.model import Operation, Response
 from exporter.secret import Secret
 from exporter.transport import Transport
-from tests.support.upstream import PATIENCE_SECONDS, Upstream
+from tests.support.processes import PATIENCE_SECONDS
+from tests.support.upstream import Upstream
 
 OPERATION: Final = Operation("query Q($a: Int) { value }", {"a": 1})
 CLIENT_ID: Final = "client:id ü"
