@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import reduce
+from itertools import repeat
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
@@ -165,8 +166,7 @@ def _add_series(
         kept = [not isinstance(one, SkipReason) for one in read]
         records, read = records.where(kept), [one for one in read if not isinstance(one, SkipReason)]
     columns = [labels.column(records, label) for label in metric.labels]
-    keys = list(zip(*columns, strict=True)) if columns else [()] * len(records)
-    found = _merged(metric, keys, cast("Sequence[Number]", read))
+    found = _merged(metric, columns, cast("Sequence[Number]", read))
     if metric.missing is not None:
         for key in labels.keys_of_missing(metric.missing):
             found.setdefault(key, metric.missing.value)
@@ -178,12 +178,18 @@ def _add_series(
             _put(of_family, key, number, metric)
 
 
-def _merged(metric: MetricPlan, keys: Sequence[LabelValues], values: Sequence[Number]) -> dict[LabelValues, Number]:
-    """The series of these samples. Raises `ResultFailure` (`duplicate_series`)."""
-    found = dict(zip(keys, values, strict=True))
-    if len(found) < len(keys):
+def _merged(
+    metric: MetricPlan, columns: Sequence[Sequence[str]], values: Sequence[Number]
+) -> dict[LabelValues, Number]:
+    """The series of samples whose label values are in columns. Raises `ResultFailure` (`duplicate_series`)."""
+
+    def keys() -> Iterable[LabelValues]:
+        return zip(*columns, strict=True) if columns else repeat((), len(values))
+
+    found = dict(zip(keys(), values, strict=True))
+    if len(found) < len(values):
         found = {}
-        for key, value in zip(keys, values, strict=True):
+        for key, value in zip(keys(), values, strict=True):
             _put(found, key, value, metric)
     return found
 
@@ -278,11 +284,14 @@ class _Labels:
 
 
 def _text_column(records: Records, column: Column) -> Sequence[str]:
-    texts = records.column(column)
-    if set(map(type, texts)) == {str}:
-        return cast("Sequence[str]", texts)
+    """One text for each record; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
+    values = records.column(column)
     try:
-        return [scalar_text(text) for text in texts]
+        known: dict[Json, Json] = {}
+        shared = list(map(known.setdefault, values, values))  # what has no hash raises
+        if set(map(type, known)) == {str}:
+            return cast("Sequence[str]", shared)
+        return [scalar_text(value) for value in values]
     except TypeError:
         raise ResultFailure(
             Reason.SCHEMA, f"{shown(column.hops)} is a list or an object, which cannot be a label"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
+from operator import itemgetter
 from types import NoneType
 from typing import Final, cast
 
@@ -81,8 +82,7 @@ def _children(nodes: Sequence[Json], hop: Hop, way: Hops) -> Sequence[Json]:
     """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
     if not (hop.indexes or hop.optional):
         try:
-            name = hop.name
-            return [cast("dict[str, Json]", node)[name] for node in nodes]
+            return list(map(itemgetter(hop.name), cast("Sequence[dict[str, Json]]", nodes)))
         except _WRONG_SHAPE:  # a null among them, perhaps
             pass
     try:

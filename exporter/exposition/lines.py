@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
 from exporter.exposition.block import Block
-from exporter.model import Family, LabelValues, MetricType, Number, Samples
+from exporter.model import Family, MetricType, Number, Samples
 
 SMALL_BYTES = 4096  # less than this is deflated together with its neighbours
 _PIECE_BYTES = 65536  # how much of a big body is deflated at a time; more gains less than 2 %
@@ -63,16 +63,16 @@ def pieces(samples: Samples) -> Iterator[bytes]:
     Values are finite. Integers up to 2^53 are written exactly, larger ones as the nearest float, floats as the
     shortest text that gives the same float back. Raises OverflowError for an integer that no float is near to.
     """
-    family = samples.family
-    labels = ",".join(f'{name}="%s"' for name in family.label_names)
-    line = f"{family.name}{{{labels}}} %s\n" if labels else f"{family.name} %s\n"
-    quotes = 2 * len(family.label_names)
-    rows: Iterator[tuple[LabelValues, Number | str]] = iter(samples.series.items())
-    if not _all_plain(samples.series.values()):
-        rows = ((values, _number(number)) for values, number in samples.series.items())
+    names = samples.family.label_names
+    fixed = [f'",{name}="' for name in names]
+    if names:
+        fixed[0] = f'{samples.family.name}{{{names[0]}="'
+    fixed += ['"} ' if names else f"{samples.family.name} ", "\n"]
+    keys, numbers = iter(samples.series), iter(samples.series.values())
+    text_of = str if _all_plain(samples.series.values()) else _number
     count = _FIRST_PIECE_ROWS
-    while chunk := list(islice(rows, count)):
-        piece = _lines(line, quotes, chunk)
+    while chunk := list(islice(keys, count)):
+        piece = _lines(fixed, list(zip(*chunk, strict=True)), list(map(text_of, islice(numbers, count))))
         yield piece
         count = max(1, _PIECE_BYTES * len(chunk) // len(piece))
 
@@ -89,19 +89,33 @@ def head(family: Family, in_format: Format) -> bytes:
     return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n".encode()
 
 
-def _lines(line: str, quotes: int, rows: list[tuple[LabelValues, Number | str]]) -> bytes:
-    """The rows as lines. They are written as they are first; a count over the whole text shows if any needs escapes.
+def _lines(fixed: Sequence[str], labels: Sequence[Sequence[str]], numbers: Sequence[str]) -> bytes:
+    """A line for each number. They are written as they are first; a count over the whole shows if any needs escapes.
 
     Escaping each value, or looking up its escaped form, takes longer than writing it.
     """
-    text = "".join([line % (*values, number) for values, number in rows])
-    if text.count('"') == quotes * len(rows) and text.count("\n") == len(rows) and "\\" not in text:
+    text = _woven(fixed, [*labels, numbers])
+    if text.count('"') == 2 * len(labels) * len(numbers) and text.count("\n") == len(numbers) and "\\" not in text:
         try:
             return text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which JSON can carry and UTF-8 cannot
             pass
-    escaped = "".join([line % (*map(_escaped, values), number) for values, number in rows])
+    escaped = _woven(fixed, [*(list(map(_escaped, column)) for column in labels), numbers])
     return _LONE_SURROGATE.sub("\ufffd", escaped).encode()
+
+
+def _woven(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
+    """For each row the fixed texts with the columns' texts between them; one of the fixed more than columns.
+
+    Filling a list column by column and joining it takes two thirds of the time of formatting row by row.
+    """
+    rows, width = len(columns[-1]), len(fixed) + len(columns)
+    cells = [""] * (rows * width)
+    for at, text in enumerate(fixed):
+        cells[2 * at :: width] = [text] * rows
+    for at, column in enumerate(columns):
+        cells[2 * at + 1 :: width] = column
+    return "".join(cells)
 
 
 def _escaped(text: str) -> str:

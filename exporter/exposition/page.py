@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
-from exporter.exposition.block import Block, gzip_member
+from exporter.exposition.block import Block, Chain, gzip_member
 from exporter.exposition.lines import SMALL_BYTES, Body, Format, head
 from exporter.model import Family
 
@@ -31,9 +31,9 @@ class Page:
 
     leaves: tuple[dict[Format, Block], ...] = ()
 
-    def block(self, in_format: Format) -> Block:
-        """The whole page in that format. Takes time in proportion to the number of leaves, not of series."""
-        return Block.joined(leaf[in_format] for leaf in self.leaves)
+    def block(self, in_format: Format, chain: Chain | None = None) -> Block:
+        """The whole page in that format; `chain` is what the pages before were joined by, if there were any."""
+        return (chain or Chain()).joined([leaf[in_format] for leaf in self.leaves])
 
 
 class Board:
@@ -101,6 +101,7 @@ class Joiner:
 
     def __init__(self) -> None:
         self._page = Page()
+        self._chains = {each: Chain() for each in Format}
         self._blocks: dict[Format, Block] = {}
         self._own: dict[Format, tuple[bytes, Block]] = {}
         self._joined: dict[tuple[Format, bool], bytes] = {}
@@ -123,7 +124,7 @@ class Joiner:
         answer = self._joined.get((in_format, gzip))
         if answer is None:
             if in_format not in self._blocks:
-                self._blocks[in_format] = page.block(in_format)
+                self._blocks[in_format] = page.block(in_format, self._chains[in_format])
             whole = Block.joined((self._blocks[in_format], known[1]))
             answer = gzip_member(whole) if gzip else b"".join(whole.raw)
             self._joined[in_format, gzip] = answer
@@ -241,6 +242,7 @@ class _FamilyPart:
         self.length = 0
         self._bodies: dict[int, Body] = {}
         self._leaves: _Leaves[int, Body, Block] = _Leaves(_body_weight, _block_of_bodies)
+        self._chain = Chain()
 
     def put(self, serial: int, body: Body) -> None:
         old = self._bodies.get(serial)
@@ -256,7 +258,7 @@ class _FamilyPart:
         if self.length < SMALL_BYTES:
             raw = b"".join(body.raw for body in self._leaves.entries())
             return _Part({each: head(self.family, each) + raw for each in Format}, None)
-        block = Block.joined(self._leaves.made())
+        block = self._chain.joined(self._leaves.made())
         return _Part({}, {each: Block.joined((_head_block(self.family, each), block)) for each in Format})
 
 
