@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 import click
-import structlog
 from click.core import ParameterSource
 
 from exporter import __version__
 from exporter.ending import exit_at_once
 from exporter.errors import ConfigError
+from exporter.lean import structlog
 from exporter.logs import FORMATS, LEVELS, configure_logging
 from exporter.shard import NOT_SPLIT, Shard, parsed_shard
 
