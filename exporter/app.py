@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.checking import Checked, hidden_texts, ready_to_start
-from exporter.config.schema import SHIPPED_SCHEMAS
+from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.ending import exit_within
 from exporter.lifecycle import lifecycle_routes
 from exporter.logs import hide

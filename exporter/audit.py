@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.model import Family, MetricType, PollOutcome
 from exporter.plan import QueryPlan, Target
 from exporter.query import Moment

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import ExporterError, Reason
 from exporter.history import DuplicateSeries, History
 from exporter.model import PollOutcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config.load import Loaded, load
-from exporter.config.schema import Source, TLSConfig
+from exporter.config.source import Source, TLSConfig
 from exporter.errors import ConfigError, Failure, Problem
 from exporter.plan import Plan
 from exporter.planner import plan

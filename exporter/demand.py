@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.model import Json
 from exporter.plan import Plan, QueryPlan
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeAlias
 
 from exporter.client import Client
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import Failure, Reason, ResultFailure
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns

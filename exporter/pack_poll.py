@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from exporter.client import Client
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.document.packing import packed_operation, unpacked_responses
 from exporter.errors import Failure, Reason
 from exporter.extraction import Surroundings, extract

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from typing import Literal, TypeAlias
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.document import Document
 from exporter.model import Family, Json, Number
 from exporter.template import Reference, Template, Text

@@ -7,22 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel
 from exporter.config.load import Loaded
+from exporter.config.metric import Bucket, Metric, Missing, Top
 from exporter.config.nodes import KeyPath
-from exporter.config.schema import (
-    Bucket,
-    ConstLabel,
-    LabelSpec,
-    LookupLabel,
-    Metric,
-    Missing,
-    PathLabel,
-    Query,
-    ReferenceLabel,
-    RowsOf,
-    Source,
-    Top,
-)
+from exporter.config.query import Query, RowsOf
+from exporter.config.source import Source
 from exporter.document import Document, DocumentError, FieldType, Schema, loaded_schema, parsed_document
 from exporter.duration import duration_text
 from exporter.errors import ConfigError, Problem

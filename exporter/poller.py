@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exporter.client import BIG_BYTES, Client
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model import Operation, PollOutcome, Response, Result

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.model import Json, Operation
 from exporter.plan import Feed, PagesPlan, QueryPlan, Target
 from exporter.template import bound

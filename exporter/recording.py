@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.client import Client
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model import GraphQLError, Json, Operation, Response
 from exporter.once import Asked

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.config.nodes import KeyPath
-from exporter.config.schema import Query, Source
+from exporter.config.query import Query
+from exporter.config.source import Source
 from exporter.document import Document, FieldType, Selection
 from exporter.path import ResponsePath, Step, path_text
 from exporter.plan import Column, Hop, Hops

@@ -14,7 +14,7 @@ from math import ceil, inf
 from typing import Final, Protocol
 
 from exporter.client import GraphQLClient
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.demand import Demand, present_demand
 from exporter.errors import Reason
 from exporter.fan_out import FanOut, Member, Pack

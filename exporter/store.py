@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.claims import NONE, Claims, Keys
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Body, Page, body
 from exporter.extraction import Surroundings, widest_label

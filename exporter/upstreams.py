@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.auth import BasicAuth, BearerAuth, HeaderAuth, OAuth2Settings, TokenSource
 from exporter.client import GraphQLClient
-from exporter.config.schema import OAuth2, Source, TLSConfig
+from exporter.config.source import OAuth2, Source, TLSConfig
 from exporter.transport import TLSSettings, Transport
 
 _REVOCATION_SECONDS: Final = 2.0  # of the five that a stop may take

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
 from exporter.config.nodes import KeyPath
-from exporter.config.schema import Query, RowsOf
+from exporter.config.query import Query, RowsOf
 from exporter.document import FieldType
 from exporter.document.inputs import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
 from exporter.model import Json

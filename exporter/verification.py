@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.document.fields import root_fields
 from exporter.errors import Reason, ResultFailure
 from exporter.model import Json, LabelValues, MetricType, Number, Operation, PollOutcome, Response

@@ -20,9 +20,8 @@ from typing import Final
 import yaml
 from generated import written
 
-from exporter.config import schema
 from exporter.config.load import load, shipped_names
-from exporter.config.reference import Key, json_schema, keys
+from exporter.config.reference import Key, json_schema, keys, sections
 from exporter.model import Family
 from exporter.plan import Plan
 from exporter.planner import plan
@@ -87,8 +86,10 @@ def key_row(key: Key) -> str:
 def configuration(text: str) -> str:
     """The reference with its tables made anew."""
 
+    by_name = {section.__name__: section for section in sections()}
+
     def table(match: re.Match[str]) -> str:
-        rows = "".join(key_row(key) for key in keys(getattr(schema, match[1])))
+        rows = "".join(key_row(key) for key in keys(by_name[match[1]]))
         return f"{match[1]}{match[2]}\n| key | meaning | default |\n| --- | --- | --- |\n{rows}\n"
 
     return TABLE.sub(table, text)

@@ -13,7 +13,7 @@ import click
 
 from exporter.checking import checked, hidden_texts
 from exporter.cli import refuse
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging
 from exporter.model import Json

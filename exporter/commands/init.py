@@ -17,7 +17,7 @@ from exporter.cli import refuse
 from exporter.commands.account import fail, run, upstreams_of
 from exporter.commands.causes import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.commands.init_file import Account, Found, SecretPlace, config_text, replaced, written_secret
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging
 from exporter.model import Json, Operation

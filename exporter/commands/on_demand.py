@@ -13,7 +13,7 @@ import yaml
 
 from exporter.commands.account import concealing, fail, upstreams_of
 from exporter.commands.paper import Paper
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import TokenFailure
 from exporter.model import Json, Operation
 from exporter.template import bound, parsed_template, references

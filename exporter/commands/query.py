@@ -13,7 +13,7 @@ from exporter.cli import config_file_option
 from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
 from exporter.commands.on_demand import PREFIX, ask_on_demand
 from exporter.commands.paper import Paper
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.errors import Failure, ResultFailure
 from exporter.exposition import Format, head, pieces
 from exporter.model import Json, Result

@@ -9,7 +9,7 @@ import click
 
 from exporter.cli import config_file_option
 from exporter.commands.account import fail, plan_of, run, source_of, upstreams_of
-from exporter.config.schema import Authorization, Source
+from exporter.config.source import Authorization, Source
 from exporter.errors import Reason, UpstreamFailure
 from exporter.model import Operation
 from exporter.secret import Secret

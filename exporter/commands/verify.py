@@ -14,7 +14,7 @@ from exporter.cli import config_file_option
 from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
 from exporter.commands.paper import Paper
 from exporter.commands.progress import shown_progress
-from exporter.config.schema import Source
+from exporter.config.source import Source
 from exporter.duration import duration_seconds, duration_text
 from exporter.errors import ResultFailure
 from exporter.freshness import Freshness, freshness

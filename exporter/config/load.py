@@ -13,7 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
 from exporter.config.problems import Places, file_text, said
-from exporter.config.schema import Config, Lookup, Query, Source, Strict
+from exporter.config.query import Query
+from exporter.config.scalars import Strict
+from exporter.config.schema import Config, Lookup
+from exporter.config.source import Source
 from exporter.errors import ConfigError, Problem
 from exporter.model import Json
 from exporter.path import parsed_path

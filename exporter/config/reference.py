@@ -17,15 +17,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from exporter.config import schema
+from exporter.config import metric, query, schema, source
 from exporter.config.load import shipped_names
-from exporter.config.schema import Config, Strict
+from exporter.config.scalars import Strict
+from exporter.config.schema import Config
 from exporter.duration import duration_text
 from exporter.model import Json
 
 JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
 _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
+_MODULES: Final = (source, query, metric, schema)
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a bound stands on what a function made
 _BYTES_OF_MEBIBYTE: Final = 2**20
 
@@ -41,9 +43,13 @@ class Key:
 
 
 def sections() -> tuple[type[Strict], ...]:
-    """The sections of a configuration, each before those that stand in it."""
-    found = [model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, Strict)]
-    return tuple(model for model in found if model is not Strict)
+    """The sections of a configuration."""
+    return tuple(
+        model
+        for module in _MODULES
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, Strict) and model.__module__ == module.__name__
+    )
 
 
 def keys(model: type[Strict]) -> tuple[Key, ...]:
@@ -126,8 +132,12 @@ def _for_editors(part: Any) -> Any:
 
 def _meanings() -> dict[str, dict[str, str]]:
     """Section -> field -> the text below it."""
-    tree = ast.parse(inspect.getsource(schema))
-    return {node.name: dict(_texts(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {
+        node.name: dict(_texts(node))
+        for module in _MODULES
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef)
+    }
 
 
 def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:

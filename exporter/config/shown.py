@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from exporter.config.load import Loaded
-from exporter.config.schema import Strict
+from exporter.config.scalars import Strict
 from exporter.secret import SHOWN, Secret
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Va
 
 from exporter.config.nodes import parsed_nodes
 from exporter.config.problems import Places, file_text, said
-from exporter.config.schema import File, SecretText, Strict
+from exporter.config.scalars import File, SecretText, Strict
 from exporter.errors import ConfigError, Problem
 from exporter.secret import Secret
 

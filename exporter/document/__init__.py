@@ -53,7 +53,7 @@ from graphql import (
 )
 from graphql.language import NonNullTypeNode
 
-from exporter.config.schema import SHIPPED_SCHEMAS
+from exporter.config.source import SHIPPED_SCHEMAS
 
 Schema: TypeAlias = GraphQLSchema
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from exporter.config.schema import Config, Pages, Query, Source
+from exporter.config.query import Pages, Query
+from exporter.config.schema import Config
+from exporter.config.source import Source
 from exporter.connection import Limits
 from tests.faults.report import DOCUMENT, collected, table
 

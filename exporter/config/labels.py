@@ -1,0 +1,86 @@
+"""The labels of a configuration's queries and metrics: what their values are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from exporter.config.scalars import LabelName
+from exporter.path import ResponsePath, parsed_path
+from exporter.template import Reference, Text, parsed_text
+
+
+@dataclass(frozen=True, slots=True)
+class PathLabel:
+    """A label whose value is taken from the answer."""
+
+    path: ResponsePath
+
+
+@dataclass(frozen=True, slots=True)
+class ConstLabel:
+    """A label with the same value always."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceLabel:
+    """A label made of references to the target, the source or the window."""
+
+    template: Reference | Text
+
+
+@dataclass(frozen=True, slots=True)
+class LookupLabel:
+    """A label whose value a lookup gives for a key, which is itself a label's value."""
+
+    lookup: str
+    key: PathLabel | ReferenceLabel
+    field: str
+
+
+LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel | LookupLabel
+
+
+def _label(value: object) -> LabelSpec:
+    match value:
+        case PathLabel() | ConstLabel() | ReferenceLabel() | LookupLabel():
+            return value
+        case str():
+            return _text_label(value)
+        case {"const": str(text), **rest} if not rest:
+            return ConstLabel(text)
+        case {"const": _, **rest} if not rest:
+            raise ValueError('the text of a constant must be text; put it in quotes, as in {const: "1"}')
+        case {"lookup": str(lookup), "key": str(key), "field": str(field), **rest} if not rest:
+            return LookupLabel(lookup, _text_label(key), field)
+    raise ValueError(
+        "not a label; write a response path, text with {{ references }}, {const: text}"
+        " or {lookup: name, key: path, field: name}"
+    )
+
+
+def _text_label(text: str) -> PathLabel | ReferenceLabel:
+    template = parsed_text(text)
+    return PathLabel(parsed_path(template)) if isinstance(template, str) else ReferenceLabel(template)
+
+
+_LABEL_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "properties": {"const": {"type": "string"}}, "required": ["const"]},
+            {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("lookup", "key", "field")},
+                "required": ["lookup", "key", "field"],
+            },
+        ]
+    }
+)
+Label: TypeAlias = Annotated[Any, BeforeValidator(_label), _LABEL_SCHEMA]
+Labels: TypeAlias = Mapping[LabelName, Label]

@@ -1,0 +1,102 @@
+"""A metric of a configuration: the family that it publishes, and how its values are read. Frozen, with its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from exporter.config.labels import Labels
+from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict
+from exporter.model import MetricType
+from exporter.path import ResponsePath, parsed_path
+from exporter.value import UNIT_DIVISORS, ValueKind
+
+_RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
+
+
+class Bucket(Strict):
+    """One bucket of an answer by the clock: the last that ends at or before `window.end`."""
+
+    start: Path_
+    """The response path of the bucket's start, such as `timeSpan`."""
+    width: Alignment
+    """How long a bucket is; an answer in narrower ones fails the poll."""
+
+
+class Missing(Strict):
+    """The value of every row of another query that a successful answer did not name."""
+
+    rows_of: Name
+    """The query whose rows are expected."""
+    labels: Annotated[Mapping[LabelName, Path_], Field(min_length=1)]
+    """Which field of those rows makes each label."""
+    value: float = 0
+    """The value of rows that a good answer did not name."""
+
+
+class Top(Strict):
+    """The n largest values by a label; the others are summed under one value of it."""
+
+    n: Annotated[int, Field(ge=1)]
+    """How many values of the label stay."""
+    label: LabelName
+    """The label."""
+    rest: str = "Other"
+    """The label's value for the sum of the others."""
+
+
+def _value(value: object) -> ResponsePath | int | float:
+    if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return parsed_path(value)
+    raise ValueError("not a value; write a response path such as usage.count, or a number")
+
+
+class Metric(Strict):
+    """One metric family that a query publishes; several entries may share a family."""
+
+    name: MetricName
+    """The metric family; several entries may share one. A counter's ends in `_total`."""
+    help: Annotated[str, Field(min_length=1)]
+    """The family's help text."""
+    type: MetricType = MetricType.GAUGE
+    """`gauge`, or `counter`: the total from the period's start."""
+    value: Annotated[Any, BeforeValidator(_value), WithJsonSchema({"type": ["string", "number"]})]
+    """The response path of the value from the row, or a number."""
+    labels: Labels = Field(default_factory=dict)
+    """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
+    name}`."""
+    from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
+    """How the value is read: a `number`; a `string`, a `boolean`, an `enum` (with `map`) or a `timestamp`."""
+    from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
+    """The unit that the value comes in, to base units."""
+    map: Mapping[str, float] = Field(default_factory=dict)
+    """The numbers of an enum's words."""
+    aggregate: Literal["sum", "max", "min", "last"] | None = None
+    """What becomes of rows with the same labels; without it they are an error."""
+    bucket: Bucket | None = None
+    """Takes only the last bucket of the answer that ends by the window's end."""
+    missing: Missing | None = None
+    """The value of each row of another query which a good answer did not name; without it there is no sample."""
+    top: Top | None = None
+    """The n largest values by a label, the others summed; for gauges."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.type is MetricType.COUNTER and not self.name.endswith("_total"):
+            raise ValueError(f"a counter's name ends in _total; write {self.name}_total")
+        if self.type is MetricType.GAUGE and self.name.endswith("_total"):
+            raise ValueError("a name that ends in _total is a counter's; write type: counter, or drop _total")
+        if self.name.endswith(_RESERVED_SUFFIXES):
+            suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
+            raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
+        if (self.from_ is ValueKind.ENUM) != bool(self.map):
+            raise ValueError("from: enum and map go together; write map: {WORD: number}")
+        if self.type is MetricType.COUNTER and isinstance(self.value, int | float) and self.aggregate != "sum":
+            raise ValueError(
+                "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
+            )
+        return self

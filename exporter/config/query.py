@@ -1,0 +1,230 @@
+"""A query of a configuration: when and for what it asks, and what becomes of the answer. Frozen, with its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from exporter.config.labels import Labels
+from exporter.config.metric import Metric
+from exporter.config.scalars import (
+    Alignment,
+    Count,
+    Duration,
+    Name,
+    Path_,
+    PeriodLength,
+    PositiveDuration,
+    ReferenceName,
+    Strict,
+    Tree,
+    Zone,
+    checked_name,
+)
+from exporter.model import Json
+from exporter.window import Period
+
+
+class WindowConfig(Strict):
+    """The time range that a query asks for: end = floor(now - delay, align), start = end - length."""
+
+    length: PositiveDuration
+    """How long it is: start = end - length."""
+    delay: Duration = timedelta(0)
+    """How late the API's data is: end = floor(now - delay, align)."""
+    align: Alignment = timedelta(minutes=1)
+    """The clock that its end is rounded down to; divides a day without remainder, or `7d`."""
+
+
+class Audit(Strict):
+    """A period's totals are asked for again, and the difference to what was published becomes a metric."""
+
+    after: PositiveDuration = timedelta(hours=6)
+    """How long after the period's end: longer than data comes late, shorter than the period."""
+
+
+class Pages(Strict):
+    """Where page size and position go in the variables, and where the answer says how many rows or pages there are."""
+
+    size: Annotated[int, Field(ge=1)]
+    """Rows of a page."""
+    limit: Path_
+    """Where the page's size goes in the variables."""
+    offset: Path_ | None = None
+    """Where the number of rows to pass over goes in the variables; with `total`."""
+    total: Path_ | None = None
+    """Where the answer says how many rows there are; with `offset`."""
+    cursor: Path_ | None = None
+    """Where the cursor goes in the variables; with `info`."""
+    info: Path_ | None = None
+    """Where the answer has its `pageInfo { hasNextPage endCursor }`; with `cursor`."""
+    max_rows: Annotated[int, Field(ge=1)] = 5000
+    """The most rows of a poll; what is left behind is counted in `insights_exporter_query_rows_cut_total`."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        offset, cursor = (self.offset, self.total), (self.cursor, self.info)
+        by_offset = None not in offset and cursor == (None, None)
+        by_cursor = None not in cursor and offset == (None, None)
+        if not (by_offset or by_cursor):
+            raise ValueError("needs either offset and total, or cursor and info")
+        return self
+
+
+def _shortest(period: Period) -> timedelta:
+    """How long a period is at least; a day of the clock may have 23 hours, a month 28 days and one such."""
+    if isinstance(period, timedelta):
+        return period
+    return timedelta(hours=23) if period == "day" else timedelta(days=27, hours=23)
+
+
+ForEachList: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOf:
+    """The rows of a query, or those of them whose fields have one of the values in `where`."""
+
+    query: str
+    where: Mapping[str, tuple[Json, ...]]
+
+
+def _for_each_value(value: object) -> RowsOf | ForEachList:
+    match value:
+        case RowsOf():
+            return value
+        case str():
+            return RowsOf(checked_name(value), {})
+        case {"query": str(query), "where": dict(where), **rest} if not rest and where:
+            return RowsOf(checked_name(query), {str(field): _wanted(values) for field, values in where.items()})
+        case list() | tuple() if value:
+            for item in value:
+                fields = item.values() if isinstance(item, dict) else [item]
+                if any(isinstance(field, dict | list) or field is None for field in fields):
+                    raise ValueError("the list of a for_each has scalars, or mappings of scalars")
+            return tuple(value)
+    raise ValueError(
+        "for_each takes the name of a query, {query: name, where: {field: value}}, or a list that is not empty"
+    )
+
+
+def _wanted(values: object) -> tuple[Json, ...]:
+    wanted = tuple(values) if isinstance(values, list) else (values,)
+    if not wanted or any(not isinstance(value, str | int | float | None) for value in wanted):
+        raise ValueError("where compares a field with a scalar or a list of scalars; write {field: value}")
+    return wanted
+
+
+_FOR_EACH_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "minItems": 1},
+            {
+                "type": "object",
+                "properties": {"query": {"type": "string"}, "where": {"type": "object", "minProperties": 1}},
+                "required": ["query", "where"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
+
+
+class Query(Strict):
+    """Our configured unit: a document with its variables, an interval and the metrics made of its answer."""
+
+    name: Name
+    """The name, a label of the exporter's own metrics."""
+    interval: PositiveDuration = timedelta(minutes=1)
+    """How often it is polled."""
+    timeout: PositiveDuration | None = None
+    """How long one poll may take in all, at most the interval; 10s unless written."""
+    stale_after: PositiveDuration | None = None
+    """How long the last good values stay; 5 intervals, at least 10m, unless written."""
+    sources: tuple[Name, ...] | None = None
+    """The names of the sources it runs on; all unless written."""
+    for_each: Mapping[ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), _FOR_EACH_SCHEMA]] = Field(
+        default_factory=dict
+    )
+    """`{name: query}`: one call for each row of that query; `{name: [..]}`: for each item of the list; `{name:
+    {query: tenants, where: {environment.type: ON_PREM}}}`: for each row whose field, or outer row's field, has that
+    value, or one of a list."""
+    batch: Count | None = None
+    """Hands over the rows in lists of at most so many; one by one unless written."""
+    pack: Annotated[Count, Field(le=1000)] | None = None
+    """Sends the calls of up to so many targets as aliases in one operation; one by one unless written."""
+    max_calls: Count = 1000
+    """The most calls of a round (packs count once); beyond it the old targets stay."""
+    window: WindowConfig | None = None
+    """The time range that is asked for."""
+    period: PeriodLength | None = None
+    """`day`, `month` or a duration of two intervals or more: what counters count from. Its full total stands for one
+    interval: scrape at least as often as that."""
+    audit: Audit | None = None
+    """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`."""
+    timezone: Zone = ZoneInfo("UTC")
+    """The clock of window and period, an IANA name."""
+    document: Annotated[str, Field(min_length=1)]
+    """One GraphQL query operation."""
+    variables: Mapping[str, Tree] = Field(default_factory=dict)
+    """Its variables; `{{ references }}` are bound at each poll, and a value that is one whole reference keeps its
+    type."""
+    pages: Pages | None = None
+    """The answer comes in pages."""
+    rows: Path_ | None = None
+    """The response path of the rows; the data itself unless written."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels of all metrics of the query."""
+    metrics: tuple[Metric, ...] = ()
+    """What is published; may be left out where `rows` feed other queries."""
+    max_series: Count = 20_000
+    """The most series; beyond it nothing of the answer is taken."""
+    on_partial: Literal["keep", "publish"] = "keep"
+    """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if not self.metrics and self.rows is None:
+            raise ValueError("has neither metrics nor rows, so nothing would come of it; add metrics")
+        if self.timeout is not None and self.timeout > self.interval:
+            raise ValueError("timeout is longer than interval; shorten it, or poll less often")
+        if self.period is not None and self.window is None:
+            raise ValueError("period needs a window, whose end it counts to; add window")
+        if self.audit is not None and self.period is None:
+            raise ValueError("audit needs a period, whose totals it asks for again; add period")
+        if self.audit is not None and self.period is not None and self.audit.after >= _shortest(self.period):
+            raise ValueError("audit comes after the next period has ended already; shorten after")
+        if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
+            raise ValueError(
+                "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
+            )
+        feeding = [name for name, over in self.for_each.items() if isinstance(over, RowsOf)]
+        if len(feeding) > 1:
+            raise ValueError("for_each names more than one query; chain them: let one query be for each row of another")
+        if self.batch is not None and not self.for_each:
+            raise ValueError("batch needs for_each, whose rows it groups; add for_each")
+        if self.batch is not None and len(self.for_each) > 1:
+            raise ValueError("batch groups the rows of one for_each entry; keep one")
+        if self.pack is not None and not self.for_each:
+            raise ValueError("pack needs for_each, whose calls it puts together; add for_each")
+        if self.pack is not None and self.pages is not None:
+            raise ValueError("pack and pages cannot stand together, as each target has pages of its own; keep one")
+        if self.pages is not None and self.rows is None:
+            raise ValueError("pages needs rows, the list that comes in pages; add rows")
+        return self
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Seconds that one poll may take in total; never above the interval."""
+        return min(self.timeout or timedelta(seconds=10), self.interval).total_seconds()
+
+    @property
+    def stale_after_seconds(self) -> float:
+        """Seconds after which the last good values are dropped: by default 5 intervals, at least 10 minutes."""
+        return (self.stale_after or max(5 * self.interval, timedelta(minutes=10))).total_seconds()

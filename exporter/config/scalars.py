@@ -1,0 +1,212 @@
+"""What the sections of a configuration are made of: their base, and the scalars with their rules. No I/O.
+
+Every rule's text says what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from exporter.duration import duration_seconds
+from exporter.model import Json
+from exporter.path import ResponsePath, parsed_path
+from exporter.secret import Secret
+from exporter.template import Template, parsed_template
+from exporter.window import Period, aligns
+
+_METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_WORD: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]*")
+_REFERENCE_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
+_RESERVED_LABELS: Final = frozenset({"job", "instance", "le", "quantile"})
+_RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
+_BYTES: Final = re.compile(r"([0-9]{1,15})\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
+_BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration is text with a unit; write 30s or 5m")
+    return timedelta(seconds=duration_seconds(value))
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0")
+    return value
+
+
+def _alignment(value: timedelta) -> timedelta:
+    if not aligns(value):
+        raise ValueError("must divide a day without remainder (1s, 30s, 1m, 15m, 1h, 1d), or be 7d")
+    return value
+
+
+def _count(value: object) -> int:
+    if not _COUNT.fullmatch(str(value)):
+        raise ValueError("not a count; write a whole number of 1 or more")
+    return int(str(value))
+
+
+def _byte_count(value: object) -> int:
+    match = _BYTES.fullmatch(str(value)) if not isinstance(value, bool) else None
+    if not match or int(match[1]) == 0:
+        raise ValueError("not a size; write a number with a unit, such as 32MiB")
+    return int(match[1]) * _BYTE_UNITS[match[2] or "B"]
+
+
+def _zone(value: object) -> ZoneInfo:
+    try:
+        return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
+    except (KeyError, OSError, ValueError):  # KeyError: no such zone
+        raise ValueError("not a time zone; write an IANA name such as UTC or Asia/Colombo") from None
+
+
+def _period(value: object) -> Period:
+    if value in ("day", "month"):
+        return value
+    try:
+        return _positive(_duration(value))
+    except ValueError:
+        raise ValueError("not a period; write day, month or a duration such as 6h") from None
+
+
+def checked_url(value: str) -> str:
+    """An HTTP URL as it is. Raises `ValueError`, also where it carries a user or a password."""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("not a URL; write one such as https://host/path")
+    if parts.username or parts.password:
+        raise ValueError("a URL must not carry a user or a password; use basic_auth")
+    return value
+
+
+def _secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be text that is not empty; write ${NAME} to take it from the environment")
+    return Secret(inline=value)
+
+
+def beside(file: Path, info: ValidationInfo) -> Path:
+    """The path as meant: relative ones start at the configuration's folder, as in Prometheus."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / file
+
+
+def _secret_source(value: object, info: ValidationInfo) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    match value:
+        case {"env": str(name), **rest} if not rest and name:
+            return Secret(env=name)
+        case {"file": str(path), **rest} if not rest and path:
+            return Secret(file=beside(Path(path), info))
+    raise ValueError("a secret value comes from somewhere; write {env: NAME} or {file: PATH}")
+
+
+def _metric_name(value: str) -> str:
+    if not _METRIC_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a metric name; use letters, digits, _ and :, and no digit first")
+    if value.startswith(_RESERVED_PREFIXES):
+        prefix = next(prefix for prefix in _RESERVED_PREFIXES if value.startswith(prefix))
+        raise ValueError(f"names that begin with {prefix} are the exporter's own; choose another prefix")
+    return value
+
+
+def _label_name(value: str) -> str:
+    if not _LABEL_NAME.fullmatch(value):
+        raise ValueError("not a label name; use letters, digits and _, and no digit first")
+    if value in _RESERVED_LABELS or value.startswith("__"):
+        raise ValueError(f"the label {value} is reserved by Prometheus; choose another name")
+    return value
+
+
+def checked_name(value: str) -> str:
+    """The name of an entry as it is. Raises `ValueError`."""
+    if not _WORD.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name; use letters, digits, _ and -, and no digit first")
+    return value
+
+
+def _reference_name(value: str) -> str:
+    if not _REFERENCE_NAME.fullmatch(value):
+        raise ValueError("cannot be referred to; use letters, digits and _, and no digit first")
+    if value in _RESERVED_ROOTS:
+        raise ValueError(f"{value} is taken; references to the source, the window and the period use it")
+    return value
+
+
+def _path(value: object) -> ResponsePath:
+    if isinstance(value, ResponsePath):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a response path is text, such as usage.count")
+    return parsed_path(value)
+
+
+def _template(value: Json) -> Template:
+    return parsed_template(value)
+
+
+_TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
+_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(y|w|d|h|m|s|ms))+$"})
+_SCALAR_SCHEMA: Final = WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
+
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), _DURATION_SCHEMA]
+PositiveDuration: TypeAlias = Annotated[
+    timedelta, BeforeValidator(_duration), AfterValidator(_positive), _DURATION_SCHEMA
+]
+Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_alignment), _DURATION_SCHEMA]
+File: TypeAlias = Annotated[Path, AfterValidator(beside)]
+Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
+ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
+Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
+PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
+Url: TypeAlias = Annotated[str, AfterValidator(checked_url)]
+Name: TypeAlias = Annotated[str, AfterValidator(checked_name)]
+MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]
+LabelName: TypeAlias = Annotated[str, AfterValidator(_label_name)]
+ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name)]
+Path_: TypeAlias = Annotated[ResponsePath, BeforeValidator(_path), _TEXT_SCHEMA]
+SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str), _TEXT_SCHEMA]
+SecretSource: TypeAlias = Annotated[
+    Secret,
+    BeforeValidator(_secret_source),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "object", "properties": {"env": {"type": "string"}, "file": {"type": "string"}}}),
+]
+Tree: TypeAlias = Annotated[Any, BeforeValidator(_template), WithJsonSchema({})]
+
+
+class Strict(BaseModel):
+    """The base of every section: frozen, and no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
