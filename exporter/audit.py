@@ -4,107 +4,160 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from exporter.config.source import Source
-from exporter.model import Family, MetricType, PollOutcome
-from exporter.plan import QueryPlan, Target
-from exporter.query import Moment
+from exporter.model import PollOutcome, counter_totals
+from exporter.plan import Plan, QueryPlan, Target, part
 from exporter.scheduler import Scheduler
-from exporter.store import ClosedPeriod, Owner, Store
-from exporter.window import period_end
+from exporter.store import Owner, State, Store
+from exporter.window import period_start
 
 _CHECK_SECONDS: Final = 1.0
-_AGAIN_SECONDS: Final = 300.0  # after an audit that failed
+_LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed
+
+Totals: TypeAlias = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a period's totals, over all targets, are now above what was published at its end, by metric; and what that
-    was. `time` is of the audit, `period_start_time` of the period, in Unix seconds."""
+    """What a period's totals, over `targets` many, are now above what was published at its end, by metric; and what
+    that was. `time` is of the audit, in Unix seconds."""
 
-    period_start_time: float
     time: float
-    published: Mapping[str, float]
-    difference: Mapping[str, float]
+    targets: int
+    published: Totals
+    difference: Totals
+
+
+class Observer(Protocol):
+    """Who is told what becomes of audits; it must not raise."""
+
+    def audit_failed(self, owner: Owner, outcome: PollOutcome) -> None:
+        """A target's total could not be asked for again."""
+
+    def audited(self, query: str, source: str, finding: Finding) -> None:
+        """All targets that can be compared have been."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Audit:
+    """The audit of one period, begun; `part` is all that decides what it asks."""
+
+    part: tuple[QueryPlan, Source]
+    period_start_time: float
+    task: asyncio.Task[None]
 
 
 class Auditor:
-    """Audits each query that asks for it, once a period. What was published before a restart is not known any more,
-    so nothing is said of it."""
+    """Audits each query that asks for it, once a period, over the targets whose full total was published. What was
+    published before a restart is not known any more, so nothing is said of it."""
 
-    def __init__(self, scheduler: Scheduler, store: Store, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, scheduler: Scheduler, store: Store, observer: Observer, wall: Callable[[], float] = time.time
+    ) -> None:
         self._scheduler = scheduler
         self._store = store
+        self._observer = observer
         self._wall = wall
-        self._not_before: dict[tuple[str, str], float] = {}
+        self._audits: dict[tuple[str, str], _Audit] = {}
         self.findings: dict[tuple[str, str], Finding] = {}
 
     async def run(self) -> None:
         """Audits for ever; ends only by being cancelled."""
-        while True:
-            await asyncio.sleep(_CHECK_SECONDS)
-            plan = self._scheduler.plan
-            pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
-            self.findings = {pair: finding for pair, finding in self.findings.items() if pair in pairs}
-            for query in plan.queries:
-                for source in query.sources:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(_CHECK_SECONDS)
+                for query in self._scheduler.plan.queries:
                     if query.audit_after_seconds is not None:
-                        await self._audit(query, source, query.audit_after_seconds)
+                        for source in query.sources:
+                            self._begin_if_due(group, query, source, query.audit_after_seconds)
 
-    async def _audit(self, query: QueryPlan, source: Source, after_seconds: float) -> None:
-        """Audits the period that ended last, where that is due and was not done."""
-        pair, now = (query.name, source.name), self._wall()
-        closed = self._closed(query, source)
-        start_times = {one.start_time for one in closed.values()}
-        if len(start_times) != 1 or now < self._not_before.get(pair, 0.0):  # not all targets have closed it yet
-            return
-        [start_time] = start_times
-        known = self.findings.get(pair)
-        start, end = _period(query, start_time)
-        if (known is not None and known.period_start_time >= start_time) or now < end.timestamp() + after_seconds:
-            return
-        assert query.window is not None
-        moment = Moment(query.window.ending_at(end), start)
-        families = {each.family for each in query.metrics if each.family.type is MetricType.COUNTER}
-        published, found = dict.fromkeys(families, 0.0), dict.fromkeys(families, 0.0)
-        for target, one in closed.items():
-            if one.end_time != end.timestamp():
-                continue  # its full total was not published
-            outcome = await self._scheduler.asked_over(query, source, target, moment)
-            if outcome.result is None:
-                self._not_before[pair] = self._wall() + _AGAIN_SECONDS
-                return
-            for family in families:
-                published[family] += sum(one.counters.get(family, {}).values())
-                found[family] += _total(outcome, family)
-        if not any(one.end_time == end.timestamp() for one in closed.values()):
-            return
-        self.findings[pair] = Finding(
-            start_time,
-            self._wall(),
-            {family.name: total for family, total in published.items()},
-            {family.name: found[family] - total for family, total in published.items()},
-        )
+    def follow(self, plan: Plan) -> None:
+        """Forgets what was found of queries that are gone or have changed, and ends the audits of those at once."""
+        for pair, audit in tuple(self._audits.items()):
+            if plan.parts.get(pair) != audit.part:
+                audit.task.cancel()
+                del self._audits[pair]
+                self.findings.pop(pair, None)
 
-    def _closed(self, query: QueryPlan, source: Source) -> dict[Target, ClosedPeriod]:
-        """The last period that each target has closed, of those that are published here."""
+    def _begin_if_due(self, group: asyncio.TaskGroup, query: QueryPlan, source: Source, after_seconds: float) -> None:
+        """Begins the audit that is due, once every target has published its total; one that goes on is given up."""
+        pair, before = (query.name, source.name), self._audits.get((query.name, source.name))
+        start_time = _ended_start_time(query, self._wall() - after_seconds)
+        if before is not None and before.period_start_time >= start_time:
+            return
         states = {
-            target: self._store.state(Owner(query.name, source.name, target.key)).closed
+            target: self._store.state(Owner(*pair, target.key))
             for target in self._scheduler.published_targets(query, source)
         }
-        return {target: closed for target, closed in states.items() if closed is not None}
+        if any(_will_close(state, start_time) for state in states.values()):
+            return
+        if before is not None:
+            before.task.cancel()
+        closed = {target: state.closed for target, state in states.items() if state.closed is not None}
+        published = {target: one.totals for target, one in closed.items() if one.start_time == start_time}
+        task = group.create_task(self._audit(query, source, start_time, published))
+        self._audits[pair] = _Audit(part(query, source), start_time, task)
+
+    async def _audit(
+        self, query: QueryPlan, source: Source, start_time: float, published: Mapping[Target, Totals]
+    ) -> None:
+        """Asks until all targets have answered, those that failed again and again, ever more rarely."""
+        found: dict[Target, Totals] = {}
+        rounds = 0
+        while missing := [
+            target
+            for target in self._scheduler.published_targets(query, source)
+            if target in published and target not in found
+        ]:
+            if rounds:
+                await asyncio.sleep(min(2.0 ** min(rounds, 16), _LONGEST_PAUSE_SECONDS))
+            rounds += 1
+            found |= await self._asked(query, source, start_time, missing)
+            if found:
+                self.findings[query.name, source.name] = _finding(self._wall(), published, found)
+        if found:
+            self._observer.audited(query.name, source.name, self.findings[query.name, source.name])
+
+    async def _asked(
+        self, query: QueryPlan, source: Source, start_time: float, missing: Sequence[Target]
+    ) -> dict[Target, Totals]:
+        """What the totals of these targets are now, of those that answered."""
+        found: dict[Target, Totals] = {}
+        size = self._scheduler.pack_size(query.name, source.name) or 1
+        for first in range(0, len(missing), size):
+            members = missing[first : first + size]
+            for target, outcome in (await self._scheduler.asked_again(query, source, members, start_time)).items():
+                if outcome.result is None:
+                    self._observer.audit_failed(Owner(query.name, source.name, target.key), outcome)
+                else:
+                    found[target] = counter_totals(outcome.result.samples)
+        return found
 
 
-def _period(query: QueryPlan, start_time: float) -> tuple[datetime, datetime]:
+def _will_close(state: State, start_time: float) -> bool:
+    """Whether a target is still to publish the full total of that period; not waited for where its polls fail."""
+    is_in_it = state.period_start_time is not None and state.period_start_time <= start_time
+    return state.up and is_in_it and (state.closed is None or state.closed.start_time < start_time)
+
+
+def _finding(time: float, published: Mapping[Target, Totals], found: Mapping[Target, Totals]) -> Finding:
+    before, now = _sum([published[target] for target in found]), _sum(list(found.values()))
+    names = sorted(before.keys() | now.keys())
+    return Finding(time, len(found), before, {name: now.get(name, 0.0) - before.get(name, 0.0) for name in names})
+
+
+def _sum(totals: Sequence[Totals]) -> Totals:
+    names = sorted({name for one in totals for name in one})
+    return {name: sum(one.get(name, 0.0) for one in totals) for name in names}
+
+
+def _ended_start_time(query: QueryPlan, time: float) -> float:
+    """When the last period began that had ended at that time; Unix seconds."""
     assert query.period is not None
-    start = datetime.fromtimestamp(start_time, UTC).astimezone(query.zone)
-    return start, period_end(start, query.period, query.zone)
-
-
-def _total(outcome: PollOutcome, family: Family) -> float:
-    assert outcome.result is not None
-    return sum(sum(one.series.values()) for one in outcome.result.samples if one.family == family)
+    end = period_start(datetime.fromtimestamp(time, UTC), query.period, query.zone)
+    return period_start(end, query.period, query.zone).timestamp()

@@ -29,7 +29,7 @@ from exporter.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.query import Moment
+from exporter.query import Moment, is_at_end_of_period
 from exporter.records import Records, records_at, shown
 from exporter.template import bound, scalar_text
 from exporter.value import SkipReason, numbers, unix_seconds
@@ -104,6 +104,7 @@ def extract(
         window_seconds=window.end.timestamp() - window.start.timestamp() if window else None,
         window_end_time=window.end.timestamp() if window else None,
         period_start_time=moment.period_start.timestamp() if moment.period_start else None,
+        period_complete=is_at_end_of_period(query, moment),
     )
 
 

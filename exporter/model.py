@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -42,6 +42,13 @@ class Samples:
     series: Mapping[LabelValues, Number]
 
 
+def counter_totals(samples: Iterable[Samples]) -> dict[str, float]:
+    """The sum of each counter's series, by its name."""
+    return {
+        one.family.name: float(sum(one.series.values())) for one in samples if one.family.type is MetricType.COUNTER
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A document with its variables at one moment: what is sent."""
@@ -73,6 +80,7 @@ class Result:
 
     `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
     asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
+    `period_complete` is whether the window ends with the period, so that counters have its full total.
     """
 
     samples: tuple[Samples, ...] = ()
@@ -86,6 +94,7 @@ class Result:
     window_seconds: float | None = None
     window_end_time: float | None = None
     period_start_time: float | None = None
+    period_complete: bool = False
 
     @property
     def series_count(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
 from typing import Literal, TypeAlias
 
@@ -206,6 +206,11 @@ class QueryPlan:
         return self.counted_over | {lookup.query for lookup in self.lookups if lookup.query is not None}
 
 
+def part(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
+    """All that decides what becomes of a query on a source, whatever other sources it runs on."""
+    return replace(query, sources=()), source
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them."""
@@ -214,6 +219,11 @@ class Plan:
     queries: tuple[QueryPlan, ...]
     families: tuple[Family, ...]
     max_series: int
+
+    @property
+    def parts(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
+        """All that decides what becomes of a query on a source, by their names."""
+        return {(query.name, source.name): part(query, source) for query in self.queries for source in query.sources}
 
     @property
     def audited(self) -> frozenset[str]:

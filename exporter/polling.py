@@ -34,7 +34,7 @@ class Polling:
         self.upstreams = upstreams(plan.sources, {})
         self._reporter = Reporter(self.telemetry, self.store)
         self.scheduler = Scheduler(plan, _clients(self.upstreams), self.store, self._reporter, shard=shard)
-        self.auditor = Auditor(self.scheduler, self.store)
+        self.auditor = Auditor(self.scheduler, self.store, self._reporter)
         self._renewals: dict[Upstream, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -70,6 +70,7 @@ class Polling:
         retired = set(self.upstreams.values()) - set(after.values())
         self.plan, self.upstreams = plan, after
         self.scheduler.follow(plan, _clients(after))
+        self.auditor.follow(plan)
         self._reporter.follow(plan)
         if self.telemetry.running is not None:
             self.telemetry.running = replace(self.telemetry.running, plan=plan, sources=_views(after))

@@ -60,6 +60,13 @@ def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None)
     return Moment(window, period_start(window.end, query.period, query.zone))
 
 
+def is_at_end_of_period(query: QueryPlan, moment: Moment) -> bool:
+    """Whether the window ends with the counters' period, so that they have its full total."""
+    if query.period is None or moment.window is None or moment.period_start is None:
+        return False
+    return moment.window.end == period_end(moment.period_start, query.period, query.zone)
+
+
 def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) -> Operation:
     """The operation to send. Secret values are read here, at each use. Raises `TokenFailure` where one cannot be."""
     values = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from exporter.audit import Finding
 from exporter.demand import Demand
 from exporter.model import PollOutcome
 from exporter.plan import Plan
@@ -17,17 +18,18 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Reporter:
-    """The scheduler's observer: counts what happens, and writes a line when something changes."""
+    """The observer of polls and audits: counts what happens, and writes a line when something changes."""
 
     telemetry: Telemetry
     store: Store
     _failing: dict[Owner, str] = field(default_factory=dict)
     _packs_refused: set[tuple[str, str]] = field(default_factory=set)
+    _audits_failing: dict[Owner, str] = field(default_factory=dict)
     _over_limit: set[str] = field(default_factory=set)
 
     def polled(self, owner: Owner, outcome: PollOutcome) -> None:
         self.telemetry.polled(owner, outcome, self.store.state(owner).decreases)
-        about = {"query": owner.query, "source": owner.source, **({"target": owner.target} if owner.target else {})}
+        about = _about(owner)
         if outcome.reason is None:
             if self._failing.pop(owner, None) is not None:
                 _log.info("the poll works again", **about)
@@ -43,15 +45,31 @@ class Reporter:
         """Forgets the queries and sources that the plan does not have."""
         pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
         self.telemetry.forget_all_but(pairs)
-        self._failing = {
-            owner: reason for owner, reason in self._failing.items() if (owner.query, owner.source) in pairs
-        }
+        for failing in (self._failing, self._audits_failing):
+            for owner in [owner for owner in failing if (owner.query, owner.source) not in pairs]:
+                del failing[owner]
 
     def overran(self, owner: Owner, ticks: int) -> None:
         self.telemetry.overran(owner, ticks)
 
     def dropped(self, owner: Owner) -> None:
         self._failing.pop(owner, None)
+        self._audits_failing.pop(owner, None)
+
+    def audit_failed(self, owner: Owner, outcome: PollOutcome) -> None:
+        assert outcome.reason is not None
+        self.telemetry.audit_failed(owner.query, owner.source, outcome.reason.value)
+        say = _log.debug if self._audits_failing.get(owner) == outcome.reason.value else _log.warning
+        self._audits_failing[owner] = outcome.reason.value
+        say("an audit's call failed; it is tried again", **_about(owner), reason=outcome.reason.value,
+            detail=outcome.detail)  # fmt: skip
+
+    def audited(self, query: str, source: str, finding: Finding) -> None:
+        for owner in [owner for owner in self._audits_failing if (owner.query, owner.source) == (query, source)]:
+            del self._audits_failing[owner]
+        came_late = ", ".join(f"{value:g} of {metric}" for metric, value in finding.difference.items())
+        about = {"query": query, "source": source, "targets": finding.targets}
+        _log.info("a period that has ended was audited", **about, came_late=came_late)
 
     def demanded(self, source: str, demand: Demand) -> None:
         if demand.ratio <= 1:
@@ -74,3 +92,7 @@ class Reporter:
 
     def expired(self, owner: Owner) -> None:
         _log.warning("the last good values are stale and were dropped", query=owner.query, source=owner.source)
+
+
+def _about(owner: Owner) -> dict[str, str]:
+    return {"query": owner.query, "source": owner.source, **({"target": owner.target} if owner.target else {})}

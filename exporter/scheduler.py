@@ -22,8 +22,8 @@ from exporter.model import PollOutcome
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.poller import poll_over, rendered_ahead
-from exporter.query import Moment, targets
+from exporter.poller import rendered_ahead
+from exporter.query import targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Rendered, Store
 
@@ -164,12 +164,19 @@ class Scheduler:
             target for target in (known.members if known else ()) if self._is_published_here(query, source, target.key)
         )
 
-    async def asked_over(self, query: QueryPlan, source: Source, target: Target, moment: Moment) -> PollOutcome:
-        """What comes of a poll over other time ranges, within the source's limits; nothing is published of it."""
+    async def asked_again(
+        self, query: QueryPlan, source: Source, members: Sequence[Target], period_start_time: float
+    ) -> Mapping[Target, PollOutcome]:
+        """What the full totals of a period that has ended are now; nothing is published of it.
+
+        It is the poll of its end: the one that would be made if the page still stood at its start.
+        """
         async with self.gates[source.name].passed(query.name, self._monotonic):
-            around = partial(self._store.surroundings, query, source, target)
-            client, pace = self._clients[source.name], self.paces.get(source.name)
-            return await poll_over(query, source, target, moment, client, around, pace=pace, monotonic=self._monotonic)
+            size = self.pack_size(query.name, source.name) or 1
+            polled = await self._polled(query, source, dict.fromkeys(members, period_start_time), size)
+        for outcome in polled.outcomes.values():
+            self._pause_if_told(source, outcome)
+        return polled.outcomes
 
     def follow(self, plan: Plan, clients: Mapping[str, GraphQLClient]) -> None:
         """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
@@ -358,7 +365,8 @@ class Scheduler:
         async with self.gates[source.name].passed(query.name, self._monotonic):
             ticks = fan_out.polling(pack, self._monotonic())
             try:
-                polled = await self._polled(query, source, list(ticks), fan_out.size.present)
+                ends = {target: self._store.state(_owner(query, source, target)).window_end_time for target in ticks}
+                polled = await self._polled(query, source, ends, fan_out.size.present)
             finally:
                 fan_out.polled(pack, ticks, self._monotonic())
         for target, polled_outcome in polled.outcomes.items():
@@ -373,13 +381,14 @@ class Scheduler:
                 self._observer.packs_refused(query.name, source.name, polled.accepted, polled.refusal)
             self._regroup(query, source, fan_out, tuple(fan_out.members))
 
-    async def _polled(self, query: QueryPlan, source: Source, due: Sequence[Target], size: int) -> PackOutcome:
+    async def _polled(
+        self, query: QueryPlan, source: Source, published_end_times: Mapping[Target, float | None], size: int
+    ) -> PackOutcome:
         """What came of a poll of these targets."""
-        ends = {target: self._store.state(_owner(query, source, target)).window_end_time for target in due}
         return await poll_targets(
             query,
             source,
-            ends,
+            published_end_times,
             self._clients[source.name],
             partial(self._store.surroundings, query, source),
             size=size,
@@ -412,8 +421,7 @@ class Scheduler:
     ) -> PollOutcome:
         owner = _owner(query, source, target)
         now = self._monotonic()
-        if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
-            self.gates[source.name].pause(now, outcome.retry_after_seconds)
+        self._pause_if_told(source, outcome)
         first = not self._store.state(owner).tried
         rows = self._store.feeding_rows(query.name, source.name)
         try:
@@ -429,6 +437,11 @@ class Scheduler:
         self._observer.polled(owner, outcome)
         self._make_page_soon()
         return outcome
+
+    def _pause_if_told(self, source: Source, outcome: PollOutcome) -> None:
+        """Leaves a source alone for as long as it asks for."""
+        if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None:
+            self.gates[source.name].pause(self._monotonic(), outcome.retry_after_seconds)
 
     def _make_page_soon(self) -> None:
         """Makes the page once for all polls that end within a moment, so that no scrape has to."""
@@ -465,8 +478,4 @@ def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:
 
 def _parts(plan: Plan, clients: Mapping[str, GraphQLClient]) -> dict[tuple[str, str], object]:
     """All that decides what becomes of a query on a source."""
-    return {
-        (query.name, source.name): (replace(query, sources=()), source, clients[source.name])
-        for query in plan.queries
-        for source in query.sources
-    }
+    return {(query, source): (*part, clients[source]) for (query, source), part in plan.parts.items()}

@@ -12,7 +12,7 @@ from exporter.config.source import Source
 from exporter.errors import Reason
 from exporter.exposition import Board, Body, Page, body
 from exporter.extraction import Surroundings, widest_label
-from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples
+from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples, counter_totals
 from exporter.plan import QueryPlan, Target
 from exporter.query import FeedingRow, label_values
 from exporter.rows import Rows
@@ -30,11 +30,10 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClosedPeriod:
-    """What was published last of a counters' period, and to which window end; in Unix seconds."""
+    """The full totals that were published of a period, by counter; its start in Unix seconds."""
 
-    counters: Mapping[Family, Mapping[LabelValues, Number]]
+    totals: Mapping[str, float]
     start_time: float
-    end_time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +127,16 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             window_seconds=result.window_seconds,
             window_end_time=result.window_end_time,
             period_start_time=result.period_start_time,
-            closed=previous.closed if same_period else _closed_period(previous),
+            closed=_closed_period(result, samples) or previous.closed,
         ),
         tuple(samples),
     )
 
 
-def _closed_period(state: State) -> ClosedPeriod | None:
-    if state.period_start_time is None or state.window_end_time is None or not state.counters:
+def _closed_period(result: Result, samples: Sequence[Samples]) -> ClosedPeriod | None:
+    if result.period_start_time is None or not result.period_complete:
         return None
-    return ClosedPeriod(state.counters, state.period_start_time, state.window_end_time)
+    return ClosedPeriod(counter_totals(samples), result.period_start_time)
 
 
 class Store:
@@ -219,7 +218,7 @@ class Store:
         if owner in self._left_over and not state.tried:
             self.drop(owner)
             return True
-        self._states[owner] = State(tried=True, success_time=state.success_time)
+        self._states[owner] = State(tried=True, success_time=state.success_time, closed=state.closed)
         self._withdraw(owner)
         return True
 

@@ -42,6 +42,7 @@ class QueryCounts:
     lookup_misses: int = 0
     rows_cut: int = 0
     pack_refusals: int = 0
+    audit_failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,10 @@ class Telemetry:
     def packs_refused(self, query: str, source: str) -> None:
         """Counts a refusal of packs."""
         self.counts(query, source).pack_refusals += 1
+
+    def audit_failed(self, query: str, source: str, reason: str) -> None:
+        """Counts a call of an audit that failed."""
+        self.counts(query, source).audit_failures[reason] += 1
 
     def rendered(self, *, openmetrics: bool) -> bytes:
         """All own metrics as text, at most a second old; OpenMetrics without its `# EOF`."""
@@ -242,6 +247,9 @@ class Telemetry:
         yield counter(
             "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
         )
+        yield by_reason(
+            "audit_failures", "Calls of audits that failed, by reason.", (count.audit_failures for count in counts)
+        )
         yield counter(
             "decreases_held",
             "Counter values held, as the upstream gave less within a period.",
@@ -322,6 +330,10 @@ def _audit_metrics(auditor: Auditor) -> Iterator[Samples]:
             if finding.published[metric]
         ],
     )
+    yield _gauge(
+        "audit_targets", "Targets whose totals were compared in the last audit.", _QUERY_LABELS,
+        [((source, query), finding.targets) for source, query, finding in findings],
+    )  # fmt: skip
     yield _gauge(
         "audit_timestamp_seconds", "When the last period of the query was audited, in Unix time.", _QUERY_LABELS,
         [((source, query), finding.time) for source, query, finding in findings],

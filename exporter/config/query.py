@@ -200,6 +200,8 @@ class Query(Strict):
             raise ValueError("audit needs a period, whose totals it asks for again; add period")
         if self.audit is not None and self.period is not None and self.audit.after >= _shortest(self.period):
             raise ValueError("audit comes after the next period has ended already; shorten after")
+        if self.audit is not None and all(metric.type != "counter" for metric in self.metrics):
+            raise ValueError("audit compares counters, and there is none; give a metric type: counter")
         if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
             raise ValueError(
                 "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"

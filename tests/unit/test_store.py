@@ -8,7 +8,7 @@ from exporter.errors import Reason
 from exporter.exposition import Format, Joiner
 from exporter.model import Family, LabelValues, MetricType, Number, PollOutcome, Result, Samples
 from exporter.plan import Target
-from exporter.store import Owner, State, Store, next_state
+from exporter.store import ClosedPeriod, Owner, State, Store, next_state
 from tests.support.plans import planned_query
 
 GAUGE = Family("load", MetricType.GAUGE, "Load.", ("api",))
@@ -20,9 +20,18 @@ FAILED = PollOutcome(0.1, reason=Reason.TIMEOUT, detail="took too long")
 QUERY = planned_query('- {name: q1, stale_after: 10m, document: "{ n }", metrics: [{name: n, help: N., value: n}]}')
 
 
-def good(family: Family, series: Mapping[str, Number], period: float | None = None) -> PollOutcome:
+def good(
+    family: Family, series: Mapping[str, Number], period: float | None = None, *, complete: bool = False
+) -> PollOutcome:
     samples = Samples(family, {(label,): value for label, value in series.items()})
-    return PollOutcome(0.1, Result((samples,), rows=({"id": 1},), window_end_time=1000.0, period_start_time=period))
+    result = Result(
+        (samples,),
+        rows=({"id": 1},),
+        window_end_time=1000.0,
+        period_start_time=period,
+        period_complete=complete,
+    )
+    return PollOutcome(0.1, result)
 
 
 def shown(store: Store) -> list[str]:
@@ -66,6 +75,17 @@ def test_a_counter_does_not_fall_within_its_period() -> None:
     assert (series, state.decreases) == ([{("a",): 5, ("b",): 2}], 1)
     state, series = fold(state, good(COUNTER, {"a": 6, "b": 2}, 0.0))
     assert (series, state.decreases) == ([{("a",): 6, ("b",): 2}], 0)
+
+
+def test_the_full_total_of_a_period_is_kept_until_the_next() -> None:
+    """What stood on the page at the end of a period, with what was held, is known until another period has ended, also
+    where polls fail or the values become stale meanwhile; what came short of the end is no full total."""
+    state, _ = fold(State(), good(COUNTER, {"a": 3}, 0.0), good(COUNTER, {"a": 2, "b": 2}, 0.0, complete=True))
+    assert state.closed == ClosedPeriod({"calls_total": 5}, 0.0)
+    later, _ = fold(state, good(COUNTER, {"a": 1}, 86400.0), FAILED, good(COUNTER, {"a": 1}, 2 * 86400.0))
+    assert later.closed == state.closed
+    later, _ = fold(later, good(COUNTER, {"a": 9}, 2 * 86400.0, complete=True))
+    assert later.closed == ClosedPeriod({"calls_total": 9}, 2 * 86400.0)
 
 
 def test_a_counter_is_held_through_a_failure() -> None:
@@ -163,15 +183,18 @@ def test_the_limit_of_all_series_is_all_or_nothing() -> None:
 
 
 def test_stale_values_are_dropped_on_time() -> None:
-    """After `stale_after` without success, series and rows go; that there was a success, and when, stays known."""
+    """After `stale_after` without success, series and rows go; that there was a success, when, and what stood on the
+    page at the end of an audited period stays known."""
     store = Store(100)
-    store.fold(ONE, TARGET, good(COUNTER, {"a": 5}, 0.0), 100.0, 5000.0)
+    store.audited = frozenset({"q1"})
+    store.fold(ONE, TARGET, good(COUNTER, {"a": 5}, 0.0, complete=True), 100.0, 5000.0)
     assert not store.expire(QUERY, ONE, 700.0)
     assert store.expire(QUERY, ONE, 700.1)
     assert shown(store) == []
     assert store.feeding_rows("q1", "acme") == ()
     state = store.state(ONE)
     assert (state.tried, state.up, state.series, state.success_time) == (True, False, 0, 5000.0)
+    assert state.closed == ClosedPeriod({"calls_total": 5}, 0.0)
     assert not store.expire(QUERY, ONE, 900.0)
     store.fold(ONE, TARGET, good(COUNTER, {"a": 3}, 0.0), 1000.0, 6000.0)
     assert shown(store) == ['calls_total{api="a"} 3']
