@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil
 
 from exporter.config.source import Source
 from exporter.model import Json
 from exporter.plan import Plan, QueryPlan
+from exporter.window import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +25,24 @@ class Term:
     calls: float
     unit: str | None
     paged: bool
+    audited: bool
 
     def __str__(self) -> str:
-        return _amount(self.calls, self.unit) + (", and further pages" if self.paged else "")
+        audit, pages = ", with its audit" * self.audited, ", and further pages" * self.paged
+        return f"{_amount(self.calls, self.unit)}{audit}{pages}"
 
 
 def terms(plan: Plan, source: Source) -> tuple[Term, ...]:
     """The calls a minute of each query that runs on a source."""
     units = _units(plan)
     return tuple(
-        Term(query.name, _calls(query), units.get(query.name), query.pages is not None)
+        Term(
+            query.name,
+            _calls(query),
+            units.get(query.name),
+            paged=query.pages is not None,
+            audited=query.audit_after_seconds is not None,
+        )
         for query in plan.queries
         if source in query.sources
     )
@@ -51,9 +61,23 @@ def _amount(calls: float, unit: str | None) -> str:
     return f"{calls:.3g}" if unit is None else f"{calls:.3g} per {unit}"
 
 
+def _rounds(query: QueryPlan) -> float:
+    """Rounds a minute; that of an audit, one in each period, is spread over the period."""
+    if query.audit_after_seconds is None or query.period is None:
+        return 60 / query.interval_seconds
+    return 60 / query.interval_seconds + 60 / _usual_seconds(query.period)
+
+
+def _usual_seconds(period: Period) -> float:
+    """The length of a period, whatever its clock or its month."""
+    if isinstance(period, timedelta):
+        return period.total_seconds()
+    return 86_400 if period == "day" else 30 * 86_400
+
+
 def _calls(query: QueryPlan) -> float:
     """Calls a minute, for each row of the feeding query if there is one."""
-    each = 60 / query.interval_seconds
+    each = _rounds(query)
     pack = query.pack.size if query.pack is not None else 1
     batch = query.batch or 1
     items = 1
@@ -105,7 +129,7 @@ def present_demand(plan: Plan, source: Source, round_calls: Callable[[str, str],
     if (limit := _limit(source)) is None:
         return None
     calls = {
-        query.name: 60 / query.interval_seconds * round_calls(query.name, source.name)
+        query.name: _rounds(query) * round_calls(query.name, source.name)
         for query in plan.queries
         if source in query.sources
     }

@@ -50,6 +50,17 @@ QUERIES = """
   variables: {n: "{{ number }}"}
   labels: {number: "{{ number }}"}
   metrics: [{name: m, help: M., value: m}]
+- name: day
+  sources: [other]
+  interval: 10m
+  for_each: {environment: environments}
+  window: {length: 10m}
+  period: 2h
+  audit: {after: 1h}
+  document: "query ($f: String, $e: ID) { t(from: $f, e: $e) }"
+  variables: {f: "{{ period.start }}", e: "{{ environment.id }}"}
+  labels: {e: "{{ environment.id }}"}
+  metrics: [{name: t_total, type: counter, help: T., value: t}]
 - name: details
   sources: [other]
   for_each: {api: environments}
@@ -62,7 +73,8 @@ QUERIES = """
 
 
 def test_the_check_tells_the_calls_of_each_query_and_their_sum() -> None:
-    """Intervals, batches, packs, lists and filters count; sources that are asked otherwise are told apart."""
+    """Intervals, batches, packs, lists and filters count; sources that are asked otherwise are told apart. An
+    audit is one round more in each period."""
     assert (
         "\n".join(told(planned(QUERIES, SOURCES)))
         == """\
@@ -92,8 +104,9 @@ calls per minute to other:
   apis          0.1 per environment with type ON_PREM or EDGE
   latency       0.2 per api
   usage         0.02 per api
+  day           0.108 per environment, with its audit
   details       1 per environment, and further pages
-  in all        12.1 + 4 per environment + 0.1 per environment with type ON_PREM or EDGE + 0.22 per api, at least"""
+  in all        12.1 + 4.11 per environment + 0.1 per environment with type ON_PREM or EDGE + 0.22 per api, at least"""
     )
 
 
