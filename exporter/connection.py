@@ -19,6 +19,8 @@ from urllib.parse import unquote
 
 import httptools
 
+from exporter.repeated import Repeated
+
 _LINGER_SECONDS = 2.0
 _STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _TEXT = "text/plain; charset=utf-8"
@@ -93,6 +95,7 @@ class Crowd:
         self.tasks: set[asyncio.Task[None]] = set()
         self.empty = asyncio.Event()
         self.empty.set()
+        self.repeated = Repeated()
         self.date = b""
         self.refresh_date()
 
@@ -133,6 +136,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._client = ""
+        self._socket: int | None = None  # its descriptor, where what is written there is what the client reads
         # the request that is being read
         self.unfinished = True  # it has begun, or the connection has, and it is not whole yet
         self.since = self._loop.time()  # since when it is unfinished; else when the last one became whole
@@ -192,6 +196,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._client = str((transport.get_extra_info("peername") or ("",))[0])
+        if transport.get_extra_info("sslcontext") is None:
+            self._socket = transport.get_extra_info("socket").fileno()
         self._crowd.enter(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -203,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._answer_waiting()
+        self._loop.call_soon(self._answer_waiting)  # a transport of asyncio is not done yet, and may not be closed here
 
     def data_received(self, data: bytes) -> None:
         if self._done_reading:
@@ -314,9 +320,19 @@ class Connection(asyncio.Protocol):
         if request.method == "HEAD":
             self._transport.write(head)
         else:
-            self._transport.writelines((head, answer.body))
+            self._send_whole(head, answer.body)
         if not request.keep_alive:
             self._transport.close()
+
+    def _send_whole(self, head: bytes, body: bytes) -> None:
+        """Sends both, without a copy where the kernel has them and nothing waits to be sent before."""
+        sent = 0
+        if self._socket is not None and not self._transport.get_write_buffer_size():
+            sent = self._crowd.repeated.sent(self._socket, head, body)
+        if sent < len(head):
+            self._transport.writelines((head[sent:], body))
+        elif sent < len(head) + len(body):
+            self._transport.write(memoryview(body)[sent - len(head) :])
 
     def _stop(self, refusal: HTTPStatus) -> None:
         """Makes the parser stop, for this reason. Raises always."""

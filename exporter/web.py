@@ -161,6 +161,7 @@ class WebServer:
             member.abort()
         for task in tuple(self._crowd.tasks):
             task.cancel()
+        self._crowd.repeated.forget()
 
     async def _sweep(self) -> None:
         """Closes what is past its deadline, and keeps the Date field right."""

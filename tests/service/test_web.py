@@ -75,6 +75,29 @@ def test_a_new_page_is_served_at_once(site: ASite) -> None:
         assert web.server.connections == 1
 
 
+@pytest.mark.parametrize("loop_of", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_the_same_page_again_is_the_same_to_the_byte(
+    site: ASite, loop_of: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """However often a page is scraped, by however slow readers, and whatever comes between, every byte arrives once."""
+    request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = request[:-2] + b"Connection: close\r\n\r\n"
+    with running(site, loop_of=loop_of) as web, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(web.connect(receive_buffer=size)) for size in (4096, 65536, 1 << 20)]
+        before = site.expected()
+        for client in clients:
+            client.sendall(3 * request)
+        site.board.put("another", FAMILY, body(Samples(FAMILY, {("later", "200"): 1})))
+        for client in clients:
+            client.sendall(2 * request + last)
+        for client in clients:
+            answers = received(client).split(b"HTTP/1.1 200 OK\r\n")[1:]
+            pages = [answer.partition(b"\r\n\r\n")[2] for answer in answers]
+            assert len(pages) == 6
+            assert pages[-1] == site.expected()
+            assert set(pages) <= {before, site.expected()}
+
+
 def test_gzip_is_one_member_for_every_decoder(site: ASite) -> None:
     """Python, httpx and curl all see every series: nothing follows the first gzip member."""
     with running(site) as web:
