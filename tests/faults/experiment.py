@@ -38,6 +38,7 @@ from tests.support.upstream import (
 _SCRAPERS: Final = 10
 _SCRAPE_PAUSE_SECONDS: Final = 1.0
 _LOOK_PAUSE_SECONDS: Final = 0.7
+_UNDER_WAY: Final = 2  # polls that may still fail when a fault ends: one under way, one that ended since the last look
 _ON_ITS_WAY_SECONDS: Final = 2.0  # at most, on a busy machine, from the exporter to the journal
 
 
@@ -167,6 +168,7 @@ class Trial:
         self._fault = ExitStack()
         self._evidence: Evidence | None = None
         self._shown = False
+        self._failures = 0.0
 
     def begin(self, before: Snapshot) -> None:
         self._evidence = Evidence(self.case, self.place, before, before, time.monotonic())
@@ -180,6 +182,7 @@ class Trial:
             if not self._shown:
                 self.case.sign(self._evidence)
                 self._shown = True
+                self._failures = self._evidence.grown("poll_failures_total")
                 self._fault.close()
             if self.case.recovers:
                 self._check_recovery(now)
@@ -198,6 +201,9 @@ class Trial:
         assert self._evidence is not None
         before = self._evidence.before.samples(self.case.name)
         assert now.samples(self.case.name) == before, "the series are not those of the good answer"
+        if self.case.source_name == "shared":  # others may have to wait for a token first
+            later = self._evidence.grown("poll_failures_total") - self._failures
+            assert later <= _UNDER_WAY, f"{later:g} polls failed after the fault's end"
         if self.case.aftermath is not None:
             self.case.aftermath(self._evidence)
 

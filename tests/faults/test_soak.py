@@ -1,4 +1,7 @@
-"""The soak: tokens of two seconds, 20 polls a second, faults at random, and nothing that grows."""
+"""The soak: tokens of two seconds, 20 polls a second, faults at random, and nothing that grows.
+
+What must not fail has five seconds for each poll: machines that run tests stand still for two now and then.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ from tests.support.upstream import (
     status,
 )
 
-QUERIES: Final = 20  # of each source; polled every two seconds
+SOUND_QUERIES: Final = 50
+SHAKY_QUERIES: Final = 20
+PATIENT: Final = "5s"
 GROWTH_BYTES: Final = 5 * 2**20
 LONG_SECONDS: Final = 300
 _SOUND: Final = who_is_known(answer({"data": {"value": 1}}))
@@ -89,10 +94,11 @@ def test_nothing_grows_and_no_sound_poll_fails(
     cancelled = misbehaving(shaky, seconds, exporter)
     after = rested(exporter, sound)
     page = Snapshot(exporter.page())
-    for number in range(QUERIES):
-        assert page.total(f"{OWN}poll_failures_total", query=f"sound_{number}") == 0
+    assert page.total(f"{OWN}poll_failures_total", source="sound") == 0
     renewals = page.total(f"{OWN}token_renewals_total", source="sound", result="ok")
-    print(f"{seconds:g} s, {renewals:g} renewals, {cancelled} polls cut at their deadline; {before} -> {after}")
+    polls = page.total(f"{OWN}polls_total", source="sound")
+    print(f"{seconds:g} s; on the sound source {polls:g} polls and {renewals:g} renewals, failed: 0")
+    print(f"{cancelled} polls cut at their deadline; {before} -> {after}")
     assert renewals >= seconds / 2
     assert page.total(f"{OWN}token_renewals_total", source="sound", result="error") == 0
     check_holdings(before, after)
@@ -100,7 +106,7 @@ def test_nothing_grows_and_no_sound_poll_fails(
 
 @pytest.mark.parametrize(
     "reloads",
-    [pytest.param(10, id="quick"), pytest.param(1000, id="full", marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+    [pytest.param(10, id="quick"), pytest.param(1000, id="full", marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
 )
 def test_reloads_leave_nothing_behind(
     reloads: int, start: Start, start_upstream: Callable[[], Upstream], tmp_path: Path
@@ -108,12 +114,12 @@ def test_reloads_leave_nothing_behind(
     """After many reloads, each of which changes a query and how a source is reached, the process holds no more than
     before, and no poll has failed."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky, "2s" if reloads < 100 else "5s")
+    exporter = started(start, sound, shaky, PATIENT)
     config = tmp_path / "config.yaml"
     good = json.loads(config.read_text())
 
     def reload(number: int) -> None:
-        changed = {**good, "queries": [*good["queries"], query("changed", f"{1 + number % 2}s", sources=["shaky"])]}
+        changed = {**good, "queries": [*good["queries"], query("changed", f"{5 + number % 2}s", sources=["shaky"])]}
         changed["sources"][1]["http_headers"] = {"x-reload": f"number {number % 2}"}
         config.write_text(json.dumps(changed))
         loaded = exporter.log.count("was loaded again")
@@ -122,10 +128,10 @@ def test_reloads_leave_nothing_behind(
 
     for number in range(reloads // 2):  # so many, until the allocator of the loading thread has what it needs
         reload(number)
-    before = rested(exporter, sound, queries=2 * QUERIES + 1)
+    before = rested(exporter, sound, more_queries=1)
     for number in range(reloads):
         reload(number)
-    after = rested(exporter, sound, queries=2 * QUERIES + 1)
+    after = rested(exporter, sound, more_queries=1)
     print(f"{reloads} reloads; {before} -> {after}")
     check_holdings(before, after)
     assert not exporter.samples(f"{OWN}poll_failures_total")
@@ -139,7 +145,7 @@ def test_cancelled_requests_leave_nothing_behind(
 ) -> None:
     """After many polls that were cut at their deadline, the process holds no more than before, and polls work."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky, interval="500ms")
+    exporter = started(start, sound, shaky, "500ms")
 
     def cut() -> float:
         return exporter.value(f"{OWN}poll_failures_total", reason="timeout") or 0
@@ -150,7 +156,7 @@ def test_cancelled_requests_leave_nothing_behind(
         eventually(lambda: cut() >= until, "polls that were cut", 120)
         shaky.api.always(_SOUND)
 
-    cut_so_often(2 * QUERIES)
+    cut_so_often(2 * SHAKY_QUERIES)
     before = rested(exporter, sound)
     cut_so_often(requests)
     after = rested(exporter, sound)
@@ -165,15 +171,15 @@ def check_holdings(before: Holdings, after: Holdings) -> None:
 
 
 def started(start: Start, sound: Upstream, shaky: Upstream, interval: str = "2s") -> Exporter:
-    """An exporter with 20 queries on each upstream, all well."""
+    """An exporter with queries on both upstreams, all well; those on the shaky one are polled that often."""
     for upstream in (sound, shaky):
         upstream.token.always(grants(lifetime_seconds=2))
         upstream.api.always(_SOUND)
     sources = {"sound": source_of(sound, "sound"), "shaky": source_of(shaky, "shaky", timeout="1s")}
     queries = [
         query(f"{name}_{number}", interval, timeout=interval, sources=[name])
-        for number in range(QUERIES)
-        for name in sources
+        for name, count, interval in (("sound", SOUND_QUERIES, PATIENT), ("shaky", SHAKY_QUERIES, interval))
+        for number in range(count)
     ]
     exporter = start(list(sources.values()), queries).wait_until_ready()
     eventually(lambda: exporter.value(f"{OWN}query_up") == len(queries), "good start")
@@ -186,13 +192,14 @@ def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter) -> int:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         shaky.api.always(chance.choice([_SOUND, *_FAULTS_OF_THE_API]))
-        shaky.token.always(chance.choice([grants(lifetime_seconds=2)] * 3 + [*_FAULTS_OF_TOKENS]))
+        has_no_token = chance.random() < 0.1  # seldom, as it is back-off that follows, in which the API is not asked
+        shaky.token.always(chance.choice(_FAULTS_OF_TOKENS) if has_no_token else grants(lifetime_seconds=2))
         if chance.random() < 0.3:
             shaky.close_connections(reset=True)
         if chance.random() < 0.2:
             shaky.revoke_all()
         asked = len(shaky.api.journal) + len(shaky.token.journal)
-        _until_asked(shaky, asked + chance.randint(1, 2 * QUERIES), min(until, time.monotonic() + 3))
+        _until_asked(shaky, asked + chance.randint(1, 2 * SHAKY_QUERIES), min(until, time.monotonic() + 3))
     shaky.api.always(_SOUND)
     shaky.token.always(grants(lifetime_seconds=2))
     return int(Snapshot(exporter.page()).total(f"{OWN}poll_failures_total", reason="timeout"))
@@ -203,13 +210,14 @@ def _until_asked(upstream: Upstream, count: int, until: float) -> None:
         time.sleep(0.05)
 
 
-def rested(exporter: Exporter, sound: Upstream, *, queries: int = 2 * QUERIES) -> Holdings:
+def rested(exporter: Exporter, sound: Upstream, *, more_queries: int = 0) -> Holdings:
     """What the process holds once every query works again; the least of some rounds."""
+    queries = SOUND_QUERIES + SHAKY_QUERIES + more_queries
     eventually(lambda: exporter.value(f"{OWN}query_up") == queries, "recovery of every query", 90)
     found = []
     for _ in range(3):
         asked = len(sound.api.journal)
-        eventually(lambda asked=asked: len(sound.api.journal) > asked + QUERIES, "another round")  # type: ignore[misc]
+        eventually(lambda asked=asked: len(sound.api.journal) > asked + SHAKY_QUERIES, "more polls")  # type: ignore[misc]
         found.append(Holdings.of(exporter))
     return Holdings(
         min(each.memory_bytes for each in found),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
+from tests.support.processes import PATIENCE_SECONDS
 
 NOON = datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp()
 FORM = {"grant_type": "client_credentials", "orgHandle": "acme", "scope": "apim:api_manage"}
@@ -35,7 +36,7 @@ class Visitor:
     def __init__(self, simulator: Simulator, clock: Clock) -> None:
         self.simulator = simulator
         self.clock = clock
-        self.client = httpx.Client(timeout=5)
+        self.client = httpx.Client(timeout=PATIENCE_SECONDS)
         organization = simulator.model.organizations[0]
         self.data = {
             "orgId": organization.uuid,
@@ -338,18 +339,19 @@ def test_hanging(visit: Visit) -> None:
     visitor = visit()
     token = visitor.token()
     visitor.own("faults", api="hang")
+    brief = httpx.Timeout(PATIENCE_SECONDS, read=0.1)
     with pytest.raises(httpx.ReadTimeout):
-        visitor.client.post(visitor.simulator.url, json={}, headers={"Authorization": "x"}, timeout=0.1)
+        visitor.client.post(visitor.simulator.url, json={}, headers={"Authorization": "x"}, timeout=brief)
     statuses: list[int] = []
     waiting = threading.Thread(target=lambda: statuses.append(visitor.ask(token).status_code))
     waiting.start()
     journal = visitor.simulator.journal
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (journal.count("graphql"), journal.in_flight("graphql")) != (1, 1) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert statuses == []
     visitor.simulator.faults.clear()
-    waiting.join(5)
+    waiting.join(PATIENCE_SECONDS)
     assert statuses == [200]
     assert [entry.status for entry in journal.entries("graphql")] == [0, 200]
 
@@ -397,7 +399,7 @@ def test_the_journal(visit: Visit) -> None:
 
 def test_requests_at_once_are_counted(visit: Visit) -> None:
     """The journal tells how many requests were under way at once."""
-    visitor = visit(latency_seconds=0.2)
+    visitor = visit(latency_seconds=1)
     token = visitor.token()
     threads = [threading.Thread(target=visitor.ask, args=(token,)) for _ in range(4)]
     for thread in threads:
@@ -423,7 +425,7 @@ def test_the_process_ends_cleanly(number: signal.Signals) -> None:
         address = process.stdout.readline().strip()
         assert httpx.get(f"{address}/-/model").json()["organizations"][0]["handle"] == "acme"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=5)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
         process.wait()

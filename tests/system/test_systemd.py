@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -45,7 +46,7 @@ class Manager:
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
     """A listening socket, by its path or in the abstract name space."""
-    address = str(tmp_path / "notify") if request.param == "path" else f"@insights-exporter-{tmp_path.name}"
+    address = str(tmp_path / "notify") if request.param == "path" else f"@insights-exporter-{os.getpid()}"
     with Manager(address) as listening:
         yield listening
 
