@@ -104,7 +104,7 @@ def test_every_path_is_below_the_prefix(insights: Simulator, start_exporter: Sta
 
 def test_many_series_are_found_by_their_words(insights: Simulator, start_exporter: StartExporter) -> None:
     """Of each metric some series are shown; the filter finds the others."""
-    exporter = start_exporter(insights, ENVIRONMENTS + APIS)
+    exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
     eventually(lambda: exporter.value("insights_exporter_query_up") == 2, "good start")
     series = exporter.samples("choreo_api_info")
     assert f"and {len(series) - 5} more" in get(f"{exporter.url}/").text
