@@ -20,6 +20,18 @@ StartInsights = Callable[[Settings], Simulator]
 StartExporter = Callable[..., Exporter]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begins with the files whose tests may take longest, and then with those that run whole systems, so that no worker
+    is left with one of them when the others have ended (pytest-xdist hands out files in this order)."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        seconds = float(mark.args[0] if mark else config.getini("timeout"))
+        longest[item.path] = max(seconds, longest.get(item.path, 0))
+    items.sort(key=lambda item: (-longest[item.path], item.path.parent.name not in ("system", "faults")))
+
+
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     """Everything that a test starts, ended in the opposite order."""
