@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from exporter.simulator import Simulator
-from tests.conftest import StartExporter
+from exporter.simulator import Settings, Simulator
 from tests.support.browser import DESKTOP, PHONE, browser_page, width_beyond_the_screen
-from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC
+from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC, choreo_environ, choreo_source
+from tests.support.processes import Exporter
 
 BAD = """
   - name: bad
@@ -29,14 +30,23 @@ FOUR_WAYS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
+    """An exporter with three queries that work and one that does not, under a prefix."""
+    folder = tmp_path_factory.mktemp("exporter")
+    config = folder / "config.yaml"
+    config.write_text(choreo_source() + ENVIRONMENTS + APIS + TRAFFIC + BAD)
+    with (
+        Simulator(Settings(delay_seconds=0)) as insights,
+        Exporter(config, folder / "log", "--web.route-prefix=/insights", environ=choreo_environ(insights)) as started,
+    ):
+        yield started.wait_until_ready()
+
+
 @pytest.mark.parametrize("settings", FOUR_WAYS)
-def test_a_person_finds_out_what_is_wrong(
-    insights: Simulator, start_exporter: StartExporter, settings: dict[str, Any]
-) -> None:
+def test_a_person_finds_out_what_is_wrong(exporter: Exporter, settings: dict[str, Any]) -> None:
     """Each query with its state, window and next poll, the failing one with its error in words, the token's life and
     the values that one looks for: on any screen, in light and dark, with and without scripts, under a prefix."""
-    exporter = start_exporter(insights, ENVIRONMENTS + APIS + TRAFFIC + BAD, "--web.route-prefix=/insights")
-    exporter.wait_until_ready()
     with browser_page(**settings) as (page, faults):
         requested: list[str] = []
         page.on("request", lambda request: requested.append(request.url))
@@ -67,16 +77,16 @@ def test_a_person_finds_out_what_is_wrong(
         assert faults == []
 
 
-def test_rows_are_hidden_while_one_types(insights: Simulator, start_exporter: StartExporter) -> None:
+def test_rows_are_hidden_while_one_types(exporter: Exporter) -> None:
     """With scripts the filter answers at once; without a word all is there again."""
-    exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
     with browser_page() as (page, faults):
         page.goto(f"{exporter.url}/")
         articles = page.locator("article:visible")
-        expect(articles).to_have_count(2)
+        count = articles.count()
+        assert count > 2
         page.get_by_label("Filter").press_sequentially("environment_INFO prod")
         expect(articles).to_have_count(1)
         expect(page.locator("article:visible tr:visible")).to_have_count(1)
         page.get_by_label("Filter").fill("")
-        expect(articles).to_have_count(2)
+        expect(articles).to_have_count(count)
         assert faults == []
