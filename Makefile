@@ -26,7 +26,7 @@ test: lint ## Style, types, imports and tests; ARGS go to pytest
 	$(PYTEST) -m "not long" $(ARGS)
 
 test-all: lint ## The same with the tests that take minutes
-	FUZZ_CASES=12500 $(PYTEST) -m "" $(ARGS)
+	FUZZ_CASES=12500 $(PYTEST) -m "" --hypothesis-profile=new $(ARGS)
 
 soak: setup-dev ## Faults at random on the running exporter: make soak SECONDS=3600
 	SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/faults/test_soak.py $(ARGS)
