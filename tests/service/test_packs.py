@@ -11,7 +11,7 @@ from tests.support.processes import eventually
 
 PER_API = """
   - name: per_api
-    interval: 2s
+    interval: 4s
     for_each: {api: apis}
     pack: 4
     window: {length: 5m, align: 1s}
@@ -76,7 +76,7 @@ def test_errors_of_one_target_are_its_own(insights: Simulator, start_exporter: S
     environments = [environment.id for environment in insights.model.organizations[0].environments]
     queries = f"""
   - name: traffic
-    interval: 2s
+    interval: 10s
     for_each: {{environment: [{", ".join(environments)}, unknown]}}
     pack: 10
     window: {{length: 5m, align: 1s}}

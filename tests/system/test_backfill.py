@@ -20,8 +20,7 @@ from tests.support.processes import Exporter, Prometheus, eventually, finished, 
 PAST_SECONDS = 600
 TRAFFIC = """
   - name: overview
-    interval: 1s
-    timeout: 1s
+    interval: 5s
     for_each: {environment: environments}
     window: {length: 10s, align: 1s}
     period: day
@@ -78,7 +77,8 @@ def test_the_seam_of_past_and_present_is_exact(
     gauge all equal the model's single requests."""
     program("prometheus")
     insights = start_insights(Settings(delay_seconds=0, rate=20, daily_rhythm=False))
-    exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC).wait_until_ready()
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 5s") + TRAFFIC  # which is the deadline as well
+    exporter = start_exporter(insights, queries).wait_until_ready()
     environment = insights.model.organizations[0].environments[0]
     selector = f'{{environment_id="{environment.id}"}}'
 

@@ -35,7 +35,8 @@ def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exporter]:
     """An exporter with three queries that work and one that does not, under a prefix."""
     folder = tmp_path_factory.mktemp("exporter")
     config = folder / "config.yaml"
-    config.write_text(choreo_source() + ENVIRONMENTS + APIS + TRAFFIC + BAD)
+    queries = ENVIRONMENTS + APIS + TRAFFIC + BAD
+    config.write_text(choreo_source() + queries.replace("interval: 1s", "interval: 10s"))  # the deadline as well
     with (
         Simulator(Settings(delay_seconds=0)) as insights,
         Exporter(config, folder / "log", "--web.route-prefix=/insights", environ=choreo_environ(insights)) as started,
