@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -64,7 +65,8 @@ class _Bucket:
 
 
 async def freshness(a_round: Round, asked: Asked, watch_seconds: float, told: Callable[[int, int], None]) -> Freshness:
-    """What was seen in so many seconds: three buckets that have just ended, and older ones. Raises `ResultFailure`."""
+    """What was seen in so many seconds, by two observations at least: three buckets that have just ended, and older
+    ones. Raises `ResultFailure`."""
     step = max(_SHORTEST_STEP_SECONDS, watch_seconds / _OBSERVATIONS)
     width = max(_SHORTEST_BUCKET_SECONDS, step)
     now = float(int(time.time()))
@@ -73,11 +75,11 @@ async def freshness(a_round: Round, asked: Asked, watch_seconds: float, told: Ca
     buckets = [*young, *old.values()]
     until = time.monotonic() + watch_seconds
     began_at = time.monotonic()
-    while True:
+    for number in itertools.count(1):
         next_at = time.monotonic() + step
         await asyncio.gather(*(_observe(a_round, asked, bucket) for bucket in buckets))
         told(round(time.monotonic() - began_at), round(watch_seconds))
-        if time.monotonic() >= until:
+        if number > 1 and time.monotonic() >= until:
             break
         await asyncio.sleep(max(0.0, min(next_at, until) - time.monotonic()))
     before, seen = max(bucket.last_change for bucket in young)
