@@ -56,6 +56,12 @@ listen_address_option = click.option(
     show_default=True,
     help="Address to serve on, HOST:PORT; may be given several times.",
 )
+web_config_file_option = click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path),
+    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
+)
 telemetry_path_option = click.option(
     "--web.telemetry-path", "telemetry_path", default="/metrics", show_default=True, help="Path of the metrics."
 )
@@ -98,12 +104,7 @@ class _LazyGroup(click.Group):
     help="Load the configuration again whenever its file, or a schema file that it names, has changed.",
 )
 @listen_address_option
-@click.option(
-    "--web.config.file",
-    "web_config_file",
-    type=click.Path(path_type=Path),
-    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
-)
+@web_config_file_option
 @telemetry_path_option
 @click.option(
     "--web.route-prefix",

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,12 +22,11 @@ from exporter.cli import (
     log_level_option,
     run,
     telemetry_path_option,
+    web_config_file_option,
 )
 from exporter.ending import exit_at_once
 from exporter.logs import configure_logging
 from exporter.simulator import Settings, Simulator, serve
-from exporter.web import ListenAddress
-from exporter.web_pages import metrics_url
 
 _log = structlog.get_logger()
 
@@ -68,10 +68,17 @@ def simulate(log_level: str, log_format: str, **settings: Any) -> None:
 
 @click.command()
 @listen_address_option
+@web_config_file_option
 @telemetry_path_option
 @log_level_option
 @log_format_option
-def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str, log_format: str) -> None:
+def demo(
+    listen_addresses: tuple[str, ...],
+    web_config_file: Path | None,
+    telemetry_path: str,
+    log_level: str,
+    log_format: str,
+) -> None:
     """Runs the exporter on the simulated Insights API: no account, no network."""
     configure_logging(log_level, log_format)
     settings = Settings(port=_free_port())
@@ -87,10 +94,17 @@ def demo(listen_addresses: tuple[str, ...], telemetry_path: str, log_level: str,
     try:
         _wait_for_port(settings.host, settings.port, simulator)
         os.environ.update(_environment(settings))
-        address = ListenAddress.parse(listen_addresses[0])
-        _log.info("a demo with simulated traffic; look at this address", url=metrics_url(address, telemetry_path))
+        _log.info("a demo with simulated traffic")
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
-            code = run(config_file, listen_addresses, telemetry_path, log_level, log_format, reload_on_hangup=False)
+            code = run(
+                config_file,
+                listen_addresses,
+                telemetry_path,
+                log_level,
+                log_format,
+                web_config_file,
+                reload_on_hangup=False,
+            )
     finally:
         simulator.terminate()
         simulator.wait()

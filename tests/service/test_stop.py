@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 
 from tests.faults.configuration import query, source_of, written
-from tests.support.processes import Exporter, Process, eventually, free_port
+from tests.support.processes import Exporter, Process, eventually, free_port, get
 from tests.support.upstream import (
     Behaviour,
     Call,
@@ -114,10 +115,15 @@ def test_a_hangup_while_it_starts_ends_nothing(start: Start) -> None:
 
 
 def test_the_demo_ends_with_its_terminal(tmp_path: Path) -> None:
-    """A demo whose terminal is closed (SIGHUP) is not left behind, nor is its simulated API."""
-    command = [sys.executable, "-m", "exporter", "demo", f"--web.listen-address=127.0.0.1:{free_port()}"]
-    with Process(command, tmp_path / "log") as demo:
-        eventually(lambda: "listening" in demo.log, "demo")
+    """A demo whose terminal is closed (SIGHUP) is not left behind, nor is its simulated API. Until then its pages are
+    for whom its web configuration lets in."""
+    web_config, address = tmp_path / "web.yaml", f"127.0.0.1:{free_port()}"
+    web_config.write_text(f'basic_auth_users: {{alice: "{bcrypt.hashpw(b"correct", bcrypt.gensalt(4)).decode()}"}}')
+    flags = [f"--web.listen-address={address}", f"--web.config.file={web_config}"]
+    with Process([sys.executable, "-m", "exporter", "demo", *flags], tmp_path / "log") as demo:
+        eventually(lambda: "polling" in demo.log, "demo")
+        assert get(f"http://{address}/metrics").status_code == 401
+        assert get(f"http://{address}/metrics", auth=("alice", "correct")).status_code == 200
         demo.popen.send_signal(signal.SIGHUP)
         assert demo.popen.wait(30) == 0
     assert "Traceback" not in demo.log
