@@ -17,6 +17,7 @@ from exporter.cli import refuse
 from exporter.commands.account import fail, run, upstreams_of
 from exporter.commands.causes import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.commands.init_file import Account, Found, SecretPlace, config_text, replaced, written_secret
+from exporter.commands.schema import schema_text
 from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging
@@ -79,10 +80,14 @@ def init(
     found = run(_proved(account, organization_id))
     if place.written:
         written_secret(secret_file, secret.reveal())
-    replaced(output, config_text(account, found, place))
+    schema = output.with_suffix(".schema.json")
+    if force or not schema.exists():
+        replaced(schema, schema_text())
+    replaced(output, config_text(account, found, place, schema.name))
     _check(output)
     shown = "" if place.written is None else f", and {secret_file} with the secret, readable for you alone"
     click.echo(f"Written: {output}{shown}")
+    click.echo(f"Editors: {schema} completes and explains its keys (VS Code with YAML by Red Hat, and others)")
     click.echo(f"Next:    insights-exporter --config.file={output}")
 
 

@@ -41,8 +41,8 @@ class SecretPlace:
     written: Path | None = None
 
 
-def config_text(account: Account, found: Found, place: SecretPlace) -> str:
-    """A configuration that runs on this account."""
+def config_text(account: Account, found: Found, place: SecretPlace, schema: str) -> str:
+    """A configuration that runs on this account; editors check it against the JSON Schema in that file beside it."""
     secret = (
         "client_secret: ${CHOREO_CONSUMER_SECRET}"
         if place.file is None
@@ -52,6 +52,7 @@ def config_text(account: Account, found: Found, place: SecretPlace) -> str:
     note = f"for on-premise environments: {on_premise}" if on_premise else "for on-premise environments"
     name = json.dumps(found.organization_name, ensure_ascii=False)
     return f"""\
+# yaml-language-server: $schema={schema}
 # Insights Exporter on the organization {name}, by `insights-exporter init`.
 # Run it:    insights-exporter --config.file=FILE
 # Check it:  insights-exporter --config.check --config.file=FILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import stat
@@ -9,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
@@ -25,7 +28,7 @@ def account(simulator: Simulator, **changes: str) -> dict[str, str]:
 
 def test_credentials_become_a_configuration_that_runs(insights: Simulator, tmp_path: Path) -> None:
     """With key, secret and handle alone: the organization, its environments and tenants are found, and the exporter
-    runs on what was written. The secret stays where it was."""
+    runs on what was written, which editors can check by the schema beside it. The secret stays where it was."""
     environ = account(insights)
     run = finished("init", environ=environ, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
@@ -35,6 +38,10 @@ def test_credentials_become_a_configuration_that_runs(insights: Simulator, tmp_p
     config = tmp_path / "config.yaml"
     assert environ["CHOREO_CONSUMER_SECRET"] not in config.read_text() + run.stdout
     assert f"Next:    insights-exporter --config.file={config.name}" in run.stdout
+    first_line = config.read_text().partition("\n")[0]  # by which editors find the schema
+    assert first_line == "# yaml-language-server: $schema=config.schema.json"
+    schema = json.loads((tmp_path / "config.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(config.read_text()), schema)
     secret = {"CHOREO_CONSUMER_SECRET": environ["CHOREO_CONSUMER_SECRET"]}
     check = finished("--config.check", f"--config.file={config}", environ=secret)
     assert (check.returncode, check.stderr) == (0, "")
@@ -87,7 +94,7 @@ def test_nothing_is_replaced_without_being_told_to(insights: Simulator, tmp_path
     run = finished(*arguments, "--force", environ=environ, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
     assert f'client_secret_file: "{tmp_path / "key.txt"}"' in (tmp_path / "config.yaml").read_text()
-    assert {file.name for file in tmp_path.iterdir()} == {"config.yaml", "key.txt"}
+    assert {file.name for file in tmp_path.iterdir()} == {"config.yaml", "config.schema.json", "key.txt"}
 
 
 @pytest.mark.parametrize(
