@@ -83,6 +83,7 @@ class Chain:
         self._known = [was if was[0] == run else (run, Block.joined(run)) for run, was in zip(runs, known, strict=True)]
         joined = [block for _, block in self._known]
         if len(joined) < 2:
+            self._above = None  # nor what it knows
             return joined[0] if joined else Block()
         if self._above is None:
             self._above = Chain()

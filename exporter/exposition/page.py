@@ -101,7 +101,7 @@ class Joiner:
 
     def __init__(self) -> None:
         self._page = Page()
-        self._chains = {each: Chain() for each in Format}
+        self._chains: dict[Format, Chain] = {}
         self._blocks: dict[Format, Block] = {}
         self._own: dict[Format, tuple[bytes, Block]] = {}
         self._joined: dict[tuple[Format, bool], bytes] = {}
@@ -113,6 +113,7 @@ class Joiner:
         """
         if page is not self._page:
             self._page = page
+            self._chains = {each: self._chains[each] for each in self._blocks}  # what nobody asked for is let go
             self._blocks.clear()
             self._joined.clear()
         known = self._own.get(in_format)
@@ -124,7 +125,7 @@ class Joiner:
         answer = self._joined.get((in_format, gzip))
         if answer is None:
             if in_format not in self._blocks:
-                self._blocks[in_format] = page.block(in_format, self._chains[in_format])
+                self._blocks[in_format] = page.block(in_format, self._chains.setdefault(in_format, Chain()))
             whole = Block.joined((self._blocks[in_format], known[1]))
             answer = gzip_member(whole) if gzip else b"".join(whole.raw)
             self._joined[in_format, gzip] = answer
@@ -257,6 +258,7 @@ class _FamilyPart:
     def made(self) -> _Part:
         if self.length < SMALL_BYTES:
             raw = b"".join(body.raw for body in self._leaves.entries())
+            self._chain = Chain()
             return _Part({each: head(self.family, each) + raw for each in Format}, None)
         block = self._chain.joined(self._leaves.made())
         return _Part({}, {each: Block.joined((_head_block(self.family, each), block)) for each in Format})

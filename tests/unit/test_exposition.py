@@ -6,6 +6,7 @@ import gzip
 import random
 import shutil
 import subprocess
+import sys
 import zlib
 
 import pytest
@@ -240,6 +241,21 @@ def test_a_thousand_families_of_one_line_compress_as_one_text() -> None:
     each = family("choreo_window_family_0500")
     board.put(500, each, body(Samples(each, rows(1, 7))))
     assert _new_bytes(before, board.page().block(Format.TEXT)) < 70_000
+
+
+def test_nothing_holds_the_bytes_of_a_page_that_is_gone() -> None:
+    """When a big query shrinks, or a scraper stops asking for a format, the memory of the old pages comes free."""
+    board, joiner, many = Board(), Joiner(), family("many")
+    big = body(Samples(many, rows(40_000)))
+    assert big.block is not None
+    before = [sys.getrefcount(piece) for piece in big.block.raw]
+    board.put(1, many, big)
+    for each in Format:
+        joiner.joined(board.page(), b"", each, gzip=True)
+    for number in range(2):
+        board.put(1, many, body(Samples(many, rows(1, number))))
+        joiner.joined(board.page(), b"", Format.TEXT, gzip=True)
+    assert [sys.getrefcount(piece) for piece in big.block.raw] == before
 
 
 def test_any_history_ends_in_the_page_of_its_outcome() -> None:
