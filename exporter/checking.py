@@ -48,20 +48,20 @@ def ready_to_start(file: Path, environ: Mapping[str, str]) -> Checked:
 
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
     problems = []
-    for source, index in zip(loaded.config.sources, loaded.indexes["sources"], strict=True):
+    for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
         for key, secret in _secrets(source):
             try:
                 secret.reveal()
             except Failure as failure:
                 remedy = "make it readable for this user" if secret.file else "set it"
-                problems.append(loaded.places.problem(("sources", index, *key), failure.detail, remedy))
+                problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
         for key, config in _tls_configs(source):
             try:
                 tls_settings(config).context()
             except OSError as error:
                 wrong = f"its certificates cannot be used: {error.strerror or error}"
                 remedy = "name PEM files that this user can read"
-                problems.append(loaded.places.problem(("sources", index, *key), wrong, remedy))
+                problems.append(loaded.places.problem((*place, *key), wrong, remedy))
     return tuple(problems)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from exporter.config.labels import LabelSpec
+from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
@@ -48,13 +51,27 @@ class Scopes:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A query whose document could be parsed, where it stands in the file, and the walk to its rows."""
+    """A query whose document could be parsed, where it and its metrics stand in the file, and the walk to its rows."""
 
     query: Query
     place: KeyPath
+    metric_places: tuple[KeyPath, ...]
     sources: tuple[Source, ...]
     document: Document
     rows: Scopes
+
+    def metrics(self) -> Iterator[tuple[KeyPath, Metric]]:
+        """The metrics, each with where it stands."""
+        return zip(self.metric_places, self.query.metrics, strict=True)
+
+    def label_specs(self) -> Iterator[tuple[KeyPath, LabelSpec]]:
+        """The labels of the query and of its metrics, each with where it stands."""
+        for place, labels in ((self.place, self.query.labels), *((at, metric.labels) for at, metric in self.metrics())):
+            for name, spec in labels.items():
+                yield (*place, "labels", name), spec
+
+
+Feeders: TypeAlias = Mapping[str, ParsedQuery]  # by the name of the query that is fed
 
 
 def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None]:

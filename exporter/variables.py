@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from exporter.config.nodes import KeyPath
@@ -11,18 +11,17 @@ from exporter.document import FieldType
 from exporter.document.inputs import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
 from exporter.model import Json
 from exporter.path import parsed_path
-from exporter.resolution import ParsedQuery, PathProblem, column
+from exporter.resolution import Feeders, ParsedQuery, PathProblem, column
 from exporter.template import Reference
 
 # A place in the file, what is wrong there and what would be right.
 Found: TypeAlias = tuple[KeyPath, str, str]
-Feeder: TypeAlias = Callable[[ParsedQuery], ParsedQuery | None]
 
 _TEXT: Final = FieldType("String", True)
 _WHOLE_NUMBER: Final = FieldType("Int", True)
 
 
-def variable_problems(parsed: ParsedQuery, feeder: Feeder) -> Iterator[Found]:
+def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Found]:
     """What is wrong with a query's variables, with what its pages set in them and with the values of `where`."""
     query, declared = parsed.query, parsed.document.variables
     filled = tuple(steps for _, steps, _ in _set_by_pages(query))
@@ -31,13 +30,13 @@ def variable_problems(parsed: ParsedQuery, feeder: Feeder) -> Iterator[Found]:
         if variable.input is None or (name not in query.variables and not any(set_below)):
             continue
         value = query.variables.get(name, {})
-        for fault in value_faults(variable.input, value, lambda one: _known(parsed, one, feeder), set_below):
+        for fault in value_faults(variable.input, value, lambda one: _known(parsed, one, feeders), set_below):
             yield (*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy
     for key, steps, value in _set_by_pages(query):
         if (known := declared.get(str(steps[0]))) is not None and known.input is not None:
             for fault in place_faults(known.input, steps[1:], value):
                 yield (*parsed.place, "pages", key), fault.wrong, fault.remedy
-    yield from _where_problems(parsed, feeder)
+    yield from _where_problems(parsed, feeders)
 
 
 def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
@@ -54,18 +53,18 @@ def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
             yield key, path.steps, value
 
 
-def _where_problems(parsed: ParsedQuery, feeder: Feeder) -> Iterator[Found]:
+def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Found]:
     for name, over in parsed.query.for_each.items():
         for field, wanted in over.where.items() if isinstance(over, RowsOf) else ():
             reference = name if field == "." else f"{name}.{field}"
-            for known in _known_row(parsed, reference, feeder):
+            for known in _known_row(parsed, reference, feeders):
                 for value in wanted:
                     if isinstance(known, FieldType) and (remedy := never_equal(known, value)):
                         wrong = f"{value} is never equal to {field}, which is {known.name}"
                         yield (*parsed.place, "for_each", name, "where", field), wrong, remedy
 
 
-def _known(parsed: ParsedQuery, reference: Reference, feeder: Feeder) -> Iterable[Known]:
+def _known(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Iterable[Known]:
     """What a reference can be: for each source, or in all."""
     root, _, rest = reference.name.partition(".")
     if root == "source":
@@ -78,10 +77,10 @@ def _known(parsed: ParsedQuery, reference: Reference, feeder: Feeder) -> Iterabl
         return [_WHOLE_NUMBER if rest.endswith("_unix") else _TEXT]
     if root not in parsed.query.for_each:
         return []
-    return _known_row(parsed, reference.name, feeder)
+    return _known_row(parsed, reference.name, feeders)
 
 
-def _known_row(parsed: ParsedQuery, reference: str, feeder: Feeder) -> Iterable[Known]:
+def _known_row(parsed: ParsedQuery, reference: str, feeders: Feeders) -> Iterable[Known]:
     """What a reference to the rows of a `for_each` can be; a list, for the innermost rows of a batch."""
     root, _, rest = reference.partition(".")
     over = parsed.query.for_each[root]
@@ -93,11 +92,11 @@ def _known_row(parsed: ParsedQuery, reference: str, feeder: Feeder) -> Iterable[
             if not isinstance(item, dict) or rest in item
         ]
         return [Literal(items)] if batched else [Literal(item) for item in items]
-    outer = feeder(parsed)
+    outer = feeders.get(parsed.query.name)
     if outer is None:
         return []
     if rest.partition(".")[0] in outer.query.for_each:
-        return _known_row(outer, rest, feeder)
+        return _known_row(outer, rest, feeders)
     try:
         found = column(parsed_path(rest or "."), outer.rows)[1]
     except (PathProblem, ValueError):

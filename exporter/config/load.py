@@ -64,6 +64,15 @@ class Loaded:
     problems: tuple[Problem, ...]
     unmet: tuple[Problem, ...]
 
+    def places_of(self, section: str) -> tuple[KeyPath, ...]:
+        """Where the entries of a section stand, in their order in `config`."""
+        return tuple((section, index) for index in self.indexes.get(section, ()))
+
+    def metric_places(self, place: KeyPath, query: Query) -> tuple[KeyPath, ...]:
+        """Where the metrics of the query at `place` stand."""
+        indexes = self.metric_indexes.get(place) or range(len(query.metrics))
+        return tuple((*place, "metrics", index) for index in indexes)
+
 
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""

@@ -1,0 +1,60 @@
+"""`Config` to `Plan`: documents parsed, paths and references resolved, families agreed. Every problem at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.config.load import Loaded
+from exporter.errors import ConfigError
+from exporter.plan import Plan
+from exporter.planner.documents import check_source_labels, parsed_queries
+from exporter.planner.families import agreed_families
+from exporter.planner.feeding import found_feeders, in_order
+from exporter.planner.findings import Findings
+from exporter.planner.labels import Labels, planned_lookups, used_lookups
+from exporter.planner.metrics import Metrics
+from exporter.planner.queries import query_plan
+from exporter.planner.references import References
+from exporter.variables import variable_problems
+
+
+def plan(loaded: Loaded) -> Plan:
+    """The plan of a configuration. Raises `ConfigError` with every problem of the file and of its meaning."""
+    findings = Findings(loaded.places)
+    made = _plan(loaded, findings)
+    problems = (*loaded.problems, *findings.problems)
+    if problems:  # each once: one of a query's labels is found with each of its metrics
+        raise ConfigError(tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)))
+    return made
+
+
+def _plan(loaded: Loaded, findings: Findings) -> Plan:
+    """The plan of what could be understood."""
+    check_source_labels(loaded, findings)
+    queries = parsed_queries(loaded, findings)
+    feeders = found_feeders(loaded, queries, findings)
+    order = in_order(queries, feeders, findings)
+    references = References(feeders, findings)
+    lookups = planned_lookups(loaded, queries, references, findings)
+    for parsed in reversed(order):
+        references.follow(parsed)
+    for parsed in order:
+        for place, wrong, remedy in variable_problems(parsed, feeders):
+            findings.add(place, wrong, remedy)
+    metrics = Metrics(queries, Labels(lookups, findings), references, findings)
+    planned = [(parsed, metrics.of_query(parsed)) for parsed in order]
+    families = agreed_families(
+        ((parsed.query, place, metric.family) for parsed, found in planned for place, metric in found.items()), findings
+    )
+    ready = (
+        query_plan(
+            parsed,
+            metrics=tuple(replace(metric, family=families[metric.family.name]) for metric in found.values()),
+            lookups=used_lookups(parsed, lookups),
+            references=references,
+            findings=findings,
+        )
+        for parsed, found in planned
+    )
+    config = loaded.config
+    return Plan(config.sources, tuple(ready), tuple(families[name] for name in sorted(families)), config.max_series)

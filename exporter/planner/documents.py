@@ -1,0 +1,103 @@
+"""Each query by itself: the sources that it asks, its document against their schemas, and the walk to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exporter.config.load import Loaded
+from exporter.config.nodes import KeyPath
+from exporter.config.query import Query
+from exporter.config.source import Source
+from exporter.document import Document, DocumentError, Schema, loaded_schema, parsed_document
+from exporter.planner.findings import Findings
+from exporter.resolution import ParsedQuery, PathProblem, Scopes
+
+
+def check_source_labels(loaded: Loaded, findings: Findings) -> None:
+    """Sources have the same label names with different values, or their series could not be told apart."""
+    first: Source | None = None
+    seen: dict[tuple[tuple[str, str], ...], str] = {}
+    for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
+        first = first or source
+        values = tuple(sorted(source.labels.items()))
+        if set(source.labels) != set(first.labels):
+            names = ", ".join(first.labels) or "none"
+            wrong = f"other label names than {first.name} has"
+            findings.add((*place, "labels"), wrong, f"use the same on each: {names}")
+        elif values in seen:
+            findings.add((*place, "labels"), f"the same labels as {seen[values]}", "give each source its own values")
+        seen.setdefault(values, source.name)
+
+
+def parsed_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
+    """The queries, by name, whose documents and rows could be understood."""
+    parsed: dict[str, ParsedQuery] = {}
+    schemas: dict[str | None, Schema | None] = {None: None}
+    for place, query in zip(loaded.places_of("queries"), loaded.config.queries, strict=True):
+        sources = _sources(query, place, loaded, findings)
+        names = tuple(dict.fromkeys(source.schema_ for source in sources)) or (None,)
+        for name in names:
+            if name is not None and name not in schemas:
+                schemas[name] = _schema(name, loaded, findings)
+        document = _document(query, place, (schemas[name] for name in names), findings)
+        rows = None if document is None else _rows(query, place, document, findings)
+        if document is None or rows is None:
+            continue
+        _check_variables(query, place, document, findings)
+        parsed[query.name] = ParsedQuery(query, place, loaded.metric_places(place, query), sources, document, rows)
+    return parsed
+
+
+def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -> tuple[Source, ...]:
+    by_name = {source.name: source for source in loaded.config.sources}
+    if query.sources is None:
+        return tuple(by_name.values())
+    for name in query.sources:
+        if name not in by_name and name not in loaded.broken:
+            findings.add((*place, "sources"), f"there is no source {name}", f"write one of: {', '.join(by_name)}")
+    return tuple(by_name[name] for name in query.sources if name in by_name)
+
+
+def _schema(name: str, loaded: Loaded, findings: Findings) -> Schema | None:
+    try:
+        return loaded_schema(name)
+    except (OSError, ValueError) as error:
+        wrong = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
+            if source.schema_ == name:
+                findings.add((*place, "schema"), wrong, "write choreo, or a file in SDL or JSON")
+        return None
+
+
+def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], findings: Findings) -> Document | None:
+    """The document as the last of the schemas types it that has all its fields."""
+    document = None
+    for schema in schemas:
+        try:
+            document = parsed_document(query.document, schema)
+        except DocumentError as error:
+            for fault in error.faults:
+                findings.add_in_text((*place, "document"), fault.line, fault.wrong, fault.remedy)
+    return document
+
+
+def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) -> Scopes | None:
+    top = Scopes((document.selection,))
+    try:
+        return top if query.rows is None else top.below(query.rows)
+    except PathProblem as problem:
+        findings.add((*place, "rows"), problem.wrong, problem.remedy)
+        return None
+
+
+def _check_variables(query: Query, place: KeyPath, document: Document, findings: Findings) -> None:
+    pages = query.pages
+    paged = {str(pages.limit), str(pages.offset or pages.cursor)} if pages is not None else set()
+    for name, variable in document.variables.items():
+        if variable.required and name not in query.variables.keys() | paged:
+            findings.add((*place, "variables"), f"${name} has no value", f"add {name}: (it is {variable.type})")
+    for name in query.variables:
+        if name not in document.variables:
+            declared = ", ".join(document.variables) or "none"
+            wrong = "the document declares no such variable"
+            findings.add((*place, "variables", name), wrong, f"it has: {declared}")

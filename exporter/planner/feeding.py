@@ -1,0 +1,54 @@
+"""Which query's rows are the targets of which: who feeds whom, and the order that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from exporter.config.load import Loaded
+from exporter.config.nodes import KeyPath
+from exporter.config.query import RowsOf
+from exporter.planner.findings import Findings
+from exporter.resolution import Feeders, ParsedQuery
+
+
+def found_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:
+    """For each query that has one, by name: the query whose rows feed it."""
+    written = [query.name for query in loaded.config.queries]
+    feeders: dict[str, ParsedQuery] = {}
+    for parsed in queries.values():
+        for place, name in _fed_by(parsed):
+            feeder = queries.get(name)
+            if feeder is None:
+                if name not in written and name not in loaded.broken:
+                    findings.add(place, f"there is no query {name}", f"write one of: {', '.join(written)}")
+            elif feeder.query.rows is None:
+                findings.add(place, f"the query {name} has no rows", f"add rows: to {name}")
+            elif not {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}:
+                findings.add(place, f"the query {name} does not run on all sources of this one", "give both the same")
+            else:
+                feeders[parsed.query.name] = feeder
+    return feeders
+
+
+def _fed_by(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, str]]:
+    for name, over in parsed.query.for_each.items():
+        if isinstance(over, RowsOf):
+            yield (*parsed.place, "for_each", name), over.query
+
+
+def in_order(queries: Mapping[str, ParsedQuery], feeders: Feeders, findings: Findings) -> list[ParsedQuery]:
+    """The queries, each after the one that feeds it."""
+    order: list[ParsedQuery] = []
+    done: set[str] = set()
+    for parsed in queries.values():
+        chain: list[ParsedQuery] = []
+        at: ParsedQuery | None = parsed
+        while at is not None and at.query.name not in done:
+            if at in chain:
+                findings.add((*at.place, "for_each"), "the queries feed each other in a circle", "break the circle")
+                break
+            chain.append(at)
+            at = feeders.get(at.query.name)
+        order.extend(item for item in reversed(chain) if item.query.name not in done)
+        done.update(item.query.name for item in chain)
+    return order

@@ -1,0 +1,38 @@
+"""What is found wrong with the meaning of a configuration, each told at its place in the file."""
+
+from __future__ import annotations
+
+from exporter.config.nodes import KeyPath
+from exporter.config.problems import Places
+from exporter.errors import Problem
+from exporter.path import ResponsePath
+from exporter.plan import Column
+from exporter.resolution import PathProblem, Scopes, column
+
+
+class Findings:
+    """The problems found so far. The stages add to them and go on, so that all are said at once."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self.problems: list[Problem] = []
+
+    def add(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
+        """Notes a problem at a key."""
+        self.problems.append(self._places.problem(place, wrong, remedy))
+
+    def add_in_text(self, place: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> None:
+        """Notes a problem at a line inside a key's text."""
+        self.problems.append(self._places.text_problem(place, line_in_text, wrong, remedy))
+
+    def line(self, place: KeyPath) -> int | None:
+        """The line of a key, for a problem that has two places."""
+        return self._places.nodes.line(place)
+
+    def column(self, path: ResponsePath, scopes: Scopes, place: KeyPath) -> Column | None:
+        """The column that a path names; none, and a problem, where the document does not have it."""
+        try:
+            return column(path, scopes)[0]
+        except PathProblem as problem:
+            self.add(place, problem.wrong, problem.remedy)
+            return None

@@ -1,0 +1,91 @@
+"""Where the values of labels come from: columns of the answer, references, constants, lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel
+from exporter.config.load import Loaded
+from exporter.config.metric import Metric
+from exporter.config.nodes import KeyPath
+from exporter.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
+from exporter.planner.findings import Findings
+from exporter.planner.references import References
+from exporter.resolution import ParsedQuery, Scopes
+from exporter.template import Reference
+
+
+def planned_lookups(
+    loaded: Loaded, queries: Mapping[str, ParsedQuery], references: References, findings: Findings
+) -> dict[str, LookupPlan]:
+    """The lookups by name; the queries that they are made of export what they need."""
+    found = {}
+    for place, lookup in zip(loaded.places_of("lookups"), loaded.config.lookups, strict=True):
+        made = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), {}, lookup.table or {})
+        parsed = queries.get(lookup.rows_of) if lookup.rows_of is not None else None
+        if parsed is not None and parsed.query.rows is not None:
+            references.export(parsed, str(lookup.key), (*place, "key"))
+            paths = lookup.fields.items()
+            fields = {name: references.export(parsed, str(path), (*place, "fields", name)) for name, path in paths}
+            made = replace(made, fields=fields)
+        elif lookup.rows_of is not None and lookup.rows_of not in loaded.broken:
+            wrong = f"there is no query {lookup.rows_of} with rows"
+            findings.add((*place, "rows_of"), wrong, "name one that has rows")
+        found[lookup.name] = made
+    return found
+
+
+def used_lookups(parsed: ParsedQuery, lookups: Mapping[str, LookupPlan]) -> tuple[LookupPlan, ...]:
+    """The lookups that the labels of a query name."""
+    used = {spec.lookup for _, spec in parsed.label_specs() if isinstance(spec, LookupLabel)}
+    return tuple(lookup for name, lookup in lookups.items() if name in used)
+
+
+class Labels:
+    """Labels as they are written become plans of their values."""
+
+    def __init__(self, lookups: Mapping[str, LookupPlan], findings: Findings) -> None:
+        self._lookups = lookups
+        self._findings = findings
+
+    def of_metric(
+        self, parsed: ParsedQuery, metric: Metric, scopes: Scopes, place: KeyPath
+    ) -> dict[str, LabelPlan] | None:
+        """The labels of the source, the query and the metric; none where one of them cannot be."""
+        of_source = parsed.sources[0].labels if parsed.sources else ()
+        labels: dict[str, LabelPlan] = {name: Bound(Reference(f"source_label.{name}")) for name in of_source}
+        for where, specs in ((parsed.place, parsed.query.labels), (place, metric.labels)):
+            for name, spec in specs.items():
+                key: KeyPath = (*where, "labels", name)
+                if name in labels:
+                    wrong = f"the label {name} is there already, from the source or the query"
+                    self._findings.add(key, wrong, "rename it")
+                elif (made := self._label(spec, scopes, key)) is not None:
+                    labels[name] = made
+        return labels if len(labels) == len(of_source) + len(parsed.query.labels) + len(metric.labels) else None
+
+    def _label(self, spec: LabelSpec, scopes: Scopes, place: KeyPath) -> LabelPlan | None:
+        match spec:
+            case ConstLabel(text):
+                return Constant(text)
+            case ReferenceLabel(template):
+                return Bound(template)
+            case PathLabel(path):
+                return self._findings.column(path, scopes, place)
+            case LookupLabel():
+                return self._looked(spec, scopes, place)
+
+    def _looked(self, spec: LookupLabel, scopes: Scopes, place: KeyPath) -> Looked | None:
+        known = self._lookups.get(spec.lookup)
+        if known is None:
+            names = ", ".join(self._lookups) or "none"
+            self._findings.add(place, f"there is no lookup {spec.lookup}", f"there is: {names}")
+            return None
+        fields = known.fields or dict.fromkeys(name for row in known.table.values() for name in row)
+        if spec.field not in fields:
+            wrong = f"the lookup {spec.lookup} has no field {spec.field}"
+            self._findings.add(place, wrong, f"it has: {', '.join(fields)}")
+            return None
+        key = self._label(spec.key, scopes, place)
+        return Looked(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None

@@ -1,0 +1,157 @@
+"""Metrics: where their values stand, how they are read, and which labels they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from exporter.config.metric import Bucket, Metric, Missing, Top
+from exporter.config.nodes import KeyPath
+from exporter.document import FieldType
+from exporter.model import Family, MetricType
+from exporter.path import ResponsePath
+from exporter.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
+from exporter.planner.findings import Findings
+from exporter.planner.labels import Labels
+from exporter.planner.references import References
+from exporter.resolution import ParsedQuery, PathProblem, Scopes
+from exporter.value import ValueKind, ValueRule
+
+# How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
+_READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {
+    "Int": (ValueKind.NUMBER,),
+    "Float": (ValueKind.NUMBER,),
+    "Boolean": (ValueKind.BOOLEAN,),
+    "String": (ValueKind.STRING, ValueKind.TIMESTAMP, ValueKind.ENUM),
+    "ID": (ValueKind.STRING, ValueKind.ENUM),
+}
+
+
+class Metrics:
+    """Metrics as they are written become plans of their series."""
+
+    def __init__(
+        self, queries: Mapping[str, ParsedQuery], labels: Labels, references: References, findings: Findings
+    ) -> None:
+        self._queries = queries
+        self._labels = labels
+        self._references = references
+        self._findings = findings
+
+    def of_query(self, parsed: ParsedQuery) -> dict[KeyPath, MetricPlan]:
+        """The metrics of a query that can be published, and where they stand in the file."""
+        planned = {}
+        for place, metric in parsed.metrics():
+            if (made := self._planned(parsed, metric, place)) is not None:
+                planned[place] = made
+        return planned
+
+    def _planned(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
+        try:
+            scopes, leaf, kind = _value_place(metric.value, parsed.rows)
+        except PathProblem as problem:
+            self._findings.add((*place, "value"), problem.wrong, problem.remedy)
+            return None
+        self._check_value(metric, kind, place)
+        self._check_times(parsed, metric, place)
+        labels = self._labels.of_metric(parsed, metric, scopes, place)
+        bucket = self._bucket(metric.bucket, scopes, place)
+        if labels is None or (bucket is None) != (metric.bucket is None):
+            return None
+        names = tuple(sorted(labels))
+        return MetricPlan(
+            Family(metric.name, metric.type, metric.help, names),
+            scopes.hops,
+            leaf,
+            None if isinstance(metric.value, ResponsePath) else metric.value,
+            ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items())),
+            tuple(labels[name] for name in names),
+            metric.aggregate,
+            bucket,
+            self._missing(parsed, metric.missing, labels, place),
+            self._top(metric.top, names, place),
+        )
+
+    def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
+        if kind is None:
+            return
+        readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
+        if metric.from_ not in readable:
+            remedy = "write from: " + " or ".join(kind.value for kind in readable)
+            wrong = f"{metric.value} is {kind.name}, read as {metric.from_.value}"
+            self._findings.add((*place, "value"), wrong, remedy)
+
+    def _check_times(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> None:
+        if metric.type is MetricType.COUNTER and parsed.query.period is None:
+            wrong = "a counter needs the query's period, which it counts from"
+            self._findings.add((*place, "type"), wrong, "add period: day")
+        if metric.bucket is not None and parsed.query.window is None:
+            self._findings.add((*place, "bucket"), "a bucket needs the query's window", "add window:")
+
+    def _bucket(self, bucket: Bucket | None, scopes: Scopes, place: KeyPath) -> BucketPlan | None:
+        if bucket is None:
+            return None
+        start = self._findings.column(bucket.start, scopes, (*place, "bucket", "start"))
+        return None if start is None else BucketPlan(start, bucket.width)
+
+    def _missing(
+        self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
+    ) -> MissingPlan | None:
+        if missing is None:
+            return None
+        other = self._queries.get(missing.rows_of)
+        if other is None or other.query.rows is None:
+            wrong = f"there is no query {missing.rows_of} with rows"
+            self._findings.add((*place, "missing", "rows_of"), wrong, "name one that has rows")
+            return None
+        if other.query.for_each and other.query.for_each != parsed.query.for_each:
+            wrong = f"{missing.rows_of} has another for_each"
+            self._findings.add((*place, "missing", "rows_of"), wrong, "use one with the same, or with none")
+        made = self._labels_of_missing(missing, labels, other, (*place, "missing", "labels"))
+        # targets of both queries are matched by what they share, so both carry the same references
+        if other.query.for_each:
+            self._references.carry(parsed, other)
+        return MissingPlan(missing.rows_of, made, missing.value)
+
+    def _labels_of_missing(
+        self, missing: Missing, labels: Mapping[str, LabelPlan], other: ParsedQuery, place: KeyPath
+    ) -> tuple[str | Constant | Bound | Looked, ...]:
+        """For each label, the export of the other query's row that it comes from, or its plan where that knows."""
+        made: list[str | Constant | Bound | Looked] = []
+        for name, label in sorted(labels.items()):
+            if name in missing.labels:
+                made.append(self._references.export(other, str(missing.labels[name]), (*place, name)))
+            elif isinstance(label, Constant | Bound) or (isinstance(label, Looked) and isinstance(label.key, Bound)):
+                made.append(label)
+            else:
+                wrong = f"does not say where the label {name} comes from"
+                self._findings.add(place, wrong, f"add {name}: and a path of the rows of {missing.rows_of}")
+        for name in missing.labels.keys() - labels.keys():
+            self._findings.add((*place, name), "is not a label of this metric", f"it has: {', '.join(labels)}")
+        return tuple(made)
+
+    def _top(self, top: Top | None, names: tuple[str, ...], place: KeyPath) -> TopPlan | None:
+        if top is None:
+            return None
+        if top.label not in names:
+            wrong = f"{top.label} is not a label of this metric"
+            self._findings.add((*place, "top", "label"), wrong, f"it has: {', '.join(names) or 'none'}")
+            return None
+        return TopPlan(top.n, names.index(top.label), top.rest)
+
+
+def _value_place(value: ResponsePath | float, rows: Scopes) -> tuple[Scopes, Hops, FieldType | None]:
+    """The walk to the records of a value, the hop from a record to the value, and the value's type.
+
+    A number is there for each row. Raises `PathProblem`.
+    """
+    if not isinstance(value, ResponsePath):
+        return rows, (), None
+    whole = rows.below(value)
+    if whole.innermost.children:
+        raise PathProblem(
+            f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
+        )
+    if not value.steps:
+        return rows, (), whole.innermost.type
+    return Scopes(whole.selections[:-1], whole.hops[:-1]), whole.hops[-1:], whole.innermost.type
