@@ -255,7 +255,7 @@ def run(
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:
-        _log.error("cannot listen", detail=str(error))
+        _log.error("cannot listen", detail=error.strerror, remedy="give another --web.listen-address")
         return 1
     return 0
 

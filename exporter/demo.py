@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import signal
-import socket
 import subprocess
 import sys
-import time
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,10 @@ def _settings_options(function: Any) -> Any:
     return function
 
 
-@click.command(help="Serves a simulated Choreo Insights API, with a token endpoint, until it is stopped.")
+@click.command(
+    help="Serves a simulated Choreo Insights API, with a token endpoint, until it is stopped. On standard output it"
+    " tells the environment variables with which the exporter reaches it."
+)
 @log_level_option
 @log_format_option
 @_settings_options
@@ -60,10 +62,17 @@ def simulate(log_level: str, log_format: str, **settings: Any) -> None:
         made = Settings(**settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if made.port == 0:
-        made = dataclasses.replace(made, port=_free_port())
-    _log.info("the simulated Insights API is listening", url=f"http://{made.host}:{made.port}/")
-    serve(made)
+    try:
+        serve(made, _tell)
+    except OSError as error:
+        where = f"{made.host}:{made.port}"
+        raise click.ClickException(f"cannot listen on {where}: {error.strerror}; give another --port") from None
+
+
+def _tell(simulator: Simulator) -> None:
+    _log.info("the simulated Insights API is listening", url=f"{simulator.base_url}/")
+    variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in simulator.variables().items())
+    click.echo(f"export {variables}")
 
 
 @click.command()
@@ -81,19 +90,16 @@ def demo(
 ) -> None:
     """Runs the exporter on the simulated Insights API: no account, no network."""
     configure_logging(log_level, log_format)
-    settings = Settings(port=_free_port())
     for number in (signal.SIGTERM, signal.SIGHUP):  # not without the simulator, which is ended below
         signal.signal(number, lambda *_: sys.exit(0))
     simulator = subprocess.Popen(  # noqa: S603 - our own program
-        [
-            *(sys.executable, "-m", "exporter", "simulate"),
-            *(f"--port={settings.port}", f"--log.level={log_level}", f"--log.format={log_format}"),
-        ],
+        [sys.executable, "-m", "exporter", "simulate", f"--log.level={log_level}", f"--log.format={log_format}"],
+        stdout=subprocess.PIPE,
+        text=True,
         start_new_session=True,  # Ctrl-C is for this process, which then stops the other
     )
     try:
-        _wait_for_port(settings.host, settings.port, simulator)
-        os.environ.update(_environment(settings))
+        os.environ.update(_told_variables(simulator))
         _log.info("a demo with simulated traffic")
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
             code = run(
@@ -111,35 +117,10 @@ def demo(
     exit_at_once(code)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """What the demo's configuration takes from the environment."""
-    organization = Simulator(settings).model.organizations[0]
-    base = f"http://{settings.host}:{settings.port}"
-    return {
-        "CHOREO_INSIGHTS_URL": f"{base}/93tu/insights/1.0.0/query-api",
-        "CHOREO_TOKEN_URL": f"{base}/oauth2/token",
-        "CHOREO_REVOCATION_URL": f"{base}/oauth2/revoke",
-        "CHOREO_CONSUMER_KEY": settings.client_id,
-        "CHOREO_CONSUMER_SECRET": settings.client_secret,
-        "CHOREO_ORG_HANDLE": organization.handle,
-        "CHOREO_ORG_ID": organization.uuid,
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_for_port(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection((host, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    process.terminate()
-    raise click.ClickException("the simulated API did not start")
+def _told_variables(simulator: subprocess.Popen[str]) -> dict[str, str]:
+    """The environment variables that `simulate` tells once it listens."""
+    assert simulator.stdout is not None
+    words = shlex.split(simulator.stdout.readline())
+    if not words:
+        raise click.ClickException("the simulated API did not start")
+    return dict(word.split("=", 1) for word in words[1:])

@@ -26,14 +26,15 @@ _DELAYS: Final = (0, 1, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 
 class Freshness:
     """What was seen. Seconds after a bucket's end: the last change came after `before` and until `seen`.
 
-    `late` are the ages of old buckets that changed meanwhile; `traffic` is whether there was anything to change.
+    `late` are the ages of old buckets that changed meanwhile; `counted` is the largest total of a bucket, so whether
+    there was anything to change, and whether enough of it that one of the last to be counted was among it.
     """
 
     before: float
     seen: float
     still_changing: bool
     late: tuple[float, ...]
-    traffic: bool
+    counted: float
 
     @property
     def delay_seconds(self) -> float | None:
@@ -88,8 +89,16 @@ async def freshness(a_round: Round, asked: Asked, watch_seconds: float, told: Ca
         max(0.0, seen),
         still_changing=any(bucket.unchanged < _SETTLED_AFTER for bucket in young),
         late=tuple(age for age, bucket in old.items() if bucket.last_change[1] > 0),
-        traffic=any(bucket.value and any(bucket.value.values()) for bucket in young),
+        counted=max(_most(bucket.value or {}) for bucket in young),
     )
+
+
+def _most(found: Totals) -> float:
+    """The total of the family that counted most, over its series."""
+    by_family: dict[str, float] = {}
+    for (family, _), number in found.items():
+        by_family[family] = by_family.get(family, 0) + number
+    return max(by_family.values(), default=0)
 
 
 async def _observe(a_round: Round, asked: Asked, bucket: _Bucket) -> None:

@@ -122,7 +122,7 @@ def read_recording(file: Path) -> Recording:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecordingError(f"{file}: cannot be read: {error.strerror}") from None
+        raise RecordingError(f"{file}: cannot be read: {error.strerror}; name a file that --save has written") from None
     except (ValueError, RecursionError):
         raise RecordingError(f"{file}: not JSON in UTF-8; name a file that --save has written") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:

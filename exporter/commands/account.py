@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -13,6 +14,7 @@ import click
 
 from exporter.checking import checked, hidden_texts
 from exporter.cli import refuse
+from exporter.commands.causes import likely_causes
 from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging
@@ -24,10 +26,17 @@ from exporter.upstreams import Upstream, upstream
 _Answer = TypeVar("_Answer")
 
 
-def fail(text: str) -> NoReturn:
-    """Ends the command with an error in one line."""
+def fail(text: str, causes: Sequence[str] = ()) -> NoReturn:
+    """Ends the command with an error in one line, and a line for each likely cause."""
     click.echo(f"error: {text}", err=True)
+    tell_causes(causes)
     raise click.exceptions.Exit(1)
+
+
+def tell_causes(causes: Sequence[str]) -> None:
+    """A line for each likely cause."""
+    for number, cause in enumerate(causes):
+        click.echo(f"{'likely' if number == 0 else '    or'}: {cause}", err=True)
 
 
 def plan_of(file: Path, *, needs_account: bool = True) -> Plan:
@@ -70,6 +79,19 @@ async def upstreams_of(sources: tuple[Source, ...]) -> AsyncIterator[Mapping[str
         for one in opened.values():
             for transport in one.transports:
                 await transport.close()
+
+
+async def token_seconds(upstream: Upstream, source: Source) -> float | None:
+    """How long getting an access token took; None where the source needs none. Ends the command, with the likely
+    causes, where there is none to be had."""
+    if upstream.token is None:
+        return None
+    began_at = time.monotonic()
+    try:
+        await upstream.token.token()
+    except Failure as failure:
+        fail(f"no access token: {failure.reason.value}: {failure.detail}", likely_causes(failure, source))
+    return time.monotonic() - began_at
 
 
 def run(work: Coroutine[Any, Any, _Answer]) -> _Answer:

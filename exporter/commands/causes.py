@@ -5,15 +5,18 @@ The failures are what OAuth 2.0 and API gateways usually give, not what the serv
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from exporter.config.source import Source
 from exporter.errors import Failure, Reason, TokenFailure
+from exporter.once import Asked
 
 _PORTAL: Final = "the Developer Portal (devportal.choreo.dev/choreosystem)"
 WRONG_HANDLE: Final = (
     "the organization's handle is wrong: copy it anew from the console, Settings → Copy Handle (it is not the UUID)"
 )
-WRONG_ID: Final = "the organization's UUID is wrong (it is not the handle)"
+WRONG_ID: Final = "the organization's UUID is wrong (it is not the handle); without CHOREO_ORG_ID init finds it"
 _NOT_SUBSCRIBED: Final = (
     f"the application is not subscribed: in {_PORTAL} open the application, Subscriptions, and add the Insights API"
 )
@@ -29,10 +32,13 @@ _UNREACHED: Final = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TI
 _WRONG_URL: Final = frozenset({Reason.REDIRECT, Reason.CONTENT_TYPE, Reason.JSON, Reason.HTTP_4XX, Reason.PROTOCOL})
 
 
-def likely_causes(failure: Failure) -> tuple[str, ...]:
-    """What is likely wrong, the likeliest first; nothing for what only time or the service can mend."""
+def likely_causes(failure: Failure, source: Source) -> tuple[str, ...]:
+    """What is likely wrong, the likeliest first; nothing for what only time or the service can mend, and of sources
+    that are not Choreo's only what is so with every API."""
     if failure.reason in _UNREACHED:
         return (_NETWORK,)
+    if source.schema_ != "choreo":
+        return ()
     if isinstance(failure, TokenFailure):
         return _causes_at_the_token_endpoint(failure)
     if failure.reason is Reason.FORBIDDEN:
@@ -44,6 +50,13 @@ def likely_causes(failure: Failure) -> tuple[str, ...]:
     if failure.reason in _WRONG_URL:
         return ("the URL is not the Insights API's",)
     return ()
+
+
+def causes_of_polls(polls: Iterable[Asked], source: Source) -> tuple[str, ...]:
+    """What is likely wrong where a request was refused as a whole; a document that is refused may have any fault."""
+    answers = (exchange.answer for poll in polls for exchange in poll.exchanges)
+    failures = (one for one in answers if isinstance(one, Failure) and one.reason is not Reason.GRAPHQL)
+    return next((causes for failure in failures if (causes := likely_causes(failure, source))), ())
 
 
 def _causes_at_the_token_endpoint(failure: TokenFailure) -> tuple[str, ...]:

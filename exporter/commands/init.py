@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 from pydantic import ValidationError
@@ -122,6 +121,7 @@ def _source(account: Account) -> Source:
         return Source.model_validate(
             {
                 "name": "choreo",
+                "schema": "choreo",
                 "url": account.url,
                 "oauth2": {
                     "token_url": account.token_url,
@@ -146,7 +146,7 @@ async def _proved(account: Account, organization_id: str | None) -> Found:
         try:
             token = await upstream.token.token()
         except Failure as failure:
-            _explain(f"no access token from {account.token_url}: {failure.detail}", likely_causes(failure))
+            fail(f"no access token from {account.token_url}: {failure.detail}", likely_causes(failure, upstream.source))
         seconds = token.expires_at - token.obtained_at
         click.echo(f"Access token: granted, lives {seconds:.0f} seconds")
         return await _found(upstream, account, organization_id)
@@ -157,16 +157,16 @@ async def _found(upstream: Upstream, account: Account, organization_id: str | No
     mine = next((one for one in organizations if account.handle == one["handle"]), None)
     if mine is None and organization_id is None:
         seen = ", ".join(str(one["handle"]) for one in organizations) or "none"
-        _explain(f"the token does not see the organization {account.handle} (it sees: {seen})", [WRONG_HANDLE])
+        fail(f"the token does not see the organization {account.handle} (it sees: {seen})", [WRONG_HANDLE])
     if mine is not None and organization_id not in (None, mine["uuid"]):
-        _explain(f"the organization {account.handle} has the UUID {mine['uuid']}, not {organization_id}", [WRONG_ID])
+        fail(f"the organization {account.handle} has the UUID {mine['uuid']}, not {organization_id}", [WRONG_ID])
     identity = organization_id or str(mine["uuid"] if mine else "")
     name = str(mine["name"]) if mine else account.handle
     click.echo(f"Organization: {name}, {identity}")
     document = "query ($org: OrgFilter!) { listEnvironments(org: $org) { id name type } }"
     environments = await _rows(upstream, document, {"org": {"orgId": identity}}, "listEnvironments")
     if not environments:
-        _explain("the organization has no environments", [WRONG_ID, "it has none yet: deploy something in the console"])
+        fail("the organization has no environments", [WRONG_ID, "it has none yet: deploy something in the console"])
     pairs = tuple((str(one["name"]), str(one["type"])) for one in environments)
     click.echo(f"Environments: {', '.join(name for name, _ in pairs)}")
     document = "query ($of: TenantDataFilter!) { listTenants(tenantDataFilter: $of) }"
@@ -186,19 +186,11 @@ async def _rows(upstream: Upstream, document: str, variables: dict[str, Json], f
     try:
         response = await upstream.client.execute(Operation(document, variables), deadline_seconds=_DEADLINE_SECONDS)
     except Failure as failure:
-        _explain(f"the Insights API gives no {field}: {failure.detail}", likely_causes(failure))
+        fail(f"the Insights API gives no {field}: {failure.detail}", likely_causes(failure, upstream.source))
     found = (response.data or {}).get(field)
     if response.errors:
-        _explain(f"the Insights API gives no {field}: {response.errors[0].message}", [WRONG_ID, WRONG_HANDLE])
+        fail(f"the Insights API gives no {field}: {response.errors[0].message}", [WRONG_ID, WRONG_HANDLE])
     return [item for item in found if item is not None] if isinstance(found, list) else []
-
-
-def _explain(what: str, causes: Sequence[str]) -> NoReturn:
-    """Ends the command with what failed, and what is likely the matter."""
-    click.echo(f"error: {what}", err=True)
-    for number, cause in enumerate(causes):
-        click.echo(f"{'likely' if number == 0 else '    or'}: {cause}", err=True)
-    raise click.exceptions.Exit(1)
 
 
 def _check(file: Path) -> None:

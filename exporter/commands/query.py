@@ -10,7 +10,18 @@ from pathlib import Path
 import click
 
 from exporter.cli import config_file_option
-from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
+from exporter.commands.account import (
+    concealing,
+    fail,
+    plan_of,
+    query_of,
+    run,
+    source_of,
+    tell_causes,
+    token_seconds,
+    upstreams_of,
+)
+from exporter.commands.causes import causes_of_polls
 from exporter.commands.on_demand import PREFIX, ask_on_demand
 from exporter.commands.paper import Paper
 from exporter.config.source import Source
@@ -68,7 +79,7 @@ def query(
     for position, asked in enumerate(polls.asked, start=1):
         _show(paper, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
         _show_steps(paper, asked, polls)
-    _tell_failures(polls, concealed)
+    _tell_failures(polls, source, concealed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +116,10 @@ class _Polls:
 
 async def _polled(plan: Plan, query: QueryPlan, source: Source, choice: _Choice) -> _Polls:
     async with upstreams_of((source,)) as upstreams:
-        upstream, now, token_seconds = upstreams[source.name], time.time(), None
-        if upstream.token is not None:
-            began_at = time.monotonic()
-            await upstream.token.token()
-            token_seconds = time.monotonic() - began_at
+        upstream, now = upstreams[source.name], time.time()
+        seconds = await token_seconds(upstream, source)
         a_round = Round(plan, lambda *_: upstream.client, wall=lambda: now)
-        return await _asked(a_round, query, source, choice, now, token_seconds)
+        return await _asked(a_round, query, source, choice, now, seconds)
 
 
 async def _replayed(plan: Plan, query: QueryPlan, source: Source, choice: _Choice, file: Path) -> _Polls:
@@ -131,12 +139,12 @@ def _save(file: Path, content: Json) -> None:
 
 
 async def _asked(
-    a_round: Round, query: QueryPlan, source: Source, choice: _Choice, now: float, token_seconds: float | None
+    a_round: Round, query: QueryPlan, source: Source, choice: _Choice, now: float, seconds_for_token: float | None
 ) -> _Polls:
     needed = await a_round.prepare(query, source)
     targets = a_round.targets(query, source)
     asked = [await a_round.ask(query, source, target) for target in choice.chosen(targets)]
-    return _Polls(now, token_seconds, needed, tuple(asked), len(targets))
+    return _Polls(now, seconds_for_token, needed, tuple(asked), len(targets))
 
 
 def _show(paper: Paper, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
@@ -208,13 +216,14 @@ def _seconds_by_query(asked: Sequence[Asked]) -> Mapping[str, float]:
     return seconds
 
 
-def _tell_failures(polls: _Polls, concealed: Callable[[Json], Json]) -> None:
+def _tell_failures(polls: _Polls, source: Source, concealed: Callable[[Json], Json]) -> None:
     """Ends with exit code 1 if anything failed, or if there was nothing to ask for."""
     failed = [one for one in polls.all if one.outcome.reason is not None]
     for one in failed:
         target = f" for {_target_text(one.target)}" if one.target.values else ""
         detail = concealed(one.outcome.detail)
         click.echo(f"error: {one.query.name}{target}: {one.outcome.reason}: {detail}", err=True)
+    tell_causes(causes_of_polls(failed, source))
     if not polls.asked:
         click.echo("error: there is nothing to ask for: the query that feeds it has no rows", err=True)
     if failed or not polls.asked:

@@ -11,7 +11,18 @@ import click
 
 from exporter.anonymity import anonymous
 from exporter.cli import config_file_option
-from exporter.commands.account import concealing, fail, plan_of, query_of, run, source_of, upstreams_of
+from exporter.commands.account import (
+    concealing,
+    fail,
+    plan_of,
+    query_of,
+    run,
+    source_of,
+    tell_causes,
+    token_seconds,
+    upstreams_of,
+)
+from exporter.commands.causes import causes_of_polls
 from exporter.commands.paper import Paper
 from exporter.commands.progress import shown_progress
 from exporter.config.source import Source
@@ -32,6 +43,7 @@ from exporter.verification import (
     sum_report,
 )
 
+_ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}
 
 
@@ -85,6 +97,7 @@ def verify(
         _record(record, findings, plan, source)
         paper.line(f"\nWritten: {record}; try it with: insights-exporter query NAME --response={record}")
     if not _is_well(findings):
+        tell_causes(causes_of_polls(findings.polls, source))
         raise click.exceptions.Exit(1)
 
 
@@ -92,6 +105,7 @@ async def _found(
     plan: Plan, chosen: Sequence[QueryPlan], source: Source, tries: int, watch_seconds: float, most_aliases: int
 ) -> _Findings:
     async with upstreams_of((source,)) as upstreams:
+        await token_seconds(upstreams[source.name], source)
         now = time.time()
         a_round = Round(plan, lambda *_: upstreams[source.name].client, wall=lambda: now)
         findings = _Findings()
@@ -150,7 +164,7 @@ def _show(paper: Paper, findings: _Findings, source: Source) -> None:
 def _show_freshness(paper: Paper, query: QueryPlan, seen: Freshness) -> None:
     paper.line(f"How long does the past change? (watched with {query.name})", "bold")
     configured = duration_text(query.window.delay.total_seconds()) if query.window is not None else "none"
-    if not seen.traffic:
+    if not seen.counted:
         paper.line("  there was no traffic to see it by; try again when there is some", "yellow")
     elif seen.delay_seconds is None:
         paper.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
@@ -159,6 +173,9 @@ def _show_freshness(paper: Paper, query: QueryPlan, seen: Freshness) -> None:
             f"  a stretch of time changes until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
             f" set delay: {duration_text(seen.delay_seconds)} ({query.name} has {configured})"
         )
+        if seen.counted < _ENOUGH:
+            few = f"  {seen.counted:g} at most were counted in such a stretch, too few to see the slowest: set more"
+            paper.line(f"{few}, or watch at a busier time", "yellow")
     for age in seen.late:
         paper.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
 

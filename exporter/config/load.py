@@ -23,6 +23,7 @@ from exporter.path import parsed_path
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 _NOT_INCLUDED: Final = frozenset({"on_demand"})
 # Without these an entry means something else, so that further checks of it would mislead.
 _NEEDED_KEYS: Final = frozenset(
@@ -76,7 +77,7 @@ class Loaded:
 
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
-    nodes = parsed_nodes(file_text(file), str(file))
+    nodes = parsed_nodes(file_text(file, _NO_FILE), str(file))
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))

@@ -33,14 +33,14 @@ class Places:
         return Problem(self.nodes.file_of(path), line, key_text(path), wrong, remedy)
 
 
-def file_text(file: Path) -> str:
-    """A configuration file's text. Raises `ConfigError`."""
+def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
+    """A configuration file's text. Raises `ConfigError`, with the remedy where it cannot be read."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
     except OSError as error:
-        problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", "name a file that can be read")
+        problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", remedy)
     raise ConfigError((problem,)) from None
 
 

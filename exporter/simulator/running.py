@@ -81,6 +81,20 @@ class Simulator:
         """The revocation endpoint."""
         return self._address + REVOCATION_PATH
 
+    def variables(self) -> dict[str, str]:
+        """The environment variables with which the shipped configurations reach its first organization."""
+        organization = self.model.organizations[0]
+        return {
+            "CHOREO_INSIGHTS_URL": self.url,
+            "CHOREO_TOKEN_URL": self.token_url,
+            "CHOREO_REVOCATION_URL": self.revocation_url,
+            "CHOREO_CONSUMER_KEY": self.settings.client_id,
+            "CHOREO_CONSUMER_SECRET": self.settings.client_secret,
+            "CHOREO_ORG_HANDLE": organization.handle,
+            "CHOREO_ORG_ID": organization.uuid,
+            "CHOREO_ON_PREM_KEY": self.settings.on_prem_key,
+        }
+
     def revoke_all_tokens(self) -> int:
         """Makes every access token invalid at once and returns how many there were."""
         return self.tokens.revoke_all()

@@ -205,3 +205,18 @@ def test_the_exporter_itself_loads_no_command() -> None:
     program = f"import exporter.cli, exporter.app, sys; print(*(n for n in sys.modules if n.startswith({needless})))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout == "\n"
+
+
+def test_what_an_account_refuses_leads_to_the_step_that_is_missing(start_insights: StartInsights, config: Path) -> None:
+    """Wrong credentials and a missing subscription are told with what is likely the matter."""
+    environ = choreo_environ(start_insights(Settings()))
+    run = finished(
+        "query", "traffic", f"--config.file={config}", environ={**environ, "CHOREO_CONSUMER_SECRET": "other"}
+    )
+    assert run.returncode == 1
+    assert "error: no access token: invalid_client: " in run.stderr
+    assert "likely: the consumer key or the secret is wrong" in run.stderr
+    unsubscribed = choreo_environ(start_insights(Settings(subscribed=False)))
+    run = finished("query", "traffic", f"--config.file={config}", environ=unsubscribed)
+    assert run.returncode == 1
+    assert "likely: the application is not subscribed" in run.stderr

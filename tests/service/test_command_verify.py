@@ -135,6 +135,16 @@ def test_the_delay_of_the_upstream_is_read_back(delay: int, start_insights: Star
     assert "old changed, too" not in run.stdout
 
 
+def test_a_delay_seen_by_few_requests_is_said_to_be_too_short(start_insights: StartInsights, config: Path) -> None:
+    """Where little was counted, the slowest may not have been among it, and the report says so beside its figure."""
+    insights = start_insights(Settings(delay_seconds=3, rate=2, daily_rhythm=False))
+    run = finished(
+        "verify", f"--config.file={config}", "--watch=8s", "--max-aliases=0", environ=choreo_environ(insights)
+    )
+    assert "set delay: " in run.stdout
+    assert re.search(r"^  \d+ at most were counted in such a stretch, too few", run.stdout, re.MULTILINE)
+
+
 def test_a_watch_that_was_too_short_and_late_counts_are_told(start_insights: StartInsights, config: Path) -> None:
     """While the past still changes no delay is named; what is counted much later is told with its age."""
     settings = Settings(delay_seconds=600, rate=150, daily_rhythm=False, late_share=0.5, late_by_seconds=400)
@@ -179,3 +189,16 @@ def test_what_cannot_be_asked_is_told(start_insights: StartInsights, config: Pat
     assert "environments, which it needs, did not work" in result_of(run.stdout, "requests", "getTotalTraffic")
     wrong = finished("verify", f"--config.file={config}", "--watch=long", environ=choreo_environ(insights))
     assert (wrong.returncode, wrong.stderr.startswith("error: --watch long: not a duration")) == (1, True)
+
+
+def test_an_account_that_refuses_is_one_error(start_insights: StartInsights, config: Path) -> None:
+    """Wrong credentials are said once, with the step of the guide to look at; a missing subscription, too."""
+    environ = choreo_environ(start_insights(Settings()))
+    run = finished("verify", f"--config.file={config}", environ={**environ, "CHOREO_CONSUMER_SECRET": "other"})
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("error: no access token: invalid_client: ")
+    assert "likely: the consumer key or the secret is wrong" in run.stderr
+    unsubscribed = choreo_environ(start_insights(Settings(subscribed=False)))
+    run = finished("verify", f"--config.file={config}", "--watch=0", environ=unsubscribed)
+    assert run.returncode == 1
+    assert run.stderr.startswith("likely: the application is not subscribed")

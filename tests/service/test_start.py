@@ -35,6 +35,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert len(run.stderr.splitlines()) == 1
     assert "cannot be read" in run.stderr
+    assert run.stderr.endswith("; name a file with --config.file, or let insights-exporter init write one\n")
 
 
 def test_a_rate_limit_holds_and_its_waiting_shows(insights: Simulator, start_exporter: StartExporter) -> None:

@@ -80,17 +80,7 @@ def choreo_source(extra: str = "") -> str:
 
 def choreo_environ(simulator: Simulator) -> dict[str, str]:
     """The environment variables with which the example configurations reach the simulated API."""
-    organization = simulator.model.organizations[0]
-    return {
-        "CHOREO_INSIGHTS_URL": simulator.url,
-        "CHOREO_TOKEN_URL": simulator.token_url,
-        "CHOREO_REVOCATION_URL": simulator.revocation_url,
-        "CHOREO_CONSUMER_KEY": simulator.settings.client_id,
-        "CHOREO_CONSUMER_SECRET": simulator.settings.client_secret,
-        "CHOREO_ORG_HANDLE": organization.handle,
-        "CHOREO_ORG_ID": organization.uuid,
-        "CHOREO_ON_PREM_KEY": simulator.settings.on_prem_key,
-    }
+    return simulator.variables()
 
 
 def fan_out(calls: int, interval: str) -> str:

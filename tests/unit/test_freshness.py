@@ -20,9 +20,9 @@ from exporter.freshness import Freshness
 )
 def test_the_delay_is_a_round_figure_that_fits_what_was_seen(before: float, seen: float, delay: float) -> None:
     """The last change came between two looks: a round figure between them, or else the next above."""
-    assert Freshness(before, seen, still_changing=False, late=(), traffic=True).delay_seconds == delay
+    assert Freshness(before, seen, still_changing=False, late=(), counted=1).delay_seconds == delay
 
 
 def test_no_delay_is_named_while_the_past_still_changes() -> None:
     """A watch that ended too early names no figure that would be wrong."""
-    assert Freshness(3, 4, still_changing=True, late=(), traffic=True).delay_seconds is None
+    assert Freshness(3, 4, still_changing=True, late=(), counted=1).delay_seconds is None
