@@ -7,6 +7,7 @@ relative, so that it works behind any proxy.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from exporter import __version__
 
 MAX_SERIES: Final = 500  # on the page
 UNASKED_SERIES: Final = 5  # of each family, as long as nothing was looked for
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+")
 
 STYLE: Final = files("exporter").joinpath("status.css").read_text("utf-8")
 SCRIPT: Final = files("exporter").joinpath("status.js").read_text("utf-8")
@@ -184,7 +187,7 @@ def _query_rows(query: QueryView, now: float, names: tuple[str, ...]) -> str:
         "–" if query.rows is None else str(query.rows),
         str(query.series),
         _next(query),
-        _escaped(query.window) or "–",
+        _TIME.sub(r"<time>\g<0></time>", _escaped(query.window)) or "–",
     )
     row = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=True))
     if not query.problem:
