@@ -29,6 +29,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     r"export .*=…": "is for the reader to fill in; the tests' environment has it",
     r"(CI=1 )?make test(-all)?$": "is what runs this test",
     r"make setup$": "was run before this test; test_setup tries it",
+    r"\. \.venv/bin/activate$": "changes a shell; each command has one of its own here, which finds the program",
     r"make sbom$": "is tried by test_dist",
     r"make audit$": "asks a public database",
     r"git (commit|tag)": "would change the history",
@@ -38,7 +39,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     r"install -|systemctl ": "would change this machine; tests/system/test_systemd tries the unit",
     r"curl .*:8428|vmctl |mimirtool |thanos ": "needs a store that Debian does not have",
 }
-BEGINS_WITH_NOTHING: Final = ("commands.md", "quick-start.md")
+BEGINS_WITH_NOTHING: Final = ("README.md", "commands.md", "quick-start.md")
 LONG: Final = ("alerting.md",)  # every case of every rule, which test_rules runs, too
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +21,7 @@ LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CODE: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 YAML_BLOCK: Final = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HEADS: Final = ("By reason", "At the start")
 WITHOUT_SOURCES: Final = """\
 sources: [{name: any, url: "https://localhost", schema: choreo, values: {org_id: any}}]
 include: [choreo/names]
@@ -79,3 +83,59 @@ def test_every_recipe_loads(block: str, tmp_path: Path) -> None:
     file.write_text(halves + block)
     found = checked(file, dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "any"))
     assert found.plan.queries
+
+
+# What stands in a quoted message for something else: a word in capitals, a letter, a number, a word that is told on.
+STANDS_FOR: Final = re.compile(
+    r"\b(?:(?:HOST|PORT|FILE|LINE|KEY|NAME|FAMILY)(?::(?:PORT|LINE))?|[xyzY]|\d+|[a-z]+_[a-z_]+)\b|…"
+)
+
+
+def quoted_messages() -> list[str]:
+    """What the program says, as the tables by reason and of the start quote it."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    by_reason, at_the_start = (text.partition(f"## {head}\n")[2].partition("\n## ")[0] for head in HEADS)
+    cells = re.findall(r"^\| `\w+` \| (.+) \| .+ \|$", by_reason, re.MULTILINE)
+    cells += re.findall(r"^\| (`.+`) \| .+ \|$", at_the_start, re.MULTILINE)
+    return [quoted for cell in cells for quoted in re.findall(r"`([^`]+)`", cell)]
+
+
+@cache
+def told_texts() -> tuple[str, ...]:
+    """All texts in the program, with {} for what is put in."""
+    texts = []
+    for file in (ROOT / "exporter").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                texts.append("".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values))
+    return tuple(texts)
+
+
+@cache
+def stated_errors() -> tuple[str, ...]:
+    """The errors of the faulty configurations, which tests/unit holds to be what the program says."""
+    files = (ROOT / "tests" / "data" / "config" / "bad").glob("*.yaml")
+    return tuple(line for file in files for line in file.read_text("utf-8").splitlines() if line.startswith("# error"))
+
+
+def pattern(message: str, put_in: str) -> str:
+    """What finds a quoted message where that pattern stands for what is put in."""
+    ends = [0, *(end for match in STANDS_FOR.finditer(message) for end in match.span()), len(message)]
+    parts = [re.escape(message[start:end]) for start, end in pairwise(ends)]
+    return "".join(f"(?:{put_in}|{part})" if number % 2 else part for number, part in enumerate(parts))
+
+
+@pytest.mark.parametrize("message", sorted(set(quoted_messages())))
+def test_a_message_that_is_explained_can_be_met(message: str) -> None:
+    """Whoever looks for what the program said finds it in the words that the program has."""
+    in_code, in_words = pattern(message, r"\{\}(?::\{\})?"), pattern(message, r"\S+?")
+    assert any(re.search(in_code, text) for text in told_texts()) or any(
+        re.search(in_words, text) for text in stated_errors()
+    )
+
+
+def test_messages_are_found_in_the_document() -> None:
+    """The test above has something to look for, in both tables."""
+    assert {"the connection was reset", "cannot listen"} <= set(quoted_messages())
