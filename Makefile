@@ -11,7 +11,7 @@ BIN := .venv/bin
 # tests/conftest.py says which files come first. On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs lock dist sbom audit setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs manifests lock dist sbom audit setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,10 @@ dashboards: setup ## Write grafana/dashboards/ from the code
 
 docs: setup ## Write the references in docs/ and the JSON Schema from the code
 	@$(BIN)/python scripts/reference.py $(ARGS)
+	@$(BIN)/python scripts/operations_table.py $(ARGS)
+
+manifests: setup ## Write the rules in deploy/kubernetes/ from prometheus/rules/
+	@$(BIN)/python scripts/prometheus_rules.py $(ARGS)
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)

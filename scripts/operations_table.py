@@ -1,6 +1,5 @@
-"""Writes docs/choreo-operations.md from the shipped catalogue: what becomes of each operation of the Insights API.
+"""Writes docs/choreo-operations.md from the shipped catalogue, what becomes of each operation: `make docs`.
 
-Run it after a change of exporter/choreo/catalogue: `.venv/bin/python scripts/operations_table.py`.
 With `--check` it writes nothing, and ends with 1 if the file is not what it would write.
 """
 
@@ -50,7 +49,7 @@ NEEDS = {
 HEAD = """\
 # The operations of the Choreo Insights API
 
-<!-- Written by scripts/operations_table.py from exporter/choreo/catalogue; change it there. -->
+<!-- Written by scripts/operations_table.py (`make docs`) from exporter/choreo/catalogue; change it there. -->
 
 What becomes of each of the {count} operations. *Metric*: polled by the group that stands with it, which one line
 enables (`include: [choreo/overview]`, see [configuration.md](configuration.md)). *Lookup*: polled every ten minutes for
@@ -194,4 +193,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(written({DOCUMENT: text()}, "python scripts/operations_table.py"))
+    sys.exit(written({DOCUMENT: text()}, "make docs"))

@@ -1,6 +1,6 @@
-"""Writes deploy/kubernetes/prometheus-rules.yaml from prometheus/rules/: each file as a PrometheusRule of its own.
+"""Writes deploy/kubernetes/prometheus-rules.yaml from prometheus/rules/, an object for each file: `make manifests`.
 
-Usage: python scripts/prometheus_rules.py [--check]
+With `--check` it writes nothing, and ends with 1 if the file is not what it would write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 RULES: Final = ROOT / "prometheus" / "rules"
 MANIFESTS: Final = ROOT / "deploy" / "kubernetes" / "prometheus-rules.yaml"
 _FRACTION: Final = re.compile(r"(?<=\bexpr: )[0-9]+\.[0-9]+(?=[,}\n])")
-_NOTE: Final = "# Made from prometheus/rules/ by scripts/prometheus_rules.py; change it there.\n"
+_NOTE: Final = "# Made from prometheus/rules/ by scripts/prometheus_rules.py (`make manifests`); change it there.\n"
 
 
 def manifest(file: Path) -> str:
@@ -45,4 +45,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(written({MANIFESTS: text()}, "python scripts/prometheus_rules.py"))
+    sys.exit(written({MANIFESTS: text()}, "make manifests"))

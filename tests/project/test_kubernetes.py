@@ -162,7 +162,7 @@ def with_numbers_as_numbers(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_rules_are_those_of_prometheus(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
-    """Each rule file is a PrometheusRule with the same groups; if not: `python scripts/prometheus_rules.py`."""
+    """Each rule file is a PrometheusRule with the same groups; if not: `make manifests`."""
     for file in sorted((ROOT / "prometheus" / "rules").glob("*.yaml")):
         made = objects["PrometheusRule", f"insights-exporter-{file.stem}"]
         assert with_numbers_as_numbers(made["spec"]) == with_numbers_as_numbers(yaml.safe_load(file.read_text()))

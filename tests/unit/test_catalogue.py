@@ -265,7 +265,7 @@ def test_all_groups_can_be_enabled_together(tmp_path: Path) -> None:
 
 
 def test_the_table_of_operations_is_up_to_date() -> None:
-    """docs/choreo-operations.md says what the catalogue does; if not: `python scripts/operations_table.py`."""
+    """docs/choreo-operations.md says what the catalogue does; if not: `make docs`."""
     command = [sys.executable, str(ROOT / "scripts" / "operations_table.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
