@@ -48,6 +48,7 @@ def config_text(account: Account, found: Found, place: SecretPlace, schema: str)
         if place.file is None
         else f"client_secret_file: {_quoted(str(place.file))}"
     )
+    needed = "# Needs:     CHOREO_CONSUMER_SECRET in the environment\n" if place.file is None else ""
     on_premise = ", ".join(name for name, kind in found.environments if kind == "ON_PREM")
     note = f"for on-premise environments: {on_premise}" if on_premise else "for on-premise environments"
     name = json.dumps(found.organization_name, ensure_ascii=False)
@@ -56,7 +57,7 @@ def config_text(account: Account, found: Found, place: SecretPlace, schema: str)
 # Insights Exporter on the organization {name}, by `insights-exporter init`.
 # Run it:    insights-exporter --config.file=FILE
 # Check it:  insights-exporter --config.check --config.file=FILE
-
+{needed}
 sources:
   - name: choreo
     url: {_quoted(account.url)}

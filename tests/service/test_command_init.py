@@ -28,7 +28,8 @@ def account(simulator: Simulator, **changes: str) -> dict[str, str]:
 
 def test_credentials_become_a_configuration_that_runs(insights: Simulator, tmp_path: Path) -> None:
     """With key, secret and handle alone: the organization, its environments and tenants are found, and the exporter
-    runs on what was written, which editors can check by the schema beside it. The secret stays where it was."""
+    runs on what was written, which editors can check by the schema beside it. The secret stays where it was, and the
+    file says so."""
     environ = account(insights)
     run = finished("init", environ=environ, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
@@ -37,6 +38,7 @@ def test_credentials_become_a_configuration_that_runs(insights: Simulator, tmp_p
         assert expected in run.stdout
     config = tmp_path / "config.yaml"
     assert environ["CHOREO_CONSUMER_SECRET"] not in config.read_text() + run.stdout
+    assert "# Needs:     CHOREO_CONSUMER_SECRET in the environment" in config.read_text()
     assert f"Next:    insights-exporter --config.file={config.name}" in run.stdout
     first_line = config.read_text().partition("\n")[0]  # by which editors find the schema
     assert first_line == "# yaml-language-server: $schema=config.schema.json"
