@@ -205,7 +205,7 @@ def _put(series: dict[LabelValues, Number], key: LabelValues, number: Number, me
             Reason.DUPLICATE_SERIES,
             f"{metric.family.name} has two values for one set of labels"
             f" ({', '.join(metric.family.label_names) or 'no labels'}); add a label that tells them apart,"
-            " or aggregate:",
+            " or write aggregate: sum",
         )
 
 

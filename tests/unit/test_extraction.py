@@ -134,7 +134,8 @@ def test_the_same_series_twice_is_a_failure_that_says_what_to_do() -> None:
     found = failure(query, {"a": [{"id": 1, "n": 1}, {"id": 1, "n": 2}]})
     assert found.reason is Reason.DUPLICATE_SERIES
     assert found.detail == (
-        "n has two values for one set of labels (id, organization); add a label that tells them apart, or aggregate:"
+        "n has two values for one set of labels (id, organization); add a label that tells them apart,"
+        " or write aggregate: sum"
     )
 
 
