@@ -130,7 +130,11 @@ class Stream(httpcore.AsyncNetworkStream):
             raise
 
     def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+        """What httpcore asks of a stream, also of one that was reset: of its socket uvloop knows nothing any more."""
+        try:
+            return self._inner.get_extra_info(info)
+        except AttributeError:
+            return True if info == "is_readable" else None
 
 
 class Network(httpcore.AsyncNetworkBackend):

@@ -10,6 +10,7 @@ from exporter.config.query import Pages, Query
 from exporter.config.schema import Config
 from exporter.config.source import Source
 from exporter.connection import Limits
+from exporter.deadline import GRACE_SECONDS
 from tests.faults.report import DOCUMENT, collected, table
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,7 @@ def test_the_limits_are_those_of_the_program() -> None:
     assert limits["calls of a query and round"] == f"{_default(Query, 'max_calls'):,}".replace(",", " ")
     assert limits["rows of all pages"] == f"{_default(Pages, 'max_rows'):,}".replace(",", " ")
     assert limits["polls of a source at once"] == str(_default(Source, "concurrency"))
+    assert limits["reading what came while the exporter itself stood still past a deadline"] == f"{GRACE_SECONDS:g} s"
     assert limits["a scraper's request, or its TLS handshake"] == f"{web.request_seconds:g} s"
     assert limits["a scraper that takes its answer"] == f"{web.response_seconds:g} s"
     assert limits["an idle scraper's connection"] == f"{web.idle_seconds:g} s"

@@ -10,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 import trustme
 import uvloop
 
 from exporter.errors import Reason, UpstreamFailure
+from exporter.network import Network
 from exporter.transport import TLSSettings, Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
@@ -64,6 +66,32 @@ def test_polls_share_a_connection(upstream: Upstream) -> None:
         await until(lambda: upstream.open_connections == 0)
 
     asyncio.run(polls())
+
+
+@LOOPS
+def test_a_connection_that_is_reset_at_once_is_a_reset(
+    upstream: Upstream, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Row 8: an API, or a firewall before it, that takes connections and resets them is at fault, not the exporter."""
+    connected = threading.Event()
+    upstream.on_connect = when(connected, reset)
+
+    async def polls() -> None:
+        stream = await Network().connect_tcp("127.0.0.1", upstream.port)
+        connected.set()
+        with pytest.raises(httpcore.ReadError):
+            await stream.read(1)
+        assert not stream.get_extra_info("ssl_object")
+        assert stream.get_extra_info("is_readable"), "it would be used again"
+        await stream.aclose()
+        transport = Transport()
+        for _ in range(20):
+            failures = await asyncio.gather(*(failure_of(post(transport, upstream.api_url)) for _ in range(20)))
+            assert {failure.reason for failure in failures} <= {Reason.RESET, Reason.CONNECT}
+        await transport.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(polls())
 
 
 @pytest.mark.parametrize("ending", ["closed while idle", "reset while idle", "closed on use", "reset on use"])
