@@ -64,7 +64,8 @@ def cpu(folder: Path) -> Iterator[Figure]:
             page = compressed_page(url_of(ours))
             static = stack.enter_context(nginx(folder, page))
             mine, theirs = (1e6 * _scrape_seconds(running) for running in (ours, static))
-            what = f"processor time of a scrape, {series:,} series ({len(page) // 1000} kB)".replace(",", " ")
+            size = f"{series:,} series ({len(page) // 1000} kB)".replace(",", " ")
+            what = f"processor time of a scrape, {size}"
             yield told(what, f"{mine:.0f} µs", f"{theirs:.0f} µs (nginx)", f"{mine / theirs:.2f}")
 
 
