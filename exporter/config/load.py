@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
+from exporter.config.overrides import with_overrides
 from exporter.config.problems import Places, file_text, said
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
@@ -51,7 +52,7 @@ class Loaded:
 
     `indexes` and `metric_indexes` say where in the file the entries and their metrics stand.
 
-    `tree` is what was read, with what it includes and the variables put in.
+    `tree` is what was read, with what it includes, the overrides and the variables put in.
 
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses.
     """
@@ -81,7 +82,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
-    nodes = _with_included(nodes)
+    nodes = with_overrides(_with_included(nodes))
     places = Places(nodes)
     variables = _Variables(environ, places)
     return _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import yaml
@@ -57,10 +57,23 @@ class Nodes:
     lines: Mapping[KeyPath, int] = field(repr=False)
     text_lines: Mapping[KeyPath, int] = field(repr=False)
     files: Mapping[KeyPath, str] = field(default_factory=dict)
+    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+
+    def written(self, path: KeyPath) -> KeyPath:
+        """The path as the file has it: another one, where the value was written elsewhere and put there. An entry as
+        a whole is where a part of it was written."""
+        for length in range(len(path), 2, -1):
+            if path[:length] in self.moved:
+                return (*self.moved[path[:length]], *path[length:])
+        return self.moved.get(path, path)
 
     def file_of(self, path: KeyPath) -> str:
         """The file in which `path` stands: this one, or the one that its section's entry was taken from."""
-        return self.files.get(path[:2], self.file)
+        return self.files.get(self.written(path)[:2], self.file)
+
+    def with_value(self, value: Json, moved: Mapping[KeyPath, KeyPath]) -> Nodes:
+        """These nodes with values put elsewhere; `moved` has where they were written, by where they are."""
+        return replace(self, value=value, moved=moved)
 
     def with_entries(self, other: Nodes, sections: Iterable[str]) -> Nodes:
         """These nodes with the entries of the other file's sections behind their own."""
@@ -82,6 +95,7 @@ class Nodes:
 
     def line(self, path: KeyPath) -> int | None:
         """The line where `path`, or the nearest thing around it, stands."""
+        path = self.written(path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -89,7 +103,7 @@ class Nodes:
 
     def text_line(self, path: KeyPath, line_in_text: int) -> int | None:
         """The file's line for a line (from 1) inside the text at `path`, such as a document's."""
-        first = self.text_lines.get(path)
+        first = self.text_lines.get(self.written(path))
         return self.line(path) if first is None else first + line_in_text - 1
 
 

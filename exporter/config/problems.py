@@ -25,12 +25,14 @@ class Places:
 
     def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
         """A problem at a key."""
-        return Problem(self.nodes.file_of(path), self.nodes.line(path), key_text(path), wrong, remedy)
+        return Problem(
+            self.nodes.file_of(path), self.nodes.line(path), key_text(self.nodes.written(path)), wrong, remedy
+        )
 
     def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
         """A problem at a line inside a key's text, such as a document's."""
         line = self.nodes.text_line(path, line_in_text)
-        return Problem(self.nodes.file_of(path), line, key_text(path), wrong, remedy)
+        return Problem(self.nodes.file_of(path), line, key_text(self.nodes.written(path)), wrong, remedy)
 
 
 def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
@@ -49,7 +51,7 @@ def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     kind, place = details["type"], details["loc"]
     match kind:
         case "extra_forbidden":
-            return "unknown key", _nearest(str(place[-1]), _known_keys(model, place[:-1]))
+            return "unknown key", nearest(str(place[-1]), _known_keys(model, place[:-1]))
         case "missing":
             return "is missing", "add it"
         case "value_error":
@@ -75,7 +77,8 @@ def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     return f"is not right: {message[0].lower()}{message[1:]}", ""
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What was meant, perhaps, or else all that could have been."""
     names = sorted(known)
     if near := difflib.get_close_matches(word, names, n=1):
         return f"did you mean {near[0]}?"

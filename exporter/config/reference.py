@@ -71,10 +71,27 @@ def json_schema() -> dict[str, Json]:
             described["properties"][key.name]["description"] = key.meaning
     made["required"] = ["sources"]
     made["anyOf"] = [{"required": [_OR_INCLUDE]}, {"required": ["include"]}]
+    made["properties"]["overrides"] |= {"additionalProperties": _partial(definitions["Query"], definitions)}
+    del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
     made = _for_editors(made)
     made["properties"]["include"]["items"] = {"enum": list(shipped_names())}  # read before variables are replaced
     made |= {"title": "Configuration of Insights Exporter", "definitions": _for_editors(definitions)}
     return {"$schema": JSON_SCHEMA_DIALECT, **made}
+
+
+def _partial(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """A schema in which nothing is required, of sections at any depth; entries of lists stay whole."""
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        section = _partial(definitions[part["$ref"].rpartition("/")[2]], definitions)
+        return {**section, **{name: value for name, value in part.items() if name != "$ref"}}
+    within = {name: value for name, value in part.items() if name != "required"}
+    if "properties" in within:
+        within["properties"] = {key: _partial(value, definitions) for key, value in within["properties"].items()}
+    if "anyOf" in within:
+        within["anyOf"] = [_partial(value, definitions) for value in within["anyOf"]]
+    return within
 
 
 class _Generator(GenerateJsonSchema):

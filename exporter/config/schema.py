@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,9 @@ class Config(Strict):
     """What to ask, and what becomes of it; this, `include` or both."""
     include: tuple[str, ...] = ()
     """Ready-made queries of Choreo Insights, by group."""
+    overrides: Mapping[Name, Any] = Field(default_factory=dict)
+    """`{query: {interval: 5m}}`: keys of included queries that are other here. Mappings are merged key by key, lists
+    and all else replaced."""
     lookups: tuple[Lookup, ...] = ()
     """Names for ids."""
     max_series: Count = 200_000

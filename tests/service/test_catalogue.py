@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.config.load import load, shipped_names
 from exporter.planner import plan
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import choreo_environ, choreo_source
-from tests.support.processes import eventually
+from tests.support.processes import eventually, get
 
 ALERTS_A_DAY = 400  # so that there are some since midnight, however early it is
 
@@ -58,3 +59,23 @@ def test_countries_are_asked_of_on_premise_environments_alone(
     targets = exporter.value("insights_exporter_query_targets", query="countries")
     assert targets == len(on_premise) * len(organization.tenants)
     assert exporter.value("insights_exporter_graphql_errors_total", query="countries") == 0
+
+
+def test_included_queries_run_as_they_are_overridden(insights: Simulator, start_exporter: StartExporter) -> None:
+    """What `overrides` says of a query holds while it runs, is seen at `/config`, and leaves all else as it is."""
+    overrides = """\
+overrides:
+  overview:
+    interval: 37s
+    window: {delay: 7m}
+    for_each: {tenant: {query: tenants, where: {environment.name: Production}}}
+"""
+    exporter = start_exporter(insights, overrides, source=including("choreo/overview")).wait_until_ready()
+    assert exporter.value("insights_exporter_query_interval_seconds", query="overview") == 37
+    assert exporter.value("insights_exporter_query_window_seconds", query="overview") == 300
+    assert {labels["environment"] for labels, _ in exporter.samples("choreo_window_requests")} == {"Production"}
+    assert len({labels["environment"] for labels, _ in exporter.samples("choreo_window_15m_errors")}) > 1
+    config = yaml.safe_load(get(f"{exporter.url}/config").text)
+    [overview] = [query for query in config["queries"] if query["name"] == "overview"]
+    assert (overview["interval"], overview["window"]["delay"]) == ("37s", "7m")
+    assert "overrides" not in config

@@ -1,0 +1,66 @@
+"""`overrides`: keys of included queries that are other here, put in before anything is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exporter.config.nodes import KeyPath, Nodes
+from exporter.config.problems import Places, nearest
+from exporter.errors import ConfigError, Problem
+from exporter.model import Json
+
+SECTION = "overrides"
+
+
+def with_overrides(nodes: Nodes) -> Nodes:
+    """The nodes with each override in the query that it names, and without their section. Raises `ConfigError`."""
+    root = nodes.value
+    assert isinstance(root, dict)  # a file that is none is refused before
+    if SECTION not in root:
+        return nodes
+    overrides, queries = root[SECTION], root.get("queries")
+    if not isinstance(overrides, dict):
+        remedy = "write the names of included queries, and below each the keys that are other"
+        raise ConfigError((Places(nodes).problem((SECTION,), "must be a mapping", remedy),))
+    places = {
+        str(entry["name"]): ("queries", index)
+        for index, entry in enumerate(queries if isinstance(queries, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    }
+    if problems := [
+        problem for name, keys in overrides.items() if (problem := _problem(nodes, name, keys, places)) is not None
+    ]:
+        raise ConfigError(tuple(problems))
+    moved: dict[KeyPath, KeyPath] = {}
+    entries = list(queries) if isinstance(queries, list) else []
+    for name, keys in overrides.items():
+        place = places[name]
+        entries[place[1]] = _merged(entries[place[1]], keys, place, (SECTION, name), moved)
+        moved[place] = (SECTION, name)
+    rest = {key: value for key, value in root.items() if key != SECTION}
+    return nodes.with_value({**rest, "queries": entries}, moved)
+
+
+def _problem(nodes: Nodes, name: str, keys: Json, places: Mapping[str, tuple[str, int]]) -> Problem | None:
+    """What is wrong with an override, whatever its keys say."""
+    included = {query: place for query, place in places.items() if place in nodes.files}
+    path: KeyPath = (SECTION, name)
+    if name in places and name not in included:
+        return Places(nodes).problem(path, f"the query {name} is written in this file", "change it there")
+    if name not in included:
+        remedy = nearest(name, included) if included else "name in include the group that has it"
+        return Places(nodes).problem(path, f"there is no included query {name}", remedy)
+    if not isinstance(keys, dict):
+        return Places(nodes).problem(path, "must be a mapping", "write keys with values below it")
+    if "name" in keys:
+        return Places(nodes).problem((*path, "name"), "cannot be overridden", "leave it out")
+    return None
+
+
+def _merged(old: Json, new: Json, place: KeyPath, written: KeyPath, moved: dict[KeyPath, KeyPath]) -> Json:
+    """Mappings key by key, everything else as a whole; `moved` takes in where each comes from."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        moved[place] = written
+        return new
+    within = {key: _merged(old.get(key), value, (*place, key), (*written, key), moved) for key, value in new.items()}
+    return {**old, **within}
