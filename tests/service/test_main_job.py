@@ -44,7 +44,8 @@ def test_the_page_shows_what_the_organization_did(insights: Simulator, start_exp
         def agrees(environment_id: str = environment.id) -> bool:
             end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="traffic")
             shown = exporter.value("choreo_window_requests", environment_id=environment_id)
-            assert end is not None
+            if end is None:  # its first polls took too long
+                return False
             counted = {
                 second: len(list(insights.model.requests(environment_id, "carbon.super", second - 300, second)))
                 for second in (end, end + 1)  # the oldest target's window is shown; another may be a second on
