@@ -176,8 +176,8 @@ class Exporter(Process):
         except httpx.HTTPError:
             return False
 
-    def wait_until_ready(self) -> Self:
-        """Waits until every query has been tried."""
+    def wait_until_ready(self, seconds: float = 3 * PATIENCE_SECONDS) -> Self:
+        """Waits until every query has been tried; fails after that many seconds."""
 
         def ready() -> bool:
             assert self.popen.poll() is None, self.log
@@ -186,7 +186,7 @@ class Exporter(Process):
             except httpx.HTTPError:
                 return False
 
-        eventually(ready, f"readiness; the log is: {self.log}", 90)
+        eventually(ready, f"readiness; the log is: {self.log}", seconds)
         return self
 
 

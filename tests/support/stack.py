@@ -78,7 +78,7 @@ def running_stack(
         insights = started.enter_context(Simulator(settings))
         log = folder / "exporter.log"
         exporter = started.enter_context(Exporter(config, log, *flags, environ=choreo_environ(insights)))
-        exporter.wait_until_ready()
+        exporter.wait_until_ready(200)  # the whole catalogue, which takes a busy machine more than a minute
         prometheus = started.enter_context(
             Prometheus(
                 folder,

@@ -1,4 +1,4 @@
-"""Every expression of the dashboards, asked from a real Prometheus that scrapes an exporter of the whole catalogue."""
+"""What a real Prometheus has of the whole catalogue, and what it answers to every expression of the dashboards."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from exporter.config.load import load
+from exporter.planner import plan
 from tests.support.configurations import ROOT, choreo_environ
 from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
 from tests.support.processes import eventually
@@ -69,6 +71,13 @@ def questions(name: str, dashboard: JsonObject) -> Iterator[Question]:
         yield question(f"variable {variable['name']}", f"label/{label}/values", "match[]", selector)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack of the whole catalogue."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
 def generated_dashboard(stack: Stack) -> bytes:
     """What `generate dashboard` writes for the configuration of the stack."""
     command = [sys.executable, "-m", "exporter", "generate", "dashboard", f"--config.file={stack.config}"]
@@ -88,17 +97,26 @@ def assert_drawn(stack: Stack, file: Path) -> None:
     assert "This is not a picture of Grafana." in page
 
 
-def test_no_panel_is_empty(tmp_path: Path) -> None:
+def test_prometheus_knows_every_metric_of_the_catalogue(running: Stack) -> None:
+    """Whoever enables all of the catalogue finds every metric of it in Prometheus, and no query that fails."""
+    names = {family.name for family in plan(load(running.config, choreo_environ(running.insights))).families}
+
+    def absent() -> set[str]:
+        return names - {labels["__name__"] for labels, _ in running.prometheus.query('{__name__=~"choreo_.+"}')}
+
+    eventually(lambda: not absent(), f"end of {absent()}", 90)
+    assert len(names) > 50
+    eventually(lambda: not running.prometheus.query("insights_exporter_query_up == 0"), "health of every query", 60)
+
+
+def test_no_panel_is_empty(running: Stack, tmp_path: Path) -> None:
     """Whoever opens a dashboard, shipped or generated from the configuration, sees data in every panel and a choice in
     every variable, and no error; each of the exporter's own metrics is charted. A metric that nobody has is found."""
-    with (
-        running_stack(tmp_path) as stack,
-        httpx.Client(base_url=f"{stack.prometheus.url}/api/v1/", timeout=30) as asked,
-    ):
-        stack.insights.faults.set(api="error503")
-        eventually(lambda: stack.exporter.samples("insights_exporter_poll_failures_total"), "failing poll")
-        stack.insights.faults.clear()
-        every = DASHBOARDS | {"generated": json.loads(generated_dashboard(stack))}
+    with httpx.Client(base_url=f"{running.prometheus.url}/api/v1/", timeout=30) as asked:
+        running.insights.faults.set(api="error503")
+        eventually(lambda: running.exporter.samples("insights_exporter_poll_failures_total"), "failing poll")
+        running.insights.faults.clear()
+        every = DASHBOARDS | {"generated": json.loads(generated_dashboard(running))}
         waiting = [
             one
             for name, dashboard in every.items()
@@ -114,8 +132,8 @@ def test_no_panel_is_empty(tmp_path: Path) -> None:
             eventually(answered, "data", 150)
         except AssertionError:
             pytest.fail(f"nothing to see for {waiting}")
-        assert_drawn(stack, tmp_path / "picture.html")
-        own = set(re.findall(r"^(insights_exporter_\w+)[{ ]", stack.exporter.page(), re.MULTILINE))
+        assert_drawn(running, tmp_path / "picture.html")
+        own = set(re.findall(r"^(insights_exporter_\w+)[{ ]", running.exporter.page(), re.MULTILINE))
         assert sorted(own - {name for one in DASHBOARDS.values() for name in metric_names(one)}) == []
         misspelt = Question("cache", "Hits", "query", (("query", "sum(choreo_window_cash_hits)"),))
         assert misspelt.answer(asked) == []
