@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
+from exporter.simulator.journal import Entry
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source, fan_out
 from tests.support.processes import PATIENCE_SECONDS, Exporter, eventually
@@ -52,7 +53,7 @@ def test_the_page_shows_what_the_organization_did(insights: Simulator, start_exp
             }
             return shown in counted.values()
 
-        eventually(agrees, f"agreement with the model's requests in {environment.name}", 10)
+        eventually(agrees, f"agreement with the model's requests in {environment.name}")
 
 
 def test_the_first_round_is_made_at_once(insights: Simulator, start_exporter: StartExporter) -> None:
@@ -67,13 +68,13 @@ def test_a_row_that_disappears_upstream_disappears_here(insights: Simulator, sta
     exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
     gone = exporter.samples("choreo_api_info")[0][0]["api_id"]
     insights.faults.set(removed_apis=(gone,))
-    eventually(lambda: not exporter.samples("choreo_api_info", api_id=gone), "removal of the API", 10)
+    eventually(lambda: not exporter.samples("choreo_api_info", api_id=gone), "removal of the API")
     assert exporter.samples("choreo_api_info")
 
 
 def test_the_last_good_values_stay_until_they_are_stale(insights: Simulator, start_exporter: StartExporter) -> None:
     """While the API fails its last answer stays; after `stale_after` it is dropped; then it comes back by itself."""
-    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 1s\n    stale_after: 3s")
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 1s\n    stale_after: 6s")
     exporter = start_exporter(insights, queries).wait_until_ready()
     insights.faults.set(api="error503")
     eventually(
@@ -82,10 +83,10 @@ def test_the_last_good_values_stay_until_they_are_stale(insights: Simulator, sta
     )
     assert exporter.samples("choreo_environment_info")
     assert exporter.value("insights_exporter_query_up", query="environments") == 0
-    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of stale values", 10)
+    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of stale values")
     insights.faults.set(api="ok")
-    eventually(lambda: exporter.samples("choreo_environment_info"), "return of the values", 10)
-    eventually(lambda: exporter.value("insights_exporter_query_up", query="environments") == 1, "recovery", 10)
+    eventually(lambda: exporter.samples("choreo_environment_info"), "return of the values")
+    eventually(lambda: exporter.value("insights_exporter_query_up", query="environments") == 1, "recovery")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,11 @@ def test_a_value_that_is_late_by_delay_is_asked_for_late(insights: Simulator, st
     """The window ends at now less delay, aligned, and has the length that the configuration says."""
     queries = ENVIRONMENTS + TRAFFIC.replace("{length: 5m, align: 1s}", "{length: 5m, delay: 2m, align: 1m}")
     start_exporter(insights, queries).wait_until_ready()
-    entry = next(entry for entry in insights.journal.entries() if "getTotalTraffic" in entry.operations)
+
+    def asked() -> list[Entry]:
+        return [entry for entry in insights.journal.entries() if "getTotalTraffic" in entry.operations]
+
+    entry: Entry = eventually(asked, "question for the traffic")[0]
     sent = entry.variables["recent"]
     start, end = (int(sent[key][14:16]) * 60 + int(sent[key][17:19]) for key in ("from", "to"))
     assert (end - start) % 3600 == 300

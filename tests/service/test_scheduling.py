@@ -54,7 +54,7 @@ def test_ticks_that_passed_are_skipped_and_counted(insights: Simulator, start_ex
     eventually(lambda: polls(insights, "listEnvironments"), "first poll")
     exporter.popen.send_signal(signal.SIGSTOP)
     at = len(polls(insights, "listEnvironments"))
-    eventually(lambda: exporter.popen.poll() is None and _slept(insights), "a while", 10)
+    eventually(lambda: exporter.popen.poll() is None and _slept(insights), "a while")
     exporter.popen.send_signal(signal.SIGCONT)
     eventually(lambda: (exporter.value("insights_exporter_poll_overruns_total") or 0) >= 2, "missed ticks")
     eventually(lambda: len(polls(insights, "listEnvironments")) > at, "next poll")
@@ -195,5 +195,5 @@ def test_what_is_stale_goes_also_while_the_source_is_left_alone(
     exporter = start_exporter(insights, queries).wait_until_ready()
     eventually(lambda: exporter.value("insights_exporter_upstream_backoff_seconds"), "pause")
     assert exporter.samples("choreo_environment_info")
-    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of what is stale", 10)
+    eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of what is stale")
     assert (exporter.value("insights_exporter_upstream_backoff_seconds") or 0) > 20

@@ -76,7 +76,7 @@ def test_the_seam_of_past_and_present_is_exact(
     """The past and the present are one series: over the seam, a panel of the dashboard, the counter's samples and the
     gauge all equal the model's single requests."""
     program("prometheus")
-    insights = start_insights(Settings(delay_seconds=0, rate=20, daily_rhythm=False))
+    insights = start_insights(Settings(delay_seconds=0, rate=2, daily_rhythm=False))
     queries = ENVIRONMENTS.replace("interval: 1s", "interval: 5s") + TRAFFIC  # which is the deadline as well
     exporter = start_exporter(insights, queries).wait_until_ready()
     environment = insights.model.organizations[0].environments[0]
