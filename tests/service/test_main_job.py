@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ from exporter.simulator import Settings, Simulator
 from exporter.simulator.journal import Entry
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source, fan_out
-from tests.support.processes import PATIENCE_SECONDS, Exporter, eventually
+from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot, eventually
 
 
 def command(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,26 +34,25 @@ def command(*arguments: str, environ: dict[str, str] | None = None) -> subproces
 def test_the_page_shows_what_the_organization_did(insights: Simulator, start_exporter: StartExporter) -> None:
     """Environments, traffic, errors and latency are on the page, and equal a count of the single requests."""
     exporter = start_exporter(insights, ENVIRONMENTS + TRAFFIC).wait_until_ready()
-    environments = insights.model.organizations[0].environments
-    assert {labels["environment"] for labels, _ in exporter.samples("choreo_environment_info")} == {
-        environment.name for environment in environments
-    }
-    exporter.popen.send_signal(signal.SIGSTOP)  # nothing moves between the two readings below
-    exporter.popen.send_signal(signal.SIGCONT)
-    for environment in environments:
+    environments = {environment.id: environment.name for environment in insights.model.organizations[0].environments}
 
-        def agrees(environment_id: str = environment.id) -> bool:
-            end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="traffic")
-            shown = exporter.value("choreo_window_requests", environment_id=environment_id)
-            if end is None:  # its first polls took too long
-                return False
-            counted = {
-                second: len(list(insights.model.requests(environment_id, "carbon.super", second - 300, second)))
-                for second in (end, end + 1)  # the oldest target's window is shown; another may be a second on
-            }
-            return shown in counted.values()
+    def shown_names() -> set[str]:
+        return {labels["environment"] for labels, _ in exporter.samples("choreo_environment_info")}
 
-        eventually(agrees, f"agreement with the model's requests in {environment.name}")
+    eventually(lambda: shown_names() == set(environments.values()), "environments")
+
+    def agrees(environment: str) -> bool:
+        page = Snapshot(exporter.page())
+        ends = page.samples("insights_exporter_query_window_end_timestamp_seconds", query="traffic")
+        shown = page.samples("choreo_window_requests", environment_id=environment)
+        if not (ends and shown):
+            return False
+        seconds = range(int(ends[0][1]), int(insights.now()) + 1)  # from the oldest target's end; ours may be newer
+        made = (insights.model.requests(environment, "carbon.super", second - 300, second) for second in seconds)
+        return shown[0][1] in {len(list(requests)) for requests in made}
+
+    for environment, name in environments.items():
+        eventually(partial(agrees, environment), f"agreement with the model's requests in {name}")
 
 
 def test_the_first_round_is_made_at_once(insights: Simulator, start_exporter: StartExporter) -> None:
