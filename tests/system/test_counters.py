@@ -207,12 +207,12 @@ def test_kills_lose_nothing_but_what_fell_into_the_end_of_a_period(
         for replica in replicas:
             started.enter_context(replica)
         prometheus = started.enter_context(Prometheus(tmp_path, "", scrape=targets))
-        began = int(time.time())
         counters = [
             f'choreo_requests_total{{instance="{replica.address}",environment_id="{environment_id}"}}'
             for replica in replicas
         ]
         eventually(lambda: all(map(prometheus.query, counters)), "scrapes of both", 60)
+        began = int(time.time())
         adder = started.enter_context(BucketAdder(insights, environment_id, replicas[0]))
         while kills > 0 or time.time() - began < (periods + 1) * PERIOD_SECONDS:
             time.sleep(chance.uniform(0.2, 3))  # the random moment
@@ -221,7 +221,8 @@ def test_kills_lose_nothing_but_what_fell_into_the_end_of_a_period(
                 victim.kill()
                 victim.start()
                 kills -= 1
-        made = Made(insights, environment_id, began - 60, int(time.time()))
+        eventually(lambda: all(map(prometheus.query, counters)), "scrapes of both, again", 60)
+        made = Made(insights, environment_id, began - 120, int(time.time()))
         sums = []
         for counter in counters:
             samples = [made.shown(at, value) for at, value in scraped(prometheus, counter)]
