@@ -13,13 +13,13 @@ from typing import TypeAlias
 from exporter.client import Client
 from exporter.config.source import Source
 from exporter.errors import Failure, Reason, ResultFailure
+from exporter.gate import Gate
 from exporter.model import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import poll_targets
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import poll, poll_over
 from exporter.query import Moment, targets
-from exporter.scheduler import Gate
 from exporter.store import Owner, Store
 
 # Who answers a query's requests for a target.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil, inf
 from typing import Final, Protocol
@@ -18,20 +16,20 @@ from exporter.config.source import Source
 from exporter.demand import Demand, present_demand
 from exporter.errors import Reason
 from exporter.fan_out import FanOut, Member, Pack
+from exporter.gate import Gate, kept_gates, kept_paces
 from exporter.model import PollOutcome
-from exporter.pace import Pace, Turns
+from exporter.pace import Pace
 from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.poller import rendered_ahead
 from exporter.query import targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Rendered, Store
+from exporter.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase
 
-MAX_PAUSE_SECONDS: Final = 3600.0
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0
 _PAGE_DELAY_SECONDS: Final = 0.05
-_GOLDEN_RATIO: Final = 0.6180339887498949
 _PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
@@ -55,58 +53,6 @@ class Observer(Protocol):
 
     def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
         """The upstream refused packs, and takes that many targets in one operation."""
-
-
-def next_tick_at(now: float, interval_seconds: float, phase: float) -> float:
-    """The first moment after `now` that is a whole number of intervals after the phase; monotonic seconds."""
-    return now + interval_seconds - (now - phase) % interval_seconds
-
-
-def phase_of(owner: Owner, interval_seconds: float) -> float:
-    """Where in its interval an owner is polled: the same at every start, spread evenly over owners."""
-    digest = hashlib.blake2b("\0".join(owner).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64 * interval_seconds
-
-
-def spread_phase(owner: Owner, number: int, interval_seconds: float) -> float:
-    """Where in its interval a pack is polled: by the golden ratio, so that any number of packs is spread evenly."""
-    return (phase_of(owner, 1.0) + number * _GOLDEN_RATIO) % 1.0 * interval_seconds
-
-
-def backoff_seconds(failures: int, interval_seconds: float, jitter: float) -> float:
-    """Seconds until a failed poll is tried again: a sixteenth of the interval (1 s at least), doubled with each
-    failure up to the interval; `jitter` in [0, 1) takes away up to a quarter."""
-    first = max(1.0, interval_seconds / 16)
-    return min(interval_seconds, first * 2.0 ** min(failures - 1, 16)) * (1 - jitter / 4)
-
-
-@dataclass(slots=True)
-class Gate:
-    """How many polls of a source run at once, and until when it asked to be left alone (monotonic seconds)."""
-
-    turns: Turns
-    paused_until: float = 0.0
-    in_flight: dict[str, int] = field(default_factory=dict)
-
-    def pause(self, now: float, seconds: float) -> None:
-        """Leaves the source alone for so long, an hour at most."""
-        self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
-
-    def remaining_seconds(self, now: float) -> float:
-        """Seconds of the pause that are left."""
-        return max(0.0, self.paused_until - now)
-
-    @asynccontextmanager
-    async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
-        """A place among the source's polls, once it is the query's turn and any pause is over."""
-        async with self.turns.taken(query):
-            while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
-                await asyncio.sleep(seconds)
-            self.in_flight[query] = self.in_flight.get(query, 0) + 1
-            try:
-                yield
-            finally:
-                self.in_flight[query] -= 1
 
 
 class Scheduler:
@@ -213,20 +159,8 @@ class Scheduler:
 
     def _set_limits(self, before: tuple[Source, ...]) -> None:
         """The limits of each source, as the plan has them; what is known of the past stays known."""
-        gates, paces, self.gates, self.paces = self.gates, self.paces, {}, {}
-        urls = {source.name: source.url for source in before}
-        for source in self._plan.sources:
-            name = source.name
-            self.gates[name] = gates[name] if source in before else Gate(Turns(source.concurrency))
-            if name in gates and urls[name] == source.url:
-                self.gates[name].paused_until = gates[name].paused_until
-            if source.rate_limit is None:
-                continue
-            per_seconds = source.rate_limit.per.total_seconds()
-            pace = Pace(source.rate_limit.requests, per_seconds, monotonic=self._monotonic)
-            if name in paces:
-                pace.continues(paces[name])
-            self.paces[name] = paces[name] if source in before else pace
+        self.gates = kept_gates(self.gates, before, self._plan.sources)
+        self.paces = kept_paces(self.paces, before, self._plan.sources, self._monotonic)
 
     def tried(self) -> bool:
         """Whether every query has been tried on each of its sources, well or badly."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -158,6 +158,7 @@ class Telemetry:
         yield from self._process_metrics(self.running)
         yield from self._query_metrics(self.running)
         yield from self._source_metrics(self.running)
+        yield from _token_metrics(self.running.sources)
         yield from _audit_metrics(self.running.auditor)
 
     def _process_metrics(self, running: Running) -> Iterator[Samples]:
@@ -186,74 +187,9 @@ class Telemetry:
 
     def _query_metrics(self, running: Running) -> Iterator[Samples]:
         views = list(_query_views(running))
-        keys = [(view.source, view.query.name) for view in views]
-        counts = [self.counts(view.query.name, view.source) for view in views]
-
-        def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
-            pairs = zip(keys, values, strict=True)
-            return _gauge(name, text, _QUERY_LABELS, [(key, value) for key, value in pairs if value is not None])
-
-        def counter(name: str, text: str, values: Iterable[float]) -> Samples:
-            return _counter(name, text, _QUERY_LABELS, list(zip(keys, values, strict=True)))
-
-        def by_reason(name: str, text: str, values: Iterable[Counter[str]]) -> Samples:
-            return _counter(name, text, (*_QUERY_LABELS, "reason"), [
-                ((*key, reason), count)
-                for key, reasons in zip(keys, values, strict=True)
-                for reason, count in sorted(reasons.items())
-            ])  # fmt: skip
-
-        yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (v.up for v in views))
-        yield gauge(
-            "query_last_success_timestamp_seconds",
-            "When the query last succeeded, in Unix time; of its targets, the oldest.",
-            (view.success_time for view in views),
-        )
-        yield gauge("query_interval_seconds", "The query's interval.", (view.query.interval_seconds for view in views))
-        yield gauge("query_series", "Series that the query publishes.", (view.series for view in views))
-        yield gauge("query_partial", "Whether the last answer had errors beside its data.", (v.partial for v in views))
-        yield gauge("query_targets", "Targets that the query is polled for.", (view.targets for view in views))
-        yield gauge(
-            "query_targets_failing", "Targets whose last poll failed.", (view.targets_failing for view in views)
-        )
-        yield gauge(
-            "query_pack_size",
-            "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
-            (view.pack_size for view in views),
-        )
-        yield gauge(
-            "query_window_seconds", "Length of the window that the query asks for.", (v.window_seconds for v in views)
-        )
-        yield gauge(
-            "query_window_end_timestamp_seconds",
-            "End of the window on the page, in Unix time; of the query's targets, the oldest.",
-            (view.window_end_time for view in views),
-        )
-        yield counter("polls", "Polls that ended.", (count.polls for count in counts))
-        yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
-        yield gauge("poll_duration_seconds", "Duration of the last poll.", (count.duration_seconds for count in counts))
-        yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
-        yield gauge("polls_in_flight", "Polls that are under way.", (view.in_flight for view in views))
-        yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
-        yield by_reason(
-            "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
-        )
-        yield counter(
-            "query_rows_cut", "Rows left behind, as pages.max_rows was reached.", (count.rows_cut for count in counts)
-        )
-        yield counter(
-            "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)
-        )
-        yield counter(
-            "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
-        )
-        yield by_reason(
-            "audit_failures", "Calls of audits that failed, by reason.", (count.audit_failures for count in counts)
-        )
-        yield counter(
-            "decreases_held",
-            "Counter values held, as the upstream gave less within a period.",
-            (count.counter_decreases for count in counts),
+        yield from _state_metrics(views)
+        yield from _count_metrics(
+            [((view.source, view.query.name), self.counts(view.query.name, view.source)) for view in views]
         )
 
     def _source_metrics(self, running: Running) -> Iterator[Samples]:
@@ -276,39 +212,120 @@ class Telemetry:
             ("source",),
             [((name,), demand.ratio) for name, demand in demands if demand is not None],
         )
-        all_tokens = {name: view.token() for name, view in running.sources.items() if view.token is not None}
-        statuses = {name: status for name, status in all_tokens.items() if status.wanted}  # else another shard's
 
-        def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
-            pairs = zip(statuses, values, strict=True)
-            return _gauge(name, text, ("source",), [((key,), value) for key, value in pairs if value is not None])
 
-        all_statuses = statuses.values()
-        yield gauge(
-            "token_valid", "Whether there is an access token that has not expired.", (s.valid for s in all_statuses)
-        )
-        yield gauge(
-            "token_blocked",
-            "Whether the token endpoint refuses the client for good.",
-            (s.blocked for s in all_statuses),
-        )
-        yield gauge(
-            "token_expiry_timestamp_seconds", "When the access token expires, in Unix time.",
-            (status.expiry_time for status in all_statuses),
-        )  # fmt: skip
-        yield _counter("token_renewals", "Token requests, by result.", ("source", "result", "reason"), [
-            ((name, *key), count)
-            for name, status in statuses.items()
-            for key, count in sorted(status.renewals.items())
+def _token_metrics(sources: Mapping[str, SourceView]) -> Iterator[Samples]:
+    all_tokens = {name: view.token() for name, view in sources.items() if view.token is not None}
+    statuses = {name: status for name, status in all_tokens.items() if status.wanted}  # else another shard's
+
+    def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
+        pairs = zip(statuses, values, strict=True)
+        return _gauge(name, text, ("source",), [((key,), value) for key, value in pairs if value is not None])
+
+    all_statuses = statuses.values()
+    yield gauge(
+        "token_valid", "Whether there is an access token that has not expired.", (s.valid for s in all_statuses)
+    )
+    yield gauge(
+        "token_blocked",
+        "Whether the token endpoint refuses the client for good.",
+        (s.blocked for s in all_statuses),
+    )
+    yield gauge(
+        "token_expiry_timestamp_seconds", "When the access token expires, in Unix time.",
+        (status.expiry_time for status in all_statuses),
+    )  # fmt: skip
+    yield _counter("token_renewals", "Token requests, by result.", ("source", "result", "reason"), [
+        ((name, *key), count)
+        for name, status in statuses.items()
+        for key, count in sorted(status.renewals.items())
+    ])  # fmt: skip
+    yield _counter("token_forced_renewals", "Renewals because the API refused the token.", ("source",), [
+        ((name,), status.forced_renewals) for name, status in statuses.items()
+    ])  # fmt: skip
+    yield gauge(
+        "token_lifetime_mismatch",
+        "Whether the token's own expiry and expires_in differ.",
+        (status.lifetime_mismatch for status in all_statuses),
+    )
+
+
+def _state_metrics(views: Sequence[_QueryView]) -> Iterator[Samples]:
+    """How the queries are now."""
+    keys = [(view.source, view.query.name) for view in views]
+
+    def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
+        pairs = zip(keys, values, strict=True)
+        return _gauge(name, text, _QUERY_LABELS, [(key, value) for key, value in pairs if value is not None])
+
+    yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (v.up for v in views))
+    yield gauge(
+        "query_last_success_timestamp_seconds",
+        "When the query last succeeded, in Unix time; of its targets, the oldest.",
+        (view.success_time for view in views),
+    )
+    yield gauge("query_interval_seconds", "The query's interval.", (view.query.interval_seconds for view in views))
+    yield gauge("query_series", "Series that the query publishes.", (view.series for view in views))
+    yield gauge("query_partial", "Whether the last answer had errors beside its data.", (v.partial for v in views))
+    yield gauge("query_targets", "Targets that the query is polled for.", (view.targets for view in views))
+    yield gauge("query_targets_failing", "Targets whose last poll failed.", (view.targets_failing for view in views))
+    yield gauge(
+        "query_pack_size",
+        "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
+        (view.pack_size for view in views),
+    )
+    yield gauge(
+        "query_window_seconds", "Length of the window that the query asks for.", (v.window_seconds for v in views)
+    )
+    yield gauge(
+        "query_window_end_timestamp_seconds",
+        "End of the window on the page, in Unix time; of the query's targets, the oldest.",
+        (view.window_end_time for view in views),
+    )
+    yield gauge("polls_in_flight", "Polls that are under way.", (view.in_flight for view in views))
+
+
+def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> Iterator[Samples]:
+    """What was counted of the queries, by source and query."""
+    keys, counts = [key for key, _ in counted], [count for _, count in counted]
+
+    def counter(name: str, text: str, values: Iterable[float]) -> Samples:
+        return _counter(name, text, _QUERY_LABELS, list(zip(keys, values, strict=True)))
+
+    def by_reason(name: str, text: str, values: Iterable[Counter[str]]) -> Samples:
+        return _counter(name, text, (*_QUERY_LABELS, "reason"), [
+            ((*key, reason), count)
+            for key, reasons in zip(keys, values, strict=True)
+            for reason, count in sorted(reasons.items())
         ])  # fmt: skip
-        yield _counter("token_forced_renewals", "Renewals because the API refused the token.", ("source",), [
-            ((name,), status.forced_renewals) for name, status in statuses.items()
-        ])  # fmt: skip
-        yield gauge(
-            "token_lifetime_mismatch",
-            "Whether the token's own expiry and expires_in differ.",
-            (status.lifetime_mismatch for status in all_statuses),
-        )
+
+    yield counter("polls", "Polls that ended.", (count.polls for count in counts))
+    yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
+    yield _gauge("poll_duration_seconds", "Duration of the last poll.", _QUERY_LABELS, [
+        (key, count.duration_seconds) for key, count in counted if count.duration_seconds is not None
+    ])  # fmt: skip
+    yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
+    yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
+    yield by_reason(
+        "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
+    )
+    yield counter(
+        "query_rows_cut", "Rows left behind, as pages.max_rows was reached.", (count.rows_cut for count in counts)
+    )
+    yield counter(
+        "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)
+    )
+    yield counter(
+        "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
+    )
+    yield by_reason(
+        "audit_failures", "Calls of audits that failed, by reason.", (count.audit_failures for count in counts)
+    )
+    yield counter(
+        "decreases_held",
+        "Counter values held, as the upstream gave less within a period.",
+        (count.counter_decreases for count in counts),
+    )
 
 
 def _audit_metrics(auditor: Auditor) -> Iterator[Samples]:

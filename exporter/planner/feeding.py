@@ -13,7 +13,7 @@ from exporter.resolution import Feeders, ParsedQuery
 
 def found_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:
     """For each query that has one, by name: the query whose rows feed it."""
-    written = [query.name for query in loaded.config.queries]
+    written = dict.fromkeys(query.name for query in loaded.config.queries)
     feeders: dict[str, ParsedQuery] = {}
     for parsed in queries.values():
         for place, name in _fed_by(parsed):

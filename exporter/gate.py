@@ -1,0 +1,72 @@
+"""What holds the polls of a source back: its places, a pause that it asked for, its rate limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.config.source import Source
+from exporter.pace import Pace, Turns
+
+MAX_PAUSE_SECONDS: Final = 3600.0
+
+
+@dataclass(slots=True)
+class Gate:
+    """How many polls of a source run at once, and until when it asked to be left alone (monotonic seconds)."""
+
+    turns: Turns
+    paused_until: float = 0.0
+    in_flight: dict[str, int] = field(default_factory=dict)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Leaves the source alone for so long, an hour at most."""
+        self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
+
+    def remaining_seconds(self, now: float) -> float:
+        """Seconds of the pause that are left."""
+        return max(0.0, self.paused_until - now)
+
+    @asynccontextmanager
+    async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
+        """A place among the source's polls, once it is the query's turn and any pause is over."""
+        async with self.turns.taken(query):
+            while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
+                await asyncio.sleep(seconds)
+            self.in_flight[query] = self.in_flight.get(query, 0) + 1
+            try:
+                yield
+            finally:
+                self.in_flight[query] -= 1
+
+
+def kept_gates(gates: Mapping[str, Gate], before: Iterable[Source], sources: Iterable[Source]) -> dict[str, Gate]:
+    """The gates of the sources, by name: those that there were, where nothing changed; a pause stays with the URL."""
+    known, kept = {source.name: source for source in before}, {}
+    for source in sources:
+        old = known.get(source.name)
+        kept[source.name] = gates[source.name] if old == source else Gate(Turns(source.concurrency))
+        if old is not None and old.url == source.url:
+            kept[source.name].paused_until = gates[source.name].paused_until
+    return kept
+
+
+def kept_paces(
+    paces: Mapping[str, Pace], before: Iterable[Source], sources: Iterable[Source], monotonic: Callable[[], float]
+) -> dict[str, Pace]:
+    """The paces of the sources with a rate limit, by name. A new one continues the old one of that name."""
+    known, kept = {source.name: source for source in before}, {}
+    for source in sources:
+        if source.rate_limit is None:
+            continue
+        if known.get(source.name) == source:
+            kept[source.name] = paces[source.name]
+            continue
+        pace = Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
+        if source.name in paces:
+            pace.continues(paces[source.name])
+        kept[source.name] = pace
+    return kept

@@ -1,0 +1,51 @@
+"""When polls run: evenly spread, the same at every start, and backing off."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from exporter.store import Owner
+from exporter.ticks import backoff_seconds, next_tick_at, phase_of
+
+
+@pytest.mark.parametrize(
+    ("now", "phase", "at"),
+    [(0.0, 0.0, 60.0), (59.9, 0.0, 60.0), (60.0, 0.0, 120.0), (100.0, 15.0, 135.0), (5.0, 15.0, 15.0)],
+)
+def test_the_next_tick_is_the_next_whole_interval_after_the_phase(now: float, phase: float, at: float) -> None:
+    """A slow poll does not shift the following ones."""
+    assert next_tick_at(now, 60.0, phase) == pytest.approx(at)
+
+
+def test_phases_are_spread_over_the_interval_and_stay() -> None:
+    """A thousand queries do not hit the upstream at once, and a restart does not move them."""
+    phases = sorted(phase_of(Owner(f"q{n}", "acme", ""), 60.0) for n in range(1000))
+    assert phases == sorted(phase_of(Owner(f"q{n}", "acme", ""), 60.0) for n in range(1000))
+    assert phases[0] >= 0.0
+    assert phases[-1] < 60.0
+    assert max(later - earlier for earlier, later in pairwise(phases)) < 1.0
+
+
+def test_owners_with_names_that_join_alike_have_phases_of_their_own() -> None:
+    """`a` + `bc` is not `ab` + `c`."""
+    assert phase_of(Owner("a", "bc", ""), 60.0) != phase_of(Owner("ab", "c", ""), 60.0)
+
+
+def test_back_off_doubles_up_to_the_interval() -> None:
+    """A failing query is tried again soon, then less and less often, but never less often than when it works."""
+    waits = [backoff_seconds(failures, 60.0, 0.0) for failures in range(1, 8)]
+    assert waits == [3.75, 7.5, 15.0, 30.0, 60.0, 60.0, 60.0]
+    assert backoff_seconds(10_000, 3600.0, 0.0) == 3600.0
+
+
+def test_back_off_is_at_least_a_second_and_never_above_a_short_interval() -> None:
+    """Short intervals are not hammered."""
+    assert backoff_seconds(1, 5.0, 0.0) == 1.0
+    assert backoff_seconds(1, 0.5, 0.0) == 0.5
+
+
+def test_jitter_takes_away_at_most_a_quarter() -> None:
+    """Many failing queries do not come back at one moment."""
+    assert backoff_seconds(9, 60.0, 0.999) == pytest.approx(45.0, rel=0.01)
