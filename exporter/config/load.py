@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
 from exporter.config.overrides import with_overrides
-from exporter.config.problems import Places, file_text, said
+from exporter.config.problems import Places, file_text, nearest, said
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
@@ -82,10 +82,17 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
-    nodes = with_overrides(_with_included(nodes))
+    missing: tuple[Problem, ...] = ()
+    try:
+        nodes = with_overrides(_with_included(nodes))
+    except ConfigError as error:
+        missing = error.problems
     places = Places(nodes)
     variables = _Variables(environ, places)
-    return _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
+    loaded = _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
+    if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
+        raise ConfigError(tuple(sorted((*missing, *loaded.problems), key=_line)))
+    return loaded
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -119,14 +126,19 @@ def _included(nodes: Nodes) -> list[str]:
         raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
     wrong = [index for index, name in enumerate(names) if name not in known]
     if wrong:
-        remedy = f"write one of: {', '.join(known)}"
         raise ConfigError(
             tuple(
-                Places(nodes).problem(("include", index), "there is nothing shipped of that name", remedy)
+                Places(nodes).problem(
+                    ("include", index), "there is nothing shipped of that name", nearest(str(names[index]), known)
+                )
                 for index in wrong
             )
         )
     return [str(name) for name in names]
+
+
+def _line(problem: Problem) -> int:
+    return problem.line or 0
 
 
 class _Variables:
@@ -195,12 +207,12 @@ class _Reading:
             self._indexes,
             self._metric_indexes,
             frozenset(self._broken),
-            tuple(sorted(self._problems, key=lambda problem: problem.line or 0)),
+            tuple(sorted(self._problems, key=_line)),
             tuple(self._variables.unset.values()),
         )
 
     def _section(self, name: str, model: type[Strict]) -> list[Any]:
-        if name not in self._root and not Config.model_fields[name].is_required():
+        if name not in self._root and (self._root.get("include") or not Config.model_fields[name].is_required()):
             return []
         if name not in self._root:
             self._problems.append(self._places.problem((), f"the section {name} is missing", f"add {name}:"))
