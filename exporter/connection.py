@@ -22,6 +22,7 @@ import httptools
 from exporter.repeated import Repeated
 
 _LINGER_SECONDS = 2.0
+_KNOWN_BYTES = 2048
 _STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _TEXT = "text/plain; charset=utf-8"
 
@@ -149,6 +150,9 @@ class Connection(asyncio.Protocol):
         self._refusal: HTTPStatus | None = None
         self._done_reading = False
         # the requests that are whole
+        self._taken = 0
+        self._latest: Request
+        self._known: tuple[bytes, Request] | None = None  # what came in one piece: a scraper sends the same each time
         self._waiting: deque[Request] = deque()
         self._answering = False
         self._writable = True
@@ -214,6 +218,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._done_reading:
             return
+        at_boundary, taken = not (self.unfinished or self._waiting or self._answering), self._taken
+        if at_boundary and self._known is not None and data == self._known[0]:
+            self._take(self._known[1])
+            return
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -226,6 +234,8 @@ class Connection(asyncio.Protocol):
         else:
             if self._in_head and self._head_bytes > self._limits.head_bytes:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            elif at_boundary and self._taken == taken + 1 and not self.unfinished and len(data) <= _KNOWN_BYTES:
+                self._known = (data, self._latest)
 
     # what the parser tells
 
@@ -270,12 +280,18 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._fields = []
         self.unfinished = False
-        self.since = self._loop.time()
         self._done_reading = not keep_alive
-        self._waiting.append(request)
-        self._answer_waiting()
+        self._take(request)
 
     # answers
+
+    def _take(self, request: Request) -> None:
+        """Answers a whole request, in its turn."""
+        self.since = self._loop.time()
+        self._taken += 1
+        self._latest = request
+        self._waiting.append(request)
+        self._answer_waiting()
 
     def _answer_waiting(self) -> None:
         """Answers what can be answered now. While something is left, nothing more is read."""

@@ -305,6 +305,31 @@ def test_thousands_of_pipelined_requests_are_answered_in_turn(site: ASite) -> No
         assert web.server.requests_by_code == {"200": 5000}
 
 
+def test_the_same_request_again_is_no_other(site: ASite) -> None:
+    """What came before on a connection, in whatever pieces, does not change what a request is answered with."""
+    paths = ["/-/healthy", "/-/healthy", "/-/ready", "/-/healthy", "/nothing", "/nothing", "/-/ready"]
+    said = {"/-/healthy": b"Healthy", "/-/ready": b"Ready", "/nothing": b"Not Found"}
+    with running(site) as web, web.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for cut in (0, 9, 30):
+            for path in paths:
+                request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+                for piece in filter(None, (request[:cut], request[cut:])):
+                    client.sendall(piece)
+                    time.sleep(0.01)
+                assert said[path] in client.recv(10_000)
+        hidden = b"GET /-/healthy HTTP/1.1\r\nX: y\r\n"
+        posted = b"POST /-/ready HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
+        for two in (b"GET /-/ready HTTP/1.1\r\n\r\n" * 2, posted * 2):
+            for _ in range(2):
+                client.sendall(two)
+                answers = b""
+                while answers.count(b"HTTP/1.1 ") < 2:
+                    answers += client.recv(10_000)
+                assert answers.count(b"HTTP/1.1 405 " if two.startswith(b"POST") else b"Ready") == 2
+        assert web.server.connections == 1
+
+
 def test_a_body_may_be_announced(site: ASite) -> None:
     """`Expect: 100-continue` is answered before the body is sent."""
     routes = {"/-/reload": {"POST": lambda: Answer.of(b"reloaded\n")}}
