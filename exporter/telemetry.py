@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -218,10 +219,7 @@ def _token_metrics(sources: Mapping[str, SourceView]) -> Iterator[Samples]:
     all_tokens = {name: view.token() for name, view in sources.items() if view.token is not None}
     statuses = {name: status for name, status in all_tokens.items() if status.wanted}  # else another shard's
 
-    def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
-        pairs = zip(statuses, values, strict=True)
-        return _gauge(name, text, ("source",), [((key,), value) for key, value in pairs if value is not None])
-
+    gauge = partial(_present_gauge, labels=("source",), keys=[(name,) for name in statuses])
     all_statuses = statuses.values()
     yield gauge(
         "token_valid", "Whether there is an access token that has not expired.", (s.valid for s in all_statuses)
@@ -253,11 +251,7 @@ def _token_metrics(sources: Mapping[str, SourceView]) -> Iterator[Samples]:
 def _state_metrics(views: Sequence[_QueryView]) -> Iterator[Samples]:
     """How the queries are now."""
     keys = [(view.source, view.query.name) for view in views]
-
-    def gauge(name: str, text: str, values: Iterable[float | None]) -> Samples:
-        pairs = zip(keys, values, strict=True)
-        return _gauge(name, text, _QUERY_LABELS, [(key, value) for key, value in pairs if value is not None])
-
+    gauge = partial(_present_gauge, labels=_QUERY_LABELS, keys=keys)
     yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (v.up for v in views))
     yield gauge(
         "query_last_success_timestamp_seconds",
@@ -301,9 +295,10 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
 
     yield counter("polls", "Polls that ended.", (count.polls for count in counts))
     yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
-    yield _gauge("poll_duration_seconds", "Duration of the last poll.", _QUERY_LABELS, [
-        (key, count.duration_seconds) for key, count in counted if count.duration_seconds is not None
-    ])  # fmt: skip
+    durations = (count.duration_seconds for count in counts)
+    yield _present_gauge(
+        "poll_duration_seconds", "Duration of the last poll.", durations, labels=_QUERY_LABELS, keys=keys
+    )
     yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
     yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
     yield by_reason(
@@ -381,7 +376,7 @@ def _query_views(running: Running) -> Iterator[_QueryView]:
         states.setdefault((owner.query, owner.source), []).append(state)
     up: dict[tuple[str, str], bool] = {}
     for query in running.plan.queries:
-        feeder = next((feed.query for feed in query.feeds if feed.query is not None), None)
+        feeder = query.fed_by
         for source in query.sources:
             if running.scheduler.is_elsewhere(query, source):
                 continue
@@ -412,6 +407,19 @@ def _written(metrics: Iterable[Samples], openmetrics: bool) -> Iterator[bytes]:
     for samples in metrics:
         yield head(samples.family, Format.OPENMETRICS if openmetrics else Format.TEXT)
         yield from pieces(samples)
+
+
+def _present_gauge(
+    name: str,
+    text: str,
+    values: Iterable[float | None],
+    *,
+    labels: tuple[str, ...],
+    keys: Sequence[tuple[str, ...]],
+) -> Samples:
+    """A gauge with a series for each key whose value is known."""
+    pairs = zip(keys, values, strict=True)
+    return _gauge(name, text, labels, [(key, value) for key, value in pairs if value is not None])
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]) -> Samples:

@@ -316,7 +316,7 @@ def test_the_same_request_again_is_no_other(site: ASite) -> None:
                 request = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
                 for piece in filter(None, (request[:cut], request[cut:])):
                     client.sendall(piece)
-                    time.sleep(0.01)
+                    time.sleep(0.01)  # else the pieces could arrive as one
                 assert said[path] in client.recv(10_000)
         hidden = b"GET /-/healthy HTTP/1.1\r\nX: y\r\n"
         posted = b"POST /-/ready HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(hidden), hidden)
