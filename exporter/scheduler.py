@@ -25,7 +25,7 @@ from exporter.poller import rendered_ahead
 from exporter.query import targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Rendered, Store
-from exporter.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase
+from exporter.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0
@@ -335,8 +335,7 @@ class Scheduler:
         """When a target is polled next: at its next tick, or sooner after a failure. Ticks that passed are told."""
         now, interval = self._monotonic(), query.interval_seconds
         next_at = next_tick_at(now, interval, phase)
-        missed = round((next_at - next_tick_at(tick_at, interval, phase)) / interval)
-        if missed > 0:
+        if missed := ticks_between(tick_at, next_at, interval):
             self._observer.overran(owner, missed)
         if not member.failures:
             return next_at

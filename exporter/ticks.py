@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from math import ceil
 from typing import Final
 
 from exporter.store import Owner
 
 _GOLDEN_RATIO: Final = 0.6180339887498949
+_ROUNDING: Final = 1e-3  # as a part of an interval
 
 
 def next_tick_at(now: float, interval_seconds: float, phase: float) -> float:
     """The first moment after `now` that is a whole number of intervals after the phase; monotonic seconds."""
     return now + interval_seconds - (now - phase) % interval_seconds
+
+
+def ticks_between(polled_at: float, next_at: float, interval_seconds: float) -> int:
+    """How many ticks lie between a poll and the tick of the next one, both left out; `polled_at` need be no tick. What
+    is a tick but for rounding is one."""
+    return max(0, ceil((next_at - polled_at) / interval_seconds - _ROUNDING) - 1)
 
 
 def phase_of(owner: Owner, interval_seconds: float) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from exporter.store import Owner
-from exporter.ticks import backoff_seconds, next_tick_at, phase_of
+from exporter.ticks import backoff_seconds, next_tick_at, phase_of, ticks_between
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,30 @@ from exporter.ticks import backoff_seconds, next_tick_at, phase_of
 def test_the_next_tick_is_the_next_whole_interval_after_the_phase(now: float, phase: float, at: float) -> None:
     """A slow poll does not shift the following ones."""
     assert next_tick_at(now, 60.0, phase) == pytest.approx(at)
+
+
+@given(
+    began=st.floats(0, 1e6),
+    share=st.floats(0, 0.999),
+    interval=st.sampled_from([0.1, 0.3, 1.0, 10.0, 60.0, 300.0, 3600.0]),
+    late=st.floats(0.002, 0.99),
+    missed=st.integers(0, 5),
+)
+@example(began=33_333.3, share=0.7, interval=0.1, late=0.5, missed=0)
+def test_ticks_that_passed_are_counted_whatever_the_rounding(
+    began: float, share: float, interval: float, late: float, missed: int
+) -> None:
+    """A poll that began at a tick and ended so many intervals later has missed that many ticks."""
+    phase = share * interval
+    tick_at = next_tick_at(began, interval, phase)
+    next_at = next_tick_at(tick_at + (missed + late) * interval, interval, phase)
+    assert ticks_between(tick_at, next_at, interval) == missed
+
+
+def test_a_poll_beside_the_ticks_has_missed_those_after_it() -> None:
+    """One that was repeated after a failure, 0.4 of an interval after a tick."""
+    assert ticks_between(100.4, 101.0, 1.0) == 0
+    assert ticks_between(100.4, 103.0, 1.0) == 2
 
 
 def test_phases_are_spread_over_the_interval_and_stay() -> None:
