@@ -303,13 +303,19 @@ class Scheduler:
                 polled = await self._polled(query, source, ends, fan_out.size.present)
             finally:
                 fan_out.polled(pack, ticks, self._monotonic())
+        closing: list[Member] = []
         for target, polled_outcome in polled.outcomes.items():
             outcome = self._as_published_here(query, source, target, polled_outcome)
             ahead = await rendered_ahead(outcome)
             if (member := fan_out.members.get(target)) is not None:
-                failed = self._take_in(query, source, target, outcome, ahead).reason is not None
-                member.failures = member.failures + 1 if failed else 0
+                taken = self._take_in(query, source, target, outcome, ahead)
+                member.failures = member.failures + 1 if taken.reason is not None else 0
                 member.due_at = self._next_at(query, _owner(query, source, target), member, ticks[target], phase)
+                if _closes_period(taken, ends[target]):
+                    closing.append(member)
+        stands_until = self._monotonic() + query.interval_seconds  # what is polled together stays together
+        for member in closing:  # a full total stands for an interval, however late it came
+            member.due_at = max(member.due_at, stands_until)
         if fan_out.size.accepted(polled.accepted, self._monotonic()):
             if polled.refusal:
                 self._observer.packs_refused(query.name, source.name, polled.accepted, polled.refusal)
@@ -407,6 +413,12 @@ def _phase(query: QueryPlan, source: Source, pack: Pack) -> float:
 
 def _owner(query: QueryPlan, source: Source, target: Target) -> Owner:
     return Owner(query.name, source.name, target.key)
+
+
+def _closes_period(outcome: PollOutcome, before: float | None) -> bool:
+    """Whether it brought the full total of a period, where the window had ended before, Unix seconds, elsewhere."""
+    result = outcome.result
+    return result is not None and result.period_complete and result.window_end_time != before
 
 
 def _parts(plan: Plan, clients: Mapping[str, GraphQLClient]) -> dict[tuple[str, str], object]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import time
+from datetime import datetime
+from pathlib import Path
 
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
-from tests.support.processes import eventually
+from tests.support.processes import Exporter, eventually
+from tests.support.upstream import Call, Upstream, answer
 
 
 def polls(insights: Simulator, field: str) -> list[float]:
@@ -115,6 +120,45 @@ def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_ex
     assert later[-1] - later[0] > 2
     fullest = max(sum(at <= other < at + 0.4 for other in later) for at in later)
     assert fullest < 16
+
+
+COUNTER = """
+queries:
+  - name: counted
+    interval: 1500ms
+    window: {length: 1s, delay: 0s, align: 100ms}
+    period: 5s
+    document: "query ($start: String!, $end: String!) { total(from: $start, to: $end) }"
+    variables: {start: "{{ period.start }}", end: "{{ window.end }}"}
+    metrics:
+      - {name: counted_total, type: counter, help: Counted., value: total}
+"""
+
+
+def test_a_full_total_that_comes_late_stands_for_an_interval(tmp_path: Path) -> None:
+    """A poll for the end of a period that takes most of its interval is not replaced at once by the next poll, or
+    scrapes that are as frequent as polls would miss the full total."""
+    answered: list[tuple[float, datetime]] = []  # a monotonic time, and the end that was asked for
+    began: list[float] = []
+
+    async def slow_at_the_end_of_a_period(call: Call) -> None:
+        began.append(time.monotonic())
+        end = datetime.fromisoformat(call.request.json["variables"]["end"])
+        if end.timestamp() % 5 == 0:
+            await asyncio.sleep(1)
+        answered.append((time.monotonic(), end))
+        await answer({"data": {"total": int(end.timestamp() % 5 * 10)}})(call)
+
+    config = tmp_path / "config.yaml"
+    with Upstream() as upstream:
+        upstream.api.always(slow_at_the_end_of_a_period)
+        config.write_text(f"sources: [{{name: acme, url: {upstream.api_url}}}]{COUNTER}")
+        with Exporter(config, tmp_path / "exporter.log") as exporter:
+            eventually(lambda: sum(end.timestamp() % 5 == 0 for _, end in answered[:-1]) >= 2, "ends of two periods")
+            assert exporter.value("insights_exporter_poll_failures_total") is None
+    for number, (at, end) in enumerate(answered[:-1]):
+        if end.timestamp() % 5 == 0:
+            assert began[number + 1] - at >= 1.5
 
 
 def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: StartExporter) -> None:
