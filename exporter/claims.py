@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
-from exporter.model import LabelValues
+from exporter.model import LabelValues, Samples
 
 Owner = TypeVar("Owner", bound=Hashable)
 _TOLD: Final = 100
@@ -27,8 +27,8 @@ class Keys:
     some: tuple[LabelValues, ...] = ()
 
     @classmethod
-    def of(cls, series: Collection[LabelValues]) -> Keys:
-        return cls(array("q", map(hash, series)), tuple(islice(series, _TOLD)))
+    def of(cls, samples: Samples) -> Keys:
+        return cls(array("q", samples.hashes), tuple(islice(samples.keys, _TOLD)))
 
     def __len__(self) -> int:
         return len(self.hashes)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import reduce
-from itertools import repeat
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
@@ -77,23 +76,26 @@ def extract(
     data = [cast("Json", response.data) for response in responses]
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
-    series: dict[Family, dict[LabelValues, Number]] = {}
+    found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
         if metric.walk not in by_walk:
             by_walk[metric.walk] = records_at(data, metric.walk)
-        _add_series(series, metric, by_walk[metric.walk], labels, moment, skipped)
-        if sum(map(len, series.values())) > query.max_series:
-            raise ResultFailure(Reason.CARDINALITY, _grown(series, query.max_series))
+        samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
+        before = found.get(metric.family)
+        found[metric.family] = samples if before is None else _distinct(before.joined(samples), metric)
+        if sum(map(len, found.values())) > query.max_series:
+            raise ResultFailure(Reason.CARDINALITY, _grown(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
-        for key in [key for key, value in series[family].items() if math.isnan(value)]:
-            del series[family][key]
-            skipped[SkipReason.NOT_FINITE.value] += 1
+        if any(map(math.isnan, found[family].numbers)):
+            finite = {key: number for key, number in found[family].series.items() if not math.isnan(number)}
+            skipped[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
+            found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
         by_walk[query.rows.walk] = records_at(data, query.rows.walk)
     window = moment.window
     return Result(
-        samples=tuple(Samples(family, found) for family, found in series.items()),
+        samples=tuple(found.values()),
         rows=_exported_rows(query, by_walk),
         row_count=0 if query.rows is None else len(by_walk[query.rows.walk]),
         skipped=dict(skipped),
@@ -150,14 +152,8 @@ def _exported_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[M
     return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
-def _add_series(
-    series: dict[Family, dict[LabelValues, Number]],
-    metric: MetricPlan,
-    records: Records,
-    labels: _Labels,
-    moment: Moment,
-    skipped: Counter[str],
-) -> None:
+def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, skipped: Counter[str]) -> Samples:
+    """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
         records = _in_bucket(records, metric.bucket, moment)
     records, values = _values(records, metric)
@@ -166,33 +162,24 @@ def _add_series(
         skipped.update(reasons)
         kept = [not isinstance(one, SkipReason) for one in read]
         records, read = records.where(kept), [one for one in read if not isinstance(one, SkipReason)]
-    columns = [labels.column(records, label) for label in metric.labels]
-    found = _merged(metric, columns, cast("Sequence[Number]", read))
+    columns = labels.columns(records, metric.labels)
+    found = _distinct(Samples(metric.family, columns, cast("Sequence[Number]", read)), metric)
     if metric.missing is not None:
-        for key in labels.keys_of_missing(metric.missing):
-            found.setdefault(key, metric.missing.value)
-    if metric.top is not None:
-        found = _top(found, metric.top)
-    of_family = series.setdefault(metric.family, found)
-    if of_family is not found:
-        for key, number in found.items():
-            _put(of_family, key, number, metric)
+        absent = dict.fromkeys(labels.keys_of_missing(metric.missing), metric.missing.value)
+        for key in found.keys:
+            absent.pop(key, None)
+        found = found.joined(Samples.of(metric.family, absent)) if absent else found
+    return found if metric.top is None else Samples.of(metric.family, _top(found.series, metric.top))
 
 
-def _merged(
-    metric: MetricPlan, columns: Sequence[Sequence[str]], values: Sequence[Number]
-) -> dict[LabelValues, Number]:
-    """The series of samples whose label values are in columns. Raises `ResultFailure` (`duplicate_series`)."""
-
-    def keys() -> Iterable[LabelValues]:
-        return zip(*columns, strict=True) if columns else repeat((), len(values))
-
-    found = dict(zip(keys(), values, strict=True))
-    if len(found) < len(values):
-        found = {}
-        for key, value in zip(keys(), values, strict=True):
-            _put(found, key, value, metric)
-    return found
+def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
+    """Each series once. Raises `ResultFailure` (`duplicate_series`)."""
+    if len(set(samples.hashes)) == len(samples):
+        return samples
+    series: dict[LabelValues, Number] = {}
+    for key, number in zip(samples.keys, samples.numbers, strict=True):
+        _put(series, key, number, metric)
+    return Samples.of(metric.family, series)
 
 
 def _put(series: dict[LabelValues, Number], key: LabelValues, number: Number, metric: MetricPlan) -> None:
@@ -229,8 +216,11 @@ def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Jso
     """The records that have a value, and their values; a record stands once for each item of a value that is a list."""
     if metric.constant is not None:
         return records, [metric.constant] * len(records)
-    records, values = records.exploded(records.column(Column(len(metric.walk), metric.leaf)))
+    values = records.column(Column(len(metric.walk), metric.leaf))
     kinds = set(map(type, values))
+    if list in kinds:
+        records, values = records.exploded(values)
+        kinds = set(map(type, values))
     if dict in kinds:
         raise ResultFailure(Reason.SCHEMA, f"{shown(metric.walk + metric.leaf)} is an object, not a value")
     if NoneType in kinds:
@@ -246,14 +236,21 @@ class _Labels:
         self._around = around
         self.misses = 0
 
-    def column(self, records: Records, label: LabelPlan) -> Sequence[str]:
-        """One text for each record."""
-        match label:
-            case Column():
-                return _text_column(records, label)
-            case Looked(lookup, key, name):
-                return [self._looked(lookup, text, name) for text in self.column(records, key)]
-        return [self._fixed(label)] * len(records)
+    def columns(self, records: Records, labels: Sequence[LabelPlan]) -> list[Sequence[str]]:
+        """For each label one text for each record."""
+        sources = list(map(_column_of, labels))
+        read = [column for column in dict.fromkeys(sources) if column is not None]
+        texts = dict(zip(read, _texts(records, read), strict=True))
+        return [
+            [self._fixed(label)] * len(records) if source is None else self._read(label, texts[source])
+            for label, source in zip(labels, sources, strict=True)
+        ]
+
+    def _read(self, label: LabelPlan, texts: Sequence[str]) -> Sequence[str]:
+        """What a label makes of the texts of its column."""
+        if isinstance(label, Looked):
+            return [self._looked(label.lookup, text, label.field) for text in texts]
+        return texts
 
     def keys_of_missing(self, missing: MissingPlan) -> list[LabelValues]:
         """The label values of every row that an answer should have named."""
@@ -284,19 +281,30 @@ class _Labels:
         return row.get(name, "")
 
 
-def _text_column(records: Records, column: Column) -> Sequence[str]:
-    """One text for each record; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
-    values = records.column(column)
-    try:
-        known: dict[Json, Json] = {}
-        shared = list(map(known.setdefault, values, values))  # what has no hash raises
-        if set(map(type, known)) == {str}:
-            return cast("Sequence[str]", shared)
-        return [scalar_text(value) for value in values]
-    except TypeError:
-        raise ResultFailure(
-            Reason.SCHEMA, f"{shown(column.hops)} is a list or an object, which cannot be a label"
-        ) from None
+def _column_of(label: LabelPlan) -> Column | None:
+    """What a label is read from, if it depends on the record."""
+    read = label.key if isinstance(label, Looked) else label
+    return read if isinstance(read, Column) else None
+
+
+def _texts(records: Records, columns: Sequence[Column]) -> list[Sequence[str]]:
+    """The texts of each column; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
+    shared: list[list[Json]] = [[] for _ in columns]
+    known: list[dict[Json, Json]] = [{} for _ in columns]
+    for part in records.parts():
+        for column, texts, known_texts in zip(columns, shared, known, strict=True):
+            values = part.column(column)
+            try:
+                texts.extend(map(known_texts.setdefault, values, values))
+            except TypeError:  # it has no hash
+                wrong = f"{shown(column.hops)} is a list or an object, which cannot be a label"
+                raise ResultFailure(Reason.SCHEMA, wrong) from None
+    return [
+        cast("Sequence[str]", texts)
+        if set(map(type, known_texts)) <= {str}
+        else list(map(scalar_text, records.column(column)))  # 1 and true would be one
+        for column, texts, known_texts in zip(columns, shared, known, strict=True)
+    ]
 
 
 def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
@@ -324,10 +332,11 @@ def _begins_at(text: Json) -> float | None:
         return None
 
 
-def _grown(series: Mapping[Family, Mapping[LabelValues, Number]], limit: int) -> str:
+def _grown(found: Iterable[Samples], limit: int) -> str:
     """Which family and label went over the limit."""
-    family, found = max(series.items(), key=lambda item: len(item[1]))
-    return f"more than max_series ({limit}): {family.name} has {len(found)}; {widest_label(family, found)}"
+    most = max(found, key=len)
+    widest = widest_label(most.family, most.keys)
+    return f"more than max_series ({limit}): {most.family.name} has {len(most)}; {widest}"
 
 
 def widest_label(family: Family, keys: Iterable[LabelValues]) -> str:

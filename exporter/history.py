@@ -86,7 +86,7 @@ class History:
         rows = [
             (self._number(owner, samples.family, values), time, number, result.period_start_time)
             for samples in result.samples
-            for values, number in samples.series.items()
+            for values, number in zip(samples.keys, samples.numbers, strict=True)
         ]
         self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?)", map(_storable, rows))
         self._database.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (owner, time))
@@ -157,7 +157,7 @@ def _prefix(family: Family, values: LabelValues, labels: Mapping[str, str]) -> b
     """The series as a line begins with it: name and labels."""
     further = {name: text for name, text in labels.items() if name not in family.label_names}
     whole = Family(family.name, family.type, family.help, (*family.label_names, *further))
-    line = b"".join(pieces(Samples(whole, {(*values, *further.values()): 0})))
+    line = b"".join(pieces(Samples.of(whole, {(*values, *further.values()): 0})))
     return line.removesuffix(b" 0\n")
 
 

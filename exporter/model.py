@@ -1,10 +1,12 @@
-"""What flows between the stages: frozen values without behaviour."""
+"""What flows between the stages: frozen values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from itertools import repeat
 from typing import TypeAlias
 
 from exporter.errors import Reason
@@ -34,19 +36,48 @@ class Family:
     label_names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Samples:
-    """All series of one family that one poll yielded: label values, in the order of `family.label_names` -> value."""
+    """The series of one family by columns, which need no object for each series: of `labels` one column for each of
+    `family.label_names`, and their values."""
 
     family: Family
-    series: Mapping[LabelValues, Number]
+    labels: Sequence[Sequence[str]]
+    numbers: Sequence[Number]
+
+    @classmethod
+    def of(cls, family: Family, series: Mapping[LabelValues, Number]) -> Samples:
+        """Those of label values, in the order of `family.label_names`, with a value each."""
+        columns = list(zip(*series, strict=True))
+        return cls(family, columns or [()] * len(family.label_names), list(series.values()))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def keys(self) -> Iterator[LabelValues]:
+        """The label values of each series."""
+        return zip(*self.labels, strict=True) if self.labels else repeat((), len(self.numbers))
+
+    @property
+    def series(self) -> dict[LabelValues, Number]:
+        """Label values -> value."""
+        return dict(zip(self.keys, self.numbers, strict=True))
+
+    @cached_property
+    def hashes(self) -> list[int]:
+        """The hash of each series' label values."""
+        return list(map(hash, self.keys))
+
+    def joined(self, others: Samples) -> Samples:
+        """These series and the others, of the same family."""
+        labels = [[*column, *more] for column, more in zip(self.labels, others.labels, strict=True)]
+        return Samples(self.family, labels, [*self.numbers, *others.numbers])
 
 
 def counter_totals(samples: Iterable[Samples]) -> dict[str, float]:
     """The sum of each counter's series, by its name."""
-    return {
-        one.family.name: float(sum(one.series.values())) for one in samples if one.family.type is MetricType.COUNTER
-    }
+    return {one.family.name: float(sum(one.numbers)) for one in samples if one.family.type is MetricType.COUNTER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +129,7 @@ class Result:
 
     @property
     def series_count(self) -> int:
-        return sum(len(samples.series) for samples in self.samples)
+        return sum(map(len, self.samples))
 
 
 @dataclass(frozen=True, slots=True)

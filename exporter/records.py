@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from operator import itemgetter
@@ -15,6 +15,7 @@ from exporter.path import path_text
 from exporter.plan import Column, Hop, Hops
 
 _WRONG_SHAPE: Final = (KeyError, TypeError)
+_PART: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class Records:
             nodes = _children(nodes, hop, column.hops)
         return nodes
 
+    def parts(self) -> Iterator[Records]:
+        """The same records, so many at a time as stay in the processor's cache while several columns are read."""
+        for at in range(0, len(self), _PART):
+            yield Records(tuple(level[at : at + _PART] for level in self.levels))
+
     def exploded(self, values: Sequence[Json]) -> tuple[Records, Sequence[Json]]:
         """The records and these values of theirs, where a value that is a list stands once for each of its items."""
-        if list not in map(type, values):
-            return self, values
         parts = [_items(value) for value in values]
         return Records(_repeated(self.levels, parts)), list(chain.from_iterable(parts))
 

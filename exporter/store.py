@@ -75,7 +75,7 @@ class Rendered:
     @classmethod
     def of(cls, samples: Samples) -> Rendered:
         """Keeps nothing and shares nothing, so it may run in any thread."""
-        return cls(body(samples), Keys.of(samples.series))
+        return cls(body(samples), Keys.of(samples))
 
 
 def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
@@ -103,11 +103,16 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     held = previous.counters if same_period else {}
     decreases = 0
     samples = []
+    counters: dict[Family, dict[LabelValues, Number]] = {}
     for one in result.samples:
-        before = held.get(one.family, {})
-        lower = {key: value for key, value in before.items() if one.series.get(key, value) < value}
-        decreases += len(lower)
-        samples.append(Samples(one.family, {**one.series, **lower}) if lower else one)
+        lower: dict[LabelValues, Number] = {}
+        if one.family.type is MetricType.COUNTER:
+            series = counters[one.family] = one.series
+            before = held.get(one.family, {}).items()
+            lower = {key: value for key, value in before if series.get(key, value) < value}
+            decreases += len(lower)
+            series |= lower
+        samples.append(Samples.of(one.family, counters[one.family]) if lower else one)
     return (
         State(
             tried=True,
@@ -116,7 +121,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             series=result.series_count,
             rows=result.rows,
             row_count=result.row_count,
-            counters={one.family: one.series for one in samples if one.family.type is MetricType.COUNTER},
+            counters=counters,
             decreases=decreases,
             succeeded_at=at,
             success_time=time,
@@ -284,7 +289,7 @@ class Store:
         for at every poll."""
         largest = max(result.samples, key=lambda one: self._claims.count(one.family.name))
         present = islice(self._claims.some(largest.family.name), _LOOKED_AT)
-        label = widest_label(largest.family, {*present, *islice(largest.series, _LOOKED_AT)})
+        label = widest_label(largest.family, {*present, *islice(largest.keys, _LOOKED_AT)})
         return f"{largest.family.name} has {self._claims.count(largest.family.name)} and would have more; {label}"
 
     def _withdraw(self, owner: Owner) -> None:

@@ -424,11 +424,11 @@ def _present_gauge(
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]) -> Samples:
     family = Family(PREFIX + name, MetricType.GAUGE, text, labels)
-    return Samples(family, {values: float(value) for values, value in samples})
+    return Samples.of(family, {values: float(value) for values, value in samples})
 
 
 def _counter(
     name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]
 ) -> Samples:
     family = Family(f"{PREFIX}{name}_total", MetricType.COUNTER, text, labels)
-    return Samples(family, {values: float(value) for values, value in samples})
+    return Samples.of(family, {values: float(value) for values, value in samples})

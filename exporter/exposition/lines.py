@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
 from exporter.exposition.block import Block
 from exporter.model import Family, MetricType, Number, Samples
@@ -17,6 +16,7 @@ _FIRST_PIECE_ROWS = 256
 _EXACT_INTEGERS = 2**53  # up to here every integer is a float
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNFIT = re.compile('["\\\\\n\ud800-\udfff]')
 
 
 class Format(StrEnum):
@@ -63,18 +63,13 @@ def pieces(samples: Samples) -> Iterator[bytes]:
     Values are finite. Integers up to 2^53 are written exactly, larger ones as the nearest float, floats as the
     shortest text that gives the same float back. Raises OverflowError for an integer that no float is near to.
     """
-    names = samples.family.label_names
-    fixed = [f'",{name}="' for name in names]
-    if names:
-        fixed[0] = f'{samples.family.name}{{{names[0]}="'
-    fixed += ['"} ' if names else f"{samples.family.name} ", "\n"]
-    keys, numbers = iter(samples.series), iter(samples.series.values())
-    text_of = str if _all_plain(samples.series.values()) else _number
-    count = _FIRST_PIECE_ROWS
-    while chunk := list(islice(keys, count)):
-        piece = _lines(fixed, list(zip(*chunk, strict=True)), list(map(text_of, islice(numbers, count))))
+    fixed, columns = _fixed_and_columns(samples)
+    text_of = str if _all_plain(samples.numbers) else _number
+    begin, end = 0, _FIRST_PIECE_ROWS
+    while numbers := samples.numbers[begin:end]:
+        piece = _woven(fixed, [*(column[begin:end] for column in columns), list(map(text_of, numbers))]).encode()
         yield piece
-        count = max(1, _PIECE_BYTES * len(chunk) // len(piece))
+        begin, end = end, end + max(1, _PIECE_BYTES * len(numbers) // len(piece))
 
 
 def head(family: Family, in_format: Format) -> bytes:
@@ -89,19 +84,21 @@ def head(family: Family, in_format: Format) -> bytes:
     return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n".encode()
 
 
-def _lines(fixed: Sequence[str], labels: Sequence[Sequence[str]], numbers: Sequence[str]) -> bytes:
-    """A line for each number. They are written as they are first; a count over the whole shows if any needs escapes.
-
-    Escaping each value, or looking up its escaped form, takes longer than writing it.
-    """
-    text = _woven(fixed, [*labels, numbers])
-    if text.count('"') == 2 * len(labels) * len(numbers) and text.count("\n") == len(numbers) and "\\" not in text:
-        try:
-            return text.encode()
-        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can carry and UTF-8 cannot
-            pass
-    escaped = _woven(fixed, [*(list(map(_escaped, column)) for column in labels), numbers])
-    return _LONE_SURROGATE.sub("\ufffd", escaped).encode()
+def _fixed_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """What all lines have in common, and between it the label values that differ, escaped. A label that has one value
+    is in common. To look at each value once is less work than to look at each line."""
+    fixed, columns, text = [], [], samples.family.name
+    for at, (name, column) in enumerate(zip(samples.family.label_names, samples.labels, strict=True)):
+        values = set(column)
+        text += f'{"," if at else "{"}{name}="'
+        if len(values) == 1:
+            text += _escaped(*values)
+        else:
+            fixed.append(text)
+            columns.append(_escaped_column(column, values))
+            text = ""
+        text += '"'
+    return [*fixed, f"{text}}} " if samples.labels else f"{text} ", "\n"], columns
 
 
 def _woven(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
@@ -118,9 +115,18 @@ def _woven(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     return "".join(cells)
 
 
+def _escaped_column(column: Sequence[str], values: Set[str]) -> Sequence[str]:
+    """The column as a page has it; `values` are those that are in it."""
+    if not _UNFIT.search("".join(values)):
+        return column
+    escaped = {value: _escaped(value) for value in values}
+    return list(map(escaped.__getitem__, column))
+
+
 def _escaped(text: str) -> str:
-    """A label value, or a help text in OpenMetrics."""
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    """A label value, or a help text in OpenMetrics. Half of a surrogate pair, which JSON can carry, is not in UTF-8."""
+    text = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _all_plain(numbers: Collection[Number]) -> bool:

@@ -46,7 +46,7 @@ def pages(draw: st.DrawFn) -> Page:
         owners: dict[str, dict[LabelValues, Number]] = {}
         for key, number in series.items():
             owners.setdefault(draw(st.sampled_from("pq")), {})[key] = number
-        page[name] = {owner: Samples(family, of) for owner, of in owners.items()}
+        page[name] = {owner: Samples.of(family, of) for owner, of in owners.items()}
     return page
 
 
@@ -92,7 +92,7 @@ def test_a_value_comes_back_as_it_was(number: Number) -> None:
     """The text of a value is read as the float that is nearest to it, to the last bit and with its sign."""
     family = Family("x", MetricType.GAUGE, "", ())
     board = Board()
-    board.put("o", family, body(Samples(family, {(): number})))
+    board.put("o", family, body(Samples.of(family, {(): number})))
     (found,) = parsed_text(Joiner().joined(board.page(), b"", Format.TEXT, gzip=False).decode())
     value = found.samples[0].value
     assert (value, math.copysign(1, value)) == (float(number), math.copysign(1, float(number)))

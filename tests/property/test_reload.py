@@ -42,7 +42,7 @@ def test_no_page_has_a_family_in_two_shapes_or_a_series_twice(data: st.DataObjec
         match data.draw(st.sampled_from(["poll", "poll", "poll", "fail", "reload", "drop"])):
             case "poll":
                 samples = tuple(
-                    Samples(family, {tuple(data.draw(values) for _ in family.label_names): 1.0})
+                    Samples.of(family, {tuple(data.draw(values) for _ in family.label_names): 1.0})
                     for family in plan[owner.query]
                 )
                 store.fold(owner, Target({}, owner.target), PollOutcome(0.1, Result(samples)), at, at)

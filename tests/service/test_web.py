@@ -70,7 +70,7 @@ def test_a_new_page_is_served_at_once(site: ASite) -> None:
     """The scrape after a poll has its values, on a connection that stays open."""
     with running(site) as web, httpx.Client(base_url=web.url) as client:
         client.get("/metrics")
-        site.board.put("owner", FAMILY, body(Samples(FAMILY, {("new", "200"): 1})))
+        site.board.put("owner", FAMILY, body(Samples.of(FAMILY, {("new", "200"): 1})))
         assert 'api="new"' in client.get("/metrics").text
         assert web.server.connections == 1
 
@@ -87,7 +87,7 @@ def test_the_same_page_again_is_the_same_to_the_byte(
         before = site.expected()
         for client in clients:
             client.sendall(3 * request)
-        site.board.put("another", FAMILY, body(Samples(FAMILY, {("later", "200"): 1})))
+        site.board.put("another", FAMILY, body(Samples.of(FAMILY, {("later", "200"): 1})))
         for client in clients:
             client.sendall(2 * request + last)
         for client in clients:

@@ -30,7 +30,7 @@ class ASite:
 
     def __init__(self, rows: int = 20_000) -> None:
         self.board = Board()
-        self.board.put("owner", FAMILY, body(Samples(FAMILY, {(f"api {n}", "200"): n for n in range(rows)})))
+        self.board.put("owner", FAMILY, body(Samples.of(FAMILY, {(f"api {n}", "200"): n for n in range(rows)})))
         self.joiner = Joiner()
         self.own = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
         self.is_ready = self.is_healthy = True

@@ -42,7 +42,7 @@ def text_of(page: Page, in_format: Format = Format.TEXT, own: bytes = b"") -> st
 
 def test_a_line_has_every_label_in_the_family_s_order() -> None:
     """A series is its name, its labels and its value."""
-    samples = Samples(GAUGE, {("orders", "200"): 5, ("", "500"): 0.25})
+    samples = Samples.of(GAUGE, {("orders", "200"): 5, ("", "500"): 0.25})
     assert lines_of(samples) == (
         'choreo_window_requests{api="orders",code="200"} 5\nchoreo_window_requests{api="",code="500"} 0.25\n'
     )
@@ -50,7 +50,7 @@ def test_a_line_has_every_label_in_the_family_s_order() -> None:
 
 def test_a_family_without_labels_has_no_braces() -> None:
     """One series alone is its name and its value."""
-    assert lines_of(Samples(Family("up_to_date", MetricType.GAUGE, "", ()), {(): 1})) == "up_to_date 1\n"
+    assert lines_of(Samples.of(Family("up_to_date", MetricType.GAUGE, "", ()), {(): 1})) == "up_to_date 1\n"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_family_without_labels_has_no_braces() -> None:
 )
 def test_label_values_are_escaped(value: str, written: str) -> None:
     """Whatever an API returns as a name arrives as that name, and its neighbours are untouched."""
-    samples = Samples(COUNTER, {("plain",): 1, (value,): 2})
+    samples = Samples.of(COUNTER, {("plain",): 1, (value,): 2})
     assert lines_of(samples) == f'choreo_requests_total{{api="plain"}} 1\nchoreo_requests_total{{api="{written}"}} 2\n'
 
 
@@ -91,12 +91,12 @@ def test_label_values_are_escaped(value: str, written: str) -> None:
 )
 def test_numbers_are_exact(value: Number, written: str) -> None:
     """Integers stay integers as long as a float holds them, and floats come back as they were."""
-    assert lines_of(Samples(COUNTER, {("a",): value, ("b",): 1.5})).splitlines()[0].split(" ")[1] == written
+    assert lines_of(Samples.of(COUNTER, {("a",): value, ("b",): 1.5})).splitlines()[0].split(" ")[1] == written
 
 
 def test_big_results_come_in_pieces_of_whole_lines() -> None:
     """A hundred thousand rows can be written a few at a time."""
-    samples = Samples(family("n"), rows(50_000))
+    samples = Samples.of(family("n"), rows(50_000))
     whole = list(pieces(samples))
     assert len(whole) > 1
     assert all(piece.endswith(b"\n") and len(piece) < 100_000 for piece in whole)
@@ -154,7 +154,7 @@ def test_families_are_sorted_and_headed_once() -> None:
     board = Board()
     for owner in ("second", "first"):
         for name in ("b_family", "a_family"):
-            board.put(owner, family(name), body(Samples(family(name), {(owner,): 1})))
+            board.put(owner, family(name), body(Samples.of(family(name), {(owner,): 1})))
     assert text_of(board.page()) == (
         "# HELP a_family Help.\n# TYPE a_family gauge\n"
         'a_family{n="second"} 1\na_family{n="first"} 1\n'
@@ -166,20 +166,20 @@ def test_families_are_sorted_and_headed_once() -> None:
 def test_an_owner_s_lines_are_replaced_at_once() -> None:
     """A series that is not in the next result is not on the next page."""
     board = Board()
-    board.put("o", COUNTER, body(Samples(COUNTER, {("old",): 1, ("kept",): 1})))
-    board.put("p", COUNTER, body(Samples(COUNTER, {("other",): 9})))
+    board.put("o", COUNTER, body(Samples.of(COUNTER, {("old",): 1, ("kept",): 1})))
+    board.put("p", COUNTER, body(Samples.of(COUNTER, {("other",): 9})))
     board.page()
-    board.put("o", COUNTER, body(Samples(COUNTER, {("kept",): 2, ("new",): 1})))
+    board.put("o", COUNTER, body(Samples.of(COUNTER, {("kept",): 2, ("new",): 1})))
     lines = text_of(board.page()).splitlines()[2:]
     assert lines == [f'choreo_requests_total{{api="{api}"}} {n}' for api, n in (("kept", 2), ("new", 1), ("other", 9))]
 
 
-@pytest.mark.parametrize("gone", [None, Body(), body(Samples(GAUGE, {}))])
+@pytest.mark.parametrize("gone", [None, Body(), body(Samples.of(GAUGE, {}))])
 def test_a_family_without_lines_disappears(gone: Body | None) -> None:
     """Nothing is headed that has no series."""
     board = Board()
-    board.put("o", GAUGE, body(Samples(GAUGE, {("a", "b"): 1})))
-    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 1})))
+    board.put("o", GAUGE, body(Samples.of(GAUGE, {("a", "b"): 1})))
+    board.put("o", COUNTER, body(Samples.of(COUNTER, {("a",): 1})))
     board.page()
     board.put("o", GAUGE, gone)
     assert "choreo_window_requests" not in text_of(board.page())
@@ -189,32 +189,32 @@ def test_a_family_without_lines_disappears(gone: Body | None) -> None:
 def test_a_removed_owner_takes_all_its_families_along() -> None:
     """A target that is gone leaves nothing behind, and one that was never there can be removed."""
     board = Board()
-    board.put("stays", COUNTER, body(Samples(COUNTER, {("a",): 1})))
+    board.put("stays", COUNTER, body(Samples.of(COUNTER, {("a",): 1})))
     for name in ("x", "y"):
-        board.put("goes", family(name), body(Samples(family(name), rows(1000))))
+        board.put("goes", family(name), body(Samples.of(family(name), rows(1000))))
     board.page()
     board.remove("goes")
     board.remove("never came")
-    assert text_of(board.page()) == text_of(_board_of({"stays": Samples(COUNTER, {("a",): 1})}).page())
+    assert text_of(board.page()) == text_of(_board_of({"stays": Samples.of(COUNTER, {("a",): 1})}).page())
     board.remove("stays")
     assert text_of(board.page()) == ""
 
 
 def test_a_page_does_not_change() -> None:
     """Who holds a page may go on sending it while the next is made; without changes there is no next."""
-    board = _board_of({"o": Samples(COUNTER, {("a",): 1})})
+    board = _board_of({"o": Samples.of(COUNTER, {("a",): 1})})
     first = board.page()
     assert board.page() is first
-    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 2})))
+    board.put("o", COUNTER, body(Samples.of(COUNTER, {("a",): 2})))
     assert text_of(first).endswith(" 1\n")
     assert text_of(board.page()).endswith(" 2\n")
 
 
 def test_help_can_change_with_a_new_configuration() -> None:
     """The head is that of the latest result."""
-    board = _board_of({"o": Samples(family("x"), rows(1))})
+    board = _board_of({"o": Samples.of(family("x"), rows(1))})
     changed = Family("x", MetricType.GAUGE, "Better.", ("n",))
-    board.put("o", changed, body(Samples(changed, rows(1))))
+    board.put("o", changed, body(Samples.of(changed, rows(1))))
     assert "# HELP x Better.\n" in text_of(board.page())
 
 
@@ -222,9 +222,9 @@ def test_help_can_change_with_a_new_configuration() -> None:
 def test_a_change_remakes_its_neighbourhood_only(rows_each: int) -> None:
     """With a thousand targets of one family, a poll of one deflates some tens of kilobytes, not the family."""
     many = family("many")
-    board = _board_of({owner: Samples(many, rows(rows_each, owner * 1000)) for owner in range(1000)})
+    board = _board_of({owner: Samples.of(many, rows(rows_each, owner * 1000)) for owner in range(1000)})
     before = board.page().block(Format.TEXT)
-    board.put(500, many, body(Samples(many, rows(rows_each, 7_000_000))))
+    board.put(500, many, body(Samples.of(many, rows(rows_each, 7_000_000))))
     after = board.page().block(Format.TEXT)
     assert _new_bytes(before, after) < 70_000
     assert after.length == sum(map(len, after.raw))
@@ -235,25 +235,25 @@ def test_a_thousand_families_of_one_line_compress_as_one_text() -> None:
     board = Board()
     for number in range(1000):
         each = family(f"choreo_window_family_{number:04d}")
-        board.put(number, each, body(Samples(each, rows(1))))
+        board.put(number, each, body(Samples.of(each, rows(1))))
     before = board.page().block(Format.TEXT)
     assert sum(map(len, before.deflated)) < 1.3 * len(gzip.compress(b"".join(before.raw), 4))
     each = family("choreo_window_family_0500")
-    board.put(500, each, body(Samples(each, rows(1, 7))))
+    board.put(500, each, body(Samples.of(each, rows(1, 7))))
     assert _new_bytes(before, board.page().block(Format.TEXT)) < 70_000
 
 
 def test_nothing_holds_the_bytes_of_a_page_that_is_gone() -> None:
     """When a big query shrinks, or a scraper stops asking for a format, the memory of the old pages comes free."""
     board, joiner, many = Board(), Joiner(), family("many")
-    big = body(Samples(many, rows(40_000)))
+    big = body(Samples.of(many, rows(40_000)))
     assert big.block is not None
     before = [sys.getrefcount(piece) for piece in big.block.raw]
     board.put(1, many, big)
     for each in Format:
         joiner.joined(board.page(), b"", each, gzip=True)
     for number in range(2):
-        board.put(1, many, body(Samples(many, rows(1, number))))
+        board.put(1, many, body(Samples.of(many, rows(1, number))))
         joiner.joined(board.page(), b"", Format.TEXT, gzip=True)
     assert [sys.getrefcount(piece) for piece in big.block.raw] == before
 
@@ -270,7 +270,7 @@ def test_any_history_ends_in_the_page_of_its_outcome() -> None:
             board.remove(owner)
             now = {key: samples for key, samples in now.items() if key[0] != owner}
             continue
-        samples = Samples(family(name), rows(size, step))
+        samples = Samples.of(family(name), rows(size, step))
         board.put(owner, family(name), body(samples))
         now.pop((owner, name), None)
         if size:
@@ -296,7 +296,7 @@ def test_most_families_can_go_and_others_come() -> None:
         for name in source.sample(names, len(names)):
             if source.random() < share:
                 now[name] = now.get(name, 0) + 1
-                board.put("o", family(name), body(Samples(family(name), {("x",): now[name]})))
+                board.put("o", family(name), body(Samples.of(family(name), {("x",): now[name]})))
             elif now.pop(name, None):
                 board.put("o", family(name), None)
         found = _lines_by_family(text_of(board.page()))
@@ -306,12 +306,12 @@ def test_most_families_can_go_and_others_come() -> None:
 
 def test_owners_keep_their_order() -> None:
     """An owner that has nothing to say for a while comes back to its place, so that pages differ only where data do."""
-    board = _board_of({number: Samples(COUNTER, {(str(number),): 1}) for number in range(3)})
-    board.put(0, GAUGE, body(Samples(GAUGE, {("a", "b"): 1})))
+    board = _board_of({number: Samples.of(COUNTER, {(str(number),): 1}) for number in range(3)})
+    board.put(0, GAUGE, body(Samples.of(GAUGE, {("a", "b"): 1})))
     before = text_of(board.page())
     board.put(0, COUNTER, None)
     assert text_of(board.page()) != before
-    board.put(0, COUNTER, body(Samples(COUNTER, {("0",): 1})))
+    board.put(0, COUNTER, body(Samples.of(COUNTER, {("0",): 1})))
     assert text_of(board.page()) == before
 
 
@@ -328,7 +328,7 @@ def test_small_and_big_bodies_are_told_apart_by_size() -> None:
 
 def test_own_metrics_come_last_and_openmetrics_ends_with_eof() -> None:
     """The end mark stands once, at the end, whether the own metrics bring it or not."""
-    page = _board_of({"o": Samples(COUNTER, {("a",): 1})}).page()
+    page = _board_of({"o": Samples.of(COUNTER, {("a",): 1})}).page()
     own = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
     assert text_of(page, Format.TEXT, own).endswith('api="a"} 1\n' + own.decode())
     for brought in (own, own + b"# EOF\n"):
@@ -339,14 +339,14 @@ def test_own_metrics_come_last_and_openmetrics_ends_with_eof() -> None:
 
 def test_the_same_page_is_joined_once() -> None:
     """A scrape of what was scraped before copies nothing, until the page or the own metrics are others."""
-    board = _board_of({"o": Samples(COUNTER, {("a",): 1})})
+    board = _board_of({"o": Samples.of(COUNTER, {("a",): 1})})
     joiner, own, later_own = Joiner(), b"own 1\n", b"own 2\n"
     for compressed in (False, True):
         first = joiner.joined(board.page(), own, Format.TEXT, compressed)
         joiner.joined(board.page(), own, Format.OPENMETRICS, compressed)
         assert joiner.joined(board.page(), own, Format.TEXT, compressed) is first
         assert joiner.joined(board.page(), later_own, Format.TEXT, compressed) != first
-    board.put("o", COUNTER, body(Samples(COUNTER, {("a",): 7})))
+    board.put("o", COUNTER, body(Samples.of(COUNTER, {("a",): 7})))
     for in_format in Format:
         assert b" 7\n" in joiner.joined(board.page(), later_own, in_format, False)
         assert b" 7\n" in gzip.decompress(joiner.joined(board.page(), later_own, in_format, True))
@@ -356,8 +356,8 @@ def test_the_same_page_is_joined_once() -> None:
 def test_promtool_has_nothing_to_say() -> None:
     """Prometheus' own linter accepts the page, odd label values and all."""
     odd: dict[tuple[str, ...], Number] = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60}
-    board = _board_of({1: Samples(COUNTER, odd), 2: Samples(COUNTER, {("other",): 3})})
-    board.put(3, GAUGE, body(Samples(GAUGE, {("a", "b"): 1e-300})))
+    board = _board_of({1: Samples.of(COUNTER, odd), 2: Samples.of(COUNTER, {("other",): 3})})
+    board.put(3, GAUGE, body(Samples.of(GAUGE, {("a", "b"): 1e-300})))
     command = [shutil.which("promtool") or "", "check", "metrics"]
     page = text_of(board.page()).encode()
     done = subprocess.run(command, input=page, capture_output=True, timeout=30, check=False)
@@ -367,7 +367,7 @@ def test_promtool_has_nothing_to_say() -> None:
 @pytest.mark.parametrize("in_format", Format)
 def test_the_reference_parsers_read_the_page(in_format: Format) -> None:
     """Both formats are what the reference implementation understands by them."""
-    page = _board_of({1: Samples(COUNTER, {('q"\\\n',): 1}), 2: Samples(COUNTER, {("other",): 3})}).page()
+    page = _board_of({1: Samples.of(COUNTER, {('q"\\\n',): 1}), 2: Samples.of(COUNTER, {("other",): 3})}).page()
     parse = parsed_text if in_format is Format.TEXT else parsed_openmetrics
     (found,) = parse(text_of(page, in_format))
     assert (found.name, found.type, found.documentation) == ("choreo_requests", "counter", "Requests.")

@@ -26,7 +26,7 @@ def history(tmp_path: Path) -> Iterator[History]:
 
 
 def result(family: Family, series: Mapping[LabelValues, Number], period: float | None = None) -> Result:
-    return Result((Samples(family, series),), period_start_time=period)
+    return Result((Samples.of(family, series),), period_start_time=period)
 
 
 def points(history: History, labels: Mapping[str, str] | None = None) -> list[tuple[str, dict[str, str], float, float]]:

@@ -23,7 +23,7 @@ QUERY = planned_query('- {name: q1, stale_after: 10m, document: "{ n }", metrics
 def good(
     family: Family, series: Mapping[str, Number], period: float | None = None, *, complete: bool = False
 ) -> PollOutcome:
-    samples = Samples(family, {(label,): value for label, value in series.items()})
+    samples = Samples.of(family, {(label,): value for label, value in series.items()})
     result = Result(
         (samples,),
         rows=({"id": 1},),
@@ -162,7 +162,7 @@ def test_the_label_that_grew_over_the_limit_of_all_is_named_across_targets() -> 
     store = Store(50)
     family = Family("calls", MetricType.GAUGE, "Calls.", ("code", "id"))
     for number in range(26):
-        samples = Samples(family, {(code, str(number)): 1 for code in ("2xx", "5xx")})
+        samples = Samples.of(family, {(code, str(number)): 1 for code in ("2xx", "5xx")})
         outcome = store.fold(Owner("q", "acme", str(number)), TARGET, PollOutcome(0.1, Result((samples,))), 0, 0)
     detail = "more than max_series (50) in all: calls has 50 and would have more; its label id has the most values"
     assert outcome.detail == detail
