@@ -90,9 +90,9 @@ def test_nothing_grows_and_no_sound_poll_fails(
     sound, shaky = start_upstream(), start_upstream()
     exporter = started(start, sound, shaky)
     misbehaving(shaky, min(seconds / 5, 30), exporter)  # what is made at the first fault of a kind is no leak
-    before = rested(exporter, sound)
+    before = rested(exporter, sound, shaky)
     cancelled = misbehaving(shaky, seconds, exporter)
-    after = rested(exporter, sound)
+    after = rested(exporter, sound, shaky)
     page = Snapshot(exporter.page())
     assert page.total(f"{OWN}poll_failures_total", source="sound") == 0
     renewals = page.total(f"{OWN}token_renewals_total", source="sound", result="ok")
@@ -128,10 +128,10 @@ def test_reloads_leave_nothing_behind(
 
     for number in range(reloads // 2):  # so many, until the allocator of the loading thread has what it needs
         reload(number)
-    before = rested(exporter, sound, more_queries=1)
+    before = rested(exporter, sound, shaky, more_queries=1)
     for number in range(reloads):
         reload(number)
-    after = rested(exporter, sound, more_queries=1)
+    after = rested(exporter, sound, shaky, more_queries=1)
     print(f"{reloads} reloads; {before} -> {after}")
     check_holdings(before, after)
     assert not exporter.samples(f"{OWN}poll_failures_total")
@@ -157,9 +157,9 @@ def test_cancelled_requests_leave_nothing_behind(
         shaky.api.always(_SOUND)
 
     cut_so_often(2 * SHAKY_QUERIES)
-    before = rested(exporter, sound)
+    before = rested(exporter, sound, shaky)
     cut_so_often(requests)
-    after = rested(exporter, sound)
+    after = rested(exporter, sound, shaky)
     print(f"{requests} polls cut at their deadline; {before} -> {after}")
     check_holdings(before, after)
 
@@ -210,10 +210,13 @@ def _until_asked(upstream: Upstream, count: int, until: float) -> None:
         time.sleep(0.05)
 
 
-def rested(exporter: Exporter, sound: Upstream, *, more_queries: int = 0) -> Holdings:
-    """What the process holds once every query works again; the least of some rounds."""
+def rested(exporter: Exporter, sound: Upstream, shaky: Upstream, *, more_queries: int = 0) -> Holdings:
+    """What the process holds once every query works again, without the idle connections of its busiest moment; the
+    least of some rounds."""
     queries = SOUND_QUERIES + SHAKY_QUERIES + more_queries
     eventually(lambda: exporter.value(f"{OWN}query_up") == queries, "recovery of every query", 90)
+    for upstream in (sound, shaky):
+        upstream.close_connections()
     found = []
     for _ in range(3):
         asked = len(sound.api.journal)
