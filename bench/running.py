@@ -88,13 +88,13 @@ def exporter(folder: Path, rows: int, *, queries: int = 1, interval: str = "1h")
 @contextmanager
 def nginx(folder: Path, page: bytes) -> Iterator[Process]:
     """nginx with one process, with these bytes compressed as a static file; its URL is in `url_of`."""
-    site = folder / f"nginx-{len(page)}"
+    port = free_port()
+    site = folder / f"nginx-{port}"
     site.mkdir()
     folder.chmod(0o755)
     site.chmod(0o755)
     (site / "metrics").write_bytes(gzip.decompress(page))
     (site / "metrics.gz").write_bytes(page)
-    port = free_port()
     config = site / "nginx.conf"
     config.write_text(f"user root;{_NGINX.format(folder=site, port=port)}")
     with Process([*FIRST, program("nginx"), "-c", str(config)], site / "log") as running:
