@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,6 @@ import httpx
 
 from bench.figures import Figure, at_least, at_most, told
 from bench.running import (
-    Load,
     client_server,
     compressed_page,
     cpu_seconds,
@@ -38,11 +36,10 @@ def scrape(folder: Path) -> Iterator[Figure]:
             page = compressed_page(url_of(ours))
             static = stack.enter_context(nginx(folder, page))
             rounds = [(load(url_of(ours), _SECONDS), load(url_of(static), _SECONDS)) for _ in range(1 + _ROUNDS)][1:]
-            mine, theirs = (_median([each[at] for each in rounds]) for at in (0, 1))
             where = f"scrape of {series:,} series".replace(",", " ")
-            rates = (mine.requests_per_second, theirs.requests_per_second)
+            rates = _median_round([(mine.requests_per_second, theirs.requests_per_second) for mine, theirs in rounds])
             yield at_least(f"{where}, 4 connections", *rates, 1, "a second", "nginx")
-            p99s = (1000 * mine.p99_seconds, 1000 * theirs.p99_seconds)
+            p99s = _median_round([(1000 * mine.p99_seconds, 1000 * theirs.p99_seconds) for mine, theirs in rounds])
             yield at_most(f"{where}, 99th percentile", *p99s, 1.5, "ms", "nginx")
             text = httpx.get(url_of(ours), timeout=60).text
             if series == 10_000:
@@ -85,8 +82,7 @@ def _beside(where: str, ours: Process, peer: Process, goal: float, name: str) ->
     return at_least(f"{where} beside {name}", mine, theirs, goal, "a second", name)
 
 
-def _median(loads: list[Load]) -> Load:
-    return Load(
-        statistics.median(each.requests_per_second for each in loads),
-        statistics.median(each.p99_seconds for each in loads),
-    )
+def _median_round(rounds: list[tuple[float, float]]) -> tuple[float, float]:
+    """The round whose ratio is the median of all: its two figures come of the same seconds of a machine that is now
+    faster, now slower."""
+    return sorted(rounds, key=lambda each: each[0] / each[1])[len(rounds) // 2]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from exporter.exposition.block import Block
 from exporter.model import Family, MetricType, Number, Samples
@@ -72,6 +73,7 @@ def pieces(samples: Samples) -> Iterator[bytes]:
         begin, end = end, end + max(1, _PIECE_BYTES * len(numbers) // len(piece))
 
 
+@lru_cache(1024)
 def head(family: Family, in_format: Format) -> bytes:
     """The HELP and TYPE lines of a family. In OpenMetrics a counter's family is named without `_total` there."""
     name, text = family.name, _LONE_SURROGATE.sub("\ufffd", family.help)
