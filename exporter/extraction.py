@@ -88,7 +88,7 @@ def extract(
             raise ResultFailure(Reason.CARDINALITY, _grown(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
         if any(map(math.isnan, found[family].numbers)):
-            finite = {key: number for key, number in found[family].series.items() if not math.isnan(number)}
+            finite = {key: number for key, number in found[family].items if not math.isnan(number)}
             skipped[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
             found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
@@ -177,7 +177,7 @@ def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
     if len(set(samples.hashes)) == len(samples):
         return samples
     series: dict[LabelValues, Number] = {}
-    for key, number in zip(samples.keys, samples.numbers, strict=True):
+    for key, number in samples.items:
         _put(series, key, number, metric)
     return Samples.of(metric.family, series)
 

@@ -60,9 +60,14 @@ class Samples:
         return zip(*self.labels, strict=True) if self.labels else repeat((), len(self.numbers))
 
     @property
+    def items(self) -> Iterator[tuple[LabelValues, Number]]:
+        """The label values of each series, and its value."""
+        return zip(self.keys, self.numbers, strict=True)
+
+    @property
     def series(self) -> dict[LabelValues, Number]:
         """Label values -> value."""
-        return dict(zip(self.keys, self.numbers, strict=True))
+        return dict(self.items)
 
     @cached_property
     def hashes(self) -> list[int]:

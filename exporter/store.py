@@ -86,33 +86,19 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     """
     result = outcome.result
     if result is None:
-        return (
-            replace(
-                previous,
-                tried=True,
-                up=False,
-                decreases=0,
-                polled_time=time,
-                duration_seconds=outcome.duration_seconds,
-                problem=f"{outcome.reason}: {outcome.detail}",
-                problem_time=time,
-            ),
-            (),
-        )
+        return _state_after_failure(previous, outcome, time), ()
     same_period = result.period_start_time is not None and result.period_start_time == previous.period_start_time
     held = previous.counters if same_period else {}
-    decreases = 0
-    samples = []
-    counters: dict[Family, dict[LabelValues, Number]] = {}
-    for one in result.samples:
-        lower: dict[LabelValues, Number] = {}
-        if one.family.type is MetricType.COUNTER:
-            series = counters[one.family] = one.series
-            before = held.get(one.family, {}).items()
-            lower = {key: value for key, value in before if series.get(key, value) < value}
-            decreases += len(lower)
-            series |= lower
-        samples.append(Samples.of(one.family, counters[one.family]) if lower else one)
+    counters = {one.family: one.series for one in result.samples if one.family.type is MetricType.COUNTER}
+    kept = {
+        family: {key: value for key, value in held.get(family, {}).items() if series.get(key, value) < value}
+        for family, series in counters.items()
+    }
+    for family, values in kept.items():
+        counters[family] |= values
+    samples = tuple(
+        Samples.of(one.family, counters[one.family]) if kept.get(one.family) else one for one in result.samples
+    )
     return (
         State(
             tried=True,
@@ -122,7 +108,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             rows=result.rows,
             row_count=result.row_count,
             counters=counters,
-            decreases=decreases,
+            decreases=sum(map(len, kept.values())),
             succeeded_at=at,
             success_time=time,
             polled_time=time,
@@ -134,7 +120,20 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             period_start_time=result.period_start_time,
             closed=_closed_period(result, samples) or previous.closed,
         ),
-        tuple(samples),
+        samples,
+    )
+
+
+def _state_after_failure(previous: State, outcome: PollOutcome, time: float) -> State:
+    return replace(
+        previous,
+        tried=True,
+        up=False,
+        decreases=0,
+        polled_time=time,
+        duration_seconds=outcome.duration_seconds,
+        problem=f"{outcome.reason}: {outcome.detail}",
+        problem_time=time,
     )
 
 

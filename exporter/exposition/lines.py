@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 from exporter.exposition.block import Block
 from exporter.model import Family, MetricType, Number, Samples
@@ -73,16 +72,12 @@ def pieces(samples: Samples) -> Iterator[bytes]:
         begin, end = end, end + max(1, _PIECE_BYTES * len(numbers) // len(piece))
 
 
-@lru_cache(1024)
 def head(family: Family, in_format: Format) -> bytes:
     """The HELP and TYPE lines of a family. In OpenMetrics a counter's family is named without `_total` there."""
-    name, text = family.name, _LONE_SURROGATE.sub("\ufffd", family.help)
+    name, text = family.name, _on_one_line(family.help)
     if in_format is Format.OPENMETRICS:
-        if family.type is MetricType.COUNTER:
-            name = name.removesuffix("_total")
-        text = _escaped(text)
-    else:
-        text = text.replace("\\", r"\\").replace("\n", r"\n")
+        name = name.removesuffix("_total") if family.type is MetricType.COUNTER else name
+        text = _escaped(family.help)
     return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n".encode()
 
 
@@ -126,9 +121,13 @@ def _escaped_column(column: Sequence[str], values: Set[str]) -> Sequence[str]:
 
 
 def _escaped(text: str) -> str:
-    """A label value, or a help text in OpenMetrics. Half of a surrogate pair, which JSON can carry, is not in UTF-8."""
-    text = text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return _LONE_SURROGATE.sub("\ufffd", text)
+    """A label value, or a help text in OpenMetrics."""
+    return _on_one_line(text).replace('"', r"\"")
+
+
+def _on_one_line(text: str) -> str:
+    """A help text in the text format. Half of a surrogate pair, which JSON can carry, is not in UTF-8."""
+    return _LONE_SURROGATE.sub("\ufffd", text.replace("\\", r"\\").replace("\n", r"\n"))
 
 
 def _all_plain(numbers: Collection[Number]) -> bool:

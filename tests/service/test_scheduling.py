@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import time
 from datetime import datetime
@@ -12,7 +11,7 @@ from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
 from tests.support.processes import Exporter, eventually
-from tests.support.upstream import Call, Upstream, answer
+from tests.support.upstream import Call, Upstream, after, answer
 
 
 def polls(insights: Simulator, field: str) -> list[float]:
@@ -141,13 +140,17 @@ def test_a_full_total_that_comes_late_stands_for_an_interval(tmp_path: Path) -> 
     answered: list[tuple[float, datetime]] = []  # a monotonic time, and the end that was asked for
     began: list[float] = []
 
-    async def slow_at_the_end_of_a_period(call: Call) -> None:
-        began.append(time.monotonic())
-        end = datetime.fromisoformat(call.request.json["variables"]["end"])
-        if end.timestamp() % 5 == 0:
-            await asyncio.sleep(1)
+    def end_of(call: Call) -> datetime:
+        return datetime.fromisoformat(call.request.json["variables"]["end"])
+
+    async def noted(call: Call) -> None:
+        end = end_of(call)
         answered.append((time.monotonic(), end))
         await answer({"data": {"total": int(end.timestamp() % 5 * 10)}})(call)
+
+    async def slow_at_the_end_of_a_period(call: Call) -> None:
+        began.append(time.monotonic())
+        await (after(1, noted) if end_of(call).timestamp() % 5 == 0 else noted)(call)
 
     config = tmp_path / "config.yaml"
     with Upstream() as upstream:
