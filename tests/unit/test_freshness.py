@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.freshness import Freshness
+from exporter.cli.verify.freshness import Freshness
 
 
 @pytest.mark.parametrize(

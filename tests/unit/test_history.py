@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.history import DuplicateSeries, History
+from exporter.cli.backfill.history import DuplicateSeries, History
 from exporter.model import Family, LabelValues, MetricType, Number, Result, Samples
 
 GAUGE = Family("depth", MetricType.GAUGE, 'How "deep".', ("name",))

@@ -16,13 +16,13 @@ from typing import Final
 import click
 
 from exporter import __version__
-from exporter.backfill import Interrupted, Progress, Span, courses, fill, request_count, with_history
-from exporter.cli import config_file_option
-from exporter.commands.account import fail, plan_of, query_of, run, upstreams_of
-from exporter.commands.progress import shown_progress
+from exporter.cli.account import fail, plan_of, query_of, run, upstreams_of
+from exporter.cli.ad_hoc import Round
+from exporter.cli.backfill.fill import Interrupted, Progress, Span, courses, fill, request_count, with_history
+from exporter.cli.backfill.history import History, Written
+from exporter.cli.options import config_file_option
+from exporter.cli.output import shown_progress
 from exporter.duration import duration_seconds
-from exporter.history import History, Written
-from exporter.once import Round
 from exporter.plan import Plan, QueryPlan
 
 _BLOCK_SECONDS: Final = 7200.0

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from exporter.cli.ad_hoc import Asked, Round
 from exporter.config.source import Source
 from exporter.document.fields import root_fields
 from exporter.errors import Reason, ResultFailure
 from exporter.model import Json, LabelValues, MetricType, Number, Operation, PollOutcome, Response
-from exporter.once import Asked, Round
 from exporter.plan import QueryPlan
 from exporter.query import Moment
 from exporter.window import TimeRange, floored

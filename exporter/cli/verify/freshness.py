@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.once import Asked, Round
-from exporter.verification import Totals, totals
+from exporter.cli.ad_hoc import Asked, Round
+from exporter.cli.verify.operations import Totals, totals
 
 _OBSERVATIONS: Final = 30
 _SHORTEST_STEP_SECONDS: Final = 1.0

@@ -15,14 +15,14 @@ from typing import Any
 import click
 import structlog
 
-from exporter.cli import (
+from exporter.cli.options import (
     listen_address_option,
     log_format_option,
     log_level_option,
-    run,
     telemetry_path_option,
     web_config_file_option,
 )
+from exporter.cli.run import run
 from exporter.ending import exit_at_once
 from exporter.logs import configure_logging
 from exporter.simulator import Settings, Simulator, serve

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from exporter.cli.ad_hoc import Asked
 from exporter.client import Client
 from exporter.config.source import Source
 from exporter.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model import GraphQLError, Json, Operation, Response
-from exporter.once import Asked
 from exporter.plan import QueryPlan, Target
 from exporter.template import bound
 from exporter.window import iso_text

@@ -12,11 +12,11 @@ import click
 from pydantic import ValidationError
 
 from exporter.checking import checked
-from exporter.cli import refuse
-from exporter.commands.account import fail, run, upstreams_of
-from exporter.commands.causes import WRONG_HANDLE, WRONG_ID, likely_causes
-from exporter.commands.init_file import Account, Found, SecretPlace, config_text, replaced, written_secret
-from exporter.commands.schema import schema_text
+from exporter.cli.account import fail, run, upstreams_of
+from exporter.cli.hints import WRONG_HANDLE, WRONG_ID, likely_causes
+from exporter.cli.init.files import Account, Found, SecretPlace, config_text, replaced, written_secret
+from exporter.cli.options import refuse
+from exporter.cli.schema import schema_text
 from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging

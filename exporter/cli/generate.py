@@ -7,8 +7,8 @@ from typing import IO
 
 import click
 
-from exporter.cli import config_file_option
-from exporter.commands.account import plan_of
+from exporter.cli.account import plan_of
+from exporter.cli.options import config_file_option
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import config_file_option
-from exporter.commands.account import (
+from exporter.cli.account import (
     concealing,
     fail,
     plan_of,
@@ -21,16 +20,17 @@ from exporter.commands.account import (
     token_seconds,
     upstreams_of,
 )
-from exporter.commands.causes import causes_of_polls
-from exporter.commands.on_demand import PREFIX, ask_on_demand
-from exporter.commands.paper import Paper
+from exporter.cli.ad_hoc import Asked, Round
+from exporter.cli.hints import causes_of_polls
+from exporter.cli.options import config_file_option
+from exporter.cli.output import Paper
+from exporter.cli.query.on_demand import PREFIX, ask_on_demand
+from exporter.cli.query.recording import RecordingError, read_recording, recorded, recording_json, write_recording
 from exporter.config.source import Source
 from exporter.errors import Failure, ResultFailure
 from exporter.exposition import Format, head, pieces
 from exporter.model import Json, Result
-from exporter.once import Asked, Round
 from exporter.plan import Plan, QueryPlan, Target
-from exporter.recording import RecordingError, read_recording, recorded, recording_json, write_recording
 from exporter.records import records_at
 from exporter.template import scalar_text
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from exporter.cli.ad_hoc import Round
+from exporter.cli.backfill.history import DuplicateSeries, History
 from exporter.config.source import Source
 from exporter.errors import ExporterError, Reason
-from exporter.history import DuplicateSeries, History
 from exporter.model import PollOutcome
-from exporter.once import Round
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.query import moment_at
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import click
 
-from exporter.anonymity import anonymous
-from exporter.cli import config_file_option
-from exporter.commands.account import (
+from exporter.cli.account import (
     concealing,
     fail,
     plan_of,
@@ -22,18 +20,14 @@ from exporter.commands.account import (
     token_seconds,
     upstreams_of,
 )
-from exporter.commands.causes import causes_of_polls
-from exporter.commands.paper import Paper
-from exporter.commands.progress import shown_progress
-from exporter.config.source import Source
-from exporter.duration import duration_seconds, duration_text
-from exporter.errors import ResultFailure
-from exporter.freshness import Freshness, freshness
-from exporter.once import Asked, Round
-from exporter.plan import Plan, QueryPlan
-from exporter.probing import Probed, data_filter, probed
-from exporter.recording import RecordingError, recorded, recording_json, write_recording
-from exporter.verification import (
+from exporter.cli.ad_hoc import Asked, Round
+from exporter.cli.hints import causes_of_polls
+from exporter.cli.options import config_file_option
+from exporter.cli.output import Paper, shown_progress
+from exporter.cli.query.recording import RecordingError, recorded, recording_json, write_recording
+from exporter.cli.verify.anonymity import anonymous
+from exporter.cli.verify.freshness import Freshness, freshness
+from exporter.cli.verify.operations import (
     OperationReport,
     QueryReport,
     SumReport,
@@ -42,6 +36,11 @@ from exporter.verification import (
     query_report,
     sum_report,
 )
+from exporter.cli.verify.probing import Probed, data_filter, probed
+from exporter.config.source import Source
+from exporter.duration import duration_seconds, duration_text
+from exporter.errors import ResultFailure
+from exporter.plan import Plan, QueryPlan
 
 _ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}

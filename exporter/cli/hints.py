@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from exporter.cli.ad_hoc import Asked
 from exporter.config.source import Source
 from exporter.errors import Failure, Reason, TokenFailure
-from exporter.once import Asked
 
 _PORTAL: Final = "the Developer Portal (devportal.choreo.dev/choreosystem)"
 WRONG_HANDLE: Final = (

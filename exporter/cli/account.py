@@ -13,8 +13,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from exporter.checking import checked, hidden_texts
-from exporter.cli import refuse
-from exporter.commands.causes import likely_causes
+from exporter.cli.hints import likely_causes
+from exporter.cli.options import refuse
 from exporter.config.source import Source
 from exporter.errors import ConfigError, Failure
 from exporter.logs import configure_logging

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from exporter.cli.ad_hoc import Asked, Round
 from exporter.errors import Failure, Reason
 from exporter.model import Json, Operation, Response
-from exporter.once import Asked, Round
 from exporter.window import floored, iso_text
 
 _GRANULARITIES: Final[Mapping[str, timedelta]] = {

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
+from typing import Final
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from exporter.duration import duration_text
 from exporter.model import Json
 from exporter.template import scalar_text
 
@@ -85,3 +92,32 @@ def _cell(value: Json) -> str:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+_LINE_SECONDS: Final = 30.0
+
+
+@contextmanager
+def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function that is told how many are done, of how many."""
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    began_at = said_at = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if done and now - said_at >= _LINE_SECONDS:
+            said_at = now
+            left = (now - began_at) / done * (total - done)
+            click.echo(f"{what}: {done} of {total}, about {duration_text(round(left))} left", err=True)
+
+    return told

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 import yaml
 
-from exporter.commands.account import concealing, fail, upstreams_of
-from exporter.commands.paper import Paper
+from exporter.cli.account import concealing, fail, upstreams_of
+from exporter.cli.output import Paper
 from exporter.config.source import Source
 from exporter.errors import TokenFailure
 from exporter.model import Json, Operation

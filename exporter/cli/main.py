@@ -9,77 +9,39 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, cast
 
 import click
-from click.core import ParameterSource
 
 from exporter import __version__
+from exporter.cli.options import (
+    config_file_option,
+    listen_address_option,
+    log_format_option,
+    log_level_option,
+    refuse,
+    telemetry_path_option,
+    web_config_file_option,
+)
+from exporter.cli.run import run
 from exporter.ending import exit_at_once
 from exporter.errors import ConfigError
-from exporter.lean import structlog
-from exporter.logs import FORMATS, LEVELS, configure_logging
-from exporter.shard import NOT_SPLIT, Shard, parsed_shard
-
-DEFAULT_ADDRESS = ":10093"
-_log = structlog.get_logger()
-
-
-def _given(context: click.Context, option: click.Parameter, value: Path) -> Path:
-    """The value of a flag, which may also stand before the commands' names."""
-    name = str(option.name)
-    if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
-        return cast("Path", context.find_root().params.get(name, value))
-    return value
-
-
-config_file_option = click.option(
-    "--config.file",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
-    show_default=True,
-    callback=_given,
-    help="The configuration.",
-)
-log_level_option = click.option(
-    "--log.level", "log_level", type=click.Choice(list(LEVELS)), default="info", show_default=True
-)
-log_format_option = click.option(
-    "--log.format", "log_format", type=click.Choice(FORMATS), default="logfmt", show_default=True
-)
-listen_address_option = click.option(
-    "--web.listen-address",
-    "listen_addresses",
-    multiple=True,
-    default=(DEFAULT_ADDRESS,),
-    show_default=True,
-    help="Address to serve on, HOST:PORT; may be given several times.",
-)
-web_config_file_option = click.option(
-    "--web.config.file",
-    "web_config_file",
-    type=click.Path(path_type=Path),
-    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
-)
-telemetry_path_option = click.option(
-    "--web.telemetry-path", "telemetry_path", default="/metrics", show_default=True, help="Path of the metrics."
-)
+from exporter.logs import configure_logging
+from exporter.shard import Shard, parsed_shard
 
 
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when the command is named, so that a plain run starts fast."""
 
     modules: Mapping[str, str] = {
-        "backfill": "exporter.commands.backfill",
-        "demo": "exporter.demo",
-        "generate": "exporter.commands.generate",
-        "init": "exporter.commands.init",
-        "query": "exporter.commands.query",
-        "schema": "exporter.commands.schema",
-        "simulate": "exporter.demo",
-        "token": "exporter.commands.token",
-        "verify": "exporter.commands.verify",
+        "backfill": "exporter.cli.backfill.command",
+        "demo": "exporter.cli.demo",
+        "generate": "exporter.cli.generate",
+        "init": "exporter.cli.init.command",
+        "query": "exporter.cli.query.command",
+        "schema": "exporter.cli.schema",
+        "simulate": "exporter.cli.demo",
+        "token": "exporter.cli.token",
+        "verify": "exporter.cli.verify.command",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -201,70 +163,6 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
     click.echo(
         f"{config_file}: fine ({sources} sources, {queries} queries, {len(found.plan.families)} metric families)"
     )
-
-
-def run(
-    config_file: Path,
-    listen_addresses: tuple[str, ...],
-    telemetry_path: str,
-    log_level: str,
-    log_format: str,
-    web_config_file: Path | None = None,
-    *,
-    route_prefix: str = "/",
-    enable_lifecycle: bool = False,
-    auto_reload: bool = False,
-    shard: Shard = NOT_SPLIT,
-    reload_on_hangup: bool = True,
-) -> int:
-    """Runs the exporter until it is stopped, and returns its exit code. What still hangs then is left to itself, so
-    the process must be ended at once."""
-    import uvloop
-
-    from exporter.app import Options, serve
-    from exporter.checking import hidden_texts, ready_to_start
-    from exporter.memory import tune
-    from exporter.web import ListenAddress, ListenError
-    from exporter.web_config import web_configuration
-
-    try:
-        addresses = tuple(ListenAddress.parse(text) for text in listen_addresses)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--web.listen-address") from None
-    if not telemetry_path.startswith("/") or telemetry_path == "/":
-        raise click.BadParameter("must begin with / and be more than that", param_hint="--web.telemetry-path")
-    if not route_prefix.startswith("/"):
-        raise click.BadParameter("must begin with /", param_hint="--web.route-prefix")
-    try:
-        web_config = web_configuration(web_config_file)
-        found = ready_to_start(config_file, os.environ)
-    except ConfigError as error:
-        refuse(error)
-    configure_logging(log_level, log_format, hidden_texts(found.plan.sources))
-    tune()
-    options = Options(
-        config_file,
-        addresses,
-        telemetry_path,
-        enable_lifecycle=enable_lifecycle,
-        auto_reload=auto_reload,
-        route_prefix=route_prefix.rstrip("/"),
-        shard=shard,
-        reload_on_hangup=reload_on_hangup,
-    )
-    try:
-        uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
-    except ListenError as error:
-        _log.error("cannot listen", detail=error.strerror, remedy="give another --web.listen-address")
-        return 1
-    return 0
-
-
-def refuse(error: ConfigError) -> NoReturn:
-    """Tells every problem and ends with exit code 1."""
-    for problem in error.problems:
-        click.echo(f"error: {problem}", err=True)
-    sys.exit(1)
 
 
 def _open_missing_streams() -> None:

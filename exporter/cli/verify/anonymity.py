@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from exporter.cli.ad_hoc import Asked, Exchange
 from exporter.document import Selection
 from exporter.errors import Failure
 from exporter.model import GraphQLError, Json, Response
-from exporter.once import Asked, Exchange
 from exporter.plan import Plan, Target
 from exporter.template import Reference, Template, Text
 from exporter.value import unix_seconds

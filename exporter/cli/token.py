@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from exporter.cli import config_file_option
-from exporter.commands.account import fail, plan_of, run, source_of, upstreams_of
+from exporter.cli.account import fail, plan_of, run, source_of, upstreams_of
+from exporter.cli.options import config_file_option
 from exporter.config.source import Authorization, Source
 from exporter.errors import Reason, UpstreamFailure
 from exporter.model import Operation

@@ -1,0 +1,1 @@
+"""`insights-exporter backfill`: polls as at moments of the past, into files for Prometheus."""

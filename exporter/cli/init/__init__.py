@@ -1,0 +1,1 @@
+"""`insights-exporter init`: a configuration for a Choreo organization."""

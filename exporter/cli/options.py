@@ -1,0 +1,64 @@
+"""Flags that several commands have, and how a command refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NoReturn, cast
+
+import click
+from click.core import ParameterSource
+
+from exporter.errors import ConfigError
+from exporter.logs import FORMATS, LEVELS
+
+DEFAULT_ADDRESS = ":10093"
+
+
+def _given(context: click.Context, option: click.Parameter, value: Path) -> Path:
+    """The value of a flag, which may also stand before the commands' names."""
+    name = str(option.name)
+    if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
+        return cast("Path", context.find_root().params.get(name, value))
+    return value
+
+
+config_file_option = click.option(
+    "--config.file",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=Path("config.yaml"),
+    show_default=True,
+    callback=_given,
+    help="The configuration.",
+)
+log_level_option = click.option(
+    "--log.level", "log_level", type=click.Choice(list(LEVELS)), default="info", show_default=True
+)
+log_format_option = click.option(
+    "--log.format", "log_format", type=click.Choice(FORMATS), default="logfmt", show_default=True
+)
+listen_address_option = click.option(
+    "--web.listen-address",
+    "listen_addresses",
+    multiple=True,
+    default=(DEFAULT_ADDRESS,),
+    show_default=True,
+    help="Address to serve on, HOST:PORT; may be given several times.",
+)
+web_config_file_option = click.option(
+    "--web.config.file",
+    "web_config_file",
+    type=click.Path(path_type=Path),
+    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
+)
+telemetry_path_option = click.option(
+    "--web.telemetry-path", "telemetry_path", default="/metrics", show_default=True, help="Path of the metrics."
+)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """Tells every problem and ends with exit code 1."""
+    for problem in error.problems:
+        click.echo(f"error: {problem}", err=True)
+    sys.exit(1)

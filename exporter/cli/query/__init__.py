@@ -1,0 +1,1 @@
+"""`insights-exporter query`: asks once, and shows what came and what became of it."""

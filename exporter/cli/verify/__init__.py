@@ -1,0 +1,1 @@
+"""`insights-exporter verify`: what an API does, by asking it."""
