@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from exporter.auth import TokenStatus
 from exporter.config.load import Loaded
-from exporter.config.shown import shown_yaml
+from exporter.config.redacted import shown_yaml
 from exporter.config.source import Source
 from exporter.connection import Answer
 from exporter.exposition import Format, Joiner

@@ -20,7 +20,8 @@ from typing import Final
 import yaml
 from generated import written
 
-from exporter.config.load import load, shipped_names
+from exporter.config.include import shipped_names
+from exporter.config.load import load
 from exporter.config.reference import Key, json_schema, keys, sections
 from exporter.model import Family
 from exporter.plan import Plan

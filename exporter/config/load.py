@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
-from exporter.config.overrides import with_overrides
-from exporter.config.problems import Places, file_text, nearest, said
+from exporter.config.environment import Variables
+from exporter.config.include import with_included, with_overrides
+from exporter.config.nodes import KeyPath, parsed_nodes
+from exporter.config.problems import Places, file_text, said
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
 from exporter.errors import ConfigError, Problem
-from exporter.model import Json
 from exporter.path import parsed_path
 
-_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
-_VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
-_NOT_INCLUDED: Final = frozenset({"on_demand"})
 # Without these an entry means something else, so that further checks of it would mislead.
 _NEEDED_KEYS: Final = frozenset(
     {
@@ -84,102 +79,25 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         raise ConfigError((problem,))
     missing: tuple[Problem, ...] = ()
     try:
-        nodes = with_overrides(_with_included(nodes))
+        nodes = with_overrides(with_included(nodes))
     except ConfigError as error:
         missing = error.problems
     places = Places(nodes)
-    variables = _Variables(environ, places)
+    variables = Variables(environ, places)
     loaded = _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
         raise ConfigError(tuple(sorted((*missing, *loaded.problems), key=_line)))
     return loaded
 
 
-def shipped_names() -> tuple[str, ...]:
-    """What `include` can name: the ready-made queries that are shipped."""
-    folder = files("exporter.choreo").joinpath("catalogue")
-    names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-    return tuple(f"choreo/{name}" for name in names if name not in _NOT_INCLUDED)
-
-
-def _with_included(nodes: Nodes) -> Nodes:
-    """The nodes with those that `include` names, and that these include; each once. Raises `ConfigError`."""
-    taken: set[str] = set()
-    waiting = _included(nodes)
-    while waiting:
-        name = waiting.pop(0)
-        if name in taken:
-            continue
-        taken.add(name)
-        text = files("exporter.choreo").joinpath("catalogue", f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
-        other = parsed_nodes(text, f"{name}.yaml")
-        waiting.extend(_included(other))
-        nodes = nodes.with_entries(other, ("queries", "lookups"))
-    return nodes
-
-
-def _included(nodes: Nodes) -> list[str]:
-    assert isinstance(nodes.value, dict)  # a file that is none is refused before
-    names = nodes.value.get("include", [])
-    known = shipped_names()
-    if not isinstance(names, list):
-        raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
-    wrong = [index for index, name in enumerate(names) if name not in known]
-    if wrong:
-        raise ConfigError(
-            tuple(
-                Places(nodes).problem(
-                    ("include", index), "there is nothing shipped of that name", nearest(str(names[index]), known)
-                )
-                for index in wrong
-            )
-        )
-    return [str(name) for name in names]
-
-
 def _line(problem: Problem) -> int:
     return problem.line or 0
-
-
-class _Variables:
-    """`${NAME}` in scalars, replaced after the YAML is parsed."""
-
-    def __init__(self, environ: Mapping[str, str], places: Places) -> None:
-        self._environ = environ
-        self._places = places
-        self.unset: dict[KeyPath, Problem] = {}
-        self.faulty: dict[KeyPath, Problem] = {}
-
-    def expanded(self, value: Json, path: KeyPath) -> Any:
-        if isinstance(value, str) and "${" in value:
-            return _VARIABLE.sub(lambda match: self._replacement(match, path), value)
-        if isinstance(value, list):
-            return [self.expanded(item, (*path, index)) for index, item in enumerate(value)]
-        if isinstance(value, dict):
-            return {key: self.expanded(item, (*path, key)) for key, item in value.items()}
-        return value
-
-    def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
-        if match["literal"]:
-            return match[0][1:]
-        name, has_default, default = (match["inner"] or "").partition(":-")
-        if not _VARIABLE_NAME.fullmatch(name):  # not quoted, as it may be a piece of a secret
-            remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
-            self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)
-            return ""
-        value = self._environ.get(name, "")
-        if value or has_default:
-            return value or default
-        self.unset[path] = self._places.problem(
-            path, f"the environment variable {name} is unset", f"set {name}, or write ${{{name}:-default}}"
-        )
-        return match[0]
 
 
 class _Reading:
     """One pass from plain values to frozen types, collecting problems."""
 
-    def __init__(self, places: Places, root: dict[str, Any], variables: _Variables, folder: Path) -> None:
+    def __init__(self, places: Places, root: dict[str, Any], variables: Variables, folder: Path) -> None:
         self._places = places
         self._root = root
         self._variables = variables

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.config import metric, query, schema, source
-from exporter.config.load import shipped_names
+from exporter.config.include import shipped_names
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config
 from exporter.duration import duration_text

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from exporter.config.load import shipped_names
+from exporter.config.include import shipped_names
 from tests.support.grafana import (
     FOLDER,
     RULES,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config.load import load, shipped_names
+from exporter.config.include import shipped_names
+from exporter.config.load import load
 from exporter.planner import plan
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights

@@ -9,7 +9,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from exporter.config.load import load, shipped_names
+from exporter.config.include import shipped_names
+from exporter.config.load import load
 from exporter.planner import plan
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.resolvers import RESOLVERS

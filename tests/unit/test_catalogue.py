@@ -14,7 +14,8 @@ import pytest
 import yaml
 from graphql import FieldNode, OperationDefinitionNode, parse
 
-from exporter.config.load import load, shipped_names
+from exporter.config.include import shipped_names
+from exporter.config.load import load
 from exporter.document import DocumentError, loaded_schema, parsed_document
 from exporter.model import MetricType
 from exporter.planner import plan

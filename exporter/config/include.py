@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
 
-from exporter.config.nodes import KeyPath, Nodes
+from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
 from exporter.config.problems import Places, nearest
 from exporter.errors import ConfigError, Problem
 from exporter.model import Json
@@ -64,3 +66,48 @@ def _merged(old: Json, new: Json, place: KeyPath, written: KeyPath, moved: dict[
         return new
     within = {key: _merged(old.get(key), value, (*place, key), (*written, key), moved) for key, value in new.items()}
     return {**old, **within}
+
+
+_NOT_INCLUDED: Final = frozenset({"on_demand"})
+
+
+def shipped_names() -> tuple[str, ...]:
+    """What `include` can name: the ready-made queries that are shipped."""
+    folder = files("exporter.choreo").joinpath("catalogue")
+    names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return tuple(f"choreo/{name}" for name in names if name not in _NOT_INCLUDED)
+
+
+def with_included(nodes: Nodes) -> Nodes:
+    """The nodes with those that `include` names, and that these include; each once. Raises `ConfigError`."""
+    taken: set[str] = set()
+    waiting = _included(nodes)
+    while waiting:
+        name = waiting.pop(0)
+        if name in taken:
+            continue
+        taken.add(name)
+        text = files("exporter.choreo").joinpath("catalogue", f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
+        other = parsed_nodes(text, f"{name}.yaml")
+        waiting.extend(_included(other))
+        nodes = nodes.with_entries(other, ("queries", "lookups"))
+    return nodes
+
+
+def _included(nodes: Nodes) -> list[str]:
+    assert isinstance(nodes.value, dict)  # a file that is none is refused before
+    names = nodes.value.get("include", [])
+    known = shipped_names()
+    if not isinstance(names, list):
+        raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
+    wrong = [index for index, name in enumerate(names) if name not in known]
+    if wrong:
+        raise ConfigError(
+            tuple(
+                Places(nodes).problem(
+                    ("include", index), "there is nothing shipped of that name", nearest(str(names[index]), known)
+                )
+                for index in wrong
+            )
+        )
+    return [str(name) for name in names]
