@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
-from exporter.checking import ready_to_start
+from exporter.daemon.check import ready_to_start
 from exporter.plan import Plan
 
 SERIES_NAME = "bench_window_requests"

@@ -19,9 +19,9 @@ from bench.figures import Figure, alternating, at_most, number, told
 from bench.growth import drawing
 from bench.running import FIRST, cpu_seconds
 from exporter.client import GraphQLClient
+from exporter.daemon.process import tune
 from exporter.exposition import Format, Joiner
 from exporter.exposition.block import DEFLATE_LEVEL
-from exporter.memory import tune
 from exporter.plan import Plan, Target
 from exporter.poller import poll, rendered_ahead
 from exporter.store import Owner, Store

@@ -87,7 +87,7 @@ def start(folder: Path) -> Iterator[Figure]:
     config.write_text(configuration("http://127.0.0.1:9/", 1))
     seconds = [_start_seconds(config) for _ in range(7)]
     yield limit("start of the process to the first /metrics", statistics.median(seconds), 0.6, "s")
-    code = "import exporter.cli.main, exporter.app, sys; print(*sorted(sys.modules))"
+    code = "import exporter.cli.main, exporter.daemon.app, sys; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     needless = [name for name in loaded if name.startswith(("exporter.simulator", "exporter.cli.output", "rich."))]
     yield limit("modules of demo, query or generate that are loaded", len(needless), 0, "modules")

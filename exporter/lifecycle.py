@@ -11,9 +11,9 @@ import structlog
 
 from exporter.auth import TokenSource
 from exporter.connection import Answer
+from exporter.daemon.reload import Reloading
 from exporter.errors import TokenFailure
 from exporter.polling import Polling
-from exporter.reloading import Reloading
 from exporter.web import Handler
 
 _log = structlog.get_logger()

@@ -13,8 +13,8 @@ from exporter.config.load import Loaded
 from exporter.config.redacted import shown_yaml
 from exporter.config.source import Source
 from exporter.connection import Answer
+from exporter.daemon.logs import censored
 from exporter.exposition import Format, Joiner
-from exporter.logs import censored
 from exporter.negotiation import Representation
 from exporter.plan import QueryPlan
 from exporter.polling import Polling

@@ -12,12 +12,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from exporter.checking import checked, hidden_texts
 from exporter.cli.hints import likely_causes
 from exporter.cli.options import refuse
 from exporter.config.source import Source
+from exporter.daemon.check import checked, hidden_texts
+from exporter.daemon.logs import configure_logging
 from exporter.errors import ConfigError, Failure
-from exporter.logs import configure_logging
 from exporter.model import Json
 from exporter.plan import Plan, QueryPlan
 from exporter.secret import SHOWN

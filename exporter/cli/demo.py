@@ -23,8 +23,8 @@ from exporter.cli.options import (
     web_config_file_option,
 )
 from exporter.cli.run import run
-from exporter.ending import exit_at_once
-from exporter.logs import configure_logging
+from exporter.daemon.logs import configure_logging
+from exporter.daemon.process import exit_at_once
 from exporter.simulator import Settings, Simulator, serve
 
 _log = structlog.get_logger()

@@ -23,9 +23,9 @@ from exporter.cli.options import (
     web_config_file_option,
 )
 from exporter.cli.run import run
-from exporter.ending import exit_at_once
+from exporter.daemon.logs import configure_logging
+from exporter.daemon.process import exit_at_once
 from exporter.errors import ConfigError
-from exporter.logs import configure_logging
 from exporter.shard import Shard, parsed_shard
 
 
@@ -146,7 +146,7 @@ def _shard(index: str | None, count: int) -> Shard:
 
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
-    from exporter.checking import checked
+    from exporter.daemon.check import checked
     from exporter.demand import told
     from exporter.web_config import web_configuration
 

@@ -9,8 +9,8 @@ from typing import NoReturn, cast
 import click
 from click.core import ParameterSource
 
+from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.errors import ConfigError
-from exporter.logs import FORMATS, LEVELS
 
 DEFAULT_ADDRESS = ":10093"
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from exporter.cli.options import refuse
+from exporter.daemon.logs import configure_logging, structlog
 from exporter.errors import ConfigError
-from exporter.lean import structlog
-from exporter.logs import configure_logging
 from exporter.shard import NOT_SPLIT, Shard
 
 _log = structlog.get_logger()
@@ -34,9 +33,9 @@ def run(
     the process must be ended at once."""
     import uvloop
 
-    from exporter.app import Options, serve
-    from exporter.checking import hidden_texts, ready_to_start
-    from exporter.memory import tune
+    from exporter.daemon.app import Options, serve
+    from exporter.daemon.check import hidden_texts, ready_to_start
+    from exporter.daemon.process import tune
     from exporter.web import ListenAddress, ListenError
     from exporter.web_config import web_configuration
 

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.checking import checked
+from exporter.daemon.check import checked
 from exporter.errors import Reason
 from tests.support.configurations import ROOT
 

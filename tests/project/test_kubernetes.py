@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.checking import checked
+from exporter.daemon.check import checked
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ROOT, choreo_environ

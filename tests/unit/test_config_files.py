@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.checking import ready_to_start
 from exporter.config.load import load
+from exporter.daemon.check import ready_to_start
 from exporter.errors import ConfigError
 from exporter.planner import plan
 

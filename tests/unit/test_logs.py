@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from exporter.logs import configure_logging
+from exporter.daemon.logs import configure_logging
 
 
 @pytest.fixture(autouse=True)

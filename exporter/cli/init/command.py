@@ -11,15 +11,15 @@ from typing import Any, Final
 import click
 from pydantic import ValidationError
 
-from exporter.checking import checked
 from exporter.cli.account import fail, run, upstreams_of
 from exporter.cli.hints import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.cli.init.files import Account, Found, SecretPlace, config_text, replaced, written_secret
 from exporter.cli.options import refuse
 from exporter.cli.schema import schema_text
 from exporter.config.source import Source
+from exporter.daemon.check import checked
+from exporter.daemon.logs import configure_logging
 from exporter.errors import ConfigError, Failure
-from exporter.logs import configure_logging
 from exporter.model import Json, Operation
 from exporter.secret import Secret
 from exporter.upstreams import Upstream

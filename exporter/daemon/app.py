@@ -13,15 +13,14 @@ from typing import Any, Final
 
 import structlog
 
-from exporter.checking import Checked, hidden_texts, ready_to_start
 from exporter.config.source import SHIPPED_SCHEMAS
-from exporter.ending import exit_within
+from exporter.daemon.check import Checked, hidden_texts, ready_to_start
+from exporter.daemon.logs import hide
+from exporter.daemon.process import exit_within, keep_returning
+from exporter.daemon.reload import Reloading, Watch, keep_watching
+from exporter.daemon.systemd import keep_watchdog_calm, notify
 from exporter.lifecycle import lifecycle_routes
-from exporter.logs import hide
-from exporter.memory import keep_returning
-from exporter.notify import keep_watchdog_calm, notify
 from exporter.polling import Polling
-from exporter.reloading import Reloading, Watch, keep_watching
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.web import ListenAddress, WebServer
 from exporter.web_config import WebConfiguration

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from exporter.checking import Checked
+from exporter.daemon.check import Checked
 from exporter.errors import ConfigError, Failure
 
 _WATCH_SECONDS: Final = 2.0

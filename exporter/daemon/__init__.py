@@ -1,0 +1,1 @@
+"""The running exporter: everything wired, reloaded and stopped."""
