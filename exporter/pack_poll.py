@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from exporter.client import Client
 from exporter.config.source import Source
-from exporter.document.packing import packed_operation, unpacked_responses
+from exporter.document.aliases import packed_operation, unpacked_responses
 from exporter.errors import Failure, Reason
 from exporter.extraction import Surroundings, extract
 from exporter.model import Operation, PollOutcome, Response

@@ -8,7 +8,7 @@ from datetime import timedelta, tzinfo
 from typing import Literal, TypeAlias
 
 from exporter.config.source import Source
-from exporter.document import Document
+from exporter.document.document import Document
 from exporter.model import Family, Json, Number
 from exporter.template import Reference, Template, Text
 from exporter.value import ValueRule

@@ -12,7 +12,7 @@ from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
-from exporter.document import Document, FieldType, Selection
+from exporter.document.document import Document, FieldType, Selection
 from exporter.path import ResponsePath, Step, path_text
 from exporter.plan import Column, Hop, Hops
 

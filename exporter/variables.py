@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query, RowsOf
-from exporter.document import FieldType
-from exporter.document.inputs import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
+from exporter.document.document import FieldType
+from exporter.document.variable_types import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
 from exporter.model import Json
 from exporter.path import parsed_path
 from exporter.resolution import Feeders, ParsedQuery, PathProblem, column

@@ -178,7 +178,7 @@ def _documents(files: Mapping[str, Any]) -> Iterator[str]:
 
 def operations() -> list[str]:
     """The operations of the API, in the order of its schema."""
-    from exporter.document import loaded_schema
+    from exporter.document.schema import loaded_schema
 
     query = loaded_schema("choreo").query_type
     return list(query.fields) if query else []

@@ -8,7 +8,8 @@ from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
-from exporter.document import Document, DocumentError, Schema, loaded_schema, parsed_document
+from exporter.document.document import Document, DocumentError, parsed_document
+from exporter.document.schema import Schema, loaded_schema
 from exporter.planner.findings import Findings
 from exporter.resolution import ParsedQuery, PathProblem, Scopes
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.config.metric import Bucket, Metric, Missing, Top
 from exporter.config.nodes import KeyPath
-from exporter.document import FieldType
+from exporter.document.document import FieldType
 from exporter.model import Family, MetricType
 from exporter.path import ResponsePath
 from exporter.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan

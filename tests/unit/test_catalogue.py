@@ -16,7 +16,8 @@ from graphql import FieldNode, OperationDefinitionNode, parse
 
 from exporter.config.include import shipped_names
 from exporter.config.load import load
-from exporter.document import DocumentError, loaded_schema, parsed_document
+from exporter.document.document import DocumentError, parsed_document
+from exporter.document.schema import loaded_schema
 from exporter.model import MetricType
 from exporter.planner import plan
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, introspection_from_schema
 
-from exporter.document import Document, DocumentError, FieldType, Selection, loaded_schema, parsed_document
+from exporter.document.document import Document, DocumentError, FieldType, Selection, parsed_document
+from exporter.document.schema import loaded_schema
 
 SCHEMA = build_schema("""
     type Query { org(id: ID!): Org  states: [[State!]!]!  node: Node }

@@ -10,7 +10,7 @@ from graphql import build_schema, graphql_sync, parse, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.document.packing import packed_operation, unpacked_responses
+from exporter.document.aliases import packed_operation, unpacked_responses
 from exporter.model import GraphQLError, Operation, Response
 
 SCHEMA = build_schema("""

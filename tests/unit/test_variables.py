@@ -11,8 +11,8 @@ from graphql.utilities import validate_input_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.document import FieldType
-from exporter.document.inputs import Known, Literal, place_faults, value_faults
+from exporter.document.document import FieldType
+from exporter.document.variable_types import Known, Literal, place_faults, value_faults
 from exporter.template import Reference, parsed_template
 
 SCHEMA = build_schema("""

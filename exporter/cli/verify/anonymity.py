@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.cli.ad_hoc import Asked, Exchange
-from exporter.document import Selection
+from exporter.document.document import Selection
 from exporter.errors import Failure
 from exporter.model import GraphQLError, Json, Response
 from exporter.plan import Plan, Target

@@ -11,7 +11,7 @@ from typing import Final
 
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.config.source import Source
-from exporter.document.fields import root_fields
+from exporter.document.root_fields import root_fields
 from exporter.errors import Reason, ResultFailure
 from exporter.model import Json, LabelValues, MetricType, Number, Operation, PollOutcome, Response
 from exporter.plan import QueryPlan

@@ -17,7 +17,7 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-from exporter.document import FieldType
+from exporter.document.document import FieldType
 from exporter.model import Json
 from exporter.template import Reference, Template, Text
 

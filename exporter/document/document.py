@@ -1,0 +1,234 @@
+"""GraphQL documents: what they select and what they ask for; several calls packed into one operation.
+
+The only importer of graphql-core in the running program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLInputType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    InlineFragmentNode,
+    KnownFragmentNamesRule,
+    NoFragmentCyclesRule,
+    NoUndefinedVariablesRule,
+    NoUnusedFragmentsRule,
+    NoUnusedVariablesRule,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionNode,
+    SelectionSetNode,
+    UniqueArgumentNamesRule,
+    UniqueFragmentNamesRule,
+    UniqueInputFieldNamesRule,
+    UniqueVariableNamesRule,
+    get_named_type,
+    parse,
+    print_ast,
+    type_from_ast,
+    validate,
+)
+from graphql.language import NonNullTypeNode
+
+from exporter.document.schema import no_schema
+
+_MAX_TOKENS: Final = 20_000
+_RULES_WITHOUT_SCHEMA: Final = (
+    KnownFragmentNamesRule,
+    NoFragmentCyclesRule,
+    NoUndefinedVariablesRule,
+    NoUnusedFragmentsRule,
+    NoUnusedVariablesRule,
+    UniqueArgumentNamesRule,
+    UniqueFragmentNamesRule,
+    UniqueInputFieldNamesRule,
+    UniqueVariableNamesRule,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a document, and the line in it (from 1)."""
+
+    line: int
+    wrong: str
+    remedy: str = ""
+
+
+class DocumentError(Exception):
+    """A document that cannot be used. `faults` has them all."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(fault.wrong for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """A field's type, where a schema is known: its name, whether it ends there, and how many lists are around it."""
+
+    name: str
+    leaf: bool
+    enum_values: tuple[str, ...] = ()
+    lists: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A field of a document: what is selected below it, by response key.
+
+    `optional`: a directive or a type condition may leave it out of an answer.
+    """
+
+    children: Mapping[str, Selection] = field(default_factory=dict)
+    type: FieldType | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable that a document declares; `input` is its type in the schema, where there is one."""
+
+    type: str
+    required: bool
+    input: GraphQLInputType | None = field(default=None, compare=False)  # the same type is made anew at each load
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed document with one query operation."""
+
+    text: str
+    selection: Selection
+    variables: Mapping[str, Variable]
+
+
+def parsed_document(text: str, schema: GraphQLSchema | None) -> Document:
+    """The document in `text`, checked against the schema where there is one. Raises `DocumentError`."""
+    try:
+        node = parse(text, max_tokens=_MAX_TOKENS)
+    except GraphQLSyntaxError as error:
+        line = min(error.locations[0].line if error.locations else 1, len(text.rstrip().splitlines()) or 1)
+        wrong = f"not valid GraphQL: {error.message.removeprefix('Syntax Error: ').rstrip('.')}"
+        raise DocumentError((Fault(line, wrong, "mend the document there"),)) from None
+    except RecursionError:
+        raise DocumentError((Fault(1, "nested too deeply"),)) from None
+    operation = _operation(node)
+    if errors := validate(schema, node) if schema is not None else validate(no_schema(), node, _RULES_WITHOUT_SCHEMA):
+        raise DocumentError(tuple(_fault(error) for error in errors))
+    fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
+    root = schema.query_type if schema is not None else None
+    return Document(
+        text,
+        Selection(_Selecting(schema, fragments).children(operation.selection_set, root, False)),
+        {
+            definition.variable.name.value: Variable(
+                print_ast(definition.type),
+                isinstance(definition.type, NonNullTypeNode) and definition.default_value is None,
+                type_from_ast(schema, definition.type) if schema is not None else None,  # type: ignore[arg-type]
+            )
+            for definition in operation.variable_definitions or ()
+        },
+    )
+
+
+def _operation(node: DocumentNode) -> OperationDefinitionNode:
+    operations = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
+    if len(operations) != 1:
+        line = operations[1].loc.start_token.line if len(operations) > 1 and operations[1].loc else 1
+        raise DocumentError((Fault(line, f"has {len(operations)} operations", "keep exactly one query"),))
+    if operations[0].operation is not OperationType.QUERY:
+        raise DocumentError((Fault(1, f"is a {operations[0].operation.value}", "only queries are polled"),))
+    return operations[0]
+
+
+def _fault(error: GraphQLError) -> Fault:
+    line = error.locations[0].line if error.locations else 1
+    wrong, found, hint = error.message.partition(" Did you mean ")
+    return Fault(line, wrong.rstrip("."), f"did you mean {hint}" if found else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Selecting:
+    """The walk from a selection set to the tree of its response keys."""
+
+    schema: GraphQLSchema | None
+    fragments: Mapping[str, FragmentDefinitionNode]
+
+    def children(self, selections: SelectionSetNode, parent: object, optional: bool) -> dict[str, Selection]:
+        found: dict[str, Selection] = {}
+        for node in selections.selections:
+            for key, selection in self._selected(node, parent, optional).items():
+                found[key] = _merged(found[key], selection) if key in found else selection
+        return found
+
+    def _selected(self, node: SelectionNode, parent: object, optional: bool) -> dict[str, Selection]:
+        optional = optional or any(part.name.value in ("skip", "include") for part in node.directives or ())
+        if isinstance(node, FieldNode):
+            return {(node.alias or node.name).value: self._field(node, parent, optional)}
+        if isinstance(node, FragmentSpreadNode):
+            fragment: FragmentDefinitionNode | InlineFragmentNode = self.fragments[node.name.value]
+        elif isinstance(node, InlineFragmentNode):
+            fragment = node
+        else:
+            return {}
+        condition = fragment.type_condition.name.value if fragment.type_condition else None
+        if condition is None or condition == getattr(parent, "name", None):
+            return self.children(fragment.selection_set, parent, optional)
+        inner = self.schema.type_map.get(condition) if self.schema is not None else None
+        return self.children(fragment.selection_set, inner, True)
+
+    def _field(self, node: FieldNode, parent: object, optional: bool) -> Selection:
+        kind = _output_type(parent, node.name.value)
+        children = (
+            self.children(node.selection_set, get_named_type(kind) if kind else None, False)
+            if node.selection_set
+            else {}
+        )
+        return Selection(children, _field_type(kind) if kind is not None else None, optional)
+
+
+def _merged(first: Selection, second: Selection) -> Selection:
+    """Both selections of one response key (GraphQL §5.3.2 lets them merge)."""
+    children = dict(first.children)
+    for key, selection in second.children.items():
+        children[key] = _merged(children[key], selection) if key in children else selection
+    return Selection(children, first.type, first.optional and second.optional)
+
+
+def _output_type(parent: object, name: str) -> GraphQLOutputType | None:
+    if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and name in parent.fields:
+        kind: GraphQLOutputType = parent.fields[name].type
+        return kind
+    return None
+
+
+def _field_type(kind: GraphQLOutputType) -> FieldType:
+    lists = 0
+    inner: object = kind
+    while isinstance(inner, GraphQLNonNull | GraphQLList):
+        lists += isinstance(inner, GraphQLList)
+        inner = inner.of_type
+    named = get_named_type(kind)
+    values = tuple(named.values) if isinstance(named, GraphQLEnumType) else ()
+    return FieldType(named.name, isinstance(named, GraphQLScalarType | GraphQLEnumType), values, lists)
+
+
+# ---------------------------------------------------------------------------------------------- schemas
