@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import bcrypt
 
-from exporter.secret import Secret
+from exporter.model.secret import Secret
 
 MAX_WAITING: Final = 32
 MAX_WAITING_PER_CLIENT: Final = 8

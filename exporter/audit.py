@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
 from exporter.config.source import Source
-from exporter.model import PollOutcome, counter_totals
+from exporter.model.outcome import PollOutcome
+from exporter.model.samples import counter_totals
+from exporter.model.window import period_start
 from exporter.plan import Plan, QueryPlan, Target, part
 from exporter.scheduler import Scheduler
 from exporter.store import Owner, State, Store
-from exporter.window import period_start
 
 _CHECK_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed

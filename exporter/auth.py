@@ -17,9 +17,9 @@ from urllib.parse import quote_plus, urlencode
 
 import httpx
 
-from exporter.errors import Failure, Reason, TokenFailure
 from exporter.grant import granted_token
-from exporter.secret import Secret
+from exporter.model.errors import Failure, Reason, TokenFailure
+from exporter.model.secret import Secret
 from exporter.transport import Transport, WireResponse
 
 BLOCKED_SECONDS: Final = 300.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
-from exporter.model import LabelValues, Samples
+from exporter.model.samples import LabelValues, Samples
 
 Owner = TypeVar("Owner", bound=Hashable)
 _TOLD: Final = 100

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from exporter.errors import Reason, TokenFailure, UpstreamFailure
-from exporter.model import GraphQLError, Operation, Response
+from exporter.model.errors import Reason, TokenFailure, UpstreamFailure
+from exporter.model.outcome import GraphQLError, Operation, Response
+from exporter.model.secret import Secret
 from exporter.retry import retry_after_seconds
-from exporter.secret import Secret
 from exporter.transport import Transport, WireResponse
 
 if TYPE_CHECKING:

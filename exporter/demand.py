@@ -12,9 +12,9 @@ from datetime import timedelta
 from math import ceil
 
 from exporter.config.source import Source
-from exporter.model import Json
+from exporter.model.samples import Json
+from exporter.model.window import Period
 from exporter.plan import Plan, QueryPlan
-from exporter.window import Period
 
 
 @dataclass(frozen=True, slots=True)

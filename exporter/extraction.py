@@ -11,9 +11,13 @@ from functools import reduce
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
-from exporter.duration import duration_text
-from exporter.errors import Reason, ResultFailure
-from exporter.model import Family, Json, LabelValues, Number, Response, Result, Samples
+from exporter.model.duration import duration_text
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import Response, Result
+from exporter.model.samples import Family, Json, LabelValues, Number, Samples
+from exporter.model.template import bound, scalar_text
+from exporter.model.value import SkipReason, numbers, unix_seconds
+from exporter.model.window import last_bucket
 from exporter.plan import (
     Bound,
     BucketPlan,
@@ -30,9 +34,6 @@ from exporter.plan import (
 )
 from exporter.query import Moment, is_at_end_of_period
 from exporter.records import Records, records_at, shown
-from exporter.template import bound, scalar_text
-from exporter.value import SkipReason, numbers, unix_seconds
-from exporter.window import last_bucket
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]

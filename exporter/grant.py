@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exporter.errors import Reason, TokenFailure
+from exporter.model.errors import Reason, TokenFailure
 from exporter.retry import http_date, retry_after_seconds
 from exporter.transport import WireResponse
 

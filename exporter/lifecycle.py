@@ -12,7 +12,7 @@ import structlog
 from exporter.auth import TokenSource
 from exporter.connection import Answer
 from exporter.daemon.reload import Reloading
-from exporter.errors import TokenFailure
+from exporter.model.errors import TokenFailure
 from exporter.polling import Polling
 from exporter.web import Handler
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
-import re
 import socket
 import ssl
 import threading
@@ -20,7 +18,8 @@ from typing import Any, Final, Literal
 import certifi
 import httpcore
 
-from exporter.errors import Reason, UpstreamFailure
+from exporter.model.errors import Reason, UpstreamFailure
+from exporter.model.system_errors import os_problem, tls_problem
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 §5: the delay between two connection attempts
 _MIN_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
@@ -243,18 +242,3 @@ class Resolver:
             lookup.exception()  # seen, even if nobody waits any more
         else:
             lookup.set_result(found)
-
-
-def tls_problem(error: BaseException) -> str:
-    """What OpenSSL says, without its codes and the place in its source."""
-    text = re.sub(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$", "", str(error))
-    return text or "the connection was closed during the TLS handshake"
-
-
-def os_problem(error: BaseException | None) -> str:
-    """The system's own words for an error, looked for in what it was raised from."""
-    while error is not None:
-        if isinstance(error, OSError) and error.strerror:
-            return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
-        error = error.exceptions[0] if isinstance(error, ExceptionGroup) else error.__cause__ or error.__context__
-    return "no more is known"

@@ -14,9 +14,9 @@ from typing import Final, TypeAlias
 from exporter.client import Client
 from exporter.config.source import Source
 from exporter.document.aliases import packed_operation, unpacked_responses
-from exporter.errors import Failure, Reason
 from exporter.extraction import Surroundings, extract
-from exporter.model import Operation, PollOutcome, Response
+from exporter.model.errors import Failure, Reason
+from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.pace import Pace
 from exporter.plan import PackPlan, QueryPlan, Target
 from exporter.poller import failed_outcome, poll, refuse_partial

@@ -9,10 +9,10 @@ from typing import Literal, TypeAlias
 
 from exporter.config.source import Source
 from exporter.document.document import Document
-from exporter.model import Family, Json, Number
-from exporter.template import Reference, Template, Text
-from exporter.value import ValueRule
-from exporter.window import Period, Window
+from exporter.model.samples import Family, Json, Number
+from exporter.model.template import Reference, Template, Text
+from exporter.model.value import ValueRule
+from exporter.model.window import Period, Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Final
 
 from exporter.client import BIG_BYTES, Client
 from exporter.config.source import Source
-from exporter.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.extraction import Surroundings, extract, pages_told, row_count
-from exporter.model import Operation, PollOutcome, Response, Result
+from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
+from exporter.model.outcome import Operation, PollOutcome, Response, Result
 from exporter.pace import Pace
 from exporter.plan import PagesPlan, QueryPlan, Target
 from exporter.query import Moment, moment_at, operation, with_page

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from itertools import product
 
 from exporter.config.source import Source
-from exporter.model import Json, Operation
+from exporter.model.outcome import Operation
+from exporter.model.samples import Json
+from exporter.model.template import bound
+from exporter.model.window import TimeRange, iso_text, period_end, period_start
 from exporter.plan import Feed, PagesPlan, QueryPlan, Target
-from exporter.template import bound
-from exporter.window import TimeRange, iso_text, period_end, period_start
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from operator import itemgetter
 from types import NoneType
 from typing import Final, cast
 
-from exporter.errors import Reason, ResultFailure
-from exporter.model import Json
-from exporter.path import path_text
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.response_path import path_text
+from exporter.model.samples import Json
 from exporter.plan import Column, Hop, Hops
 
 _WRONG_SHAPE: Final = (KeyError, TypeError)

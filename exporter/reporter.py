@@ -8,7 +8,7 @@ import structlog
 
 from exporter.audit import Finding
 from exporter.demand import Demand
-from exporter.model import PollOutcome
+from exporter.model.outcome import PollOutcome
 from exporter.plan import Plan
 from exporter.store import Owner, Store
 from exporter.telemetry import Telemetry

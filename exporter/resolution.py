@@ -13,7 +13,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, FieldType, Selection
-from exporter.path import ResponsePath, Step, path_text
+from exporter.model.response_path import ResponsePath, Step, path_text
 from exporter.plan import Column, Hop, Hops
 
 

@@ -7,10 +7,10 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from exporter.model import Json
+from exporter.model.samples import Json
+from exporter.model.template import scalar_text
 from exporter.plan import LookupPlan, Target
 from exporter.query import FeedingRow
-from exporter.template import scalar_text
 
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 Exports: TypeAlias = Mapping[str, Json]

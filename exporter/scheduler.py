@@ -14,10 +14,10 @@ from typing import Final, Protocol
 from exporter.client import GraphQLClient
 from exporter.config.source import Source
 from exporter.demand import Demand, present_demand
-from exporter.errors import Reason
 from exporter.fan_out import FanOut, Member, Pack
 from exporter.gate import Gate, kept_gates, kept_paces
-from exporter.model import PollOutcome
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome
 from exporter.pace import Pace
 from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan import Plan, QueryPlan, Target

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 from exporter.config.web import CIPHERS, TLSServer, WebSettings
-from exporter.errors import ConfigError, Problem
-from exporter.network import tls_problem
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.system_errors import tls_problem
 
 _SERVES_OLD_VERSIONS: Final = "DEFAULT@SECLEVEL=0"  # OpenSSL 3 has TLS 1.0 and 1.1 at no higher level
 _VERSIONS: Final = {

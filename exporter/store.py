@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 
 from exporter.claims import NONE, Claims, Keys
 from exporter.config.source import Source
-from exporter.errors import Reason
 from exporter.exposition import Board, Body, Page, body
 from exporter.extraction import Surroundings, widest_label
-from exporter.model import Family, Json, LabelValues, MetricType, Number, PollOutcome, Result, Samples, counter_totals
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples, counter_totals
 from exporter.plan import QueryPlan, Target
 from exporter.query import FeedingRow, label_values
 from exporter.rows import Rows

@@ -18,7 +18,8 @@ from exporter import __version__
 from exporter.audit import Auditor
 from exporter.auth import TokenStatus
 from exporter.exposition import Format, head, pieces
-from exporter.model import Family, MetricType, PollOutcome, Samples
+from exporter.model.outcome import PollOutcome
+from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan import Plan, QueryPlan
 from exporter.scheduler import Scheduler
 from exporter.store import Owner, State, Store

@@ -25,8 +25,9 @@ import httpx
 
 from exporter import __version__
 from exporter.deadline import deadline
-from exporter.errors import Reason, UpstreamFailure
-from exporter.network import Network, Stream, TLSSettings, Unanswered, tls_problem
+from exporter.model.errors import Reason, UpstreamFailure
+from exporter.model.system_errors import tls_problem
+from exporter.network import Network, Stream, TLSSettings, Unanswered
 
 __all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
 

@@ -9,10 +9,10 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import Query, RowsOf
 from exporter.document.document import FieldType
 from exporter.document.variable_types import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
-from exporter.model import Json
-from exporter.path import parsed_path
+from exporter.model.response_path import parsed_path
+from exporter.model.samples import Json
+from exporter.model.template import Reference
 from exporter.resolution import Feeders, ParsedQuery, PathProblem, column
-from exporter.template import Reference
 
 # A place in the file, what is wrong there and what would be right.
 Found: TypeAlias = tuple[KeyPath, str, str]

@@ -17,7 +17,7 @@ import structlog
 from exporter.access import Busy, PasswordCheck, basic_credentials
 from exporter.config.web import WebSettings, load_web
 from exporter.connection import Answer, Application, Request
-from exporter.errors import ConfigError, Problem
+from exporter.model.errors import ConfigError, Problem
 from exporter.server_tls import RenewableContext, server_context
 
 CHECK_SECONDS: Final = 2.0

@@ -15,13 +15,13 @@ from exporter.config.source import Source
 from exporter.connection import Answer
 from exporter.daemon.logs import censored
 from exporter.exposition import Format, Joiner
+from exporter.model.window import iso_text
 from exporter.negotiation import Representation
 from exporter.plan import QueryPlan
 from exporter.polling import Polling
 from exporter.status import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
 from exporter.store import State
 from exporter.web import ListenAddress, html_answer
-from exporter.window import iso_text
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-from exporter.duration import duration_seconds, duration_text
+from exporter.model.duration import duration_seconds, duration_text
 
 FOLDER = Path(__file__).parents[1] / "grafana" / "dashboards"
 COLUMN, LINE, GAP = 50, 34, 8  # pixels of one of the 24 columns, of a unit of height, between panels

@@ -23,7 +23,7 @@ from generated import written
 from exporter.config.include import shipped_names
 from exporter.config.load import load
 from exporter.config.reference import Key, json_schema, keys, sections
-from exporter.model import Family
+from exporter.model.samples import Family
 from exporter.plan import Plan
 from exporter.planner import plan
 from exporter.polling import Polling

@@ -17,10 +17,10 @@ from exporter.cli.options import refuse
 from exporter.config.source import Source
 from exporter.daemon.check import checked, hidden_texts
 from exporter.daemon.logs import configure_logging
-from exporter.errors import ConfigError, Failure
-from exporter.model import Json
+from exporter.model.errors import ConfigError, Failure
+from exporter.model.samples import Json
+from exporter.model.secret import SHOWN
 from exporter.plan import Plan, QueryPlan
-from exporter.secret import SHOWN
 from exporter.upstreams import Upstream, upstream
 
 _Answer = TypeVar("_Answer")

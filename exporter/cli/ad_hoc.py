@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from exporter.client import Client
 from exporter.config.source import Source
-from exporter.errors import Failure, Reason, ResultFailure
 from exporter.gate import Gate
-from exporter.model import Operation, PollOutcome, Response
+from exporter.model.errors import Failure, Reason, ResultFailure
+from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
 from exporter.pack_poll import poll_targets
 from exporter.plan import Plan, QueryPlan, Target

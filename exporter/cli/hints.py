@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.cli.ad_hoc import Asked
 from exporter.config.source import Source
-from exporter.errors import Failure, Reason, TokenFailure
+from exporter.model.errors import Failure, Reason, TokenFailure
 
 _PORTAL: Final = "the Developer Portal (devportal.choreo.dev/choreosystem)"
 WRONG_HANDLE: Final = (

@@ -25,7 +25,7 @@ from exporter.cli.options import (
 from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.process import exit_at_once
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.shard import Shard, parsed_shard
 
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from exporter.daemon.logs import FORMATS, LEVELS
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 
 DEFAULT_ADDRESS = ":10093"
 

@@ -18,9 +18,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from exporter.duration import duration_text
-from exporter.model import Json
-from exporter.template import scalar_text
+from exporter.model.duration import duration_text
+from exporter.model.samples import Json
+from exporter.model.template import scalar_text
 
 _SHOWN_LINES = 60  # of one text on a terminal; a pipe takes all
 

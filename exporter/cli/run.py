@@ -9,7 +9,7 @@ import click
 
 from exporter.cli.options import refuse
 from exporter.daemon.logs import configure_logging, structlog
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.shard import NOT_SPLIT, Shard
 
 _log = structlog.get_logger()

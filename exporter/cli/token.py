@@ -10,9 +10,9 @@ import click
 from exporter.cli.account import fail, plan_of, run, source_of, upstreams_of
 from exporter.cli.options import config_file_option
 from exporter.config.source import Authorization, Source
-from exporter.errors import Reason, UpstreamFailure
-from exporter.model import Operation
-from exporter.secret import Secret
+from exporter.model.errors import Reason, UpstreamFailure
+from exporter.model.outcome import Operation
+from exporter.model.secret import Secret
 
 _QUESTION = Operation("{ __typename }", {})
 _DEADLINE_SECONDS = 10.0

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
-from exporter.errors import Problem
-from exporter.model import Json
+from exporter.model.errors import Problem
+from exporter.model.samples import Json
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

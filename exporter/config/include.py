@@ -8,8 +8,8 @@ from typing import Final
 
 from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
 from exporter.config.problems import Places, nearest
-from exporter.errors import ConfigError, Problem
-from exporter.model import Json
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.samples import Json
 
 SECTION = "overrides"
 

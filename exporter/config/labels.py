@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, WithJsonSchema
 
 from exporter.config.scalars import LabelName
-from exporter.path import ResponsePath, parsed_path
-from exporter.template import Reference, Text, parsed_text
+from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.template import Reference, Text, parsed_text
 
 
 @dataclass(frozen=True, slots=True)

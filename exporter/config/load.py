@@ -17,8 +17,8 @@ from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
-from exporter.errors import ConfigError, Problem
-from exporter.path import parsed_path
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.response_path import parsed_path
 
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 # Without these an entry means something else, so that further checks of it would mislead.

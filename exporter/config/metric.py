@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
 from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict
-from exporter.model import MetricType
-from exporter.path import ResponsePath, parsed_path
-from exporter.value import UNIT_DIVISORS, ValueKind
+from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.samples import MetricType
+from exporter.model.value import UNIT_DIVISORS, ValueKind
 
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
 

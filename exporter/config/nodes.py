@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 
 import yaml
 
-from exporter.errors import ConfigError, Problem
-from exporter.model import Json
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.samples import Json
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 

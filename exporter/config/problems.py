@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from exporter.config.nodes import KeyPath, Nodes, key_text
-from exporter.errors import ConfigError, Problem
+from exporter.model.errors import ConfigError, Problem
 
 
 @dataclass(frozen=True, slots=True)

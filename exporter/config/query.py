@@ -26,8 +26,8 @@ from exporter.config.scalars import (
     Zone,
     checked_name,
 )
-from exporter.model import Json
-from exporter.window import Period
+from exporter.model.samples import Json
+from exporter.model.window import Period
 
 
 class WindowConfig(Strict):

@@ -9,7 +9,7 @@ import yaml
 
 from exporter.config.load import Loaded
 from exporter.config.scalars import Strict
-from exporter.secret import SHOWN, Secret
+from exporter.model.secret import SHOWN, Secret
 
 
 def shown_yaml(loaded: Loaded, censored: Callable[[str], str]) -> str:

@@ -21,8 +21,8 @@ from exporter.config import metric, query, schema, source
 from exporter.config.include import shipped_names
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config
-from exporter.duration import duration_text
-from exporter.model import Json
+from exporter.model.duration import duration_text
+from exporter.model.samples import Json
 
 JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
 _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required

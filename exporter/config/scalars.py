@@ -23,12 +23,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from exporter.duration import duration_seconds
-from exporter.model import Json
-from exporter.path import ResponsePath, parsed_path
-from exporter.secret import Secret
-from exporter.template import Template, parsed_template
-from exporter.window import Period, aligns
+from exporter.model.duration import duration_seconds
+from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.samples import Json
+from exporter.model.secret import Secret
+from exporter.model.template import Template, parsed_template
+from exporter.model.window import Period, aligns
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

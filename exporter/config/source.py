@@ -25,7 +25,7 @@ from exporter.config.scalars import (
     beside,
     checked_url,
 )
-from exporter.secret import Secret
+from exporter.model.secret import Secret
 
 SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 

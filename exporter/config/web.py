@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Va
 from exporter.config.nodes import parsed_nodes
 from exporter.config.problems import Places, file_text, said
 from exporter.config.scalars import File, SecretText, Strict
-from exporter.errors import ConfigError, Problem
-from exporter.secret import Secret
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.secret import Secret
 
 # Go's names (crypto/tls, which are IANA's) of what its CipherSuites() lists, and OpenSSL's
 CIPHERS: Final[Mapping[str, str]] = {

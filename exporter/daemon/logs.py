@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from exporter.secret import SHOWN
+from exporter.model.secret import SHOWN
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("logfmt", "json")

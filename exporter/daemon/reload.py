@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from exporter.daemon.check import Checked
-from exporter.errors import ConfigError, Failure
+from exporter.model.errors import ConfigError, Failure
 
 _WATCH_SECONDS: Final = 2.0
 _log = structlog.get_logger()

@@ -12,8 +12,8 @@ from exporter.dashboards.model import Dashboard, JsonObject, Panel, Row
 from exporter.dashboards.panels import AGE, ALL_IS_WELL, SOME_IS_BAD, Column, stat, table, time_series
 from exporter.dashboards.promql import added, highest, largest, own, selector
 from exporter.dashboards.variables import choice, scraped
-from exporter.duration import duration_text
-from exporter.model import Family, MetricType
+from exporter.model.duration import duration_text
+from exporter.model.samples import Family, MetricType
 from exporter.plan import Plan
 
 TAG: Final = "insights-exporter"

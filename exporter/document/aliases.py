@@ -27,7 +27,8 @@ from graphql import (
     visit,
 )
 
-from exporter.model import GraphQLError, Json, Operation, Response
+from exporter.model.outcome import GraphQLError, Operation, Response
+from exporter.model.samples import Json
 
 _ALIAS: Final = re.compile(r"t([0-9]+)_(.+)", re.DOTALL)
 _SHARED: Final = "all_"

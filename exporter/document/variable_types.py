@@ -18,8 +18,8 @@ from graphql import (
 )
 
 from exporter.document.document import FieldType
-from exporter.model import Json
-from exporter.template import Reference, Template, Text
+from exporter.model.samples import Json
+from exporter.model.template import Reference, Template, Text
 
 InputType: TypeAlias = GraphQLInputType
 KeysBelow: TypeAlias = tuple[str | int, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from exporter.exposition.block import Block
-from exporter.model import Family, MetricType, Number, Samples
+from exporter.model.samples import Family, MetricType, Number, Samples
 
 SMALL_BYTES = 4096  # less than this is deflated together with its neighbours
 _PIECE_BYTES = 65536  # how much of a big body is deflated at a time; more gains less than 2 %

@@ -17,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 from exporter.exposition.block import Block, Chain, gzip_member
 from exporter.exposition.lines import SMALL_BYTES, Body, Format, head
-from exporter.model import Family
+from exporter.model.samples import Family
 
 LEAF_BYTES = 32768
 _BIG_WEIGHT = 1024  # of an entry that has blocks of its own: bounds how many of them a leaf has

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.config.load import Loaded
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.plan import Plan
 from exporter.planner.documents import check_source_labels, parsed_queries
 from exporter.planner.families import agreed_families

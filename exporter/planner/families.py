@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
-from exporter.duration import duration_text
-from exporter.model import Family, MetricType
+from exporter.model.duration import duration_text
+from exporter.model.samples import Family, MetricType
 from exporter.planner.findings import Findings
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
-from exporter.errors import Problem
-from exporter.path import ResponsePath
+from exporter.model.errors import Problem
+from exporter.model.response_path import ResponsePath
 from exporter.plan import Column
 from exporter.resolution import PathProblem, Scopes, column
 

@@ -9,11 +9,11 @@ from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel
 from exporter.config.load import Loaded
 from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
+from exporter.model.template import Reference
 from exporter.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
 from exporter.planner.findings import Findings
 from exporter.planner.references import References
 from exporter.resolution import ParsedQuery, Scopes
-from exporter.template import Reference
 
 
 def planned_lookups(

@@ -8,14 +8,14 @@ from typing import Final
 from exporter.config.metric import Bucket, Metric, Missing, Top
 from exporter.config.nodes import KeyPath
 from exporter.document.document import FieldType
-from exporter.model import Family, MetricType
-from exporter.path import ResponsePath
+from exporter.model.response_path import ResponsePath
+from exporter.model.samples import Family, MetricType
+from exporter.model.value import ValueKind, ValueRule
 from exporter.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
 from exporter.planner.findings import Findings
 from exporter.planner.labels import Labels
 from exporter.planner.references import References
 from exporter.resolution import ParsedQuery, PathProblem, Scopes
-from exporter.value import ValueKind, ValueRule
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
 _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {

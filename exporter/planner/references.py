@@ -9,11 +9,11 @@ from typing import Final
 from exporter.config.labels import LookupLabel, ReferenceLabel
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
-from exporter.path import parsed_path
+from exporter.model.response_path import parsed_path
+from exporter.model.template import Reference, references
 from exporter.plan import RowsPlan
 from exporter.planner.findings import Findings
 from exporter.resolution import Feeders, ParsedQuery, PathProblem, column
-from exporter.template import Reference, references
 
 SELF: Final = "."
 _TIMES: Final = {"window": ("start", "end", "start_unix", "end_unix"), "period": ("start", "start_unix")}

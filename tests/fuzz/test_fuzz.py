@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 from exporter.client import GraphQLClient
 from exporter.config.load import load
-from exporter.errors import ConfigError, Reason, TokenFailure
 from exporter.exposition import Format
 from exporter.extraction import Surroundings
 from exporter.grant import MAX_LIFETIME_SECONDS, granted_token
-from exporter.model import Json
+from exporter.model.errors import ConfigError, Reason, TokenFailure
+from exporter.model.samples import Json
 from exporter.plan import Target
 from exporter.planner import plan
 from exporter.poller import poll

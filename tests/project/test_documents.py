@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.daemon.check import checked
-from exporter.errors import Reason
+from exporter.model.errors import Reason
 from tests.support.configurations import ROOT
 
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "grafana" / "README.md"])

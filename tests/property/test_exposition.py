@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed_te
 from prometheus_client.registry import Collector
 
 from exporter.exposition import Board, Format, Joiner, body
-from exporter.model import Family, LabelValues, MetricType, Number, Samples
+from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
 
 Page = dict[str, dict[str, Samples]]  # family -> owner -> samples
 

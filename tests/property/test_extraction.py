@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.errors import ResultFailure
 from exporter.extraction import Surroundings, extract
-from exporter.model import Json, Response, Result
+from exporter.model.errors import ResultFailure
+from exporter.model.outcome import Response, Result
+from exporter.model.samples import Json
+from exporter.model.window import TimeRange
 from exporter.plan import QueryPlan
 from exporter.query import Moment
-from exporter.window import TimeRange
 from tests.support.plans import planned
 
 PLAN = planned("""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.dashboards.configured import UNITS, configured, uid_of
 from exporter.dashboards.model import dashboard_text
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from tests.support.grafana import (
     RULES,
     JsonObject,

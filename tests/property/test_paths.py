@@ -7,7 +7,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.path import ResponsePath, parsed_path, path_text
+from exporter.model.response_path import ResponsePath, parsed_path, path_text
 
 names = st.from_regex(r"[_A-Za-z][_0-9A-Za-z]{0,8}", fullmatch=True)
 indexes = st.integers(0, 999_999)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.errors import Reason
 from exporter.exposition import Format, Joiner
-from exporter.model import Family, MetricType, PollOutcome, Result, Samples
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan import Target
 from exporter.store import Owner, Store
 

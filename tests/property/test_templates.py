@@ -7,8 +7,8 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Json
-from exporter.template import bound, parsed_template, parsed_text, references
+from exporter.model.samples import Json
+from exporter.model.template import bound, parsed_template, parsed_text, references
 
 plain_texts = st.text(max_size=20).filter(lambda text: "{{" not in text)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | plain_texts

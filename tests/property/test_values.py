@@ -11,9 +11,9 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.duration import duration_seconds, duration_text
-from exporter.model import Json
-from exporter.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
+from exporter.model.duration import duration_seconds, duration_text
+from exporter.model.samples import Json
+from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
 
 rules = st.builds(
     ValueRule,

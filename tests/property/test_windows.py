@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.window import Period, Window, floored, last_bucket, period_end, period_start
+from exporter.model.window import Period, Window, floored, last_bucket, period_end, period_start
 
 ZONES = (
     "UTC",

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from exporter.config.load import load
 from exporter.config.nodes import parsed_nodes
-from exporter.errors import ConfigError
-from exporter.model import Json
+from exporter.model.errors import ConfigError
+from exporter.model.samples import Json
 from exporter.planner import plan
 
 SECRET = "hunter2SECRET"

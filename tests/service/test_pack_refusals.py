@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from exporter.client import GraphQLClient
-from exporter.errors import Reason
 from exporter.extraction import Surroundings
-from exporter.model import PollOutcome
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome
 from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.query import label_values, targets
 from exporter.transport import Transport

@@ -24,7 +24,7 @@ import uvloop
 
 from exporter.connection import Answer, Limits
 from exporter.exposition import Format, body
-from exporter.model import Samples
+from exporter.model.samples import Samples
 from exporter.web import Handler, ListenAddress, ListenError, WebServer
 from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
 

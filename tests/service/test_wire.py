@@ -17,9 +17,9 @@ import trustme
 
 from exporter.auth import BearerAuth, OAuth2Settings, TokenSource
 from exporter.client import GraphQLClient
-from exporter.errors import Failure, Reason, TokenFailure
-from exporter.model import Operation, Response
-from exporter.secret import Secret
+from exporter.model.errors import Failure, Reason, TokenFailure
+from exporter.model.outcome import Operation, Response
+from exporter.model.secret import Secret
 from exporter.transport import TLSSettings, Transport
 from tests.support.scripted import Script, Scripted, Seen, http, json_answer, scripted
 

@@ -19,7 +19,7 @@ import pytest
 import trustme
 import uvloop
 
-from exporter.errors import Reason, UpstreamFailure
+from exporter.model.errors import Reason, UpstreamFailure
 from exporter.network import Network
 from exporter.transport import TLSSettings, Transport
 from tests.support.processes import free_port

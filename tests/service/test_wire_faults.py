@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.errors import Reason, UpstreamFailure
+from exporter.model.errors import Reason, UpstreamFailure
 from exporter.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from exporter.auth import OAuth2Settings, TokenSource
-from exporter.errors import Failure, Reason
-from exporter.secret import Secret
+from exporter.model.errors import Failure, Reason
+from exporter.model.secret import Secret
 from exporter.transport import TLSSettings, Transport
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Upstream, answer, raw, server_context

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from exporter.errors import Reason, TokenFailure
-from exporter.secret import Secret
+from exporter.model.errors import Reason, TokenFailure
+from exporter.model.secret import Secret
 from tests.support.upstream import (
     Behaviour,
     Upstream,

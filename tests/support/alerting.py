@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from exporter.duration import duration_seconds, duration_text
+from exporter.model.duration import duration_seconds, duration_text
 from exporter.simulator import Settings
 from tests.support.configurations import ROOT
 from tests.support.processes import Process, Prometheus, eventually, free_port, program

@@ -16,7 +16,7 @@ import uvloop
 
 from exporter.connection import Answer, Application, Limits
 from exporter.exposition import Board, Format, Joiner, body
-from exporter.model import Family, MetricType, Samples
+from exporter.model.samples import Family, MetricType, Samples
 from exporter.negotiation import Representation
 from exporter.web import Handler, ListenAddress, WebServer, html_answer
 

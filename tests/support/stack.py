@@ -22,7 +22,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.config.include import shipped_names
-from exporter.duration import duration_seconds, duration_text
+from exporter.model.duration import duration_seconds, duration_text
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus, eventually

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from exporter.auth import BearerAuth, OAuth2Settings, TokenSource
 from exporter.client import GraphQLClient
-from exporter.errors import Failure
-from exporter.model import Operation, Response
-from exporter.secret import Secret
+from exporter.model.errors import Failure
+from exporter.model.outcome import Operation, Response
+from exporter.model.secret import Secret
 from exporter.transport import Transport
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.upstream import Upstream

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.errors import Reason
+from exporter.model.errors import Reason
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ENVIRONMENTS, ROOT

@@ -18,7 +18,7 @@ from exporter.config.include import shipped_names
 from exporter.config.load import load
 from exporter.document.document import DocumentError, parsed_document
 from exporter.document.schema import loaded_schema
-from exporter.model import MetricType
+from exporter.model.samples import MetricType
 from exporter.planner import plan
 
 ROOT = Path(__file__).parents[2]

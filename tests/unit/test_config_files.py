@@ -9,7 +9,7 @@ import pytest
 
 from exporter.config.load import load
 from exporter.daemon.check import ready_to_start
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.planner import plan
 
 FILES = Path(__file__).parents[1] / "data" / "config"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.duration import duration_seconds, duration_text
+from exporter.model.duration import duration_seconds, duration_text
 
 
 @pytest.mark.parametrize(

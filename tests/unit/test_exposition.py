@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed_te
 
 from exporter.exposition import Block, Board, Body, Format, Joiner, Page, body, combined_crc32, gzip_member, head
 from exporter.exposition.lines import SMALL_BYTES, pieces
-from exporter.model import Family, MetricType, Number, Samples
+from exporter.model.samples import Family, MetricType, Number, Samples
 
 GAUGE = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
 COUNTER = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api",))

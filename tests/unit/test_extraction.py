@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exporter.errors import Reason, ResultFailure
 from exporter.extraction import Surroundings, extract
-from exporter.model import GraphQLError, Json, LabelValues, Number, Response, Result
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import GraphQLError, Response, Result
+from exporter.model.samples import Json, LabelValues, Number
+from exporter.model.window import TimeRange
 from exporter.plan import Target
 from exporter.query import Moment, label_values
-from exporter.window import TimeRange
 from tests.support.plans import planned
 
 END = datetime(2021, 8, 16, 12, 7, tzinfo=UTC)

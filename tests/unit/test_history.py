@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.cli.backfill.history import DuplicateSeries, History
-from exporter.model import Family, LabelValues, MetricType, Number, Result, Samples
+from exporter.model.outcome import Result
+from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
 
 GAUGE = Family("depth", MetricType.GAUGE, 'How "deep".', ("name",))
 COUNTER = Family("requests_total", MetricType.COUNTER, "Requests.", ("name",))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config.load import Loaded, load
-from exporter.errors import ConfigError
-from exporter.secret import Secret
+from exporter.model.errors import ConfigError
+from exporter.model.secret import Secret
 
 QUERIES = """
 queries:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exporter.config.nodes import key_text, parsed_nodes
-from exporter.errors import ConfigError
-from exporter.model import Json
+from exporter.model.errors import ConfigError
+from exporter.model.samples import Json
 
 
 def messages(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.document.aliases import packed_operation, unpacked_responses
-from exporter.model import GraphQLError, Operation, Response
+from exporter.model.outcome import GraphQLError, Operation, Response
 
 SCHEMA = build_schema("""
     type Query { traffic(org: String!, data: Data!): Int  api(id: String): API  now: Int }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.path import ResponsePath, parsed_path
+from exporter.model.response_path import ResponsePath, parsed_path
 
 
 @pytest.mark.parametrize(

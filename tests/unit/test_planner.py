@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import ConfigError
-from exporter.model import MetricType
+from exporter.model.errors import ConfigError
+from exporter.model.samples import MetricType
+from exporter.model.template import Reference
 from exporter.plan import Bound, Column, Constant, Hop
-from exporter.template import Reference
 from tests.support.plans import planned, planned_query
 
 

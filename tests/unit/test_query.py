@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.errors import TokenFailure
-from exporter.model import Json
+from exporter.model.errors import TokenFailure
+from exporter.model.samples import Json
 from exporter.plan import Plan, Target
 from exporter.query import FeedingRow, Moment, label_values, moment_at, operation, targets
 from tests.support.plans import planned, planned_query

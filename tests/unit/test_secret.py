@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import Reason, TokenFailure
-from exporter.secret import Secret
+from exporter.model.errors import Reason, TokenFailure
+from exporter.model.secret import Secret
 
 HIDDEN = "hunter2-hunter2"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.errors import Reason
 from exporter.exposition import Format, Joiner
-from exporter.model import Family, LabelValues, MetricType, Number, PollOutcome, Result, Samples
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
 from exporter.plan import Target
 from exporter.store import ClosedPeriod, Owner, State, Store, next_state
 from tests.support.plans import planned_query

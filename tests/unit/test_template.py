@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model import Json
-from exporter.template import Reference, Text, bound, parsed_template, parsed_text, references, scalar_text
+from exporter.model.samples import Json
+from exporter.model.template import Reference, Text, bound, parsed_template, parsed_text, references, scalar_text
 
 
 @pytest.mark.parametrize("text", ["plain", "", "{ braces }", "}}", "carbon.super", "{a}", "{"])

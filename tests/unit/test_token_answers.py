@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.errors import Reason, TokenFailure
 from exporter.grant import granted_token
+from exporter.model.errors import Reason, TokenFailure
 from exporter.retry import retry_after_seconds
 from exporter.transport import WireResponse
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from exporter.model import Json, Number
-from exporter.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
+from exporter.model.samples import Json, Number
+from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
 
 
 @pytest.mark.parametrize(

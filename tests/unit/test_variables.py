@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.document.document import FieldType
 from exporter.document.variable_types import Known, Literal, place_faults, value_faults
-from exporter.template import Reference, parsed_template
+from exporter.model.template import Reference, parsed_template
 
 SCHEMA = build_schema("""
     scalar Date

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.access import basic_credentials
 from exporter.config.web import load_web
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.web_config import WebConfiguration
 
 FILES = Path(__file__).parents[1] / "data" / "web_config"

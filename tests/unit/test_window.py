@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.window import TimeRange, Window, aligns, floored, iso_text, last_bucket, period_end, period_start
+from exporter.model.window import TimeRange, Window, aligns, floored, iso_text, last_bucket, period_end, period_start
 
 COLOMBO = ZoneInfo("Asia/Colombo")
 BERLIN = ZoneInfo("Europe/Berlin")

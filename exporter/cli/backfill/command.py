@@ -22,7 +22,7 @@ from exporter.cli.backfill.fill import Interrupted, Progress, Span, courses, fil
 from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option
 from exporter.cli.output import shown_progress
-from exporter.duration import duration_seconds
+from exporter.model.duration import duration_seconds
 from exporter.plan import Plan, QueryPlan
 
 _BLOCK_SECONDS: Final = 7200.0

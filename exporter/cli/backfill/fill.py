@@ -14,8 +14,8 @@ from typing import Final
 from exporter.cli.ad_hoc import Round
 from exporter.cli.backfill.history import DuplicateSeries, History
 from exporter.config.source import Source
-from exporter.errors import ExporterError, Reason
-from exporter.model import PollOutcome
+from exporter.model.errors import ExporterError, Reason
+from exporter.model.outcome import PollOutcome
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.query import moment_at
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from exporter.exposition import Format, head, pieces
-from exporter.model import Family, LabelValues, MetricType, Number, Result, Samples
+from exporter.model.outcome import Result
+from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
 
 _TABLES: Final = """
     CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT);

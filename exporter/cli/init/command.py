@@ -19,9 +19,10 @@ from exporter.cli.schema import schema_text
 from exporter.config.source import Source
 from exporter.daemon.check import checked
 from exporter.daemon.logs import configure_logging
-from exporter.errors import ConfigError, Failure
-from exporter.model import Json, Operation
-from exporter.secret import Secret
+from exporter.model.errors import ConfigError, Failure
+from exporter.model.outcome import Operation
+from exporter.model.samples import Json
+from exporter.model.secret import Secret
 from exporter.upstreams import Upstream
 
 _DEADLINE_SECONDS: Final = 30.0

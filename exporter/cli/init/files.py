@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.secret import Secret
+from exporter.model.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,13 @@ from exporter.cli.output import Paper
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recorded, recording_json, write_recording
 from exporter.config.source import Source
-from exporter.errors import Failure, ResultFailure
 from exporter.exposition import Format, head, pieces
-from exporter.model import Json, Result
+from exporter.model.errors import Failure, ResultFailure
+from exporter.model.outcome import Result
+from exporter.model.samples import Json
+from exporter.model.template import scalar_text
 from exporter.plan import Plan, QueryPlan, Target
 from exporter.records import records_at
-from exporter.template import scalar_text
 
 
 @click.command()

@@ -14,9 +14,10 @@ import yaml
 from exporter.cli.account import concealing, fail, upstreams_of
 from exporter.cli.output import Paper
 from exporter.config.source import Source
-from exporter.errors import TokenFailure
-from exporter.model import Json, Operation
-from exporter.template import bound, parsed_template, references
+from exporter.model.errors import TokenFailure
+from exporter.model.outcome import Operation
+from exporter.model.samples import Json
+from exporter.model.template import bound, parsed_template, references
 
 PREFIX: Final = "choreo/on_demand/"
 _DEADLINE_SECONDS: Final = 30.0

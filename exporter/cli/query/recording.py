@@ -16,11 +16,12 @@ from typing import Any, Final
 from exporter.cli.ad_hoc import Asked
 from exporter.client import Client
 from exporter.config.source import Source
-from exporter.errors import ExporterError, Reason, UpstreamFailure
-from exporter.model import GraphQLError, Json, Operation, Response
+from exporter.model.errors import ExporterError, Reason, UpstreamFailure
+from exporter.model.outcome import GraphQLError, Operation, Response
+from exporter.model.samples import Json
+from exporter.model.template import bound
+from exporter.model.window import iso_text
 from exporter.plan import QueryPlan, Target
-from exporter.template import bound
-from exporter.window import iso_text
 
 _FORMAT: Final = "insights-exporter recording 1"
 

@@ -12,11 +12,12 @@ from typing import Final
 
 from exporter.cli.ad_hoc import Asked, Exchange
 from exporter.document.document import Selection
-from exporter.errors import Failure
-from exporter.model import GraphQLError, Json, Response
+from exporter.model.errors import Failure
+from exporter.model.outcome import GraphQLError, Response
+from exporter.model.samples import Json
+from exporter.model.template import Reference, Template, Text
+from exporter.model.value import unix_seconds
 from exporter.plan import Plan, Target
-from exporter.template import Reference, Template, Text
-from exporter.value import unix_seconds
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NO_SELECTION: Final = Selection()

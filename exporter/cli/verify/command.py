@@ -38,8 +38,8 @@ from exporter.cli.verify.operations import (
 )
 from exporter.cli.verify.probing import Probed, data_filter, probed
 from exporter.config.source import Source
-from exporter.duration import duration_seconds, duration_text
-from exporter.errors import ResultFailure
+from exporter.model.duration import duration_seconds, duration_text
+from exporter.model.errors import ResultFailure
 from exporter.plan import Plan, QueryPlan
 
 _ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them

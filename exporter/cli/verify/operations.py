@@ -12,11 +12,12 @@ from typing import Final
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.config.source import Source
 from exporter.document.root_fields import root_fields
-from exporter.errors import Reason, ResultFailure
-from exporter.model import Json, LabelValues, MetricType, Number, Operation, PollOutcome, Response
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import Operation, PollOutcome, Response
+from exporter.model.samples import Json, LabelValues, MetricType, Number
+from exporter.model.window import TimeRange, floored
 from exporter.plan import QueryPlan
 from exporter.query import Moment
-from exporter.window import TimeRange, floored
 
 _REFUSING: Final = frozenset({Reason.GRAPHQL, Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.HTTP_4XX})
 _PART: Final = timedelta(minutes=15)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from exporter.cli.ad_hoc import Asked, Round
-from exporter.errors import Failure, Reason
-from exporter.model import Json, Operation, Response
-from exporter.window import floored, iso_text
+from exporter.model.errors import Failure, Reason
+from exporter.model.outcome import Operation, Response
+from exporter.model.samples import Json
+from exporter.model.window import floored, iso_text
 
 _GRANULARITIES: Final[Mapping[str, timedelta]] = {
     "1m": timedelta(minutes=1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.errors import Reason, TokenFailure
+from exporter.model.errors import Reason, TokenFailure
 
 SHOWN: Final = "<secret>"
 

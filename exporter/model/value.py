@@ -11,7 +11,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
 
-from exporter.model import Json, Number
+from exporter.model.samples import Json, Number
 
 
 class SkipReason(StrEnum):
