@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from exporter.daemon.check import ready_to_start
-from exporter.plan import Plan
+from exporter.plan.plan import Plan
 
 SERIES_NAME = "bench_window_requests"
 LABELS = ("api", "application", "method", "code")

@@ -13,7 +13,7 @@ from exporter.config.source import Source
 from exporter.model.outcome import PollOutcome
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
-from exporter.plan import Plan, QueryPlan, Target, part
+from exporter.plan.plan import Plan, QueryPlan, Target, part
 from exporter.scheduler import Scheduler
 from exporter.store import Owner, State, Store
 

@@ -14,7 +14,7 @@ from math import ceil
 from exporter.config.source import Source
 from exporter.model.samples import Json
 from exporter.model.window import Period
-from exporter.plan import Plan, QueryPlan
+from exporter.plan.plan import Plan, QueryPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from exporter.model.samples import Family, Json, LabelValues, Number, Samples
 from exporter.model.template import bound, scalar_text
 from exporter.model.value import SkipReason, numbers, unix_seconds
 from exporter.model.window import last_bucket
-from exporter.plan import (
+from exporter.plan.operation import Moment, is_at_end_of_period
+from exporter.plan.plan import (
     Bound,
     BucketPlan,
     Column,
@@ -32,7 +33,6 @@ from exporter.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.query import Moment, is_at_end_of_period
 from exporter.records import Records, records_at, shown
 
 # What a lookup knows: key -> field -> text.

@@ -10,7 +10,7 @@ from itertools import count
 from math import ceil, inf
 from typing import Final, TypeVar
 
-from exporter.plan import Target
+from exporter.plan.plan import Target
 
 _SMALLER_FOR_SECONDS: Final = 3600.0
 _DUE_EARLY_SECONDS: Final = 0.01  # timers of one tick differ by rounding

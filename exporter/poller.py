@@ -14,8 +14,8 @@ from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, PollOutcome, Response, Result
 from exporter.pace import Pace
-from exporter.plan import PagesPlan, QueryPlan, Target
-from exporter.query import Moment, moment_at, operation, with_page
+from exporter.plan.operation import Moment, moment_at, operation, with_page
+from exporter.plan.plan import PagesPlan, QueryPlan, Target
 from exporter.store import Rendered
 
 _ATTEMPTS_AT_PAGES: Final = 3

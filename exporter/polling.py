@@ -11,7 +11,7 @@ import structlog
 from exporter.audit import Auditor
 from exporter.auth import TokenSource
 from exporter.client import GraphQLClient
-from exporter.plan import Plan
+from exporter.plan.plan import Plan
 from exporter.reporter import Reporter
 from exporter.scheduler import Scheduler
 from exporter.shard import Shard

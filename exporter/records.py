@@ -12,7 +12,7 @@ from typing import Final, cast
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.response_path import path_text
 from exporter.model.samples import Json
-from exporter.plan import Column, Hop, Hops
+from exporter.plan.plan import Column, Hop, Hops
 
 _WRONG_SHAPE: Final = (KeyError, TypeError)
 _PART: Final = 1000

@@ -9,7 +9,7 @@ import structlog
 from exporter.audit import Finding
 from exporter.demand import Demand
 from exporter.model.outcome import PollOutcome
-from exporter.plan import Plan
+from exporter.plan.plan import Plan
 from exporter.store import Owner, Store
 from exporter.telemetry import Telemetry
 

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
-from exporter.plan import LookupPlan, Target
-from exporter.query import FeedingRow
+from exporter.plan.operation import FeedingRow
+from exporter.plan.plan import LookupPlan, Target
 
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 Exports: TypeAlias = Mapping[str, Json]

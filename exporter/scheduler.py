@@ -20,9 +20,9 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.pace import Pace
 from exporter.pack_poll import PackOutcome, poll_targets
-from exporter.plan import Plan, QueryPlan, Target
+from exporter.plan.operation import targets
+from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.poller import rendered_ahead
-from exporter.query import targets
 from exporter.shard import NOT_SPLIT, Shard
 from exporter.store import Owner, Rendered, Store
 from exporter.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between

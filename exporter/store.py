@@ -14,8 +14,8 @@ from exporter.extraction import Surroundings, widest_label
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples, counter_totals
-from exporter.plan import QueryPlan, Target
-from exporter.query import FeedingRow, label_values
+from exporter.plan.operation import FeedingRow, label_values
+from exporter.plan.plan import QueryPlan, Target
 from exporter.rows import Rows
 
 _LOOKED_AT: Final = 2000  # series, to find the label with the most values

@@ -20,7 +20,7 @@ from exporter.auth import TokenStatus
 from exporter.exposition import Format, head, pieces
 from exporter.model.outcome import PollOutcome
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.plan import Plan, QueryPlan
+from exporter.plan.plan import Plan, QueryPlan
 from exporter.scheduler import Scheduler
 from exporter.store import Owner, State, Store
 from exporter.web_config import ReloadStatus

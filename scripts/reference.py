@@ -24,8 +24,8 @@ from exporter.config.include import shipped_names
 from exporter.config.load import load
 from exporter.config.reference import Key, json_schema, keys, sections
 from exporter.model.samples import Family
-from exporter.plan import Plan
-from exporter.planner import plan
+from exporter.plan.plan import Plan
+from exporter.plan.planner import plan
 from exporter.polling import Polling
 from exporter.shard import Shard
 from exporter.telemetry import Telemetry

@@ -20,7 +20,7 @@ from exporter.daemon.logs import configure_logging
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN
-from exporter.plan import Plan, QueryPlan
+from exporter.plan.plan import Plan, QueryPlan
 from exporter.upstreams import Upstream, upstream
 
 _Answer = TypeVar("_Answer")

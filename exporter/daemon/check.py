@@ -10,8 +10,8 @@ from exporter.config.load import Loaded, load
 from exporter.config.source import Source, TLSConfig
 from exporter.model.errors import ConfigError, Failure, Problem
 from exporter.model.secret import Secret
-from exporter.plan import Plan
-from exporter.planner import plan
+from exporter.plan.plan import Plan
+from exporter.plan.planner import plan
 from exporter.upstreams import tls_settings
 
 

@@ -14,7 +14,7 @@ from exporter.dashboards.promql import added, highest, largest, own, selector
 from exporter.dashboards.variables import choice, scraped
 from exporter.model.duration import duration_text
 from exporter.model.samples import Family, MetricType
-from exporter.plan import Plan
+from exporter.plan.plan import Plan
 
 TAG: Final = "insights-exporter"
 LINES: Final = 50

@@ -29,10 +29,10 @@ from exporter.extraction import Surroundings
 from exporter.grant import MAX_LIFETIME_SECONDS, granted_token
 from exporter.model.errors import ConfigError, Reason, TokenFailure
 from exporter.model.samples import Json
-from exporter.plan import Target
-from exporter.planner import plan
+from exporter.plan.operation import label_values
+from exporter.plan.plan import Target
+from exporter.plan.planner import plan
 from exporter.poller import poll
-from exporter.query import label_values
 from exporter.store import Owner, Store
 from exporter.transport import Transport, WireResponse
 from tests.support.plans import planned

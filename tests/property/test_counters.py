@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.model.window import Period, period_end, period_start
-from exporter.plan import QueryPlan
-from exporter.query import moment_at
+from exporter.plan.operation import moment_at
+from exporter.plan.plan import QueryPlan
 from tests.property.test_windows import PERIODS, places, real
 from tests.support.plans import planned_query
 

@@ -14,8 +14,8 @@ from exporter.model.errors import ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Json
 from exporter.model.window import TimeRange
-from exporter.plan import QueryPlan
-from exporter.query import Moment
+from exporter.plan.operation import Moment
+from exporter.plan.plan import QueryPlan
 from tests.support.plans import planned
 
 PLAN = planned("""

@@ -10,7 +10,7 @@ from exporter.exposition import Format, Joiner
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.plan import Target
+from exporter.plan.plan import Target
 from exporter.store import Owner, Store
 
 OWNERS = [Owner(query, "acme", target) for query in ("q1", "q2") for target in ("", "t")]

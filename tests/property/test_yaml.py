@@ -18,7 +18,7 @@ from exporter.config.load import load
 from exporter.config.nodes import parsed_nodes
 from exporter.model.errors import ConfigError
 from exporter.model.samples import Json
-from exporter.planner import plan
+from exporter.plan.planner import plan
 
 SECRET = "hunter2SECRET"
 GOOD = """\

@@ -9,7 +9,7 @@ import yaml
 
 from exporter.config.include import shipped_names
 from exporter.config.load import load
-from exporter.planner import plan
+from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import choreo_environ, choreo_source

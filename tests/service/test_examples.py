@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exporter.config.load import load
-from exporter.planner import plan
+from exporter.plan.planner import plan
 from tests.support.configurations import ROOT
 from tests.support.graphql_api import connection, graphql_api
 from tests.support.processes import Exporter, eventually

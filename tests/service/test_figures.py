@@ -11,7 +11,7 @@ import pytest
 
 from exporter.config.include import shipped_names
 from exporter.config.load import load
-from exporter.planner import plan
+from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.resolvers import RESOLVERS
 from tests.support.configurations import choreo_environ

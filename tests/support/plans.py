@@ -7,8 +7,8 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from exporter.config.load import load
-from exporter.plan import Plan, QueryPlan
-from exporter.planner import plan
+from exporter.plan.plan import Plan, QueryPlan
+from exporter.plan.planner import plan
 
 SOURCE = """\
 sources:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from exporter.config.load import load
-from exporter.planner import plan
+from exporter.plan.planner import plan
 from tests.support.configurations import ROOT, choreo_environ
 from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
 from tests.support.processes import eventually

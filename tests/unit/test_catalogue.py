@@ -19,7 +19,7 @@ from exporter.config.load import load
 from exporter.document.document import DocumentError, parsed_document
 from exporter.document.schema import loaded_schema
 from exporter.model.samples import MetricType
-from exporter.planner import plan
+from exporter.plan.planner import plan
 
 ROOT = Path(__file__).parents[2]
 CHOREO = loaded_schema("choreo")

@@ -10,7 +10,7 @@ import pytest
 from exporter.config.load import load
 from exporter.daemon.check import ready_to_start
 from exporter.model.errors import ConfigError
-from exporter.planner import plan
+from exporter.plan.planner import plan
 
 FILES = Path(__file__).parents[1] / "data" / "config"
 ENVIRON = {"EMPTY": "", "ORG": "o-1"}

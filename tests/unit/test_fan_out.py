@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.fan_out import FanOut, PackSize, grouped
-from exporter.plan import Target
+from exporter.plan.plan import Target
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 

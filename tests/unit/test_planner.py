@@ -9,7 +9,7 @@ import pytest
 from exporter.model.errors import ConfigError
 from exporter.model.samples import MetricType
 from exporter.model.template import Reference
-from exporter.plan import Bound, Column, Constant, Hop
+from exporter.plan.plan import Bound, Column, Constant, Hop
 from tests.support.plans import planned, planned_query
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.model.errors import TokenFailure
 from exporter.model.samples import Json
-from exporter.plan import Plan, Target
-from exporter.query import FeedingRow, Moment, label_values, moment_at, operation, targets
+from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, targets
+from exporter.plan.plan import Plan, Target
 from tests.support.plans import planned, planned_query
 
 CHAIN = """

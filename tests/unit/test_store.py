@@ -8,7 +8,7 @@ from exporter.exposition import Format, Joiner
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
-from exporter.plan import Target
+from exporter.plan.plan import Target
 from exporter.store import ClosedPeriod, Owner, State, Store, next_state
 from tests.support.plans import planned_query
 

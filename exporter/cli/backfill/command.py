@@ -23,7 +23,7 @@ from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option
 from exporter.cli.output import shown_progress
 from exporter.model.duration import duration_seconds
-from exporter.plan import Plan, QueryPlan
+from exporter.plan.plan import Plan, QueryPlan
 
 _BLOCK_SECONDS: Final = 7200.0
 _HEAD_SECONDS: Final = 3 * 3600.0  # how far back Prometheus' head block reaches at most

@@ -16,8 +16,8 @@ from exporter.cli.backfill.history import DuplicateSeries, History
 from exporter.config.source import Source
 from exporter.model.errors import ExporterError, Reason
 from exporter.model.outcome import PollOutcome
-from exporter.plan import Plan, QueryPlan, Target
-from exporter.query import moment_at
+from exporter.plan.operation import moment_at
+from exporter.plan.plan import Plan, QueryPlan, Target
 
 _ATTEMPTS: Final = 8  # with waits of two minutes in all
 _LONGEST_WAIT_SECONDS: Final = 60.0

@@ -32,7 +32,7 @@ from exporter.model.errors import Failure, ResultFailure
 from exporter.model.outcome import Result
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
-from exporter.plan import Plan, QueryPlan, Target
+from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.records import records_at
 
 

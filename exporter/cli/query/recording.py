@@ -21,7 +21,7 @@ from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.samples import Json
 from exporter.model.template import bound
 from exporter.model.window import iso_text
-from exporter.plan import QueryPlan, Target
+from exporter.plan.plan import QueryPlan, Target
 
 _FORMAT: Final = "insights-exporter recording 1"
 

@@ -17,7 +17,7 @@ from exporter.model.outcome import GraphQLError, Response
 from exporter.model.samples import Json
 from exporter.model.template import Reference, Template, Text
 from exporter.model.value import unix_seconds
-from exporter.plan import Plan, Target
+from exporter.plan.plan import Plan, Target
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NO_SELECTION: Final = Selection()

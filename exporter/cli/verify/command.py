@@ -40,7 +40,7 @@ from exporter.cli.verify.probing import Probed, data_filter, probed
 from exporter.config.source import Source
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.model.errors import ResultFailure
-from exporter.plan import Plan, QueryPlan
+from exporter.plan.plan import Plan, QueryPlan
 
 _ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}

@@ -16,8 +16,8 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.model.samples import Json, LabelValues, MetricType, Number
 from exporter.model.window import TimeRange, floored
-from exporter.plan import QueryPlan
-from exporter.query import Moment
+from exporter.plan.operation import Moment
+from exporter.plan.plan import QueryPlan
 
 _REFUSING: Final = frozenset({Reason.GRAPHQL, Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.HTTP_4XX})
 _PART: Final = timedelta(minutes=15)

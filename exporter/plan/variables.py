@@ -12,7 +12,7 @@ from exporter.document.variable_types import KeysBelow, Known, Literal, never_eq
 from exporter.model.response_path import parsed_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
-from exporter.resolution import Feeders, ParsedQuery, PathProblem, column
+from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 
 # A place in the file, what is wrong there and what would be right.
 Found: TypeAlias = tuple[KeyPath, str, str]

@@ -13,7 +13,7 @@ from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.template import bound
 from exporter.model.window import TimeRange, iso_text, period_end, period_start
-from exporter.plan import Feed, PagesPlan, QueryPlan, Target
+from exporter.plan.plan import Feed, PagesPlan, QueryPlan, Target
 
 
 @dataclass(frozen=True, slots=True)

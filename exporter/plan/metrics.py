@@ -11,11 +11,11 @@ from exporter.document.document import FieldType
 from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Family, MetricType
 from exporter.model.value import ValueKind, ValueRule
-from exporter.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
-from exporter.planner.findings import Findings
-from exporter.planner.labels import Labels
-from exporter.planner.references import References
-from exporter.resolution import ParsedQuery, PathProblem, Scopes
+from exporter.plan.findings import Findings
+from exporter.plan.labels import Labels
+from exporter.plan.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
+from exporter.plan.references import References
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
 _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from exporter.config.load import Loaded
 from exporter.model.errors import ConfigError
-from exporter.plan import Plan
-from exporter.planner.documents import check_source_labels, parsed_queries
-from exporter.planner.families import agreed_families
-from exporter.planner.feeding import found_feeders, in_order
-from exporter.planner.findings import Findings
-from exporter.planner.labels import Labels, planned_lookups, used_lookups
-from exporter.planner.metrics import Metrics
-from exporter.planner.queries import query_plan
-from exporter.planner.references import References
-from exporter.variables import variable_problems
+from exporter.plan.documents import check_source_labels, parsed_queries
+from exporter.plan.families import agreed_families
+from exporter.plan.findings import Findings
+from exporter.plan.for_each import found_feeders, in_order
+from exporter.plan.labels import Labels, planned_lookups, used_lookups
+from exporter.plan.metrics import Metrics
+from exporter.plan.plan import Plan
+from exporter.plan.queries import query_plan
+from exporter.plan.references import References
+from exporter.plan.variables import variable_problems
 
 
 def plan(loaded: Loaded) -> Plan:

@@ -10,10 +10,10 @@ from exporter.config.load import Loaded
 from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.model.template import Reference
-from exporter.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
-from exporter.planner.findings import Findings
-from exporter.planner.references import References
-from exporter.resolution import ParsedQuery, Scopes
+from exporter.plan.findings import Findings
+from exporter.plan.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
+from exporter.plan.references import References
+from exporter.plan.response_paths import ParsedQuery, Scopes
 
 
 def planned_lookups(

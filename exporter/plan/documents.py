@@ -10,8 +10,8 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, DocumentError, parsed_document
 from exporter.document.schema import Schema, loaded_schema
-from exporter.planner.findings import Findings
-from exporter.resolution import ParsedQuery, PathProblem, Scopes
+from exporter.plan.findings import Findings
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
 
 def check_source_labels(loaded: Loaded, findings: Findings) -> None:

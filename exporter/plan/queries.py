@@ -5,10 +5,10 @@ from __future__ import annotations
 from exporter.config.query import ForEachList, Query, RowsOf
 from exporter.model.template import references as references_in
 from exporter.model.window import Window
-from exporter.plan import Feed, LookupPlan, MetricPlan, PackPlan, PagesPlan, QueryPlan
-from exporter.planner.findings import Findings
-from exporter.planner.references import SELF, References
-from exporter.resolution import ParsedQuery, PathProblem, Scopes
+from exporter.plan.findings import Findings
+from exporter.plan.plan import Feed, LookupPlan, MetricPlan, PackPlan, PagesPlan, QueryPlan
+from exporter.plan.references import SELF, References
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
 
 def query_plan(

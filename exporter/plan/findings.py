@@ -6,8 +6,8 @@ from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.response_path import ResponsePath
-from exporter.plan import Column
-from exporter.resolution import PathProblem, Scopes, column
+from exporter.plan.plan import Column
+from exporter.plan.response_paths import PathProblem, Scopes, column
 
 
 class Findings:

@@ -11,9 +11,9 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
 from exporter.model.response_path import parsed_path
 from exporter.model.template import Reference, references
-from exporter.plan import RowsPlan
-from exporter.planner.findings import Findings
-from exporter.resolution import Feeders, ParsedQuery, PathProblem, column
+from exporter.plan.findings import Findings
+from exporter.plan.plan import RowsPlan
+from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 
 SELF: Final = "."
 _TIMES: Final = {"window": ("start", "end", "start_unix", "end_unix"), "period": ("start", "start_unix")}

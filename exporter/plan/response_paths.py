@@ -14,7 +14,7 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, FieldType, Selection
 from exporter.model.response_path import ResponsePath, Step, path_text
-from exporter.plan import Column, Hop, Hops
+from exporter.plan.plan import Column, Hop, Hops
 
 
 class PathProblem(Exception):

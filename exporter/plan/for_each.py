@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
-from exporter.planner.findings import Findings
-from exporter.resolution import Feeders, ParsedQuery
+from exporter.plan.findings import Findings
+from exporter.plan.response_paths import Feeders, ParsedQuery
 
 
 def found_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:

@@ -10,7 +10,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.model.duration import duration_text
 from exporter.model.samples import Family, MetricType
-from exporter.planner.findings import Findings
+from exporter.plan.findings import Findings
 
 
 def agreed_families(published: Iterable[tuple[Query, KeyPath, Family]], findings: Findings) -> dict[str, Family]:

@@ -1,0 +1,1 @@
+"""`Config` to `Plan`: documents parsed, paths and references resolved, families agreed."""
