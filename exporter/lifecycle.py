@@ -13,7 +13,7 @@ from exporter.auth import TokenSource
 from exporter.connection import Answer
 from exporter.daemon.reload import Reloading
 from exporter.model.errors import TokenFailure
-from exporter.polling import Polling
+from exporter.polling.polling import Polling
 from exporter.web import Handler
 
 _log = structlog.get_logger()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from exporter.audit import Finding
-from exporter.demand import Demand
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
+from exporter.polling.audit import Finding
+from exporter.polling.demand import Demand
 from exporter.store import Owner, Store
 from exporter.telemetry import Telemetry
 

@@ -15,13 +15,13 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter import __version__
-from exporter.audit import Auditor
 from exporter.auth import TokenStatus
 from exporter.exposition import Format, head, pieces
 from exporter.model.outcome import PollOutcome
 from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan.plan import Plan, QueryPlan
-from exporter.scheduler import Scheduler
+from exporter.polling.audit import Auditor
+from exporter.polling.scheduler import Scheduler
 from exporter.store import Owner, State, Store
 from exporter.web_config import ReloadStatus
 

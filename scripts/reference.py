@@ -26,8 +26,8 @@ from exporter.config.reference import Key, json_schema, keys, sections
 from exporter.model.samples import Family
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
-from exporter.polling import Polling
-from exporter.shard import Shard
+from exporter.polling.polling import Polling
+from exporter.polling.shard import Shard
 from exporter.telemetry import Telemetry
 from exporter.web_config import ReloadStatus
 

@@ -16,10 +16,10 @@ from exporter.gate import Gate
 from exporter.model.errors import Failure, Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.pace import Pace, Turns
-from exporter.pack_poll import poll_targets
 from exporter.plan.operation import Moment, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
-from exporter.poller import poll, poll_over
+from exporter.polling.pack import poll_targets
+from exporter.polling.poll import poll, poll_over
 from exporter.store import Owner, Store
 
 # Who answers a query's requests for a target.

@@ -26,7 +26,7 @@ from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.process import exit_at_once
 from exporter.model.errors import ConfigError
-from exporter.shard import Shard, parsed_shard
+from exporter.polling.shard import Shard, parsed_shard
 
 
 class _LazyGroup(click.Group):
@@ -147,7 +147,7 @@ def _shard(index: str | None, count: int) -> Shard:
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
     from exporter.daemon.check import checked
-    from exporter.demand import told
+    from exporter.polling.demand import told
     from exporter.web_config import web_configuration
 
     try:

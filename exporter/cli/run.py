@@ -10,7 +10,7 @@ import click
 from exporter.cli.options import refuse
 from exporter.daemon.logs import configure_logging, structlog
 from exporter.model.errors import ConfigError
-from exporter.shard import NOT_SPLIT, Shard
+from exporter.polling.shard import NOT_SPLIT, Shard
 
 _log = structlog.get_logger()
 

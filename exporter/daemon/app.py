@@ -20,8 +20,8 @@ from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, Watch, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify
 from exporter.lifecycle import lifecycle_routes
-from exporter.polling import Polling
-from exporter.shard import NOT_SPLIT, Shard
+from exporter.polling.polling import Polling
+from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.web import ListenAddress, WebServer
 from exporter.web_config import WebConfiguration
 from exporter.web_pages import ExporterSite, metrics_url

@@ -32,7 +32,7 @@ from exporter.model.samples import Json
 from exporter.plan.operation import label_values
 from exporter.plan.plan import Target
 from exporter.plan.planner import plan
-from exporter.poller import poll
+from exporter.polling.poll import poll
 from exporter.store import Owner, Store
 from exporter.transport import Transport, WireResponse
 from tests.support.plans import planned

@@ -13,8 +13,8 @@ from exporter.client import GraphQLClient
 from exporter.extraction import Surroundings
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
-from exporter.pack_poll import PackOutcome, poll_pack
 from exporter.plan.operation import label_values, targets
+from exporter.polling.pack import PackOutcome, poll_pack
 from exporter.transport import Transport
 from tests.support.plans import planned
 from tests.support.scripted import Seen, http, json_answer, scripted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.demand import Demand, present_demand, told
+from exporter.polling.demand import Demand, present_demand, told
 from tests.support.plans import planned
 
 SOURCES = """\

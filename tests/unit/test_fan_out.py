@@ -8,8 +8,8 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.fan_out import FanOut, PackSize, grouped
 from exporter.plan.plan import Target
+from exporter.polling.targets import FanOut, PackSize, grouped
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.shard import NOT_SPLIT, Shard, parsed_shard, shard_of
+from exporter.polling.shard import NOT_SPLIT, Shard, parsed_shard, shard_of
 
 PROMISED = [1, 0, 4, 3, 0, 1, 2, 2, 4, 4, 1, 0]
 

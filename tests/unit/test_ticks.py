@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, ticks_between
 from exporter.store import Owner
-from exporter.ticks import backoff_seconds, next_tick_at, phase_of, ticks_between
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from exporter.model.outcome import PollOutcome
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
 from exporter.plan.plan import Plan, QueryPlan, Target, part
-from exporter.scheduler import Scheduler
+from exporter.polling.scheduler import Scheduler
 from exporter.store import Owner, State, Store
 
 _CHECK_SECONDS: Final = 1.0

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import structlog
 
-from exporter.audit import Auditor
 from exporter.auth import TokenSource
 from exporter.client import GraphQLClient
 from exporter.plan.plan import Plan
+from exporter.polling.audit import Auditor
+from exporter.polling.scheduler import Scheduler
+from exporter.polling.shard import Shard
 from exporter.reporter import Reporter
-from exporter.scheduler import Scheduler
-from exporter.shard import Shard
 from exporter.store import Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.upstreams import Upstream, upstreams

@@ -20,7 +20,7 @@ from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.pace import Pace
 from exporter.plan.operation import Moment, moment_at, operation
 from exporter.plan.plan import PackPlan, QueryPlan, Target
-from exporter.poller import failed_outcome, poll, refuse_partial
+from exporter.polling.poll import failed_outcome, poll, refuse_partial
 
 # How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
 _REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.TIMEOUT})

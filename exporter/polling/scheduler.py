@@ -13,19 +13,19 @@ from typing import Final, Protocol
 
 from exporter.client import GraphQLClient
 from exporter.config.source import Source
-from exporter.demand import Demand, present_demand
-from exporter.fan_out import FanOut, Member, Pack
 from exporter.gate import Gate, kept_gates, kept_paces
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.pace import Pace
-from exporter.pack_poll import PackOutcome, poll_targets
 from exporter.plan.operation import targets
 from exporter.plan.plan import Plan, QueryPlan, Target
-from exporter.poller import rendered_ahead
-from exporter.shard import NOT_SPLIT, Shard
+from exporter.polling.demand import Demand, present_demand
+from exporter.polling.pack import PackOutcome, poll_targets
+from exporter.polling.poll import rendered_ahead
+from exporter.polling.shard import NOT_SPLIT, Shard
+from exporter.polling.targets import FanOut, Member, Pack
+from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
 from exporter.store import Owner, Rendered, Store
-from exporter.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0

@@ -1,0 +1,1 @@
+"""Polls what a plan says: who is polled when, and what becomes of it."""
