@@ -24,7 +24,7 @@ from exporter.exposition import Format, Joiner
 from exporter.exposition.block import DEFLATE_LEVEL
 from exporter.plan.plan import Plan, Target
 from exporter.polling.poll import poll, rendered_ahead
-from exporter.store import Owner, Store
+from exporter.series.store import Owner, Store
 from exporter.transport import Transport, WireResponse
 from tests.support.processes import Process, eventually, free_port
 

@@ -18,7 +18,7 @@ from bench.answers import configuration
 from bench.figures import Figure, at_most, limit, percentile, told
 from bench.running import FIRST, Upstream, cpu_seconds, exporter, forget_peak, memory_mb
 from exporter.polling.ticks import phase_of
-from exporter.store import Owner
+from exporter.series.store import Owner
 from tests.support.processes import Exporter, eventually, free_port
 
 _INTERVAL_SECONDS = 10.0

@@ -10,7 +10,7 @@ from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Finding
 from exporter.polling.demand import Demand
-from exporter.store import Owner, Store
+from exporter.series.store import Owner, Store
 from exporter.telemetry import Telemetry
 
 _log = structlog.get_logger()

@@ -22,7 +22,7 @@ from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.polling.audit import Auditor
 from exporter.polling.scheduler import Scheduler
-from exporter.store import Owner, State, Store
+from exporter.series.store import Owner, State, Store
 from exporter.web_config import ReloadStatus
 
 PREFIX: Final = "insights_exporter_"

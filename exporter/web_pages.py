@@ -19,8 +19,8 @@ from exporter.model.window import iso_text
 from exporter.negotiation import Representation
 from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
+from exporter.series.store import State
 from exporter.status import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
-from exporter.store import State
 from exporter.web import ListenAddress, html_answer
 
 

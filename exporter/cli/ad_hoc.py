@@ -20,7 +20,7 @@ from exporter.plan.operation import Moment, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.pack import poll_targets
 from exporter.polling.poll import poll, poll_over
-from exporter.store import Owner, Store
+from exporter.series.store import Owner, Store
 
 # Who answers a query's requests for a target.
 ClientOf: TypeAlias = Callable[[QueryPlan, Source, Target], Client]

@@ -15,7 +15,7 @@ from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
 from exporter.plan.plan import Plan, QueryPlan, Target, part
 from exporter.polling.scheduler import Scheduler
-from exporter.store import Owner, State, Store
+from exporter.series.store import Owner, State, Store
 
 _CHECK_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed

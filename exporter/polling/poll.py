@@ -10,13 +10,13 @@ from typing import Final
 
 from exporter.client import BIG_BYTES, Client
 from exporter.config.source import Source
-from exporter.extraction import Surroundings, extract, pages_told, row_count
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, PollOutcome, Response, Result
 from exporter.pace import Pace
 from exporter.plan.operation import Moment, moment_at, operation, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan, Target
-from exporter.store import Rendered
+from exporter.series.extraction import Surroundings, extract, pages_told, row_count
+from exporter.series.store import Rendered
 
 _ATTEMPTS_AT_PAGES: Final = 3
 _BIG_SERIES: Final = 5000

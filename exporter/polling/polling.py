@@ -15,7 +15,7 @@ from exporter.polling.audit import Auditor
 from exporter.polling.scheduler import Scheduler
 from exporter.polling.shard import Shard
 from exporter.reporter import Reporter
-from exporter.store import Store
+from exporter.series.store import Store
 from exporter.telemetry import Running, SourceView, Telemetry
 from exporter.upstreams import Upstream, upstreams
 from exporter.web_config import ReloadStatus

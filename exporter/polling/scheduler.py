@@ -25,7 +25,7 @@ from exporter.polling.poll import rendered_ahead
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.polling.targets import FanOut, Member, Pack
 from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
-from exporter.store import Owner, Rendered, Store
+from exporter.series.store import Owner, Rendered, Store
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0

@@ -6,7 +6,7 @@ import hashlib
 from math import ceil
 from typing import Final
 
-from exporter.store import Owner
+from exporter.series.store import Owner
 
 _GOLDEN_RATIO: Final = 0.6180339887498949
 _ROUNDING: Final = 1e-3  # as a part of an interval

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 from exporter.client import GraphQLClient
 from exporter.config.load import load
 from exporter.exposition import Format
-from exporter.extraction import Surroundings
 from exporter.grant import MAX_LIFETIME_SECONDS, granted_token
 from exporter.model.errors import ConfigError, Reason, TokenFailure
 from exporter.model.samples import Json
@@ -33,7 +32,8 @@ from exporter.plan.operation import label_values
 from exporter.plan.plan import Target
 from exporter.plan.planner import plan
 from exporter.polling.poll import poll
-from exporter.store import Owner, Store
+from exporter.series.extraction import Surroundings
+from exporter.series.store import Owner, Store
 from exporter.transport import Transport, WireResponse
 from tests.support.plans import planned
 from tests.support.processes import Snapshot

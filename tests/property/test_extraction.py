@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.extraction import Surroundings, extract
 from exporter.model.errors import ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Json
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
+from exporter.series.extraction import Surroundings, extract
 from tests.support.plans import planned
 
 PLAN = planned("""

@@ -11,7 +11,7 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan.plan import Target
-from exporter.store import Owner, Store
+from exporter.series.store import Owner, Store
 
 OWNERS = [Owner(query, "acme", target) for query in ("q1", "q2") for target in ("", "t")]
 FAILED = PollOutcome(0.1, reason=Reason.TIMEOUT)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from exporter.client import GraphQLClient
-from exporter.extraction import Surroundings
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import label_values, targets
 from exporter.polling.pack import PackOutcome, poll_pack
+from exporter.series.extraction import Surroundings
 from exporter.transport import Transport
 from tests.support.plans import planned
 from tests.support.scripted import Seen, http, json_answer, scripted

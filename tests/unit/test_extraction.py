@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exporter.extraction import Surroundings, extract
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import GraphQLError, Response, Result
 from exporter.model.samples import Json, LabelValues, Number
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment, label_values
 from exporter.plan.plan import Target
+from exporter.series.extraction import Surroundings, extract
 from tests.support.plans import planned
 
 END = datetime(2021, 8, 16, 12, 7, tzinfo=UTC)

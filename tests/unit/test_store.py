@@ -9,7 +9,7 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
 from exporter.plan.plan import Target
-from exporter.store import ClosedPeriod, Owner, State, Store, next_state
+from exporter.series.store import ClosedPeriod, Owner, State, Store, next_state
 from tests.support.plans import planned_query
 
 GAUGE = Family("load", MetricType.GAUGE, "Load.", ("api",))

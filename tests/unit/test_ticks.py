@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, ticks_between
-from exporter.store import Owner
+from exporter.series.store import Owner
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from exporter.model.outcome import Result
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
 from exporter.plan.plan import Plan, QueryPlan, Target
-from exporter.records import records_at
+from exporter.series.records import records_at
 
 
 @click.command()

@@ -33,7 +33,7 @@ from exporter.plan.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.records import Records, records_at, shown
+from exporter.series.records import Records, records_at, shown
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]

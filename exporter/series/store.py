@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
-from exporter.claims import NONE, Claims, Keys
 from exporter.config.source import Source
 from exporter.exposition import Board, Body, Page, body
-from exporter.extraction import Surroundings, widest_label
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples, counter_totals
 from exporter.plan.operation import FeedingRow, label_values
 from exporter.plan.plan import QueryPlan, Target
-from exporter.rows import Rows
+from exporter.series.extraction import Surroundings, widest_label
+from exporter.series.owners import NONE, Claims, Keys
+from exporter.series.rows import Rows
 
 _LOOKED_AT: Final = 2000  # series, to find the label with the most values
 
