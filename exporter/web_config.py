@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -19,20 +19,13 @@ from exporter.config.web import WebSettings, load_web
 from exporter.connection import Answer, Application, Request
 from exporter.model.errors import ConfigError, Problem
 from exporter.server_tls import RenewableContext, server_context
+from exporter.telemetry.reload_status import ReloadStatus
 
 CHECK_SECONDS: Final = 2.0
 _CHALLENGE: Final = (("www-authenticate", 'Basic realm="insights-exporter", charset="UTF-8"'),)
 _UNAUTHORIZED: Final = Answer.plain(HTTPStatus.UNAUTHORIZED, _CHALLENGE)
 _BUSY: Final = Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", "1"),))
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
-    """How the last reading went, and when one last went well, in Unix time."""
-
-    successful: bool
-    success_time: float
 
 
 class WebConfiguration:

@@ -28,8 +28,8 @@ from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
 from exporter.polling.polling import Polling
 from exporter.polling.shard import Shard
-from exporter.telemetry import Telemetry
-from exporter.web_config import ReloadStatus
+from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.reload_status import ReloadStatus
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"

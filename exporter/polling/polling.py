@@ -14,11 +14,11 @@ from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
 from exporter.polling.scheduler import Scheduler
 from exporter.polling.shard import Shard
-from exporter.reporter import Reporter
 from exporter.series.store import Store
-from exporter.telemetry import Running, SourceView, Telemetry
+from exporter.telemetry.metrics import Running, SourceView, Telemetry
+from exporter.telemetry.reload_status import ReloadStatus
+from exporter.telemetry.reporter import Reporter
 from exporter.upstreams import Upstream, upstreams
-from exporter.web_config import ReloadStatus
 
 _log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -23,28 +23,12 @@ from exporter.plan.plan import Plan, QueryPlan
 from exporter.polling.audit import Auditor
 from exporter.polling.scheduler import Scheduler
 from exporter.series.store import Owner, State, Store
-from exporter.web_config import ReloadStatus
+from exporter.telemetry.counts import QueryCounts
+from exporter.telemetry.reload_status import ReloadStatus
 
 PREFIX: Final = "insights_exporter_"
 _QUERY_LABELS: Final = ("source", "query")
 _RENDERED_FOR_SECONDS: Final = 1.0
-
-
-@dataclass(slots=True)
-class QueryCounts:
-    """What was counted of one query on one source since the start."""
-
-    polls: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    duration_seconds: float | None = None
-    overruns: int = 0
-    graphql_errors: int = 0
-    values_skipped: Counter[str] = field(default_factory=Counter)
-    counter_decreases: int = 0
-    lookup_misses: int = 0
-    rows_cut: int = 0
-    pack_refusals: int = 0
-    audit_failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

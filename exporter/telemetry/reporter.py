@@ -11,7 +11,7 @@ from exporter.plan.plan import Plan
 from exporter.polling.audit import Finding
 from exporter.polling.demand import Demand
 from exporter.series.store import Owner, Store
-from exporter.telemetry import Telemetry
+from exporter.telemetry.metrics import Telemetry
 
 _log = structlog.get_logger()
 

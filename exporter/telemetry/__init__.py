@@ -1,0 +1,1 @@
+"""The exporter's own metrics and log lines of polls."""
