@@ -18,14 +18,14 @@ from bench.answers import LABELS, SERIES_NAME, answer, plan, rows
 from bench.figures import Figure, alternating, at_most, number, told
 from bench.growth import drawing
 from bench.running import FIRST, cpu_seconds
-from exporter.client import GraphQLClient
 from exporter.daemon.process import tune
 from exporter.exposition import Format, Joiner
 from exporter.exposition.block import DEFLATE_LEVEL
 from exporter.plan.plan import Plan, Target
 from exporter.polling.poll import poll, rendered_ahead
 from exporter.series.store import Owner, Store
-from exporter.transport import Transport, WireResponse
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import Transport, WireResponse
 from tests.support.processes import Process, eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[1]

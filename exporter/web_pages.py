@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from exporter.auth import TokenStatus
 from exporter.config.load import Loaded
 from exporter.config.redacted import shown_yaml
 from exporter.config.source import Source
@@ -21,6 +20,7 @@ from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
 from exporter.series.store import State
 from exporter.status import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
+from exporter.upstream.access_token import TokenStatus
 from exporter.web import ListenAddress, html_answer
 
 

@@ -21,7 +21,7 @@ from exporter.model.errors import ConfigError, Failure
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN
 from exporter.plan.plan import Plan, QueryPlan
-from exporter.upstreams import Upstream, upstream
+from exporter.upstream.upstream import Upstream, upstream
 
 _Answer = TypeVar("_Answer")
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
-from exporter.client import Client
 from exporter.config.source import Source
-from exporter.gate import Gate
 from exporter.model.errors import Failure, Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
-from exporter.pace import Pace, Turns
 from exporter.plan.operation import Moment, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.pack import poll_targets
 from exporter.polling.poll import poll, poll_over
 from exporter.series.store import Owner, Store
+from exporter.upstream.gate import Gate
+from exporter.upstream.graphql import Client
+from exporter.upstream.rate_limit import Pace, Turns
 
 # Who answers a query's requests for a target.
 ClientOf: TypeAlias = Callable[[QueryPlan, Source, Target], Client]

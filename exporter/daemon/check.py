@@ -12,7 +12,7 @@ from exporter.model.errors import ConfigError, Failure, Problem
 from exporter.model.secret import Secret
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
-from exporter.upstreams import tls_settings
+from exporter.upstream.upstream import tls_settings
 
 
 @dataclass(frozen=True, slots=True)

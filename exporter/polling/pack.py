@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TypeAlias
 
-from exporter.client import Client
 from exporter.config.source import Source
 from exporter.document.aliases import packed_operation, unpacked_responses
 from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, PollOutcome, Response
-from exporter.pace import Pace
 from exporter.plan.operation import Moment, moment_at, operation
 from exporter.plan.plan import PackPlan, QueryPlan, Target
 from exporter.polling.poll import failed_outcome, poll, refuse_partial
 from exporter.series.extraction import Surroundings, extract
+from exporter.upstream.graphql import Client
+from exporter.upstream.rate_limit import Pace
 
 # How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
 _REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.TIMEOUT})

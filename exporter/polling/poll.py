@@ -8,15 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.client import BIG_BYTES, Client
 from exporter.config.source import Source
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, PollOutcome, Response, Result
-from exporter.pace import Pace
 from exporter.plan.operation import Moment, moment_at, operation, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan, Target
 from exporter.series.extraction import Surroundings, extract, pages_told, row_count
 from exporter.series.store import Rendered
+from exporter.upstream.graphql import BIG_BYTES, Client
+from exporter.upstream.rate_limit import Pace
 
 _ATTEMPTS_AT_PAGES: Final = 3
 _BIG_SERIES: Final = 5000

@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import structlog
 
-from exporter.auth import TokenSource
-from exporter.client import GraphQLClient
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
 from exporter.polling.scheduler import Scheduler
@@ -18,7 +16,9 @@ from exporter.series.store import Store
 from exporter.telemetry.metrics import Running, SourceView, Telemetry
 from exporter.telemetry.reload_status import ReloadStatus
 from exporter.telemetry.reporter import Reporter
-from exporter.upstreams import Upstream, upstreams
+from exporter.upstream.access_token import TokenSource
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.upstream import Upstream, upstreams
 
 _log = structlog.get_logger()
 

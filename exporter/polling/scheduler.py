@@ -11,12 +11,9 @@ from functools import partial
 from math import ceil, inf
 from typing import Final, Protocol
 
-from exporter.client import GraphQLClient
 from exporter.config.source import Source
-from exporter.gate import Gate, kept_gates, kept_paces
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
-from exporter.pace import Pace
 from exporter.plan.operation import targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.demand import Demand, present_demand
@@ -26,6 +23,9 @@ from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.polling.targets import FanOut, Member, Pack
 from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
 from exporter.series.store import Owner, Rendered, Store
+from exporter.upstream.gate import Gate, kept_gates, kept_paces
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.rate_limit import Pace
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
 _EXPIRY_CHECK_SECONDS: Final = 1.0

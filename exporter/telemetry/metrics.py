@@ -15,7 +15,6 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter import __version__
-from exporter.auth import TokenStatus
 from exporter.exposition import Format, head, pieces
 from exporter.model.outcome import PollOutcome
 from exporter.model.samples import Family, MetricType, Samples
@@ -25,6 +24,7 @@ from exporter.polling.scheduler import Scheduler
 from exporter.series.store import Owner, State, Store
 from exporter.telemetry.counts import QueryCounts
 from exporter.telemetry.reload_status import ReloadStatus
+from exporter.upstream.access_token import TokenStatus
 
 PREFIX: Final = "insights_exporter_"
 _QUERY_LABELS: Final = ("source", "query")

@@ -22,10 +22,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.client import GraphQLClient
 from exporter.config.load import load
 from exporter.exposition import Format
-from exporter.grant import MAX_LIFETIME_SECONDS, granted_token
 from exporter.model.errors import ConfigError, Reason, TokenFailure
 from exporter.model.samples import Json
 from exporter.plan.operation import label_values
@@ -34,7 +32,9 @@ from exporter.plan.planner import plan
 from exporter.polling.poll import poll
 from exporter.series.extraction import Surroundings
 from exporter.series.store import Owner, Store
-from exporter.transport import Transport, WireResponse
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.token_response import MAX_LIFETIME_SECONDS, granted_token
+from exporter.upstream.transport import Transport, WireResponse
 from tests.support.plans import planned
 from tests.support.processes import Snapshot
 from tests.support.serving import ASite, Running, received, running

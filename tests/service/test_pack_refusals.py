@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from exporter.client import GraphQLClient
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import label_values, targets
 from exporter.polling.pack import PackOutcome, poll_pack
 from exporter.series.extraction import Surroundings
-from exporter.transport import Transport
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import Transport
 from tests.support.plans import planned
 from tests.support.scripted import Seen, http, json_answer, scripted
 

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.auth import BearerAuth, OAuth2Settings, TokenSource
-from exporter.client import GraphQLClient
 from exporter.model.errors import Failure, Reason, TokenFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret
-from exporter.transport import TLSSettings, Transport
+from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.auth import BearerAuth
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import TLSSettings, Transport
 from tests.support.scripted import Script, Scripted, Seen, http, json_answer, scripted
 
 DATA = {"data": {"things": 1}}

@@ -20,8 +20,8 @@ import trustme
 import uvloop
 
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.network import Network
-from exporter.transport import TLSSettings, Transport
+from exporter.upstream.network import Network
+from exporter.upstream.transport import TLSSettings, Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.transport import Transport
+from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,

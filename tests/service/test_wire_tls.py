@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from exporter.auth import OAuth2Settings, TokenSource
 from exporter.model.errors import Failure, Reason
 from exporter.model.secret import Secret
-from exporter.transport import TLSSettings, Transport
+from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.transport import TLSSettings, Transport
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Upstream, answer, raw, server_context
 from tests.support.wiring import failure_of

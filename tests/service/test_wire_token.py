@@ -681,7 +681,7 @@ def test_renewal_survives_a_fault_of_ours(upstream: Upstream, clock: Clock, monk
     async def run() -> None:
         async with wired(upstream, clock=clock) as wire:
             with monkeypatch.context() as patch:
-                patch.setattr("exporter.auth.granted_token", broken)
+                patch.setattr("exporter.upstream.access_token.granted_token", broken)
                 await renewed_in_background(wire, clock, seconds=1)
             assert wire.source.status().renewals[("error", "internal")] == 2
             clock.advance(1)

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.auth import BearerAuth, OAuth2Settings, TokenSource
-from exporter.client import GraphQLClient
 from exporter.model.errors import Failure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret
-from exporter.transport import Transport
+from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.auth import BearerAuth
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import Transport
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.upstream import Upstream
 

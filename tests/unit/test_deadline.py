@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from exporter.deadline import deadline
+from exporter.upstream.deadline import deadline
 
 DEADLINE_SECONDS = 0.1
 LOOPS = pytest.mark.parametrize("loop_of", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from exporter.gate import MAX_PAUSE_SECONDS, Gate
-from exporter.pace import Turns
+from exporter.upstream.gate import MAX_PAUSE_SECONDS, Gate
+from exporter.upstream.rate_limit import Turns
 
 
 def test_a_pause_is_as_long_as_asked_an_hour_at_most_and_never_shortened() -> None:

@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.pace import Pace, Turns
+from exporter.upstream.rate_limit import Pace, Turns
 
 
 class Clock:

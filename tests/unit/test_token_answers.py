@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from exporter.grant import granted_token
 from exporter.model.errors import Reason, TokenFailure
-from exporter.retry import retry_after_seconds
-from exporter.transport import WireResponse
+from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.token_response import granted_token
+from exporter.upstream.transport import WireResponse
 
 DATE = "Tue, 24 Nov 2026 00:00:00 GMT"
 DATE_TIME = 1795478400

@@ -23,7 +23,7 @@ from exporter.model.errors import ConfigError, Failure
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.secret import Secret
-from exporter.upstreams import Upstream
+from exporter.upstream.upstream import Upstream
 
 _DEADLINE_SECONDS: Final = 30.0
 _API: Final = "https://choreocontrolplane.choreo.dev/93tu/insights/1.0.0/query-api"

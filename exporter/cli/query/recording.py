@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.cli.ad_hoc import Asked
-from exporter.client import Client
 from exporter.config.source import Source
 from exporter.model.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
@@ -22,6 +21,7 @@ from exporter.model.samples import Json
 from exporter.model.template import bound
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan, Target
+from exporter.upstream.graphql import Client
 
 _FORMAT: Final = "insights-exporter recording 1"
 

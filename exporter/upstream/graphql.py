@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from exporter.model.errors import Reason, TokenFailure, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.secret import Secret
-from exporter.retry import retry_after_seconds
-from exporter.transport import Transport, WireResponse
+from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.transport import Transport, WireResponse
 
 if TYPE_CHECKING:
     import httpx

@@ -1,9 +1,4 @@
-"""HTTP as the upper floors want it: one bounded answer before a deadline, or an `UpstreamFailure`.
-
-httpx builds the requests and drives the auth flows, but its connection pool is not used: a cancelled request can
-leak a slot of it for good. `_Connections` keeps idle connections itself; who uses one owns it, and closes it unless
-the exchange ended well. With `auth` this is the only importer of httpx.
-"""
+"""Kept connections: one exchange owns one, and closes it unless the exchange ended well."""
 
 from __future__ import annotations
 
@@ -13,9 +8,8 @@ import re
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,18 +17,13 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from exporter import __version__
-from exporter.deadline import deadline
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
-from exporter.network import Network, Stream, TLSSettings, Unanswered
+from exporter.upstream.network import Network, Stream, Unanswered
+from exporter.upstream.tls import TLSSettings
 
-__all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
-
-DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
-_DEFAULT_TLS: Final = TLSSettings()
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
-_SENT: Final = "exporter.sent"
+SENT: Final = "exporter.sent"
 _PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
@@ -42,84 +31,11 @@ _DROPPED_HEADERS: Final = frozenset(
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WireResponse:
-    """An answer, whole and decoded. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind in ("", "application/json") or kind.endswith("+json")
-
-
-class Transport:
-    """Sends requests over kept connections. `requests_by_code` counts them, repeated ones too (`error`: no answer)."""
-
-    def __init__(
-        self,
-        *,
-        tls: TLSSettings = _DEFAULT_TLS,
-        proxy_url: str | None = None,
-        proxy_headers: Sequence[tuple[str, str]] = (),
-        max_connections: int = 20,
-        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
-    ) -> None:
-        """`proxy_headers` are for the proxy alone.
-
-        Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP.
-        """
-        proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
-        self.requests_by_code: Counter[str] = Counter()
-        self._client = httpx.AsyncClient(
-            transport=_Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113 - the deadline is total, not per read
-            headers={"user-agent": f"insights-exporter/{__version__}", "accept-encoding": "gzip"},
-        )
-
-    async def post(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        content: bytes,
-        deadline_seconds: float,
-        auth: httpx.Auth | None = None,
-    ) -> WireResponse:
-        """The answer to a POST; its status is never a redirect's. Raises `UpstreamFailure`, or what `auth` raises.
-
-        The deadline holds for all of it: waiting for a token or a free connection, a second request after a 401,
-        the last byte of the body.
-        """
-        try:
-            request = self._client.build_request("POST", url, headers=dict(headers), content=content)
-        except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
-            raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
-        try:
-            async with deadline(deadline_seconds):
-                response = await self._client.send(request, auth=auth)
-        except TimeoutError:
-            if _SENT not in request.extensions:
-                raise UpstreamFailure(Reason.TOKEN, f"no access token within {deadline_seconds:g} s") from None
-            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline_seconds:g} s") from None
-        return WireResponse(response.status_code, dict(response.headers), response.content)
-
-    async def close(self) -> None:
-        """Closes idle connections now, and those in use when their exchange has ended."""
-        await self._client.aclose()
-
-
 class _Lost(UpstreamFailure):
     """The connection ended before the answer began: on a reused one, the request may be sent again."""
 
 
-class _Connections(httpx.AsyncBaseTransport):
+class Connections(httpx.AsyncBaseTransport):
     """Exchanges over connections of its own, at most `max_connections` at a time."""
 
     def __init__(
@@ -144,7 +60,7 @@ class _Connections(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The whole answer. What was lost on a reused connection is asked for once more, at once, on a new one."""
-        request.extensions[_SENT] = True
+        request.extensions[SENT] = True
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -346,12 +262,3 @@ def _redirect(status: int, location: str) -> str:
         if re.fullmatch(r"[a-z0-9.:-]{1,255}", host):
             return f"redirected ({status}) to {host}, which is not followed"
     return f"redirected ({status}), which is not followed"
-
-
-def _proxy(proxy_url: str, headers: Sequence[tuple[str, str]]) -> httpcore.Proxy:
-    """The proxy, and what only it is told. Raises `ValueError` for one that is not http or https."""
-    proxy = httpx.Proxy(proxy_url)
-    if proxy.url.scheme not in ("http", "https"):
-        raise ValueError("a proxy's URL begins with http:// or https://")
-    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
-    return httpcore.Proxy(url=url, headers=list(headers))

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.auth import BasicAuth, BearerAuth, HeaderAuth, OAuth2Settings, TokenSource
-from exporter.client import GraphQLClient
 from exporter.config.source import OAuth2, Source, TLSConfig
-from exporter.transport import TLSSettings, Transport
+from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
+from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import TLSSettings, Transport
 
 _REVOCATION_SECONDS: Final = 2.0  # of the five that a stop may take
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter.model.errors import Reason, TokenFailure
-from exporter.retry import http_date, retry_after_seconds
-from exporter.transport import WireResponse
+from exporter.upstream.retry_after import http_date, retry_after_seconds
+from exporter.upstream.transport import WireResponse
 
 MAX_LIFETIME_SECONDS: Final = 86_400.0
 DEFAULT_LIFETIME_SECONDS: Final = 300.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.config.source import Source
-from exporter.pace import Pace, Turns
+from exporter.upstream.rate_limit import Pace, Turns
 
 MAX_PAUSE_SECONDS: Final = 3600.0
 

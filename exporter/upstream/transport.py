@@ -1,0 +1,109 @@
+"""HTTP as the upper floors want it: one bounded answer before a deadline, or an `UpstreamFailure`.
+
+httpx builds the requests and drives the auth flows, but its connection pool is not used: a cancelled request can
+leak a slot of it for good. `Connections` keeps idle connections itself; who uses one owns it, and closes it unless
+the exchange ended well. With `auth` this is the only importer of httpx.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpcore
+import httpx
+
+from exporter import __version__
+from exporter.model.errors import Reason, UpstreamFailure
+from exporter.upstream.connections import SENT, Connections
+from exporter.upstream.deadline import deadline
+from exporter.upstream.tls import TLSSettings
+
+__all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
+
+DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
+_DEFAULT_TLS: Final = TLSSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """An answer, whole and decoded. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind in ("", "application/json") or kind.endswith("+json")
+
+
+class Transport:
+    """Sends requests over kept connections. `requests_by_code` counts them, repeated ones too (`error`: no answer)."""
+
+    def __init__(
+        self,
+        *,
+        tls: TLSSettings = _DEFAULT_TLS,
+        proxy_url: str | None = None,
+        proxy_headers: Sequence[tuple[str, str]] = (),
+        max_connections: int = 20,
+        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+    ) -> None:
+        """`proxy_headers` are for the proxy alone.
+
+        Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP.
+        """
+        proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
+        self.requests_by_code: Counter[str] = Counter()
+        self._client = httpx.AsyncClient(
+            transport=Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 - the deadline is total, not per read
+            headers={"user-agent": f"insights-exporter/{__version__}", "accept-encoding": "gzip"},
+        )
+
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes,
+        deadline_seconds: float,
+        auth: httpx.Auth | None = None,
+    ) -> WireResponse:
+        """The answer to a POST; its status is never a redirect's. Raises `UpstreamFailure`, or what `auth` raises.
+
+        The deadline holds for all of it: waiting for a token or a free connection, a second request after a 401,
+        the last byte of the body.
+        """
+        try:
+            request = self._client.build_request("POST", url, headers=dict(headers), content=content)
+        except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
+            raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
+        try:
+            async with deadline(deadline_seconds):
+                response = await self._client.send(request, auth=auth)
+        except TimeoutError:
+            if SENT not in request.extensions:
+                raise UpstreamFailure(Reason.TOKEN, f"no access token within {deadline_seconds:g} s") from None
+            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline_seconds:g} s") from None
+        return WireResponse(response.status_code, dict(response.headers), response.content)
+
+    async def close(self) -> None:
+        """Closes idle connections now, and those in use when their exchange has ended."""
+        await self._client.aclose()
+
+
+def _proxy(proxy_url: str, headers: Sequence[tuple[str, str]]) -> httpcore.Proxy:
+    """The proxy, and what only it is told. Raises `ValueError` for one that is not http or https."""
+    proxy = httpx.Proxy(proxy_url)
+    if proxy.url.scheme not in ("http", "https"):
+        raise ValueError("a proxy's URL begins with http:// or https://")
+    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
+    return httpcore.Proxy(url=url, headers=list(headers))
