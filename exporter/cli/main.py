@@ -148,7 +148,7 @@ def _shard(index: str | None, count: int) -> Shard:
 def _check(config_file: Path, web_config_file: Path | None) -> None:
     from exporter.daemon.check import checked
     from exporter.polling.demand import told
-    from exporter.web_config import web_configuration
+    from exporter.web.web_config import web_configuration
 
     try:
         web_configuration(web_config_file)

@@ -36,8 +36,8 @@ def run(
     from exporter.daemon.app import Options, serve
     from exporter.daemon.check import hidden_texts, ready_to_start
     from exporter.daemon.process import tune
-    from exporter.web import ListenAddress, ListenError
-    from exporter.web_config import web_configuration
+    from exporter.web.server import ListenAddress, ListenError
+    from exporter.web.web_config import web_configuration
 
     try:
         addresses = tuple(ListenAddress.parse(text) for text in listen_addresses)

@@ -19,12 +19,12 @@ from exporter.daemon.logs import hide
 from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, Watch, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify
-from exporter.lifecycle import lifecycle_routes
 from exporter.polling.polling import Polling
 from exporter.polling.shard import NOT_SPLIT, Shard
-from exporter.web import ListenAddress, WebServer
-from exporter.web_config import WebConfiguration
-from exporter.web_pages import ExporterSite, metrics_url
+from exporter.web.lifecycle import lifecycle_routes
+from exporter.web.pages import ExporterSite, metrics_url
+from exporter.web.server import ListenAddress, WebServer
+from exporter.web.web_config import WebConfiguration
 
 _STOP_SECONDS: Final = 4.5
 _CANCEL_SECONDS: Final = 1.0

@@ -22,10 +22,12 @@ import pytest
 import trustme
 import uvloop
 
-from exporter.connection import Answer, Limits
 from exporter.exposition import Format, body
 from exporter.model.samples import Samples
-from exporter.web import Handler, ListenAddress, ListenError, WebServer
+from exporter.web.connection import Limits
+from exporter.web.messages import Answer
+from exporter.web.routes import Handler
+from exporter.web.server import ListenAddress, ListenError, WebServer
 from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
 
 SHORT = Limits(request_seconds=0.4, response_seconds=0.4, idle_seconds=0.4)

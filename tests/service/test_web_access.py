@@ -15,9 +15,9 @@ import bcrypt
 import httpx
 import pytest
 
-from exporter.access import MAX_WAITING_PER_CLIENT
-from exporter.connection import Answer
-from exporter.web_config import WebConfiguration
+from exporter.web.basic_auth import MAX_WAITING_PER_CLIENT
+from exporter.web.messages import Answer
+from exporter.web.web_config import WebConfiguration
 from tests.support.serving import ASite, Running, eventually, received, running
 
 PASSWORD = "s3cr3t: ü"

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from exporter.config.web import CIPHERS
-from exporter.web_config import WebConfiguration
+from exporter.web.web_config import WebConfiguration
 from tests.support.certificates import FOREIGN, Pair, authority_file, pair, self_signed, trusting
 from tests.support.serving import ASite, Running, eventually, running
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import uvloop
 
-from exporter.connection import Answer, Application, Limits
 from exporter.exposition import Board, Format, Joiner, body
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.negotiation import Representation
-from exporter.web import Handler, ListenAddress, WebServer, html_answer
+from exporter.web.connection import Limits
+from exporter.web.messages import Answer, Application
+from exporter.web.negotiation import Representation
+from exporter.web.pages import html_answer
+from exporter.web.routes import Handler
+from exporter.web.server import ListenAddress, WebServer
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 PATIENCE_SECONDS = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.exposition import Format
-from exporter.negotiation import representation
+from exporter.web.negotiation import representation
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.access import basic_credentials
 from exporter.config.web import load_web
 from exporter.model.errors import ConfigError
-from exporter.web_config import WebConfiguration
+from exporter.web.basic_auth import basic_credentials
+from exporter.web.web_config import WebConfiguration
 
 FILES = Path(__file__).parents[1] / "data" / "web_config"
 EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)

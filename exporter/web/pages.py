@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from exporter.config.load import Loaded
 from exporter.config.redacted import shown_yaml
 from exporter.config.source import Source
-from exporter.connection import Answer
 from exporter.daemon.logs import censored
 from exporter.exposition import Format, Joiner
 from exporter.model.window import iso_text
-from exporter.negotiation import Representation
 from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
 from exporter.series.store import State
-from exporter.status import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
 from exporter.upstream.access_token import TokenStatus
-from exporter.web import ListenAddress, html_answer
+from exporter.web.messages import Answer
+from exporter.web.negotiation import Representation
+from exporter.web.server import ListenAddress
+from exporter.web.status_page import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
 
 
 @dataclass(slots=True)
@@ -142,3 +144,31 @@ def _token_text(status: TokenStatus) -> str:
     if status.valid:
         return "valid"
     return "none yet" if not status.wanted or not status.renewals else "none"
+
+
+def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> Answer:
+    """A page that loads nothing, in which only these styles and scripts are taken for its own."""
+    policy = (
+        "default-src 'none'",
+        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _told(styles, scripts)),
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+    fields = (
+        ("content-security-policy", "; ".join(policy)),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+    )
+    return Answer.of(page.encode("utf-8", "replace"), "text/html; charset=utf-8", fields=fields)
+
+
+def _told(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+    pairs = (("style-src", tuple(styles)), ("script-src", tuple(scripts)))
+    return [(kind, texts) for kind, texts in pairs if texts]
+
+
+def _hash_source(text: str) -> str:
+    """How a policy names an inline style or script (CSP Level 3 §2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -21,8 +21,8 @@ UNASKED_SERIES: Final = 5  # of each family, as long as nothing was looked for
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+")
 
-STYLE: Final = files("exporter").joinpath("status.css").read_text("utf-8")
-SCRIPT: Final = files("exporter").joinpath("status.js").read_text("utf-8")
+STYLE: Final = files("exporter.web").joinpath("status.css").read_text("utf-8")
+SCRIPT: Final = files("exporter.web").joinpath("status.js").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

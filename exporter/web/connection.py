@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TypeAlias, cast
-from urllib.parse import unquote
+from typing import Final, cast
 
 import httptools
 
-from exporter.repeated import Repeated
+from exporter.web.messages import Answer, Application, Request, path_and_search
 
 _LINGER_SECONDS = 2.0
 _KNOWN_BYTES = 2048
 _STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_TEXT = "text/plain; charset=utf-8"
 
-Fields: TypeAlias = tuple[tuple[str, str], ...]
 
 logger = logging.getLogger(__name__)
 
@@ -41,48 +40,6 @@ class Limits:
     head_bytes: int = 16384  # request line and header fields
     body_bytes: int = 65536
     connections: int = field(default_factory=lambda: _half_of_the_file_descriptors(at_most=1024))
-
-
-@dataclass(slots=True)
-class Request:
-    """One whole request, without its body, which no route reads. Field names are in lower case."""
-
-    method: str
-    path: str
-    fields: list[tuple[bytes, bytes]]
-    keep_alive: bool
-    client: str  # its address, without the port
-    search: str = ""  # what stands behind the ? of the path, as it came
-
-    def field(self, name: bytes) -> str:
-        """The field's values as one list; empty if it is not there."""
-        values = [value for each, value in self.fields if each == name]
-        return b", ".join(values).decode("latin-1")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is answered: a status, the header fields as they are sent, and a body."""
-
-    status: HTTPStatus
-    fields: bytes
-    body: bytes
-
-    @classmethod
-    def of(
-        cls, body: bytes, content_type: str = _TEXT, status: HTTPStatus = HTTPStatus.OK, fields: Fields = ()
-    ) -> Answer:
-        """The answer with this body and further header fields."""
-        every = (("content-type", content_type), ("content-length", str(len(body))), *fields)
-        return cls(status, "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1"), body)
-
-    @classmethod
-    def plain(cls, status: HTTPStatus, fields: Fields = ()) -> Answer:
-        """The status in words."""
-        return cls.of(f"{status.phrase}\n".encode(), status=status, fields=fields)
-
-
-Application: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
 
 
 class Crowd:
@@ -273,7 +230,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         keep_alive = self._version == "1.1" and self._parser.should_keep_alive()
         method = self._parser.get_method().decode("latin-1")
-        path, search = _path_and_search(self._url)
+        path, search = path_and_search(self._url)
         request = Request(method, path, self._fields, keep_alive, self._client, search)
         self._in_head = True
         self._head_bytes = self._body_bytes = 0
@@ -380,18 +337,45 @@ def _half_of_the_file_descriptors(at_most: int) -> int:
     return at_most if limit == resource.RLIM_INFINITY else min(at_most, limit // 2)
 
 
-def _path_and_search(url: bytes) -> tuple[str, str]:
-    """The path of a request target, percent signs decoded, and its query as it came."""
-    if not url.startswith(b"/"):
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            return "", ""
-        url = b"?".join((parsed.path or b"", parsed.query or b""))
-    path, _, search = url.partition(b"?")
-    return unquote(path.decode("latin-1")), search.decode("latin-1")
-
-
 def _failure() -> Answer:
     logger.exception("a request could not be answered")
     return Answer.plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+_WORTH_BYTES: Final = 16384  # less is copied sooner than it is asked for
+
+
+class Repeated:
+    """Notices when the same answer is sent twice in a row, and has the kernel keep it until there is another.
+
+    Only Linux has memory that is a file. Where there is none, or no more of it, nothing is sent here.
+    """
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._body = b""
+        self._file: int | None = None
+
+    def sent(self, socket: int, head: bytes, body: bytes) -> int:
+        """How many bytes of head and body the socket has taken; what is left is for the caller to send."""
+        if len(body) < _WORTH_BYTES:
+            return 0
+        if body is not self._body or head != self._head:
+            self.forget()
+            self._head, self._body = head, body
+            return 0
+        try:
+            if self._file is None:
+                self._file = os.memfd_create("answer")
+                os.writev(self._file, (head, body))
+            return os.sendfile(socket, self._file, 0, len(head) + len(body))
+        except (OSError, AttributeError):  # the socket takes nothing now, among others
+            return 0
+
+    def forget(self) -> None:
+        """Lets go of the answer. What sockets have taken of it stays with them."""
+        self._head = self._body = b""
+        if self._file is not None:
+            with suppress(OSError):
+                os.close(self._file)
+            self._file = None

@@ -14,12 +14,12 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from exporter.access import Busy, PasswordCheck, basic_credentials
 from exporter.config.web import WebSettings, load_web
-from exporter.connection import Answer, Application, Request
 from exporter.model.errors import ConfigError, Problem
-from exporter.server_tls import RenewableContext, server_context
 from exporter.telemetry.reload_status import ReloadStatus
+from exporter.web.basic_auth import Busy, PasswordCheck, basic_credentials
+from exporter.web.messages import Answer, Application, Request
+from exporter.web.tls import RenewableContext, server_context
 
 CHECK_SECONDS: Final = 2.0
 _CHALLENGE: Final = (("www-authenticate", 'Basic realm="insights-exporter", charset="UTF-8"'),)

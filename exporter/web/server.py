@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from http import HTTPStatus
-from typing import Protocol, TypeAlias
-from urllib.parse import parse_qs
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from exporter.connection import Answer, Application, Connection, Crowd, Limits, Request
-from exporter.negotiation import Representation, representation
+from exporter.web.connection import Connection, Crowd, Limits
+from exporter.web.messages import Application
+from exporter.web.routes import Handler, Routes, Site, below
 
 DEFAULT_PORT = 10093
 
@@ -55,25 +51,6 @@ class ListenAddress:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
-Handler: TypeAlias = Callable[[], Answer | Awaitable[Answer]]
-
-
-class Site(Protocol):
-    """What there is to see. All of it is called in the event loop, for each request, and must not wait."""
-
-    def metrics(self, form: Representation) -> bytes:
-        """The body of `/metrics` in that form."""
-
-    def home(self, sought: str) -> Answer | Awaitable[Answer]:
-        """The page at `/`, and what is looked for there (`?q=`)."""
-
-    def healthy(self) -> bool:
-        """Whether the process does its work."""
-
-    def ready(self) -> bool:
-        """Whether the configuration is loaded and every query has been tried, well or badly."""
-
-
 class WebServer:
     """Serves a site on its addresses, in the running event loop. Leaves signals and logging to the application.
 
@@ -98,9 +75,9 @@ class WebServer:
         self.requests_by_code: Counter[str] = Counter()
         self._listen_addresses = listen_addresses
         self._tls = tls
-        application: Application = _Routes(site, telemetry_path, routes or {})
+        application: Application = Routes(site, telemetry_path, routes or {})
         if route_prefix:
-            application = _below(route_prefix, application)
+            application = below(route_prefix, application)
         if guard is not None:
             application = guard(application)
         self._crowd = Crowd(application, limits or Limits(), self.requests_by_code)
@@ -205,91 +182,3 @@ def _bound(family: int, where: tuple[str, int] | tuple[str, int, int, int] | tup
         bound.close()
         raise
     return bound
-
-
-class _Routes:
-    """Finds out what answers a request."""
-
-    def __init__(self, site: Site, telemetry_path: str, routes: Mapping[str, Mapping[str, Handler]]) -> None:
-        self._site = site
-        self._telemetry_path = telemetry_path
-        self._metrics_answers: dict[Representation, Answer] = {}
-        self._routes: dict[str, Mapping[str, Handler]] = {
-            "/": {"GET": lambda: Answer.of(b"")},  # as the metrics
-            "/-/healthy": {"GET": lambda: _probe(site.healthy(), "Healthy", "Not healthy")},
-            "/-/ready": {"GET": lambda: _probe(site.ready(), "Ready", "Not ready")},
-            telemetry_path: {"GET": lambda: Answer.of(b"")},  # answered apart, stands here for its methods
-            **routes,
-        }
-
-    def __call__(self, request: Request) -> Answer | Awaitable[Answer]:
-        if request.path == self._telemetry_path and request.method in ("GET", "HEAD"):
-            return self._metrics(request)
-        if request.path == "/" and request.method in ("GET", "HEAD"):
-            return self._site.home(parse_qs(request.search).get("q", [""])[0])
-        handlers = self._routes.get(request.path)
-        if handlers is None:
-            return Answer.plain(HTTPStatus.NOT_FOUND)
-        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            allowed = [*handlers, "HEAD"] if "GET" in handlers else [*handlers]
-            return Answer.plain(HTTPStatus.METHOD_NOT_ALLOWED, (("allow", ", ".join(sorted(allowed))),))
-        return handler()
-
-    def _metrics(self, request: Request) -> Answer:
-        form = representation(request.field(b"accept"), request.field(b"accept-encoding"))
-        body = self._site.metrics(form)
-        answer = self._metrics_answers.get(form)
-        if answer is None or answer.body is not body:
-            self._metrics_answers.clear()  # not to keep a body that nobody asks for any more
-            coding = (("content-encoding", "gzip"),) if form.gzip else ()
-            answer = Answer.of(body, form.content_type, fields=(("vary", "Accept, Accept-Encoding"), *coding))
-            self._metrics_answers[form] = answer
-        return answer
-
-
-def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> Answer:
-    """A page that loads nothing, in which only these styles and scripts are taken for its own."""
-    policy = (
-        "default-src 'none'",
-        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _told(styles, scripts)),
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-    fields = (
-        ("content-security-policy", "; ".join(policy)),
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("cache-control", "no-store"),
-    )
-    return Answer.of(page.encode("utf-8", "replace"), "text/html; charset=utf-8", fields=fields)
-
-
-def _told(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
-    pairs = (("style-src", tuple(styles)), ("script-src", tuple(scripts)))
-    return [(kind, texts) for kind, texts in pairs if texts]
-
-
-def _hash_source(text: str) -> str:
-    """How a policy names an inline style or script (CSP Level 3 §2.3.1)."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _below(prefix: str, application: Application) -> Application:
-    """The application with the prefix before its paths; the prefix alone, and /, lead to its first page."""
-
-    def answer(request: Request) -> Answer | Awaitable[Answer]:
-        if request.path in ("/", prefix):
-            return Answer.plain(HTTPStatus.FOUND, (("location", f"{prefix}/"),))
-        if not request.path.startswith(f"{prefix}/"):
-            return Answer.plain(HTTPStatus.NOT_FOUND)
-        return application(replace(request, path=request.path.removeprefix(prefix)))
-
-    return answer
-
-
-def _probe(good: bool, yes: str, no: str) -> Answer:
-    if good:
-        return Answer.of(f"{yes}\n".encode())
-    return Answer.of(f"{no}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)

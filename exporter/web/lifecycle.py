@@ -9,12 +9,12 @@ from http import HTTPStatus
 
 import structlog
 
-from exporter.connection import Answer
 from exporter.daemon.reload import Reloading
 from exporter.model.errors import TokenFailure
 from exporter.polling.polling import Polling
 from exporter.upstream.access_token import TokenSource
-from exporter.web import Handler
+from exporter.web.messages import Answer
+from exporter.web.routes import Handler
 
 _log = structlog.get_logger()
 
