@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.daemon.test_app import command
 from tests.faults.configuration import query, source_of, written
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
-from tests.service.test_main_job import command
 from tests.support.processes import eventually
 from tests.support.upstream import Upstream, grants, status
 

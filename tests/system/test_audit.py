@@ -14,7 +14,7 @@ import httpx
 
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
-from tests.service.test_reload import reload
+from tests.daemon.test_reload import reload
 from tests.support.configurations import ENVIRONMENTS, choreo_environ, choreo_source
 from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot
 from tests.support.standstill import access_token

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Simulator
+from tests.choreo.test_names_and_pages import LOOKUPS, RESOURCES, SLOWEST
 from tests.faults.configuration import query, source_of, written
-from tests.service.test_names_and_pages import LOOKUPS, RESOURCES, SLOWEST
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_environ, choreo_source, fan_out
 from tests.support.processes import Exporter, Prometheus, eventually
 from tests.support.upstream import Upstream

@@ -11,7 +11,7 @@ import httpx
 
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
-from tests.service.test_main_job import command
+from tests.daemon.test_app import command
 from tests.support.certificates import Pair, authority_file, pair, trusting
 from tests.support.configurations import ENVIRONMENTS, choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus, eventually

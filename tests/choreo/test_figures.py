@@ -17,7 +17,7 @@ from exporter.simulator.resolvers import RESOLVERS
 from tests.support.configurations import choreo_environ
 from tests.support.figures import figures
 from tests.support.standstill import NOW, access_token, answered, differences, including, shown
-from tests.unit.test_catalogue import ON_DEMAND, content
+from tests.unit.choreo.test_catalogue import ON_DEMAND, content
 
 GROUPS: Final = tuple(name.removeprefix("choreo/") for name in shipped_names())
 FOR_EACH_API: Final = ("latency", "reports")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
-from tests.service.test_main_job import command
+from tests.daemon.test_app import command
 from tests.support.configurations import ENVIRONMENTS, choreo_environ, choreo_source, fan_out
 from tests.support.processes import eventually
 

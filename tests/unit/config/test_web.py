@@ -12,7 +12,7 @@ from exporter.model.errors import ConfigError
 from exporter.web.basic_auth import basic_credentials
 from exporter.web.web_config import WebConfiguration
 
-FILES = Path(__file__).parents[1] / "data" / "web_config"
+FILES = Path(__file__).parents[2] / "data" / "web_config"
 EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)
 
 

@@ -21,7 +21,7 @@ from exporter.document.schema import loaded_schema
 from exporter.model.samples import MetricType
 from exporter.plan.planner import plan
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHOREO = loaded_schema("choreo")
 PAGES = ("overview", "traffic", "errors", "latency", "cache", "devices", "alerts", "geography", "reports", "on_premise")
 LOOKUPS = {"listOrganizations", "listEnvironments", "listTenants", "listAllAPI", "listApplications"}

@@ -12,7 +12,7 @@ from exporter.daemon.check import ready_to_start
 from exporter.model.errors import ConfigError
 from exporter.plan.planner import plan
 
-FILES = Path(__file__).parents[1] / "data" / "config"
+FILES = Path(__file__).parents[2] / "data" / "config"
 ENVIRON = {"EMPTY": "", "ORG": "o-1"}
 EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)
 
