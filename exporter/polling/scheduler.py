@@ -291,13 +291,15 @@ class Scheduler:
         pack.begin(self._monotonic())
         phase = _phase(query, source, pack)
         while True:
+            await pack.until_due(self._monotonic)
             await self._poll_once(query, source, fan_out, pack, phase)
-            await pack.until_due(self._monotonic())
 
     async def _poll_once(self, query: QueryPlan, source: Source, fan_out: FanOut, pack: Pack, phase: float) -> None:
         """Polls the targets that are due. When it is over, nothing holds the answers."""
         async with self.gates[source.name].passed(query.name, self._monotonic):
             ticks = fan_out.polling(pack, self._monotonic())
+            if not ticks:  # who was due went to another pack while this one waited for its place
+                return
             try:
                 ends = {target: self._store.state(_owner(query, source, target)).window_end_time for target in ticks}
                 polled = await self._polled(query, source, ends, fan_out.size.present)

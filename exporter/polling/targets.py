@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil, inf
@@ -41,15 +42,19 @@ class Pack:
         for member in self.members.values():
             member.due_at = max(member.due_at, now)
 
-    async def until_due(self, now: float) -> None:
-        """Waits until the next one is due, or until that may have changed."""
-        seconds = min((member.due_at for member in self.members.values()), default=inf) - now
-        try:
-            async with asyncio.timeout(seconds if seconds < inf else None):
-                await self.changed.wait()
-        except TimeoutError:
-            return
-        self.changed.clear()
+    def due(self, now: float) -> dict[Target, float]:
+        """Who is due, and since when."""
+        latest = now + _DUE_EARLY_SECONDS
+        return {target: member.due_at for target, member in self.members.items() if member.due_at <= latest}
+
+    async def until_due(self, monotonic: Callable[[], float]) -> None:
+        """Waits until a target is due, however often other targets come and go meanwhile."""
+        while not self.due(monotonic()):
+            self.changed.clear()
+            next_at = min((member.due_at for member in self.members.values()), default=inf)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(next_at - monotonic() if next_at < inf else None):
+                    await self.changed.wait()
 
 
 @dataclass(slots=True)
@@ -110,11 +115,7 @@ class FanOut:
 
     def polling(self, pack: Pack, now: float) -> dict[Target, float]:
         """Who of a pack is polled now, and since when they were due. While they are polled, they are never due."""
-        since = {
-            target: member.due_at
-            for target, member in pack.members.items()
-            if member.due_at <= now + _DUE_EARLY_SECONDS
-        }
+        since = pack.due(now)
         for target in since:
             pack.members[target].due_at = inf
         return since

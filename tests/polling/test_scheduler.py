@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
+from exporter.gate import Gate
+from exporter.pace import Turns
+from exporter.reporter import Reporter
+from exporter.scheduler import Scheduler
 from exporter.simulator import Settings, Simulator
+from exporter.store import Store
+from exporter.telemetry import Telemetry
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
+from tests.support.plans import planned
 from tests.support.processes import Exporter, eventually
 from tests.support.upstream import Call, Upstream, after, answer
+from tests.support.wiring import until, wired
 
 
 def polls(insights: Simulator, field: str) -> list[float]:
@@ -109,6 +122,52 @@ def test_more_calls_than_the_rate_limit_allows_are_said_once(
     assert len(lines) == 1
     assert 'dearest="environments 60, many 20' in lines[0]
     assert "allowed_per_minute=60" in lines[0]
+
+
+class CountedTurns(Turns):
+    """Places that are counted as they are given."""
+
+    given = 0
+
+    @asynccontextmanager
+    async def taken(self, query: str) -> AsyncIterator[None]:
+        async with super().taken(query):
+            self.given += 1
+            yield
+
+
+@pytest.mark.parametrize("pack", ["", "pack: 3"], ids=["one by one", "in packs"])
+def test_a_place_of_the_source_is_taken_only_to_poll(pack: str) -> None:
+    """A target that is not due does not queue for a place, so every place that is given is one request."""
+    plan = planned(
+        f"""
+        - name: many
+          interval: 500ms
+          {pack}
+          for_each: {{n: [1, 2, 3, 4, 5, 6, 7, 8, 9]}}
+          document: "query Many($n: Int) {{ value(n: $n) }}"
+          variables: {{n: "{{{{ n }}}}"}}
+          labels: {{n: "{{{{ n }}}}"}}
+          metrics: [{{name: value, help: Values., value: value}}]
+        """
+    )
+    turns = CountedTurns(1)
+
+    async def run(upstream: Upstream) -> None:
+        store = Store(1000)
+        async with wired(upstream) as wire:
+            scheduler = Scheduler(plan, {"acme": wire.client}, store, Reporter(Telemetry(), store))
+            scheduler.gates["acme"] = Gate(turns)
+            polling = asyncio.create_task(scheduler.run())
+            await until(lambda: len(upstream.api.journal) >= 40)
+            polling.cancel()
+            await asyncio.wait({polling})
+
+    with Upstream() as upstream:
+        names = [f"r{number}" for number in range(9)]
+        upstream.api.always(answer({"data": dict.fromkeys(["value", *names], 1)}))
+        asyncio.run(run(upstream))
+        assert turns.given - len(upstream.api.journal) in (0, 1)  # the last may have been given up before it was sent
 
 
 def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:

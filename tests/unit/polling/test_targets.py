@@ -79,15 +79,45 @@ def test_a_pack_wakes_when_a_target_is_due_or_comes() -> None:
         (pack,) = fan_out.regroup((first,), 0.0).begun
         pack.changed.clear()
         async with asyncio.timeout(10):
-            await pack.until_due(0.0)
+            await pack.until_due(lambda: 0.0)
             fan_out.members[first].due_at = 3600.0
-            sleeping = asyncio.create_task(pack.until_due(0.0))
+            sleeping = asyncio.create_task(pack.until_due(lambda: 1.0))
             await asyncio.sleep(0)
             assert not sleeping.done()
             fan_out.regroup((first, second), 1.0)
             await sleeping
 
     asyncio.run(run())
+
+
+def test_a_pack_sleeps_on_where_no_target_is_due() -> None:
+    """A pack that has just been polled, or that a target has left, is not polled again before a target is due."""
+
+    async def run() -> None:
+        fan_out = FanOut(2)
+        first, second = targets("a", "b")
+        (pack,) = fan_out.regroup((first, second), 0.0).begun
+        assert pack.changed.is_set()
+        since = fan_out.polling(pack, 0.0)
+        for target in since:
+            fan_out.members[target].due_at = 3600.0
+        fan_out.polled(pack, since, 1.0)
+        sleeping = asyncio.create_task(pack.until_due(lambda: 1.0))
+        await _some_turns()
+        assert not sleeping.done()
+        fan_out.regroup((first,), 1.0)
+        assert pack.changed.is_set()
+        await _some_turns()
+        assert not sleeping.done()
+        sleeping.cancel()
+
+    asyncio.run(run())
+
+
+async def _some_turns() -> None:
+    """As many turns of the event loop as a task needs to wake, look and sleep again, and more."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def test_packs_shrink_at_once_and_grow_after_an_hour() -> None:
