@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
 
 
 class Reason(StrEnum):
@@ -109,3 +112,18 @@ class TokenFailure(Failure):
 
 class ResultFailure(Failure):
     """The answer came, but cannot become series."""
+
+
+def fault_text(error: BaseException) -> str:
+    """A fault of ours, fit for a log line: its type, and the function, file and line of the exporter that it came from.
+    Its text is left out, as nobody knows what it quotes."""
+    places = [
+        f" in {frame.f_code.co_qualname} ({Path(frame.f_code.co_filename).name}, line {line})"
+        for frame, line in walk_tb(error.__traceback__)
+        if _is_ours(frame)
+    ]
+    return f"{type(error).__name__}{''.join(places[-1:])}"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(f"{__package__}.")

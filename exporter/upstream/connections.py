@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import ssl
 import zlib
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 import httpx
+import structlog
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
@@ -28,7 +28,7 @@ _PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
 )
-logger = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 class _Lost(UpstreamFailure):
@@ -100,7 +100,7 @@ class Connections(httpx.AsyncBaseTransport):
         try:
             self._factory = self._made_factory()
         except OSError as error:
-            logger.warning("changed TLS files cannot be used; the old ones stay: %s", error)
+            _log.warning("changed TLS files cannot be used; the old ones stay", detail=str(error))
             return
         await self._close_idle()
 

@@ -7,7 +7,6 @@ read, and costs several times as much a scrape.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import resource
 from collections import Counter, deque
@@ -19,7 +18,9 @@ from http import HTTPStatus
 from typing import Final, cast
 
 import httptools
+import structlog
 
+from exporter.model.errors import fault_text
 from exporter.web.messages import Answer, Application, Request, path_and_search
 
 _LINGER_SECONDS = 2.0
@@ -27,7 +28,7 @@ _KNOWN_BYTES = 2048
 _STATUS_LINES = {status: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
-logger = logging.getLogger(__name__)
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +257,8 @@ class Connection(asyncio.Protocol):
             request = self._waiting.popleft()
             try:
                 answer = self._crowd.application(request)
-            except Exception:
-                answer = _failure()
+            except Exception as error:
+                answer = _failure(request, error)
             if isinstance(answer, Answer):
                 self._send(request, answer)
             else:
@@ -276,8 +277,8 @@ class Connection(asyncio.Protocol):
     async def _answer_later(self, request: Request, coming: Awaitable[Answer]) -> None:
         try:
             answer = await coming
-        except Exception:
-            answer = _failure()
+        except Exception as error:
+            answer = _failure(request, error)
         self._answering = False
         if not self._transport.is_closing() and self._refusal is None:
             request.keep_alive = request.keep_alive and (bool(self._waiting) or not self._done_reading)
@@ -337,8 +338,8 @@ def _half_of_the_file_descriptors(at_most: int) -> int:
     return at_most if limit == resource.RLIM_INFINITY else min(at_most, limit // 2)
 
 
-def _failure() -> Answer:
-    logger.exception("a request could not be answered")
+def _failure(request: Request, error: Exception) -> Answer:
+    _log.error("a request could not be answered", path=request.path, fault=fault_text(error))
     return Answer.plain(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

