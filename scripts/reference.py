@@ -1,8 +1,8 @@
-"""Writes the parts of docs/ that say what the code says: `make docs`.
+"""Writes what says the same as the code, for readers and editors: `make docs`.
 
-    docs/config.schema.json   the JSON Schema of the configuration
-    docs/configuration.md     the tables of keys, between `<!-- keys of … -->` and `<!-- end of keys -->`
-    docs/metrics.md           the exporter's own metrics and those of the catalogue
+    exporter/config/config.schema.json   the JSON Schema of the configuration
+    docs/configuration.md                the tables of keys, between `<!-- keys of … -->` and `<!-- end of keys -->`
+    docs/metrics.md                      the exporter's own metrics and those of the catalogue
 
 With `--check` it writes nothing, and ends with 1, naming them, if files are not what it would write.
 """
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final
 
 import yaml
+from config_reference import Key, json_schema, keys, sections
 from generated import written
 
 from exporter.config.include import shipped_names
 from exporter.config.load import load
-from exporter.config.reference import Key, json_schema, keys, sections
 from exporter.model.samples import Family
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
@@ -33,6 +33,7 @@ from exporter.telemetry.reload_status import ReloadStatus
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
+SCHEMA: Final = ROOT / "exporter" / "config" / "config.schema.json"
 CATALOGUE: Final = ROOT / "exporter" / "choreo" / "catalogue"
 TABLE: Final = re.compile(r"(?<=<!-- keys of )(\w+)( -->\n).*?(?=<!-- end of keys -->)", re.DOTALL)
 SOURCE: Final = """
@@ -147,7 +148,7 @@ def texts() -> dict[Path, str | None]:
     """What the files are to say."""
     reference = DOCS / "configuration.md"
     return {
-        DOCS / "config.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
+        SCHEMA: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         reference: configuration(reference.read_text("utf-8")),
         DOCS / "metrics.md": metrics(),
     }

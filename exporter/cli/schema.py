@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from importlib.resources import files
 
 import click
 
-from exporter.config.reference import json_schema
-
 
 def schema_text() -> str:
-    """The JSON Schema as a file has it."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    """The JSON Schema as a file has it. `make docs` writes it from the source of the configuration's keys."""
+    return files("exporter.config").joinpath("config.schema.json").read_text("utf-8")
 
 
 @click.command()

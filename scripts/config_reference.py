@@ -1,6 +1,6 @@
 """What the configuration's keys mean, for editors and for the reference: read from the texts below the keys.
 
-The texts are read only here, from the source, so that a start of the exporter pays nothing for them.
+The texts are in the source alone, which an installed exporter need not have: it prints what was made of them here.
 """
 
 from __future__ import annotations
