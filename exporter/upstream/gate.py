@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -43,30 +43,40 @@ class Gate:
                 self.in_flight[query] -= 1
 
 
-def kept_gates(gates: Mapping[str, Gate], before: Iterable[Source], sources: Iterable[Source]) -> dict[str, Gate]:
-    """The gates of the sources, by name: those that there were, where nothing changed; a pause stays with the URL."""
-    known, kept = {source.name: source for source in before}, {}
+def kept_gates(gates: Mapping[str, Gate], before: Sequence[Source], sources: Sequence[Source]) -> dict[str, Gate]:
+    """The gates of the sources, by name: those that there were, where nothing changed. A pause stays with its URL, also
+    under another name of the source."""
+    kept = {}
     for source in sources:
-        old = known.get(source.name)
-        kept[source.name] = gates[source.name] if old == source else Gate(Turns(source.concurrency))
-        if old is not None and old.url == source.url:
-            kept[source.name].paused_until = gates[source.name].paused_until
+        former = _former(source, before, sources)
+        kept[source.name] = gates[source.name] if former == source else Gate(Turns(source.concurrency))
+        if former is not None and former.url == source.url:
+            kept[source.name].paused_until = gates[former.name].paused_until
     return kept
 
 
 def kept_paces(
-    paces: Mapping[str, Pace], before: Iterable[Source], sources: Iterable[Source], monotonic: Callable[[], float]
+    paces: Mapping[str, Pace], before: Sequence[Source], sources: Sequence[Source], monotonic: Callable[[], float]
 ) -> dict[str, Pace]:
-    """The paces of the sources with a rate limit, by name. A new one continues the old one of that name."""
-    known, kept = {source.name: source for source in before}, {}
+    """The paces of the sources with a rate limit, by name. A new one continues the one that the source had before."""
+    kept = {}
     for source in sources:
         if source.rate_limit is None:
             continue
-        if known.get(source.name) == source:
+        former = _former(source, before, sources)
+        if former == source:
             kept[source.name] = paces[source.name]
             continue
         pace = Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
-        if source.name in paces:
-            pace.continues(paces[source.name])
+        if former is not None and former.name in paces:
+            pace.continues(paces[former.name])
         kept[source.name] = pace
     return kept
+
+
+def _former(source: Source, before: Sequence[Source], sources: Sequence[Source]) -> Source | None:
+    """What a source was before: the one of its name; for a new name, the one at its URL whose name is gone."""
+    names = {each.name for each in sources}
+    same_name = (each for each in before if each.name == source.name)
+    renamed = (each for each in before if each.url == source.url and each.name not in names)
+    return next(same_name, None) or next(renamed, None)

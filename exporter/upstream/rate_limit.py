@@ -63,8 +63,9 @@ class Pace:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._requests = requests
         self._per_seconds = per_seconds
-        self._passed_at: deque[float] = deque(maxlen=requests)
+        self._passed_at: deque[float] = deque()
         self._turns = Turns(1)
         self._monotonic = monotonic
         self._sleep = sleep
@@ -79,10 +80,16 @@ class Pace:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
         async with self._turns.taken(query):
-            if len(self._passed_at) == self._passed_at.maxlen:
-                while (wait := self._passed_at[0] + self._per_seconds - self._monotonic()) > 0:
+            if len(self._passed_at) >= self._requests:
+                while (wait := self._passed_at[-self._requests] + self._per_seconds - self._monotonic()) > 0:
                     await self._sleep(wait)
             now = self._monotonic()
             self._passed_at.append(now)
+            self._forget_before(now - self._per_seconds)
         self.waited_seconds += now - began_at
         return now - began_at
+
+    def _forget_before(self, at: float) -> None:
+        """Keeps what counts still, also beyond the limit: that was lowered then, and may be raised again."""
+        while len(self._passed_at) > self._requests and self._passed_at[0] <= at:
+            self._passed_at.popleft()

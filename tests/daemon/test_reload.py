@@ -16,7 +16,9 @@ from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC, choreo_source
 from tests.support.processes import Exporter, eventually
+from tests.support.upstream import Upstream, answer, status
 
+BACK_OFF = "insights_exporter_upstream_backoff_seconds"
 LOADED = "insights_exporter_config_last_reload_successful"
 # long enough that no poll fails on a busy machine; a reload has what is new polled at once
 PATIENT_ENVIRONMENTS = ENVIRONMENTS.replace("interval: 1s", "interval: 20s")
@@ -285,3 +287,83 @@ def test_a_changed_file_is_taken_by_itself(insights: Simulator, start_exporter: 
     assert exporter.samples("other_info")
     schema.write_text(schema.read_text().replace("kind: String", "type: String"))
     eventually(lambda: exporter.value(LOADED) == 1, "notice of the schema that fits again")
+
+
+def limited(limited_url: str, other_url: str, name: str, more: str) -> str:
+    """A source with these keys more, which twenty calls want to go to at once, and another that is polled meanwhile."""
+    return f"""
+sources:
+  - {{name: {name}, url: "{limited_url}", labels: {{site: limited}}, {more}}}
+  - {{name: other, url: "{other_url}", labels: {{site: other}}}}
+queries:
+  - name: many
+    interval: 1m
+    for_each: {{n: [{", ".join(map(str, range(20)))}]}}
+    document: "{{ value }}"
+    labels: {{n: "{{{{ n }}}}"}}
+    metrics: [{{name: value, help: A value., value: value}}]
+  - name: often
+    interval: 200ms
+    sources: [other]
+    document: "{{ value }}"
+    metrics: [{{name: value_often, help: A value., value: value}}]
+"""
+
+
+@contextmanager
+def two_upstreams() -> Iterator[tuple[Upstream, Upstream]]:
+    """A limited upstream, and another that always answers."""
+    with Upstream() as one, Upstream() as other:
+        for upstream in (one, other):
+            upstream.api.always(answer({"data": {"value": 1}}))
+        yield one, other
+
+
+def reloaded(exporter: Exporter, config: Path, text: str, other: Upstream) -> None:
+    """Has the exporter take that configuration, and waits until it has polled the other upstream ten times since."""
+    config.write_text(text)
+    reload(exporter)
+    other.api.wait_for(len(other.api.journal) + 10)
+
+
+def test_a_pause_stays_with_its_url(tmp_path: Path, config: Path) -> None:
+    """A source that asked to be left alone is left alone after a reload, too, whatever was changed of it, its name
+    among that; at another URL it is polled at once."""
+    with two_upstreams() as (one, other):
+        one.api.always(status(429, retry_after="600"))
+        moved = one.api_route("/moved")
+        moved.always(answer({"data": {"value": 1}}))
+        config.write_text(limited(one.api_url, other.api_url, "limited", "concurrency: 1"))
+        with Exporter(config, tmp_path / "exporter.log") as exporter:
+            eventually(lambda: exporter.value(BACK_OFF, source="limited"), "pause")
+            for name, more in (
+                ("limited", "concurrency: 3"),
+                ("limited", "max_body_size: 1MiB"),  # reached in another way
+                ("renamed", "max_body_size: 1MiB"),
+            ):
+                reloaded(exporter, config, limited(one.api_url, other.api_url, name, more), other)
+                assert len(one.api.journal) == 1, (name, more)
+                assert (exporter.value(BACK_OFF, source=name) or 0) > 300
+            there = limited(one.origin + moved.path, other.api_url, "renamed", "max_body_size: 1MiB")
+            reloaded(exporter, config, there, other)
+            moved.wait_for(20)
+            assert exporter.value(BACK_OFF, source="renamed") == 0
+            assert len(one.api.journal) == 1
+
+
+def test_a_changed_rate_limit_continues_the_account_of_the_old_one(tmp_path: Path, config: Path) -> None:
+    """What was sent before a reload counts under the new limit, under another name of the source, too: a higher limit
+    lets only the rest through, a lower one nothing."""
+    with two_upstreams() as (one, other):
+
+        def changed(requests: int, name: str = "limited") -> str:
+            more = f"rate_limit: {{requests: {requests}, per: 1h}}"
+            return limited(one.api_url, other.api_url, name, more)
+
+        config.write_text(changed(5))
+        with Exporter(config, tmp_path / "exporter.log") as exporter:
+            one.api.wait_for(5)
+            for requests, name, sent in ((8, "limited", 8), (3, "limited", 8), (8, "renamed", 8), (9, "renamed", 9)):
+                reloaded(exporter, config, changed(requests, name), other)
+                one.api.wait_for(sent)
+                assert len(one.api.journal) == sent, (requests, name)
