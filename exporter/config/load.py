@@ -86,7 +86,9 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     variables = Variables(environ, places)
     loaded = _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
-        raise ConfigError(tuple(sorted((*missing, *loaded.problems), key=_line)))
+        keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
+        others = (problem for problem in loaded.problems if (problem.line, problem.key) not in keys)
+        raise ConfigError(tuple(sorted((*missing, *others), key=_line)))
     return loaded
 
 

@@ -71,6 +71,12 @@ def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return "must be a list", "write it as [a, b], or begin each entry with -"
         case "bool_type" | "bool_parsing":
             return "must be true or false", "write one of the two"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "must be a whole number", "write one such as 1 or 100"
+        case "greater_than_equal":
+            return "is too small", f"write {details['ctx']['ge']} or more"
+        case "less_than_equal":
+            return "is too large", f"write {details['ctx']['le']} or less"
         case "float_type" | "float_parsing" | "finite_number":
             return "must be a number", "write one such as 1 or 0.5"
     message = details["msg"]
@@ -82,7 +88,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if near := difflib.get_close_matches(word, names, n=1):
         return f"did you mean {near[0]}?"
-    return f"known here: {', '.join(names)}" if names else "remove it"
+    return f"known here: {', '.join(names)}"
 
 
 def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

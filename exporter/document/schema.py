@@ -45,9 +45,9 @@ def _schema(text: str) -> GraphQLSchema:
             schema = build_client_schema(answer.get("data", answer), assume_valid=True)
         else:
             schema = build_schema(text, assume_valid=True)
-        if schema.query_type is None:
-            raise ValueError("it has no type Query")
-        return schema
     except (GraphQLError, TypeError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise ValueError(f"neither a schema in SDL nor an introspection answer: {first}") from None
+    if schema.query_type is None:
+        raise ValueError("it has no type Query")
+    return schema

@@ -30,7 +30,6 @@ def agreed_families(published: Iterable[tuple[Query, KeyPath, Family]], findings
 
 def _check_agreement(family: Family, place: KeyPath, known: Family, known_place: KeyPath, findings: Findings) -> None:
     for what, mine, theirs in (
-        ("another type", family.type.value, known.type.value),
         ("another help", family.help, known.help),
         ("other label names", ", ".join(family.label_names), ", ".join(known.label_names)),
     ):

@@ -68,13 +68,13 @@ def server_context(settings: WebSettings) -> ssl.SSLContext:
     config = settings.config.tls_server_config
     assert config is not None  # who has none serves without TLS
     context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    key = "cert_file" if config.cert_file is not None else "cert"
+    key = "client_ca_file" if config.client_ca_file is not None else "client_ca"
     try:
-        with _as_file(settings.cert) as cert_file, _as_file(settings.key) as key_file:
-            context.load_cert_chain(cert_file, key_file, password=b"")  # an encrypted key is not asked for
-        key = "client_ca_file" if config.client_ca_file is not None else "client_ca"
         if settings.client_ca is not None:
             context.load_verify_locations(cadata=settings.client_ca.decode("ascii"))
+        key = "cert_file" if config.cert_file is not None else "cert"
+        with _as_file(settings.cert) as cert_file, _as_file(settings.key) as key_file:
+            context.load_cert_chain(cert_file, key_file, password=b"")  # an encrypted key is not asked for
         key = "cipher_suites"
         _speak(context, config)
         key = "client_auth_type"

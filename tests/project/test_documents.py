@@ -117,7 +117,8 @@ def told_texts() -> tuple[str, ...]:
 def stated_errors() -> tuple[str, ...]:
     """The errors of the faulty configurations, which tests/unit holds to be what the program says."""
     files = (ROOT / "tests" / "data" / "config" / "bad").glob("*.yaml")
-    return tuple(line for file in files for line in file.read_text("utf-8").splitlines() if line.startswith("# error"))
+    lines = (line for file in files for line in file.read_text("utf-8", "replace").splitlines())
+    return tuple(line for line in lines if line.startswith("# error"))
 
 
 def pattern(message: str, put_in: str) -> str:
