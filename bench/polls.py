@@ -7,7 +7,6 @@ import json
 import sqlite3
 import statistics
 import subprocess
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -20,7 +19,7 @@ from bench.growth import drawing
 from bench.running import FIRST, cpu_seconds
 from exporter.daemon.process import tune
 from exporter.exposition import Format, Joiner
-from exporter.exposition.block import DEFLATE_LEVEL
+from exporter.exposition.block import Block
 from exporter.plan.plan import Plan, Target
 from exporter.polling.poll import poll, rendered_ahead
 from exporter.series.store import Owner, Store
@@ -63,7 +62,7 @@ class Exchange:
 
     def page(self) -> bytes:
         """The page, compressed."""
-        return self._joiner.joined(self.store.page(), b"", Format.TEXT, True)
+        return self._joiner.join(self.store.page(), b"", Format.TEXT, True)
 
 
 def poll_to_page(folder: Path) -> Iterator[Figure]:
@@ -88,7 +87,7 @@ def poll_to_page(folder: Path) -> Iterator[Figure]:
     text = by_hand()
 
     def compressed() -> None:
-        zlib.compress(text, DEFLATE_LEVEL)
+        Block.of([text])
 
     whole, hand, deflating = alternating(ours, by_hand, compressed, rounds=11)
     loop.close()

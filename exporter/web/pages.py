@@ -38,10 +38,10 @@ class ExporterSite:
 
     def metrics(self, form: Representation) -> bytes:
         own = self.polling.telemetry.rendered(openmetrics=form.format is Format.OPENMETRICS)
-        return self.joiner.joined(self.polling.store.page(), own, form.format, form.gzip)
+        return self.joiner.join(self.polling.store.page(), own, form.format, form.gzip)
 
     async def home(self, sought: str) -> Answer:
-        pieces = (piece for leaf in self.polling.store.page().leaves for piece in leaf[Format.TEXT].raw)
+        pieces = self.polling.store.page().raw(Format.TEXT)
         families = await asyncio.to_thread(families_found, pieces, sought)  # of a big page it takes a while
         queries, sources = tuple(_query_views(self.polling)), tuple(_source_views(self.polling))
         view = View(time.time(), self.telemetry_path.removeprefix("/"), queries, sources, families, sought)

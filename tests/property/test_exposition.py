@@ -78,8 +78,8 @@ def test_our_page_and_the_reference_renderer_s_parse_to_the_same(page: Page) -> 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Reference(page))
     for in_format in Format:
-        ours = Joiner().joined(board.page(), b"", in_format, gzip=False)
-        assert gzip.decompress(Joiner().joined(board.page(), b"", in_format, gzip=True)) == ours
+        ours = Joiner().join(board.page(), b"", in_format, gzip=False)
+        assert gzip.decompress(Joiner().join(board.page(), b"", in_format, gzip=True)) == ours
         if in_format is Format.TEXT:
             assert _read(parsed_text(ours.decode())) == _read(parsed_text(latest_text(registry).decode()))
         else:
@@ -93,7 +93,7 @@ def test_a_value_comes_back_as_it_was(number: Number) -> None:
     family = Family("x", MetricType.GAUGE, "", ())
     board = Board()
     board.put("o", family, body(Samples.of(family, {(): number})))
-    (found,) = parsed_text(Joiner().joined(board.page(), b"", Format.TEXT, gzip=False).decode())
+    (found,) = parsed_text(Joiner().join(board.page(), b"", Format.TEXT, gzip=False).decode())
     value = found.samples[0].value
     assert (value, math.copysign(1, value)) == (float(number), math.copysign(1, float(number)))
 

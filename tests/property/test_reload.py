@@ -57,7 +57,7 @@ def test_no_page_has_a_family_in_two_shapes_or_a_series_twice(data: st.DataObjec
                 plan = new
             case "drop":
                 store.drop(owner)
-        page = joiner.joined(store.page(), b"", Format.OPENMETRICS, gzip=False).decode()
+        page = joiner.join(store.page(), b"", Format.OPENMETRICS, gzip=False).decode()
         families = list(text_string_to_metric_families(page))  # type: ignore[no-untyped-call]  # raises for a family that is split or headed twice
         names = [family.name for family in families]
         assert len(names) == len(set(names))

@@ -43,10 +43,10 @@ class ASite:
     def metrics(self, form: Representation) -> bytes:
         if self.broken:
             raise RuntimeError("a fault of ours")
-        return self.joiner.joined(self.board.page(), self.own, form.format, form.gzip)
+        return self.joiner.join(self.board.page(), self.own, form.format, form.gzip)
 
     def expected(self, in_format: Format = Format.TEXT) -> bytes:
-        return Joiner().joined(self.board.page(), self.own, in_format, gzip=False)
+        return Joiner().join(self.board.page(), self.own, in_format, gzip=False)
 
     def home(self, sought: str) -> Answer:
         return html_answer(f"<!doctype html><title>Insights Exporter {html.escape(sought)}</title>")

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parsed_text
 
-from exporter.exposition import Block, Board, Body, Format, Joiner, Page, body, combined_crc32, gzip_member, head
+from exporter.exposition import Block, Board, Body, Format, Joiner, OpenMember, Page, body, head
 from exporter.exposition.lines import SMALL_BYTES, pieces
 from exporter.model.samples import Family, MetricType, Number, Samples
 
@@ -34,7 +34,7 @@ def rows(count: int, start: int = 0) -> dict[tuple[str, ...], Number]:
 
 
 def text_of(page: Page, in_format: Format = Format.TEXT, own: bytes = b"") -> str:
-    return Joiner().joined(page, own, in_format, gzip=False).decode()
+    return Joiner().join(page, own, in_format, gzip=False).decode()
 
 
 # lines
@@ -122,28 +122,22 @@ def test_help_is_escaped_as_the_format_wants_it() -> None:
 # blocks
 
 
-def test_crc_of_two_parts_is_combined() -> None:
-    """The checksum of a page follows from those of its blocks, at any length."""
-    source = random.Random(1)
-    for length in (0, 1, 2, 255, 256, 257, 65535, 65536, 1_000_003):
-        first, second = source.randbytes(1000), source.randbytes(length)
-        assert combined_crc32(zlib.crc32(first), zlib.crc32(second), length) == zlib.crc32(first + second)
-
-
 def test_blocks_of_all_sizes_are_one_gzip_member() -> None:
     """Decoders that stop after the first member see everything."""
     source = random.Random(2)
     raws = [bytes(source.choices(b"abc\n", k=size)) for size in (0, 1, 5, 5000, 32768, 32769, 200_000, 0, 7)]
-    whole = Block.joined([Block.joined(map(Block.of, raws[:4])), Block.of(raws[4]), *map(Block.of, raws[5:])])
+    member = OpenMember().with_blocks([Block.of(raws[:4]), Block.of([raws[4]])])
+    whole = member.with_blocks([Block.of([raw]) for raw in raws[5:]]).close()
     decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    assert decoder.decompress(gzip_member(whole)) == b"".join(raws)
+    assert decoder.decompress(whole) == b"".join(raws)
     assert decoder.eof
     assert decoder.unused_data == b""
 
 
 def test_nothing_is_a_gzip_member_too() -> None:
     """An empty page can be asked for in gzip."""
-    assert gzip.decompress(gzip_member(Block())) == b""
+    assert gzip.decompress(OpenMember().close()) == b""
+    assert gzip.decompress(OpenMember().with_blocks([Block.of([]), Block.of([b""])]).close()) == b""
 
 
 # the page
@@ -223,11 +217,9 @@ def test_a_change_remakes_its_neighbourhood_only(rows_each: int) -> None:
     """With a thousand targets of one family, a poll of one deflates some tens of kilobytes, not the family."""
     many = family("many")
     board = _board_of({owner: Samples.of(many, rows(rows_each, owner * 1000)) for owner in range(1000)})
-    before = board.page().block(Format.TEXT)
+    before = board.page()
     board.put(500, many, body(Samples.of(many, rows(rows_each, 7_000_000))))
-    after = board.page().block(Format.TEXT)
-    assert _new_bytes(before, after) < 70_000
-    assert after.length == sum(map(len, after.raw))
+    assert _new_bytes(before, board.page()) < 70_000
 
 
 def test_a_thousand_families_of_one_line_compress_as_one_text() -> None:
@@ -236,11 +228,12 @@ def test_a_thousand_families_of_one_line_compress_as_one_text() -> None:
     for number in range(1000):
         each = family(f"choreo_window_family_{number:04d}")
         board.put(number, each, body(Samples.of(each, rows(1))))
-    before = board.page().block(Format.TEXT)
-    assert sum(map(len, before.deflated)) < 1.3 * len(gzip.compress(b"".join(before.raw), 4))
+    before = board.page()
+    deflated = sum(len(block.deflated) for block in before.blocks(Format.TEXT))
+    assert deflated < 1.3 * len(gzip.compress(b"".join(before.raw(Format.TEXT)), 4))
     each = family("choreo_window_family_0500")
     board.put(500, each, body(Samples.of(each, rows(1, 7))))
-    assert _new_bytes(before, board.page().block(Format.TEXT)) < 70_000
+    assert _new_bytes(before, board.page()) < 70_000
 
 
 def test_nothing_holds_the_bytes_of_a_page_that_is_gone() -> None:
@@ -251,10 +244,10 @@ def test_nothing_holds_the_bytes_of_a_page_that_is_gone() -> None:
     before = [sys.getrefcount(piece) for piece in big.block.raw]
     board.put(1, many, big)
     for each in Format:
-        joiner.joined(board.page(), b"", each, gzip=True)
+        joiner.join(board.page(), b"", each, gzip=True)
     for number in range(2):
         board.put(1, many, body(Samples.of(many, rows(1, number))))
-        joiner.joined(board.page(), b"", Format.TEXT, gzip=True)
+        joiner.join(board.page(), b"", Format.TEXT, gzip=True)
     assert [sys.getrefcount(piece) for piece in big.block.raw] == before
 
 
@@ -278,8 +271,7 @@ def test_any_history_ends_in_the_page_of_its_outcome() -> None:
         if step % 300 == 0 or step == 2999:
             for each in Format:
                 page = board.page()
-                block = page.block(each)
-                assert gzip.decompress(gzip_member(block)) == b"".join(block.raw)
+                assert gzip.decompress(Joiner().join(page, b"", each, gzip=True)).decode() == text_of(page, each)
                 assert _lines_by_family(text_of(page, each)) == {
                     name: sorted("".join(lines_of(s) for (_, of), s in now.items() if of == name).splitlines())
                     for name in sorted({of for _, of in now})
@@ -342,14 +334,14 @@ def test_the_same_page_is_joined_once() -> None:
     board = _board_of({"o": Samples.of(COUNTER, {("a",): 1})})
     joiner, own, later_own = Joiner(), b"own 1\n", b"own 2\n"
     for compressed in (False, True):
-        first = joiner.joined(board.page(), own, Format.TEXT, compressed)
-        joiner.joined(board.page(), own, Format.OPENMETRICS, compressed)
-        assert joiner.joined(board.page(), own, Format.TEXT, compressed) is first
-        assert joiner.joined(board.page(), later_own, Format.TEXT, compressed) != first
+        first = joiner.join(board.page(), own, Format.TEXT, compressed)
+        joiner.join(board.page(), own, Format.OPENMETRICS, compressed)
+        assert joiner.join(board.page(), own, Format.TEXT, compressed) is first
+        assert joiner.join(board.page(), later_own, Format.TEXT, compressed) != first
     board.put("o", COUNTER, body(Samples.of(COUNTER, {("a",): 7})))
     for in_format in Format:
-        assert b" 7\n" in joiner.joined(board.page(), later_own, in_format, False)
-        assert b" 7\n" in gzip.decompress(joiner.joined(board.page(), later_own, in_format, True))
+        assert b" 7\n" in joiner.join(board.page(), later_own, in_format, False)
+        assert b" 7\n" in gzip.decompress(joiner.join(board.page(), later_own, in_format, True))
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
@@ -384,10 +376,10 @@ def _board_of(samples: dict[int, Samples] | dict[str, Samples]) -> Board:
     return board
 
 
-def _new_bytes(before: Block, after: Block) -> int:
+def _new_bytes(before: Page, after: Page) -> int:
     """How many bytes were written and deflated for `after` that were not there before."""
-    old = set(map(id, before.raw))
-    return sum(len(piece) for piece in after.raw if id(piece) not in old)
+    old = set(map(id, before.raw(Format.TEXT)))
+    return sum(len(piece) for piece in after.raw(Format.TEXT) if id(piece) not in old)
 
 
 def _lines_by_family(text: str) -> dict[str, list[str]]:

@@ -37,7 +37,7 @@ def good(
 
 def shown(store: Store) -> list[str]:
     """The lines of the page without its heads."""
-    text = Joiner().joined(store.page(), b"", Format.TEXT, gzip=False).decode()
+    text = Joiner().join(store.page(), b"", Format.TEXT, gzip=False).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
