@@ -89,7 +89,7 @@ def start(folder: Path) -> Iterator[Figure]:
     yield limit("start of the process to the first /metrics", statistics.median(seconds), 0.6, "s")
     code = "import exporter.cli.main, exporter.daemon.app, sys; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    needless = [name for name in loaded if name.startswith(("exporter.simulator", "exporter.cli.output", "rich."))]
+    needless = [name for name in loaded if name.startswith(("exporter.simulator", "exporter.cli.output"))]
     yield limit("modules of demo, query or generate that are loaded", len(needless), 0, "modules")
 
 

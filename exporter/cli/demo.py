@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +23,7 @@ from exporter.cli.options import (
 )
 from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
+from exporter.daemon.options import Options
 from exporter.daemon.process import exit_at_once
 from exporter.simulator import Settings, Simulator, serve
 
@@ -81,14 +81,9 @@ def _tell(simulator: Simulator) -> None:
 @telemetry_path_option
 @log_level_option
 @log_format_option
-def demo(
-    listen_addresses: tuple[str, ...],
-    web_config_file: Path | None,
-    telemetry_path: str,
-    log_level: str,
-    log_format: str,
-) -> None:
+def demo(**flags: Any) -> None:
     """Runs the exporter on the simulated Insights API: no account, no network."""
+    log_level, log_format = flags["log_level"], flags["log_format"]
     configure_logging(log_level, log_format)
     for number in (signal.SIGTERM, signal.SIGHUP):  # not without the simulator, which is ended below
         signal.signal(number, lambda *_: sys.exit(0))
@@ -102,15 +97,7 @@ def demo(
         os.environ.update(_told_variables(simulator))
         _log.info("a demo with simulated traffic")
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
-            code = run(
-                config_file,
-                listen_addresses,
-                telemetry_path,
-                log_level,
-                log_format,
-                web_config_file,
-                reload_on_hangup=False,
-            )
+            code = run(Options(config_file, reload_on_hangup=False, **flags))
     finally:
         simulator.terminate()
         simulator.wait()

@@ -8,7 +8,9 @@ import socket
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,11 +21,13 @@ from exporter.cli.options import (
     log_format_option,
     log_level_option,
     refuse,
+    route_prefix_option,
     telemetry_path_option,
     web_config_file_option,
 )
 from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
+from exporter.daemon.options import Options
 from exporter.daemon.process import exit_at_once
 from exporter.model.errors import ConfigError
 from exporter.polling.shard import Shard, parsed_shard
@@ -68,13 +72,7 @@ class _LazyGroup(click.Group):
 @listen_address_option
 @web_config_file_option
 @telemetry_path_option
-@click.option(
-    "--web.route-prefix",
-    "route_prefix",
-    default="/",
-    show_default=True,
-    help="Prefix of every path of the exporter's pages, for a proxy that passes requests on with it.",
-)
+@route_prefix_option
 @click.option(
     "--web.enable-lifecycle",
     "enable_lifecycle",
@@ -99,43 +97,18 @@ class _LazyGroup(click.Group):
 @log_format_option
 @click.version_option(__version__, prog_name="insights-exporter")
 @click.pass_context
-def command(
-    context: click.Context,
-    config_file: Path,
-    check: bool,
-    auto_reload: bool,
-    listen_addresses: tuple[str, ...],
-    web_config_file: Path | None,
-    telemetry_path: str,
-    route_prefix: str,
-    enable_lifecycle: bool,
-    shard_index: str | None,
-    shard_count: int,
-    log_level: str,
-    log_format: str,
-) -> None:
+def command(context: click.Context, /, check: bool, shard_index: str | None, shard_count: int, **flags: Any) -> None:
     """Polls GraphQL APIs behind OAuth 2.0 client credentials and publishes their answers as Prometheus metrics."""
     if context.invoked_subcommand is not None:
         return
-    configure_logging(log_level, log_format)
+    options = Options(shard=_shard(shard_index, shard_count), **flags)
+    configure_logging(options.log_level, options.log_format)
     if check:
-        _check(config_file, web_config_file)
+        _check(options.config_file, options.web_config_file)
     else:
         signal.signal(signal.SIGTERM, lambda *_: exit_at_once(0))  # until the event loop takes them over
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        code = run(
-            config_file,
-            listen_addresses,
-            telemetry_path,
-            log_level,
-            log_format,
-            web_config_file,
-            route_prefix=route_prefix,
-            enable_lifecycle=enable_lifecycle,
-            auto_reload=auto_reload,
-            shard=_shard(shard_index, shard_count),
-        )
-        exit_at_once(code)
+        exit_at_once(run(options))
 
 
 def _shard(index: str | None, count: int) -> Shard:
@@ -178,4 +151,7 @@ def _open_missing_streams() -> None:
 def main() -> None:
     """The console script."""
     _open_missing_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal in ASCII or Latin-1 gets an escape for what it lacks
+            stream.reconfigure(errors="backslashreplace")
     command(prog_name="insights-exporter")

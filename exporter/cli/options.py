@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 from click.core import ParameterSource
 
 from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from exporter.web.server import ListenAddress
 
 DEFAULT_ADDRESS = ":10093"
 
@@ -21,6 +24,30 @@ def _given(context: click.Context, option: click.Parameter, value: Path) -> Path
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
         return cast("Path", context.find_root().params.get(name, value))
     return value
+
+
+class _ListenAddressType(click.ParamType["ListenAddress"]):
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ListenAddress:
+        from exporter.web.server import ListenAddress
+
+        try:
+            return value if isinstance(value, ListenAddress) else ListenAddress.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _path_of_metrics(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value.startswith("/") or value == "/":
+        raise click.BadParameter("must begin with / and be more than that")
+    return value
+
+
+def _prefix(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if not value.startswith("/"):
+        raise click.BadParameter("must begin with /")
+    return value.rstrip("/")
 
 
 config_file_option = click.option(
@@ -41,6 +68,8 @@ log_format_option = click.option(
 listen_address_option = click.option(
     "--web.listen-address",
     "listen_addresses",
+    type=_ListenAddressType(),
+    metavar="ADDRESS",
     multiple=True,
     default=(DEFAULT_ADDRESS,),
     show_default=True,
@@ -53,7 +82,20 @@ web_config_file_option = click.option(
     help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
 )
 telemetry_path_option = click.option(
-    "--web.telemetry-path", "telemetry_path", default="/metrics", show_default=True, help="Path of the metrics."
+    "--web.telemetry-path",
+    "telemetry_path",
+    default="/metrics",
+    show_default=True,
+    callback=_path_of_metrics,
+    help="Path of the metrics.",
+)
+route_prefix_option = click.option(
+    "--web.route-prefix",
+    "route_prefix",
+    default="/",
+    show_default=True,
+    callback=_prefix,
+    help="Prefix of every path of the exporter's pages, for a proxy that passes requests on with it.",
 )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,33 +15,19 @@ import structlog
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Checked, hidden_texts, ready_to_start
 from exporter.daemon.logs import hide
+from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, Watch, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify
 from exporter.polling.polling import Polling
-from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages import ExporterSite, metrics_url
-from exporter.web.server import ListenAddress, WebServer
+from exporter.web.server import WebServer
 from exporter.web.web_config import WebConfiguration
 
 _STOP_SECONDS: Final = 4.5
 _CANCEL_SECONDS: Final = 1.0
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line decides."""
-
-    config_file: Path
-    listen_addresses: tuple[ListenAddress, ...]
-    telemetry_path: str = "/metrics"
-    enable_lifecycle: bool = False
-    auto_reload: bool = False
-    route_prefix: str = ""
-    shard: Shard = NOT_SPLIT
-    reload_on_hangup: bool = True
 
 
 async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:

@@ -96,16 +96,3 @@ class _Hiding:
 
 
 _hidden = _Hiding()
-
-
-_NEEDLESS = [name for name in ("rich", "pygments") if name not in sys.modules]
-
-sys.modules.update(dict.fromkeys(_NEEDLESS))  # type: ignore[arg-type]  # None: an import says that there is none
-try:
-    import httpx
-    import structlog
-finally:
-    for _name in _NEEDLESS:
-        del sys.modules[_name]
-
-__all__ = ["httpx", "structlog"]

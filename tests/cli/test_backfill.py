@@ -129,7 +129,7 @@ def test_the_end_of_a_period_is_never_jumped_over(insights: Simulator, config: P
 # who runs tests in the background has them ignore SIGINT, and what they start as well
 INTERRUPTIBLE = """
 import signal
-from exporter.cli import main
+from exporter.cli.main import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """

@@ -37,7 +37,7 @@ def test_the_copy_is_what_runs(compiled: Path) -> None:
     """The other tests of this file see the compiled program, not the sources of this checkout."""
     command = [sys.executable, "-c", "import exporter.cli; print(exporter.cli.__file__)"]
     found = subprocess.run(command, cwd=compiled, capture_output=True, text=True, check=True).stdout
-    assert found == f"{compiled / 'exporter' / 'cli.pyc'}\n"
+    assert found == f"{compiled / 'exporter' / 'cli' / '__init__.pyc'}\n"
 
 
 def test_the_schema_is_printed(compiled: Path) -> None:

@@ -140,7 +140,7 @@ def test_answers_of_an_api(status: int, fields: Mapping[str, str], body: bytes) 
     assert outcome.detail.isprintable()
     store = Store(1000)
     outcome = store.fold(Owner(query.name, source.name, ""), target, outcome, 0.0, 0.0)
-    page = Snapshot(b"".join(store.page().block(Format.TEXT).raw).decode())
+    page = Snapshot(b"".join(store.page().raw(Format.TEXT)).decode())
     count = outcome.result.series_count if outcome.result is not None else 0
     assert sum(len(page.samples(name)) for name in ("plain", "text", "time", "counted")) == count
 

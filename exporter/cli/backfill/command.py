@@ -21,7 +21,7 @@ from exporter.cli.ad_hoc import Round
 from exporter.cli.backfill.fill import Interrupted, Progress, Span, courses, fill, request_count, with_history
 from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option
-from exporter.cli.output import shown_progress
+from exporter.cli.output import show_progress
 from exporter.model.duration import duration_seconds
 from exporter.plan.plan import Plan, QueryPlan
 
@@ -200,7 +200,7 @@ async def _filled(plan: Plan, queries: Sequence[QueryPlan], span: Span, history:
             f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests",
             err=True,
         )
-        with shown_progress("requests") as told:
+        with show_progress("requests") as told:
             return await fill(a_round, found, span, history, lambda at: told(at.done, at.total))
 
 

@@ -23,7 +23,7 @@ from exporter.cli.account import (
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option
-from exporter.cli.output import Paper
+from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recorded, recording_json, write_recording
 from exporter.config.source import Source
@@ -65,7 +65,7 @@ def query(
     """
     plan = plan_of(config_file, needs_account=response is None)
     if name.startswith(PREFIX):
-        run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Paper()))
+        run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Output()))
         return
     asked_query = query_of(plan, name)
     source = source_of(asked_query.sources, source_name)
@@ -76,10 +76,10 @@ def query(
     concealed = concealing((source,))
     if save is not None:
         _save(save, concealed(recording_json(recorded(polls.all, polls.time))))
-    paper = Paper()
+    output = Output()
     for position, asked in enumerate(polls.asked, start=1):
-        _show(paper, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
-        _show_steps(paper, asked, polls)
+        _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
+        _show_steps(output, asked, polls)
     _tell_failures(polls, source, concealed)
 
 
@@ -148,29 +148,29 @@ async def _asked(
     return _Polls(now, seconds_for_token, needed, tuple(asked), len(targets))
 
 
-def _show(paper: Paper, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
+def _show(output: Output, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
     target = f", target {which}: {_target_text(asked.target)}" if which else ""
-    paper.heading(f"{asked.query.name} on {asked.source.name}{target}")
+    output.heading(f"{asked.query.name} on {asked.source.name}{target}")
     for number, exchange in enumerate(asked.exchanges, start=1):
         page = f" {number}" if len(asked.exchanges) > 1 else ""
         if number == 1:
-            paper.code("Document", exchange.sent.document, "graphql")
-        paper.json(f"Variables{page}", concealed(dict(exchange.sent.variables)))
+            output.code("Document", exchange.sent.document)
+        output.json(f"Variables{page}", concealed(dict(exchange.sent.variables)))
         if isinstance(exchange.answer, Failure):
-            paper.line(
+            output.line(
                 f"Answer{page}: none; {exchange.answer.reason.value}: {concealed(exchange.answer.detail)}", "red"
             )
         else:
-            paper.json(f"Answer{page}", concealed(exchange.answer.data))
+            output.json(f"Answer{page}", concealed(exchange.answer.data))
             for error in exchange.answer.errors:
                 where = f" at {'.'.join(map(str, error.path))}" if error.path else ""
-                paper.line(f"Error beside the data{where}: {concealed(error.message)}", "red")
-    _show_rows(paper, asked, concealed)
+                output.line(f"Error beside the data{where}: {concealed(error.message)}", "red")
+    _show_rows(output, asked, concealed)
     if asked.outcome.result is not None:
-        _show_series(paper, asked.outcome.result)
+        _show_series(output, asked.outcome.result)
 
 
-def _show_rows(paper: Paper, asked: Asked, concealed: Callable[[Json], Json]) -> None:
+def _show_rows(output: Output, asked: Asked, concealed: Callable[[Json], Json]) -> None:
     rows = asked.query.rows
     if rows is None or not rows.walk:
         return
@@ -181,24 +181,24 @@ def _show_rows(paper: Paper, asked: Asked, concealed: Callable[[Json], Json]) ->
     found = [concealed(row) for row in records.levels[-1]]
     columns = list(dict.fromkeys(key for row in found if isinstance(row, dict) for key in row)) or ["."]
     cells = [[row.get(key) if isinstance(row, dict) else row for key in columns] for row in found]
-    paper.table(f"Rows ({len(found)})", columns, cells)
+    output.table(f"Rows ({len(found)})", columns, cells)
 
 
-def _show_series(paper: Paper, result: Result) -> None:
+def _show_series(output: Output, result: Result) -> None:
     lines = [
         (head(samples.family, Format.TEXT) + b"".join(pieces(samples))).decode()
         for samples in sorted(result.samples, key=lambda one: one.family.name)
     ]
-    paper.code(f"Series ({result.series_count})", "".join(lines) or "(none)", "text")
+    output.code(f"Series ({result.series_count})", "".join(lines) or "(none)")
     for reason, count in result.skipped.items():
-        paper.line(f"Left out: {count} values ({reason})", "yellow")
+        output.line(f"Left out: {count} values ({reason})", "yellow")
     if result.lookup_misses:
-        paper.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
+        output.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
     if result.rows_cut:
-        paper.line(f"Rows beyond max_rows, left behind: {result.rows_cut}", "yellow")
+        output.line(f"Rows beyond max_rows, left behind: {result.rows_cut}", "yellow")
 
 
-def _show_steps(paper: Paper, asked: Asked, polls: _Polls) -> None:
+def _show_steps(output: Output, asked: Asked, polls: _Polls) -> None:
     asking = sum(exchange.seconds for exchange in asked.exchanges)
     steps: list[tuple[str, float]] = []
     if polls.token_seconds is not None:
@@ -207,7 +207,7 @@ def _show_steps(paper: Paper, asked: Asked, polls: _Polls) -> None:
         steps.append((f"rows of {name}", seconds))
     steps.append((f"{len(asked.exchanges)} request{'s' * (len(asked.exchanges) > 1)}", asking))
     steps.append(("reading the answer", max(0.0, asked.outcome.duration_seconds - asking)))
-    paper.table("Steps", ["step", "seconds"], [[name, f"{seconds:.3f}"] for name, seconds in steps])
+    output.table("Steps", ["step", "seconds"], [[name, f"{seconds:.3f}"] for name, seconds in steps])
 
 
 def _seconds_by_query(asked: Sequence[Asked]) -> Mapping[str, float]:

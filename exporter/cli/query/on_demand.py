@@ -12,7 +12,7 @@ import click
 import yaml
 
 from exporter.cli.account import concealing, fail, upstreams_of
-from exporter.cli.output import Paper
+from exporter.cli.output import Output
 from exporter.config.source import Source
 from exporter.model.errors import TokenFailure
 from exporter.model.outcome import Operation
@@ -24,17 +24,17 @@ _DEADLINE_SECONDS: Final = 30.0
 _BLANK: Final = re.compile(r"<[^>]+>")
 
 
-async def ask_on_demand(name: str, source: Source, changes: Sequence[str], paper: Paper) -> None:
+async def ask_on_demand(name: str, source: Source, changes: Sequence[str], output: Output) -> None:
     """Asks a document of the catalogue once and shows its answer. Raises `Failure`."""
     sent = _operation(name, source, changes)
     concealed = concealing((source,))
-    paper.heading(f"{name} on {source.name}")
-    paper.code("Document", sent.document, "graphql")
-    paper.json("Variables", concealed(dict(sent.variables)))
+    output.heading(f"{name} on {source.name}")
+    output.code("Document", sent.document)
+    output.json("Variables", concealed(dict(sent.variables)))
     async with upstreams_of((source,)) as upstreams:
         began_at = time.monotonic()
         response = await upstreams[source.name].client.execute(sent, deadline_seconds=_DEADLINE_SECONDS)
-        paper.json(f"Answer (after {time.monotonic() - began_at:.3f} seconds)", concealed(response.data))
+        output.json(f"Answer (after {time.monotonic() - began_at:.3f} seconds)", concealed(response.data))
     for error in response.errors:
         click.echo(f"error: {concealed(error.message)}", err=True)
     if response.errors:

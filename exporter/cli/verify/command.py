@@ -23,7 +23,7 @@ from exporter.cli.account import (
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option
-from exporter.cli.output import Paper, shown_progress
+from exporter.cli.output import Output, show_progress
 from exporter.cli.query.recording import RecordingError, recorded, recording_json, write_recording
 from exporter.cli.verify.anonymity import anonymous
 from exporter.cli.verify.freshness import Freshness, freshness
@@ -90,11 +90,11 @@ def verify(
     source = source_of(plan.sources, source_name)
     chosen = [query_of(plan, name) for name in names] or [query for query in plan.queries if source in query.sources]
     findings = run(_found(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
-    paper = Paper()
-    _show(paper, findings, source)
+    output = Output()
+    _show(output, findings, source)
     if record is not None:
         _record(record, findings, plan, source)
-        paper.line(f"\nWritten: {record}; try it with: insights-exporter query NAME --response={record}")
+        output.line(f"\nWritten: {record}; try it with: insights-exporter query NAME --response={record}")
     if not _is_well(findings):
         tell_causes(causes_of_polls(findings.polls, source))
         raise click.exceptions.Exit(1)
@@ -109,7 +109,7 @@ async def _found(
         a_round = Round(plan, lambda *_: upstreams[source.name].client, wall=lambda: now)
         findings = _Findings()
         reports: list[QueryReport] = []
-        with shown_progress("queries") as told:
+        with show_progress("queries") as told:
             for number, query in enumerate(chosen):
                 told(number, len(chosen))
                 reports.append(await query_report(a_round, query, source, tries))
@@ -127,7 +127,7 @@ async def _found(
 
 
 async def _watch(a_round: Round, asked: Asked, seconds: float, findings: _Findings) -> None:
-    with shown_progress("seconds watched") as told:
+    with show_progress("seconds watched") as told:
         try:
             findings.fresh = asked.query, await freshness(a_round, asked, seconds, told)
         except ResultFailure as failure:
@@ -139,7 +139,7 @@ def _is_well(findings: _Findings) -> bool:
     return operations and all(one.holds for one in findings.sums) and not findings.troubles
 
 
-def _show(paper: Paper, findings: _Findings, source: Source) -> None:
+def _show(output: Output, findings: _Findings, source: Source) -> None:
     concealed = concealing((source,))
     # what stands under several aliases is told once
     operations = list({(o.query, o.operation, o.verdict, o.detail): o for o in findings.operations}.values())
@@ -147,50 +147,50 @@ def _show(paper: Paper, findings: _Findings, source: Source) -> None:
         [one.query, one.operation, one.verdict.value, f"{one.seconds:.3f}", concealed(one.detail)] for one in operations
     ]
     colours = [_COLOURS.get(one.verdict, "red") for one in operations]
-    paper.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
+    output.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
     if findings.sums:
         sums = [[one.query, "yes" if one.holds else "no", concealed(one.detail)] for one in findings.sums]
         colours = ["green" if one.holds else "red" for one in findings.sums]
-        paper.table("Do two adjacent windows add up to both?", ["query", "adds up", ""], sums, colours, whole=True)
+        output.table("Do two adjacent windows add up to both?", ["query", "adds up", ""], sums, colours, whole=True)
     for trouble in findings.troubles:
-        paper.line(str(concealed(trouble)), "red")
+        output.line(str(concealed(trouble)), "red")
     if findings.fresh is not None:
-        _show_freshness(paper, *findings.fresh)
+        _show_freshness(output, *findings.fresh)
     if findings.probed is not None:
-        _show_probed(paper, findings.probed)
+        _show_probed(output, findings.probed)
 
 
-def _show_freshness(paper: Paper, query: QueryPlan, seen: Freshness) -> None:
-    paper.line(f"How long does the past change? (watched with {query.name})", "bold")
+def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
+    output.line(f"How long does the past change? (watched with {query.name})", "bold")
     configured = duration_text(query.window.delay.total_seconds()) if query.window is not None else "none"
     if not seen.counted:
-        paper.line("  there was no traffic to see it by; try again when there is some", "yellow")
+        output.line("  there was no traffic to see it by; try again when there is some", "yellow")
     elif seen.delay_seconds is None:
-        paper.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
+        output.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
     else:
-        paper.line(
+        output.line(
             f"  a stretch of time changes until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
             f" set delay: {duration_text(seen.delay_seconds)} ({query.name} has {configured})"
         )
         if seen.counted < _ENOUGH:
             few = f"  {seen.counted:g} at most were counted in such a stretch, too few to see the slowest: set more"
-            paper.line(f"{few}, or watch at a busier time", "yellow")
+            output.line(f"{few}, or watch at a busier time", "yellow")
     for age in seen.late:
-        paper.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
+        output.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
 
 
-def _show_probed(paper: Paper, found: Probed) -> None:
-    paper.line("What does the API take?", "bold")
+def _show_probed(output: Output, found: Probed) -> None:
+    output.line("What does the API take?", "bold")
     taken = [name for name, answer in found.granularities.items() if name and answer is not None]
     refused = [name for name, answer in found.granularities.items() if name and answer is None]
     not_taken = f"; refused: {', '.join(refused)}" if refused else ""
-    paper.line(f"  granularities: {', '.join(taken) or 'none'}{not_taken}")
+    output.line(f"  granularities: {', '.join(taken) or 'none'}{not_taken}")
     if (by_itself := found.granularities.get("")) is not None:
-        paper.line(f"  granularity where none is given, for two hours: {by_itself}")
+        output.line(f"  granularity where none is given, for two hours: {by_itself}")
     limit = f"; refused: {found.refused_aliases}" if found.refused_aliases is not None else " or more"
-    paper.line(f"  aliases in one operation: {found.aliases}{limit}")
+    output.line(f"  aliases in one operation: {found.aliases}{limit}")
     if found.trouble:
-        paper.line(f"  not sure, as there was trouble: {found.trouble}", "yellow")
+        output.line(f"  not sure, as there was trouble: {found.trouble}", "yellow")
 
 
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:

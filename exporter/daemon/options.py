@@ -1,0 +1,29 @@
+"""What the command line decides about a running exporter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter.polling.shard import NOT_SPLIT, Shard
+
+if TYPE_CHECKING:  # the web server costs a command that needs none a tenth of its start
+    from exporter.web.server import ListenAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags of the exporter, each checked. `route_prefix` has no slash at its end; of the root it is empty."""
+
+    config_file: Path
+    listen_addresses: tuple[ListenAddress, ...]
+    telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    log_level: str = "info"
+    log_format: str = "logfmt"
+    enable_lifecycle: bool = False
+    auto_reload: bool = False
+    route_prefix: str = ""
+    shard: Shard = NOT_SPLIT
+    reload_on_hangup: bool = True
