@@ -196,7 +196,10 @@ def scraped(prometheus: Prometheus, selector: str) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("kills", "periods"),
-    [(5, 2), pytest.param(52, 10, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
+    [
+        pytest.param(5, 2, marks=pytest.mark.timeout(300)),
+        pytest.param(52, 10, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+    ],
 )
 def test_kills_lose_nothing_but_what_fell_into_the_end_of_a_period(
     kills: int, periods: int, start_insights: StartInsights, tmp_path: Path
