@@ -173,19 +173,22 @@ def test_a_place_of_the_source_is_taken_only_to_poll(pack: str) -> None:
 def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:
     """After the first round the calls of a fan-out come spread over the interval, not in a burst."""
     start_exporter(insights, fan_out(40, "4s")).wait_until_ready()
-    eventually(lambda: len(polls(insights, "listEnvironments")) >= 100, "two rounds and a half")
-    later = polls(insights, "listEnvironments")[45:85]
-    assert later[-1] - later[0] > 2
-    fullest = max(sum(at <= other < at + 0.4 for other in later) for at in later)
-    assert fullest < 16
+
+    def spread() -> bool:
+        """Whether the latest forty calls are; they would be in no round if each came in a burst."""
+        later = polls(insights, "listEnvironments")[45:][-40:]
+        fullest = max((sum(at <= other < at + 0.4 for other in later) for at in later), default=0)
+        return len(later) == 40 and later[-1] - later[0] > 2 and fullest < 16
+
+    eventually(spread, "round that is spread")  # not the first: a busy machine can hold up one
 
 
 COUNTER = """
 queries:
   - name: counted
-    interval: 1500ms
+    interval: 3s
     window: {length: 1s, delay: 0s, align: 100ms}
-    period: 5s
+    period: 10s
     document: "query ($start: String!, $end: String!) { total(from: $start, to: $end) }"
     variables: {start: "{{ period.start }}", end: "{{ window.end }}"}
     metrics:
@@ -205,22 +208,24 @@ def test_a_full_total_that_comes_late_stands_for_an_interval(tmp_path: Path) -> 
     async def noted(call: Call) -> None:
         end = end_of(call)
         answered.append((time.monotonic(), end))
-        await answer({"data": {"total": int(end.timestamp() % 5 * 10)}})(call)
+        await answer({"data": {"total": int(end.timestamp() % 10 * 10)}})(call)
 
     async def slow_at_the_end_of_a_period(call: Call) -> None:
         began.append(time.monotonic())
-        await (after(1, noted) if end_of(call).timestamp() % 5 == 0 else noted)(call)
+        await (after(1.7, noted) if end_of(call).timestamp() % 10 == 0 else noted)(call)
 
     config = tmp_path / "config.yaml"
     with Upstream() as upstream:
         upstream.api.always(slow_at_the_end_of_a_period)
         config.write_text(f"sources: [{{name: acme, url: {upstream.api_url}}}]{COUNTER}")
         with Exporter(config, tmp_path / "exporter.log") as exporter:
-            eventually(lambda: sum(end.timestamp() % 5 == 0 for _, end in answered[:-1]) >= 2, "ends of two periods")
+            eventually(
+                lambda: sum(end.timestamp() % 10 == 0 for _, end in answered[:-1]) >= 2, "ends of two periods", 60
+            )
             assert exporter.value("insights_exporter_poll_failures_total") is None
     for number, (at, end) in enumerate(answered[:-1]):
-        if end.timestamp() % 5 == 0:
-            assert began[number + 1] - at >= 1.5
+        if end.timestamp() % 10 == 0:
+            assert began[number + 1] - at >= 3
 
 
 def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: StartExporter) -> None:
@@ -297,7 +302,7 @@ def test_what_is_stale_goes_also_while_the_source_is_left_alone(
 ) -> None:
     """`stale_after` holds while no poll is made, because the upstream asked to wait for a minute."""
     insights = start_insights(Settings(delay_seconds=0, limit=2))
-    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 500ms\n    stale_after: 3s")
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 500ms\n    stale_after: 6s")
     exporter = start_exporter(insights, queries).wait_until_ready()
     eventually(lambda: exporter.value("insights_exporter_upstream_backoff_seconds"), "pause")
     assert exporter.samples("choreo_environment_info")

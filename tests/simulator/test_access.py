@@ -1,10 +1,10 @@
 """Getting into the simulated API: tokens, their errors, their end; limits, faults, and the record of it all."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
-from tests.support.processes import PATIENCE_SECONDS
+from tests.support.processes import PATIENCE_SECONDS, eventually
 
 NOON = datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp()
 FORM = {"grant_type": "client_credentials", "orgHandle": "acme", "scope": "apim:api_manage"}
@@ -339,16 +339,18 @@ def test_hanging(visit: Visit) -> None:
     visitor = visit()
     token = visitor.token()
     visitor.own("faults", api="hang")
-    brief = httpx.Timeout(PATIENCE_SECONDS, read=0.1)
-    with pytest.raises(httpx.ReadTimeout):
-        visitor.client.post(visitor.simulator.url, json={}, headers={"Authorization": "x"}, timeout=brief)
+    journal = visitor.simulator.journal
+    address = httpx.URL(visitor.simulator.url)
+    with socket.create_connection((address.host, address.port)) as leaving:
+        head = f"POST {address.path} HTTP/1.1\r\nHost: x\r\nAuthorization: x\r\nContent-Length: 2\r\n\r\n"
+        leaving.sendall(head.encode() + b"{}")
+        eventually(lambda: journal.in_flight("graphql") == 1, "request that hangs")
     statuses: list[int] = []
     waiting = threading.Thread(target=lambda: statuses.append(visitor.ask(token).status_code))
     waiting.start()
-    journal = visitor.simulator.journal
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (journal.count("graphql"), journal.in_flight("graphql")) != (1, 1) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    eventually(
+        lambda: (journal.count("graphql"), journal.in_flight("graphql")) == (1, 1), "one that left, one that waits"
+    )
     assert statuses == []
     visitor.simulator.faults.clear()
     waiting.join(PATIENCE_SECONDS)
@@ -399,11 +401,14 @@ def test_the_journal(visit: Visit) -> None:
 
 def test_requests_at_once_are_counted(visit: Visit) -> None:
     """The journal tells how many requests were under way at once."""
-    visitor = visit(latency_seconds=1)
+    visitor = visit()
     token = visitor.token()
+    visitor.own("faults", api="hang")
     threads = [threading.Thread(target=visitor.ask, args=(token,)) for _ in range(4)]
     for thread in threads:
         thread.start()
+    eventually(lambda: visitor.simulator.journal.in_flight("graphql") == 4, "four requests at once")
+    visitor.simulator.faults.clear()
     for thread in threads:
         thread.join()
     assert visitor.simulator.journal.max_in_flight("graphql") == 4

@@ -15,6 +15,7 @@ import pytest
 
 from exporter.model.errors import Reason, TokenFailure
 from exporter.model.secret import Secret
+from tests.support.processes import PATIENCE_SECONDS
 from tests.support.upstream import (
     Behaviour,
     Upstream,
@@ -753,7 +754,8 @@ def test_revocation_is_asked_for_once(upstream: Upstream, clock: Clock, behaviou
     async def run() -> None:
         async with wired(upstream, clock=clock) as wire:
             await wire.source.token()
-            assert await wire.source.revoke(deadline_seconds=0.2) is confirmed
+            deadline_seconds = 0.2 if behaviour is silence else PATIENCE_SECONDS
+            assert await wire.source.revoke(deadline_seconds=deadline_seconds) is confirmed
             assert not wire.source.status().valid
             assert await wire.source.revoke() is True
 

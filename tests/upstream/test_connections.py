@@ -311,12 +311,12 @@ def test_a_look_up_that_hangs_holds_up_nobody_else(names: dict[str, Any], upstre
 
 
 def test_a_look_up_that_hangs_does_not_hold_up_the_end() -> None:
-    """Row 3: the program ends at once, although a look-up would take half a minute more."""
+    """Row 3: the program ends at once, although a look-up would take ten minutes more."""
     program = """
 import asyncio, socket, time
 from exporter.errors import UpstreamFailure
 from exporter.transport import Transport
-socket.getaddrinfo = lambda *_, **__: time.sleep(30)
+socket.getaddrinfo = lambda *_, **__: time.sleep(600)
 async def main():
     try:
         await Transport().post("http://hanging.test/", headers={}, content=b"", deadline_seconds=0.1)
@@ -325,10 +325,10 @@ async def main():
 asyncio.run(main())
 """
     started_at = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=25, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout == "timeout\n"
     assert ended.stderr == ""
-    assert time.monotonic() - started_at < 15
+    assert time.monotonic() - started_at < 60
 
 
 def test_each_address_of_a_name_is_tried(names: dict[str, Any], upstream: Upstream) -> None:
