@@ -21,8 +21,9 @@ from exporter.daemon.process import tune
 from exporter.exposition import Format, Joiner
 from exporter.exposition.block import Block
 from exporter.plan.plan import Plan, Target
-from exporter.polling.poll import poll, rendered_ahead
-from exporter.series.store import Owner, Store
+from exporter.polling.course import Course
+from exporter.polling.poll import Poller, render_ahead
+from exporter.series.store import Store
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.transport import Transport, WireResponse
 from tests.support.processes import Process, eventually, free_port
@@ -54,11 +55,11 @@ class Exchange:
         """An answer to a query (or one of its targets), to the store."""
         query, source, target = self._plan.queries[at], self._plan.sources[0], target or Target({})
         client = GraphQLClient("", cast("Transport", _Answering(body)), None)
-        around = self.store.surroundings(query, source, target)
-        outcome = await poll(query, source, target, client, lambda: around, published_end_time=None)
+        poller, course = Poller(client, self.store.surroundings), Course(query, source)
+        outcome = (await poller.poll(course, {target: None})).outcomes[target]
         assert outcome.result is not None, outcome
-        ahead = await rendered_ahead(outcome)
-        self.store.fold(Owner(query.name, source.name, target.key), target, outcome, 0.0, 0.0, ahead)
+        ahead = await render_ahead(outcome)
+        self.store.fold(course.owner(target), target, outcome, 0.0, 0.0, ahead)
 
     def page(self) -> bytes:
         """The page, compressed."""

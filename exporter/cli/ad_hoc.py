@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeAlias
 
 from exporter.config.source import Source
+from exporter.model.clock import CLOCK, Clock
 from exporter.model.errors import Failure, Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.plan.operation import Moment, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
-from exporter.polling.pack import poll_targets
-from exporter.polling.poll import poll, poll_over
+from exporter.polling.course import Course
+from exporter.polling.poll import Poller
 from exporter.series.store import Owner, Store
 from exporter.upstream.gate import Gate
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Pace, Turns
 
 # Who answers a query's requests for a target.
-ClientOf: TypeAlias = Callable[[QueryPlan, Source, Target], Client]
+ClientOf: TypeAlias = Callable[[Course, Target], Client]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,19 @@ class Exchange:
 class Asked:
     """One poll of a query for a target, with its requests."""
 
-    query: QueryPlan
-    source: Source
+    course: Course
     target: Target
     exchanges: tuple[Exchange, ...]
     outcome: PollOutcome
+
+    @property
+    def query(self) -> QueryPlan:
+        return self.course.query
+
+    @property
+    def owner(self) -> Owner:
+        """Whose series came of it."""
+        return self.course.owner(self.target)
 
     @property
     def responses(self) -> tuple[Response, ...]:
@@ -54,7 +61,7 @@ class Asked:
 class Listening:
     """A client that keeps what was said."""
 
-    def __init__(self, client: Client, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: Client, monotonic: Callable[[], float]) -> None:
         self._client = client
         self._monotonic = monotonic
         self.exchanges: list[Exchange] = []
@@ -77,52 +84,45 @@ class Round:
     What other queries need is kept, as while the exporter runs; no query and target is asked twice for it.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        client_of: ClientOf,
-        *,
-        wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, plan: Plan, client_of: ClientOf, clock: Clock = CLOCK) -> None:
         self.plan = plan
         self.store = Store(plan.max_series)
         self._queries = {query.name: query for query in plan.queries}
         self._client_of = client_of
-        self._wall = wall
-        self._monotonic = monotonic
+        self._clock = clock
         self._asked: dict[Owner, Asked] = {}
         self._pack_sizes: dict[str, int] = {}
         self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
         self.paces = paces(plan.sources)
 
-    async def prepare(self, query: QueryPlan, source: Source) -> tuple[Asked, ...]:
+    async def prepare(self, course: Course) -> tuple[Asked, ...]:
         """Asks the queries that this one needs, and those that they need; gives all of them, in that order."""
         asked: dict[Owner, Asked] = {}
-        for name in (query.fed_by, *sorted(query.reads_beside)):
+        for name in (course.query.fed_by, *sorted(course.query.reads_beside)):
             if name is None:
                 continue
-            needed = self._queries[name]
-            for one in (*await self.prepare(needed, source), *await self._all(needed, source)):
-                asked.setdefault(owner_of(one), one)
+            needed = Course(self._queries[name], course.source)
+            for one in (*await self.prepare(needed), *await self._ask_all(needed)):
+                asked.setdefault(one.owner, one)
         return tuple(asked.values())
 
-    async def _all(self, query: QueryPlan, source: Source) -> list[Asked]:
+    async def _ask_all(self, course: Course) -> list[Asked]:
         """A poll of each target, taken in by their order, whichever answer came first: rows and targets follow it."""
-        wanted = self.targets(query, source)
-        missing = [target for target in wanted if Owner(query.name, source.name, target.key) not in self._asked]
-        for asked in await asyncio.gather(*(self._polled(query, source, target) for target in missing)):
+        wanted = self.targets(course)
+        missing = [target for target in wanted if course.owner(target) not in self._asked]
+        for asked in await asyncio.gather(*(self._poll(course, target) for target in missing)):
             self._take_in(asked)
-        return [self._asked[Owner(query.name, source.name, target.key)] for target in wanted]
+        return [self._asked[course.owner(target)] for target in wanted]
 
     @property
     def asked(self) -> tuple[Asked, ...]:
         """Every poll of the round so far."""
         return tuple(self._asked.values())
 
-    def targets(self, query: QueryPlan, source: Source) -> tuple[Target, ...]:
+    def targets(self, course: Course) -> tuple[Target, ...]:
         """The targets of a query, by the rows of the queries that were asked. Raises `ResultFailure` (`fan_out`)."""
-        rows = self.store.feeding_rows(query.fed_by, source.name) if query.fed_by is not None else ()
+        query = course.query
+        rows = self.store.feeding_rows(query.fed_by, course.source.name) if query.fed_by is not None else ()
         found = targets(query, rows)
         if len(found) > query.max_calls:
             raise ResultFailure(
@@ -130,78 +130,56 @@ class Round:
             )
         return found
 
-    async def polled_at(
-        self, query: QueryPlan, source: Source, members: Sequence[Target], now: float, published_end_time: float | None
+    async def poll_at(
+        self, course: Course, members: Sequence[Target], now: float, published_end_time: float | None
     ) -> Mapping[Target, PollOutcome]:
         """Polls of these targets as at another moment (Unix seconds), in packs where the query has them."""
-        client, pace = self._client_of(query, source, members[0]), self.paces.get(source.name)
-        around = partial(self.store.surroundings, query, source)
-        async with self.gates[source.name].passed(query.name, self._monotonic):
-            polled = await poll_targets(
-                query,
-                source,
-                dict.fromkeys(members, published_end_time),
-                client,
-                around,
-                size=self._pack_sizes.get(query.name, 1 if query.pack is None else query.pack.size),
-                pace=pace,
-                wall=lambda: now,
-                monotonic=self._monotonic,
-            )
-            self._pack_sizes[query.name] = polled.accepted
-            return polled.outcomes
+        query = course.query
+        clock = replace(self._clock, wall=lambda: now)
+        poller = self._poller(course, self._client_of(course, members[0]), clock)
+        size = self._pack_sizes.get(query.name, 1 if query.pack is None else query.pack.size)
+        async with self.gates[course.source.name].passed(query.name, clock.monotonic):
+            polled = await poller.poll(course, dict.fromkeys(members, published_end_time), size)
+        self._pack_sizes[query.name] = polled.accepted
+        return polled.outcomes
 
-    async def sent(self, query: QueryPlan, source: Source, what: Operation) -> tuple[Response | Failure, float]:
+    async def send(self, course: Course, what: Operation) -> tuple[Response | Failure, float]:
         """What came of an operation beside the query's own, and after how many seconds."""
-        client = Listening(self._client_of(query, source, Target({})), self._monotonic)
-        async with self.gates[source.name].passed(query.name, self._monotonic):
-            if (pace := self.paces.get(source.name)) is not None:
+        query, monotonic = course.query, self._clock.monotonic
+        client = Listening(self._client_of(course, Target({})), monotonic)
+        async with self.gates[course.source.name].passed(query.name, monotonic):
+            if (pace := self.paces.get(course.source.name)) is not None:
                 await pace.passed(query.name)
             with suppress(Failure):
                 await client.execute(what, deadline_seconds=query.timeout_seconds)
         return client.exchanges[0].answer, client.exchanges[0].seconds
 
-    async def polled_over(self, query: QueryPlan, source: Source, target: Target, moment: Moment) -> PollOutcome:
+    async def poll_over(self, course: Course, target: Target, moment: Moment) -> PollOutcome:
         """A poll over these time ranges, whatever the query's window and period are."""
-        client, around = self._client_of(query, source, target), partial(self.store.surroundings, query, source, target)
-        async with self.gates[source.name].passed(query.name, self._monotonic):
-            return await poll_over(
-                query, source, target, moment, client, around,
-                pace=self.paces.get(source.name), monotonic=self._monotonic,
-            )  # fmt: skip
+        poller = self._poller(course, self._client_of(course, target), self._clock)
+        async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+            return await poller.poll_over(course, target, moment)
 
-    async def ask(self, query: QueryPlan, source: Source, target: Target) -> Asked:
+    async def ask(self, course: Course, target: Target) -> Asked:
         """One poll, at most one for each query and target; what it needs must have been asked."""
-        owner = Owner(query.name, source.name, target.key)
+        owner = course.owner(target)
         if owner not in self._asked:
-            self._take_in(await self._polled(query, source, target))
+            self._take_in(await self._poll(course, target))
         return self._asked[owner]
 
-    async def _polled(self, query: QueryPlan, source: Source, target: Target) -> Asked:
-        client = Listening(self._client_of(query, source, target), self._monotonic)
-        async with self.gates[source.name].passed(query.name, self._monotonic):
-            outcome = await poll(
-                query,
-                source,
-                target,
-                client,
-                partial(self.store.surroundings, query, source, target),
-                published_end_time=None,
-                pace=self.paces.get(source.name),
-                wall=self._wall,
-                monotonic=self._monotonic,
-            )
-        return Asked(query, source, target, tuple(client.exchanges), outcome)
+    async def _poll(self, course: Course, target: Target) -> Asked:
+        client = Listening(self._client_of(course, target), self._clock.monotonic)
+        poller = self._poller(course, client, self._clock)
+        async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+            polled = await poller.poll(course, {target: None})
+        return Asked(course, target, tuple(client.exchanges), polled.outcomes[target])
+
+    def _poller(self, course: Course, client: Client, clock: Clock) -> Poller:
+        return Poller(client, self.store.surroundings, self.paces.get(course.source.name), clock)
 
     def _take_in(self, asked: Asked) -> None:
-        owner = owner_of(asked)
-        outcome = self.store.fold(owner, asked.target, asked.outcome, self._monotonic(), self._wall())
-        self._asked[owner] = replace(asked, outcome=outcome)
-
-
-def owner_of(asked: Asked) -> Owner:
-    """Whose series came of a poll."""
-    return Owner(asked.query.name, asked.source.name, asked.target.key)
+        outcome = self.store.fold(asked.owner, asked.target, asked.outcome, self._clock.monotonic(), self._clock.wall())
+        self._asked[asked.owner] = replace(asked, outcome=outcome)
 
 
 def paces(sources: Iterable[Source]) -> Mapping[str, Pace]:

@@ -1,24 +1,15 @@
-"""One poll of several targets, in one operation where the query packs them, and what to do where the server refuses
-that. It never raises."""
+"""The calls of several targets in one operation, and what to do where the server refuses that."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from exporter.config.source import Source
 from exporter.document.aliases import packed_operation, unpacked_responses
 from exporter.model.errors import Failure, Reason
-from exporter.model.outcome import Operation, PollOutcome, Response
-from exporter.plan.operation import Moment, moment_at, operation
-from exporter.plan.plan import PackPlan, QueryPlan, Target
-from exporter.polling.poll import failed_outcome, poll, refuse_partial
-from exporter.series.extraction import Surroundings, extract
+from exporter.model.outcome import Operation, Response
+from exporter.plan.plan import PackPlan, QueryPlan
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Pace
 
@@ -28,107 +19,7 @@ _REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE,
 Answer: TypeAlias = Response | Failure
 
 
-@dataclass(frozen=True, slots=True)
-class PackOutcome:
-    """What came of each target, and how many targets in one operation the server takes, as far as it is known now.
-
-    `refusal` says how it refused more.
-    """
-
-    outcomes: Mapping[Target, PollOutcome]
-    accepted: int
-    refusal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    target: Target
-    moment: Moment
-    operation: Operation
-
-
-async def poll_targets(
-    query: QueryPlan,
-    source: Source,
-    published_end_times: Mapping[Target, float | None],
-    client: Client,
-    around: Callable[[Target], Surroundings],
-    *,
-    size: int,
-    pace: Pace | None = None,
-    wall: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> PackOutcome:
-    """What came of one poll of these targets: in packs where the query has them, else one call after the other."""
-    if query.pack is not None and len(published_end_times) > 1:
-        return await poll_pack(
-            query, query.pack, source, published_end_times, client, around,
-            size=size, pace=pace, wall=wall, monotonic=monotonic,
-        )  # fmt: skip
-    outcomes = {
-        target: await poll(
-            query, source, target, client, partial(around, target),
-            published_end_time=end, pace=pace, wall=wall, monotonic=monotonic,
-        )
-        for target, end in published_end_times.items()
-    }  # fmt: skip
-    return PackOutcome(outcomes, size)
-
-
-async def poll_pack(
-    query: QueryPlan,
-    pack: PackPlan,
-    source: Source,
-    published_end_times: Mapping[Target, float | None],
-    client: Client,
-    around: Callable[[Target], Surroundings],
-    *,
-    size: int,
-    pace: Pace | None = None,
-    wall: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> PackOutcome:
-    """What came of one poll of these targets, `size` of them in an operation; each operation has the query's time-out.
-
-    Only cancellation passes through.
-    """
-    started_at = monotonic()
-    now = datetime.fromtimestamp(wall(), UTC)
-    outcomes: dict[Target, PollOutcome] = {}
-    calls: list[_Call] = []
-    for target, published_end_time in published_end_times.items():
-        try:
-            moment = moment_at(query, now, published_end_time)
-            calls.append(_Call(target, moment, operation(query, source, target, moment)))
-        except Exception as error:
-            outcomes[target] = failed_outcome(error, monotonic() - started_at)
-    asking = _Asking(query, pack, client, pace, size)
-    try:
-        answers = await asking.answers([call.operation for call in calls])
-    except Exception as error:
-        outcomes |= {call.target: failed_outcome(error, monotonic() - started_at) for call in calls}
-        return PackOutcome(outcomes, size)
-    for call, answer in zip(calls, answers, strict=True):
-        outcomes[call.target] = _outcome(query, call, answer, around, monotonic() - started_at)
-    return PackOutcome(outcomes, asking.accepted, asking.refusal)
-
-
-def _outcome(
-    query: QueryPlan, call: _Call, answer: Answer, around: Callable[[Target], Surroundings], duration_seconds: float
-) -> PollOutcome:
-    errors = 0
-    try:
-        if isinstance(answer, Failure):
-            raise answer
-        errors = len(answer.errors)
-        refuse_partial(query, answer)
-        result = extract(query, [answer], around(call.target), call.moment)
-    except Exception as error:
-        return failed_outcome(error, duration_seconds, errors)
-    return PollOutcome(duration_seconds, result=result, graphql_errors=errors)
-
-
-class _Asking:
+class PackedCalls:
     """The requests of one poll: packs of `size`, and smaller ones where the server refuses them while it answers a
     single call. `accepted` is the largest pack that it took then, half of one that it refused at most, or 1. A refusal
     that a bad call among the others explains is no reason for smaller packs."""

@@ -7,18 +7,18 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from math import ceil, inf
 from typing import Final, Protocol
 
 from exporter.config.source import Source
+from exporter.model.clock import Clock
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import targets
 from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.polling.course import Course
 from exporter.polling.demand import Demand, present_demand
-from exporter.polling.pack import PackOutcome, poll_targets
-from exporter.polling.poll import rendered_ahead
+from exporter.polling.poll import PackOutcome, Poller, render_ahead
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.polling.targets import FanOut, Member, Pack
 from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
@@ -308,7 +308,7 @@ class Scheduler:
         closing: list[Member] = []
         for target, polled_outcome in polled.outcomes.items():
             outcome = self._as_published_here(query, source, target, polled_outcome)
-            ahead = await rendered_ahead(outcome)
+            ahead = await render_ahead(outcome)
             if (member := fan_out.members.get(target)) is not None:
                 taken = self._take_in(query, source, target, outcome, ahead)
                 member.failures = member.failures + 1 if taken.reason is not None else 0
@@ -327,17 +327,10 @@ class Scheduler:
         self, query: QueryPlan, source: Source, published_end_times: Mapping[Target, float | None], size: int
     ) -> PackOutcome:
         """What came of a poll of these targets."""
-        return await poll_targets(
-            query,
-            source,
-            published_end_times,
-            self._clients[source.name],
-            partial(self._store.surroundings, query, source),
-            size=size,
-            pace=self.paces.get(source.name),
-            wall=self._wall,
-            monotonic=self._monotonic,
-        )
+        clock = Clock(self._monotonic, self._wall)
+        pace = self.paces.get(source.name)
+        poller = Poller(self._clients[source.name], self._store.surroundings, pace, clock)
+        return await poller.poll(Course(query, source), published_end_times, size)
 
     def _next_at(self, query: QueryPlan, owner: Owner, member: Member, tick_at: float, phase: float) -> float:
         """When a target is polled next: at its next tick, or sooner after a failure. Ticks that passed are told."""

@@ -29,7 +29,8 @@ from exporter.model.samples import Json
 from exporter.plan.operation import label_values
 from exporter.plan.plan import Target
 from exporter.plan.planner import plan
-from exporter.polling.poll import poll
+from exporter.polling.course import Course
+from exporter.polling.poll import Poller
 from exporter.series.extraction import Surroundings
 from exporter.series.store import Owner, Store
 from exporter.upstream.graphql import GraphQLClient
@@ -135,7 +136,8 @@ def test_answers_of_an_api(status: int, fields: Mapping[str, str], body: bytes) 
     client = GraphQLClient("http://127.0.0.1/", _Answering(WireResponse(status, fields, body)), None)
     target = Target({}, "")
     around = Surroundings(label_values(source, target))
-    outcome = asyncio.run(poll(query, source, target, client, lambda: around, published_end_time=None))
+    poller = Poller(client, lambda *_: around)
+    outcome = asyncio.run(poller.poll(Course(query, source), {target: None})).outcomes[target]
     assert outcome.reason is not Reason.INTERNAL, outcome.detail
     assert outcome.detail.isprintable()
     store = Store(1000)

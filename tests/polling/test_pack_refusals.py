@@ -12,7 +12,8 @@ import pytest
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import label_values, targets
-from exporter.polling.pack import PackOutcome, poll_pack
+from exporter.polling.course import Course
+from exporter.polling.poll import PackOutcome, Poller
 from exporter.series.extraction import Surroundings
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.transport import Transport
@@ -59,18 +60,11 @@ def polled(ids: list[str], answer: Answer, size: int = 100) -> tuple[PackOutcome
     async def run() -> tuple[PackOutcome, dict[str, PollOutcome], list[int]]:
         plan = planned(QUERY % ", ".join(ids))
         (query,), (source,) = plan.queries, plan.sources
-        assert query.pack is not None
         transport = Transport()
         async with scripted(script) as upstream:
-            found = await poll_pack(
-                query,
-                query.pack,
-                source,
-                dict.fromkeys(targets(query, ())),
-                GraphQLClient(upstream.url, transport, None),
-                lambda target: Surroundings(label_values(source, target)),
-                size=size,
-            )
+            client = GraphQLClient(upstream.url, transport, None)
+            poller = Poller(client, lambda _, source, target: Surroundings(label_values(source, target)))
+            found = await poller.poll(Course(query, source), dict.fromkeys(targets(query, ())), size)
             over.set()
             await transport.close()
             by_id = {str(target.values["id"]): outcome for target, outcome in found.outcomes.items()}

@@ -18,7 +18,7 @@ import click
 from exporter import __version__
 from exporter.cli.account import fail, plan_of, query_of, run, upstreams_of
 from exporter.cli.ad_hoc import Round
-from exporter.cli.backfill.fill import Interrupted, Progress, Span, courses, fill, request_count, with_history
+from exporter.cli.backfill.fill import Interrupted, Progress, Span, fan_outs, fill, request_count, with_history
 from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option
 from exporter.cli.output import show_progress
@@ -193,8 +193,8 @@ def _time(text: str, now: float, option: str) -> float:
 
 async def _filled(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: History) -> Progress:
     async with upstreams_of(plan.sources) as upstreams:
-        a_round = Round(plan, lambda _, source, __: upstreams[source.name].client)
-        found = await courses(a_round, queries)
+        a_round = Round(plan, lambda course, _: upstreams[course.source.name].client)
+        found = await fan_outs(a_round, queries)
         click.echo(
             f"from {_shown(span.start)} to {_shown(span.end)}: {len(found)} queries,"
             f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests",

@@ -18,6 +18,7 @@ from exporter.model.errors import ExporterError, Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import moment_at
 from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.polling.course import Course
 
 _ATTEMPTS: Final = 8  # with waits of two minutes in all
 _LONGEST_WAIT_SECONDS: Final = 60.0
@@ -53,22 +54,22 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class FanOut:
     """A query on a source, with the targets that it has now."""
 
-    query: QueryPlan
-    source: Source
+    course: Course
     targets: tuple[Target, ...]
 
     @property
     def packs(self) -> list[tuple[Target, ...]]:
         """The targets of each operation."""
-        size = self.query.pack.size if self.query.pack is not None else 1
+        pack = self.course.query.pack
+        size = pack.size if pack is not None else 1
         return [self.targets[start : start + size] for start in range(0, len(self.targets), size)]
 
     def owner(self, target: Target) -> str:
         """Whose samples they are."""
-        return "\0".join((self.query.name, self.source.name, target.key))
+        return "\0".join(self.course.owner(target))
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Progress:
 class _Step:
     """One operation: these targets at that time. `published_end_time` is the end of the window of the step before."""
 
-    course: Course
+    fan_out: FanOut
     targets: tuple[Target, ...]
     time: float
     published_end_time: float | None
@@ -100,29 +101,30 @@ def with_history(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
     ]
 
 
-async def courses(a_round: Round, queries: Sequence[QueryPlan]) -> tuple[Course, ...]:
+async def fan_outs(a_round: Round, queries: Sequence[QueryPlan]) -> tuple[FanOut, ...]:
     """The queries with the targets that they have now; what they need is asked. Raises `Interrupted`."""
     found = []
     for query in queries:
         for source in query.sources:
-            for asked in await a_round.prepare(query, source):
+            course = Course(query, source)
+            for asked in await a_round.prepare(course):
                 if (reason := asked.outcome.reason) is not None:
                     raise Interrupted(f"{asked.query.name}, which {query.name} needs: {reason}: {asked.outcome.detail}")
-            found.append(Course(query, source, a_round.targets(query, source)))
+            found.append(FanOut(course, a_round.targets(course)))
     return tuple(found)
 
 
-def request_count(all_courses: Sequence[Course], span: Span) -> int:
+def request_count(found: Sequence[FanOut], span: Span) -> int:
     """How many requests the whole span takes; further pages come on top."""
-    return sum(len(course.packs) * sum(1 for _ in span.times(course.query)) for course in all_courses)
+    return sum(len(one.packs) * sum(1 for _ in span.times(one.course.query)) for one in found)
 
 
 async def fill(
-    a_round: Round, all_courses: Sequence[Course], span: Span, history: History, told: Callable[[Progress], None]
+    a_round: Round, found: Sequence[FanOut], span: Span, history: History, told: Callable[[Progress], None]
 ) -> Progress:
     """Asks for what the history does not have yet, oldest first. Raises `Interrupted`; what came is kept."""
-    run = _Run(a_round, history, Progress(request_count(all_courses, span)), told)
-    steps = _steps(all_courses, span)
+    run = _Run(a_round, history, Progress(request_count(found, span)), told)
+    steps = _steps(found, span)
     workers = max(source.concurrency for source in a_round.plan.sources)
     try:
         async with asyncio.TaskGroup() as group:
@@ -136,17 +138,18 @@ async def fill(
     return run.progress
 
 
-def _steps(all_courses: Sequence[Course], span: Span) -> Iterator[_Step]:
+def _steps(found: Sequence[FanOut], span: Span) -> Iterator[_Step]:
     """Every operation, in the order of time."""
-    return heapq.merge(*(_steps_of(course, span) for course in all_courses), key=lambda step: step.time)
+    return heapq.merge(*(_steps_of(one, span) for one in found), key=lambda step: step.time)
 
 
-def _steps_of(course: Course, span: Span) -> Iterator[_Step]:
+def _steps_of(fan_out: FanOut, span: Span) -> Iterator[_Step]:
+    query = fan_out.course.query
     published_end_time: float | None = None
-    for at in span.times(course.query):
-        for members in course.packs:
-            yield _Step(course, members, at, published_end_time)
-        window = moment_at(course.query, datetime.fromtimestamp(at, UTC), published_end_time).window
+    for at in span.times(query):
+        for members in fan_out.packs:
+            yield _Step(fan_out, members, at, published_end_time)
+        window = moment_at(query, datetime.fromtimestamp(at, UTC), published_end_time).window
         published_end_time = window.end.timestamp() if window is not None else None
 
 
@@ -164,12 +167,12 @@ class _Run:
     async def work(self, steps: Iterator[_Step]) -> None:
         """Takes steps until there are no more. Raises `Interrupted`."""
         for step in steps:
-            course = step.course
+            fan_out = step.fan_out
             members = [
                 target
                 for target in step.targets
-                if self._refused[course.owner(target)] < _GIVEN_UP_AFTER
-                and not self._history.has(course.owner(target), step.time)
+                if self._refused[fan_out.owner(target)] < _GIVEN_UP_AFTER
+                and not self._history.has(fan_out.owner(target), step.time)
             ]
             if members:
                 await self._take(step, members)
@@ -180,7 +183,7 @@ class _Run:
 
     async def _take(self, step: _Step, members: Sequence[Target]) -> None:
         for target, outcome in (await self._outcomes(step, members)).items():
-            owner = step.course.owner(target)
+            owner = step.fan_out.owner(target)
             if outcome.result is None:
                 self._refused[owner] += 1
                 self._fail(step, f"{outcome.reason}: {outcome.detail}")
@@ -197,20 +200,20 @@ class _Run:
 
     async def _outcomes(self, step: _Step, members: Sequence[Target]) -> dict[Target, PollOutcome]:
         """What came of each target. What may pass is tried again for some minutes. Raises `Interrupted`."""
-        query, source = step.course.query, step.course.source
+        course = step.fan_out.course
         found: dict[Target, PollOutcome] = {}
         waiting = list(members)
         for attempt in range(_ATTEMPTS):
             self.progress.asked += 1
-            outcomes = await self._round.polled_at(query, source, waiting, step.time, step.published_end_time)
+            outcomes = await self._round.poll_at(course, waiting, step.time, step.published_end_time)
             found.update(outcomes)
             waiting = [target for target in waiting if outcomes[target].reason in _PASSING]
             if not waiting:
                 return found
             last = outcomes[waiting[0]]
             if attempt + 1 < _ATTEMPTS:
-                await self._wait(source, min(_LONGEST_WAIT_SECONDS, last.retry_after_seconds or 2.0**attempt))
-        raise Interrupted(f"{query.name}: {last.reason}: {last.detail}")
+                await self._wait(course.source, min(_LONGEST_WAIT_SECONDS, last.retry_after_seconds or 2.0**attempt))
+        raise Interrupted(f"{course.query.name}: {last.reason}: {last.detail}")
 
     async def _wait(self, source: Source, seconds: float) -> None:
         """Leaves the source alone for so long, with everything that is asked of it."""
@@ -218,4 +221,4 @@ class _Run:
         await asyncio.sleep(seconds)
 
     def _fail(self, step: _Step, what: str) -> None:
-        self.progress.failures[step.course.query.name, what] += 1
+        self.progress.failures[step.fan_out.course.query.name, what] += 1

@@ -28,11 +28,13 @@ from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recorded, recording_json, write_recording
 from exporter.config.source import Source
 from exporter.exposition import Format, head, pieces
+from exporter.model.clock import Clock
 from exporter.model.errors import Failure, ResultFailure
 from exporter.model.outcome import Result
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
-from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.plan.plan import Plan, Target
+from exporter.polling.course import Course
 from exporter.series.records import records_at
 
 
@@ -69,10 +71,11 @@ def query(
         return
     asked_query = query_of(plan, name)
     source = source_of(asked_query.sources, source_name)
+    course, choice = Course(asked_query, source), _Choice(wanted, everything)
     if response is not None:
-        polls = run(_replayed(plan, asked_query, source, _Choice(wanted, everything), response))
+        polls = run(_replayed(plan, course, choice, response))
     else:
-        polls = run(_polled(plan, asked_query, source, _Choice(wanted, everything)))
+        polls = run(_polled(plan, course, choice))
     concealed = concealing((source,))
     if save is not None:
         _save(save, concealed(recording_json(recorded(polls.all, polls.time))))
@@ -115,21 +118,22 @@ class _Polls:
         return (*self.needed, *self.asked)
 
 
-async def _polled(plan: Plan, query: QueryPlan, source: Source, choice: _Choice) -> _Polls:
+async def _polled(plan: Plan, course: Course, choice: _Choice) -> _Polls:
+    source = course.source
     async with upstreams_of((source,)) as upstreams:
         upstream, now = upstreams[source.name], time.time()
         seconds = await token_seconds(upstream, source)
-        a_round = Round(plan, lambda *_: upstream.client, wall=lambda: now)
-        return await _asked(a_round, query, source, choice, now, seconds)
+        a_round = Round(plan, lambda *_: upstream.client, Clock(wall=lambda: now))
+        return await _asked(a_round, course, choice, now, seconds)
 
 
-async def _replayed(plan: Plan, query: QueryPlan, source: Source, choice: _Choice, file: Path) -> _Polls:
+async def _replayed(plan: Plan, course: Course, choice: _Choice, file: Path) -> _Polls:
     try:
         recording = read_recording(file)
     except RecordingError as error:
         fail(str(error))
-    a_round = Round(plan, recording.client, wall=lambda: recording.time)
-    return await _asked(a_round, query, source, choice, recording.time, None)
+    a_round = Round(plan, recording.client, Clock(wall=lambda: recording.time))
+    return await _asked(a_round, course, choice, recording.time, None)
 
 
 def _save(file: Path, content: Json) -> None:
@@ -140,17 +144,17 @@ def _save(file: Path, content: Json) -> None:
 
 
 async def _asked(
-    a_round: Round, query: QueryPlan, source: Source, choice: _Choice, now: float, seconds_for_token: float | None
+    a_round: Round, course: Course, choice: _Choice, now: float, seconds_for_token: float | None
 ) -> _Polls:
-    needed = await a_round.prepare(query, source)
-    targets = a_round.targets(query, source)
-    asked = [await a_round.ask(query, source, target) for target in choice.chosen(targets)]
+    needed = await a_round.prepare(course)
+    targets = a_round.targets(course)
+    asked = [await a_round.ask(course, target) for target in choice.chosen(targets)]
     return _Polls(now, seconds_for_token, needed, tuple(asked), len(targets))
 
 
 def _show(output: Output, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
     target = f", target {which}: {_target_text(asked.target)}" if which else ""
-    output.heading(f"{asked.query.name} on {asked.source.name}{target}")
+    output.heading(f"{asked.query.name} on {asked.course.source.name}{target}")
     for number, exchange in enumerate(asked.exchanges, start=1):
         page = f" {number}" if len(asked.exchanges) > 1 else ""
         if number == 1:

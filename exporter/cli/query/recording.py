@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.cli.ad_hoc import Asked
-from exporter.config.source import Source
 from exporter.model.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.samples import Json
 from exporter.model.template import bound
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan, Target
+from exporter.polling.course import Course
 from exporter.upstream.graphql import Client
 
 _FORMAT: Final = "insights-exporter recording 1"
@@ -47,11 +47,11 @@ class Recording:
     time: float
     answers: tuple[Answer, ...] = ()
 
-    def client(self, query: QueryPlan, source: Source, target: Target) -> Client:
+    def client(self, course: Course, target: Target) -> Client:
         """A client that gives the answer to this query's request for that target."""
-        wanted = _as_written(query, target)
+        wanted = _as_written(course.query, target)
         for answer in self.answers:
-            if (answer.query, answer.source, answer.variables) == (query.name, source.name, wanted):
+            if (answer.query, answer.source, answer.variables) == (*course.key, wanted):
                 return _Replaying(answer.responses)
         return _Replaying(())
 
@@ -88,9 +88,7 @@ def recorded(asked: Iterable[Asked], time: float) -> Recording:
     return Recording(
         time,
         tuple(
-            Answer(one.query.name, one.source.name, _as_written(one.query, one.target), one.responses)
-            for one in asked
-            if one.responses
+            Answer(*one.course.key, _as_written(one.query, one.target), one.responses) for one in asked if one.responses
         ),
     )
 

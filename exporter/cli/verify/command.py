@@ -38,9 +38,11 @@ from exporter.cli.verify.operations import (
 )
 from exporter.cli.verify.probing import Probed, data_filter, probed
 from exporter.config.source import Source
+from exporter.model.clock import Clock
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.model.errors import ResultFailure
 from exporter.plan.plan import Plan, QueryPlan
+from exporter.polling.course import Course
 
 _ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}
@@ -106,13 +108,13 @@ async def _found(
     async with upstreams_of((source,)) as upstreams:
         await token_seconds(upstreams[source.name], source)
         now = time.time()
-        a_round = Round(plan, lambda *_: upstreams[source.name].client, wall=lambda: now)
+        a_round = Round(plan, lambda *_: upstreams[source.name].client, Clock(wall=lambda: now))
         findings = _Findings()
         reports: list[QueryReport] = []
         with show_progress("queries") as told:
             for number, query in enumerate(chosen):
                 told(number, len(chosen))
-                reports.append(await query_report(a_round, query, source, tries))
+                reports.append(await query_report(a_round, Course(query, source), tries))
         findings.operations = [one for report in reports for one in report.operations]
         worked = [report.asked for report in reports if report.asked is not None and report.worked]
         counting = [asked for asked in worked if has_counters(asked.query)]

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.cli.ad_hoc import Asked, Round
-from exporter.config.source import Source
 from exporter.document.root_fields import root_fields
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
@@ -18,6 +17,7 @@ from exporter.model.samples import Json, LabelValues, MetricType, Number
 from exporter.model.window import TimeRange, floored
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
+from exporter.polling.course import Course
 
 _REFUSING: Final = frozenset({Reason.GRAPHQL, Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.HTTP_4XX})
 _PART: Final = timedelta(minutes=15)
@@ -68,19 +68,20 @@ class QueryReport:
         return self.asked is not None and self.asked.outcome.result is not None
 
 
-async def query_report(a_round: Round, query: QueryPlan, source: Source, tries: int) -> QueryReport:
+async def query_report(a_round: Round, course: Course, tries: int) -> QueryReport:
     """What came of one poll of a query: of the first target that has an answer with something in it, of so many."""
-    for needed in await a_round.prepare(query, source):
+    query = course.query
+    for needed in await a_round.prepare(course):
         if needed.outcome.result is None:
             return _not_asked(query, f"{needed.query.name}, which it needs, did not work")
     try:
-        targets = a_round.targets(query, source)
+        targets = a_round.targets(course)
     except ResultFailure as failure:
         return _not_asked(query, failure.detail)
     if not targets:
         return _not_asked(query, f"{query.fed_by} has no rows to ask it for")
     for target in targets[:tries]:
-        asked = await a_round.ask(query, source, target)
+        asked = await a_round.ask(course, target)
         result = asked.outcome.result
         if result is not None and (result.series_count or result.rows):
             break
@@ -111,7 +112,7 @@ async def _operations(a_round: Round, asked: Asked) -> tuple[OperationReport, ..
         variables = {
             name: value for name, value in asked.exchanges[0].sent.variables.items() if name in field.variables
         }
-        answer, took = await a_round.sent(asked.query, asked.source, Operation(field.document, variables))
+        answer, took = await a_round.send(asked.course, Operation(field.document, variables))
         if isinstance(answer, Response):
             report = _of_response(asked.query.name, field.key, field.operation, answer, took)
             worked = report.verdict in (Verdict.WORKED, Verdict.EMPTY)
@@ -154,7 +155,7 @@ Totals = Mapping[tuple[str, LabelValues], Number]
 async def totals(a_round: Round, asked: Asked, start: datetime, end: datetime) -> Totals:
     """The counters of a query and target from `start` to `end`. Raises `ResultFailure` where the poll fails."""
     window = TimeRange(start.astimezone(asked.query.zone), end.astimezone(asked.query.zone))
-    outcome = await a_round.polled_over(asked.query, asked.source, asked.target, Moment(window, window.start))
+    outcome = await a_round.poll_over(asked.course, asked.target, Moment(window, window.start))
     if outcome.result is None:
         raise ResultFailure(outcome.reason or Reason.INTERNAL, outcome.detail)
     return {

@@ -95,7 +95,7 @@ class _Probe:
 
     async def _answer(self, sent: Operation) -> Response | None:
         """The answer; None for a refusal. What else goes wrong is kept as trouble, and taken for a refusal."""
-        answer, _ = await self._round.sent(self._asked.query, self._asked.source, sent)
+        answer, _ = await self._round.send(self._asked.course, sent)
         if isinstance(answer, Failure):
             if answer.reason not in _REFUSING:
                 self.trouble = f"{answer.reason}: {answer.detail}"

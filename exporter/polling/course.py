@@ -1,0 +1,34 @@
+"""A query on a source: what is polled, target by target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from exporter.config.source import Source
+from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.series.store import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A query on one of its sources."""
+
+    query: QueryPlan
+    source: Source
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The names of both."""
+        return self.query.name, self.source.name
+
+    def owner(self, target: Target) -> Owner:
+        """Whose series a target yields."""
+        return Owner(self.query.name, self.source.name, target.key)
+
+
+def courses(plan: Plan) -> Iterator[Course]:
+    """Each query on each of its sources; who feeds others stands before them."""
+    for query in plan.queries:
+        for source in query.sources:
+            yield Course(query, source)
