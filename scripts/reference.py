@@ -13,7 +13,6 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +27,9 @@ from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
 from exporter.polling.polling import Polling
 from exporter.polling.shard import Shard
-from exporter.telemetry.metrics import Telemetry
+from exporter.telemetry.metrics import Telemetry, WebFigures
 from exporter.telemetry.reload_status import ReloadStatus
+from exporter.telemetry.reporter import Reporter
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -112,8 +112,9 @@ def catalogue_plan() -> Plan:
 
 def own_rows(whole: Plan) -> Iterator[str]:
     """The exporter's own metrics, as telemetry names them, those of special set-ups too."""
-    read = Polling(whole, Shard(0, 2)).running({}, lambda: 0, lambda: ReloadStatus(successful=True, success_time=0.0))
-    for metric in Telemetry(replace(read, task_count=lambda: 1)).collect():
+    reporter, status = Reporter(), ReloadStatus()
+    polling, web = Polling(whole, reporter, Shard(0, 2)), WebFigures({}, lambda: 0, status)
+    for metric in Telemetry(polling, reporter.counts, status, web, task_count=lambda: 1).collect():
         family = metric.family
         yield metric_row(family.name, family.type, family.label_names, family.help)
 

@@ -14,12 +14,16 @@ import structlog
 
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Checked, hidden_texts, ready_to_start
-from exporter.daemon.logs import hide
+from exporter.daemon.logs import censored, hide
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
-from exporter.daemon.reload import Reloading, Watch, keep_watching
+from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify
+from exporter.model.file_watch import FileWatch
 from exporter.polling.polling import Polling
+from exporter.telemetry.metrics import Telemetry, WebFigures
+from exporter.telemetry.reload_status import ReloadStatus
+from exporter.telemetry.reporter import Reporter
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages import ExporterSite, metrics_url
 from exporter.web.server import WebServer
@@ -35,12 +39,17 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    polling = Polling(found.plan, options.shard)
-    site = ExporterSite(options.telemetry_path, polling, found.loaded)
+    reporter, config_status = Reporter(), ReloadStatus()
+    polling = Polling(found.plan, reporter, options.shard)
+    site = ExporterSite(
+        options.telemetry_path,
+        polling,
+        found.loaded,
+        lambda openmetrics: telemetry.render(openmetrics=openmetrics),  # which is made last: it reads the web server
+        censored,
+    )
     reloading = Reloading(
-        partial(ready_to_start, options.config_file, os.environ),
-        partial(_take_over, site),
-        polling.telemetry.loaded,
+        partial(ready_to_start, options.config_file, os.environ), partial(_take_over, site), config_status
     )
     web = WebServer(
         site,
@@ -49,16 +58,14 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         route_prefix=options.route_prefix,
         routes={
             "/config": {"GET": site.configuration},
-            **lifecycle_routes(reloading, polling, enabled=options.enable_lifecycle),
+            **lifecycle_routes(reloading.reload, polling.replace_tokens, enabled=options.enable_lifecycle),
         },
         tls=None if web_config is None else web_config.tls,
         guard=None if web_config is None else web_config.guarded,
     )
-    polling.telemetry.running = polling.running(
-        web.requests_by_code,
-        lambda: web.connections,
-        None if web_config is None else lambda: web_config.status,
-    )
+    web_status = None if web_config is None else web_config.status
+    figures = WebFigures(web.requests_by_code, lambda: web.connections, web_status)
+    telemetry = Telemetry(polling, reporter.counts, config_status, figures)
     await web.start()
     tasks = [
         asyncio.create_task(stop.wait()),
@@ -66,9 +73,9 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         asyncio.create_task(keep_watchdog_calm()),
         asyncio.create_task(keep_returning()),
     ]
-    loop.add_signal_handler(signal.SIGHUP, reloading.requested if options.reload_on_hangup else stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.request if options.reload_on_hangup else stop.set)
     if options.auto_reload:
-        tasks.append(asyncio.create_task(keep_watching(Watch(partial(_files, options, polling)), reloading)))
+        tasks.append(asyncio.create_task(keep_watching(FileWatch(partial(_files, options, polling)), reloading)))
     if web_config is not None:
         tasks.append(asyncio.create_task(web_config.keep_current()))
     for address in web.addresses:

@@ -7,41 +7,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 from exporter.config.source import Source
-from exporter.model.outcome import PollOutcome
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
 from exporter.plan.plan import Plan, QueryPlan, Target, part
-from exporter.polling.scheduler import Scheduler
-from exporter.series.store import Owner, State, Store
+from exporter.polling.course import Course, courses
+from exporter.polling.finding import Finding, Totals
+from exporter.polling.lanes import Lanes
+from exporter.polling.observer import Observer
+from exporter.polling.targets import Targets
+from exporter.series.store import State, Store
 
 _CHECK_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed
-
-Totals: TypeAlias = Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a period's totals, over `targets` many, are now above what was published at its end, by metric; and what
-    that was. `time` is of the audit, in Unix seconds."""
-
-    time: float
-    targets: int
-    published: Totals
-    difference: Totals
-
-
-class Observer(Protocol):
-    """Who is told what becomes of audits; it must not raise."""
-
-    def audit_failed(self, owner: Owner, outcome: PollOutcome) -> None:
-        """A target's total could not be asked for again."""
-
-    def audited(self, query: str, source: str, finding: Finding) -> None:
-        """All targets that can be compared have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +38,15 @@ class Auditor:
     published before a restart is not known any more, so nothing is said of it."""
 
     def __init__(
-        self, scheduler: Scheduler, store: Store, observer: Observer, wall: Callable[[], float] = time.time
+        self,
+        targets: Targets,
+        lanes: Lanes,
+        store: Store,
+        observer: Observer,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._scheduler = scheduler
+        self._targets = targets
+        self._lanes = lanes
         self._store = store
         self._observer = observer
         self._wall = wall
@@ -72,10 +58,9 @@ class Auditor:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(_CHECK_SECONDS)
-                for query in self._scheduler.plan.queries:
-                    if query.audit_after_seconds is not None:
-                        for source in query.sources:
-                            self._begin_if_due(group, query, source, query.audit_after_seconds)
+                for course in courses(self._targets.plan):
+                    if course.query.audit_after_seconds is not None:
+                        self._begin_if_due(group, course, course.query.audit_after_seconds)
 
     def follow(self, plan: Plan) -> None:
         """Forgets what was found of queries that are gone or have changed, and ends the audits of those at once."""
@@ -85,56 +70,53 @@ class Auditor:
                 del self._audits[pair]
                 self.findings.pop(pair, None)
 
-    def _begin_if_due(self, group: asyncio.TaskGroup, query: QueryPlan, source: Source, after_seconds: float) -> None:
+    def _begin_if_due(self, group: asyncio.TaskGroup, course: Course, after_seconds: float) -> None:
         """Begins the audit that is due, once every target has published its total; one that goes on is given up."""
-        pair, before = (query.name, source.name), self._audits.get((query.name, source.name))
-        start_time = _ended_start_time(query, self._wall() - after_seconds)
+        before = self._audits.get(course.key)
+        start_time = _ended_start_time(course.query, self._wall() - after_seconds)
         if before is not None and before.period_start_time >= start_time:
             return
-        states = {
-            target: self._store.state(Owner(*pair, target.key))
-            for target in self._scheduler.published_targets(query, source)
-        }
+        states = {target: self._store.state(course.owner(target)) for target in self._targets.to_publish(course)}
         if any(_will_close(state, start_time) for state in states.values()):
             return
         if before is not None:
             before.task.cancel()
         closed = {target: state.closed for target, state in states.items() if state.closed is not None}
         published = {target: one.totals for target, one in closed.items() if one.start_time == start_time}
-        task = group.create_task(self._audit(query, source, start_time, published))
-        self._audits[pair] = _Audit(part(query, source), start_time, task)
+        task = group.create_task(self._audit(course, start_time, published))
+        self._audits[course.key] = _Audit(part(course.query, course.source), start_time, task)
 
-    async def _audit(
-        self, query: QueryPlan, source: Source, start_time: float, published: Mapping[Target, Totals]
-    ) -> None:
+    async def _audit(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
         """Asks until all targets have answered, those that failed again and again, ever more rarely."""
         found: dict[Target, Totals] = {}
         rounds = 0
         while missing := [
-            target
-            for target in self._scheduler.published_targets(query, source)
-            if target in published and target not in found
+            target for target in self._targets.to_publish(course) if target in published and target not in found
         ]:
             if rounds:
                 await asyncio.sleep(min(2.0 ** min(rounds, 16), _LONGEST_PAUSE_SECONDS))
             rounds += 1
-            found |= await self._asked(query, source, start_time, missing)
+            found |= await self._ask_again(course, start_time, missing)
             if found:
-                self.findings[query.name, source.name] = _finding(self._wall(), published, found)
+                self.findings[course.key] = _finding(self._wall(), published, found)
         if found:
-            self._observer.audited(query.name, source.name, self.findings[query.name, source.name])
+            self._observer.on_finding(*course.key, self.findings[course.key])
 
-    async def _asked(
-        self, query: QueryPlan, source: Source, start_time: float, missing: Sequence[Target]
-    ) -> dict[Target, Totals]:
-        """What the totals of these targets are now, of those that answered."""
+    async def _ask_again(self, course: Course, start_time: float, missing: Sequence[Target]) -> dict[Target, Totals]:
+        """What the full totals of a period that has ended are now, of the targets that answered; nothing is published.
+
+        It is the poll of its end: the one that would be made if the page still stood at its start.
+        """
         found: dict[Target, Totals] = {}
-        size = self._scheduler.pack_size(query.name, source.name) or 1
+        known = self._targets.fan_out(*course.key)
+        size = known.size.present if known is not None else 1
         for first in range(0, len(missing), size):
             members = missing[first : first + size]
-            for target, outcome in (await self._scheduler.asked_again(query, source, members, start_time)).items():
+            async with self._lanes.place(course):
+                polled = await self._lanes.poll(course, dict.fromkeys(members, start_time), size)
+            for target, outcome in polled.outcomes.items():
                 if outcome.result is None:
-                    self._observer.audit_failed(Owner(query.name, source.name, target.key), outcome)
+                    self._observer.on_audit_failure(course.owner(target), outcome)
                 else:
                     found[target] = counter_totals(outcome.result.samples)
         return found

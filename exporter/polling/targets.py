@@ -1,148 +1,226 @@
-"""The targets of a query on a source, and the packs in which they are polled: who is due when. No I/O."""
+"""Who is polled: the plan, and of each query on each source the targets that its feeding rows give."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import count
-from math import ceil, inf
-from typing import Final, TypeVar
+import time
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
+from math import ceil
+from typing import TypeAlias
 
-from exporter.plan.plan import Target
+from exporter.config.source import Source
+from exporter.model.errors import Reason
+from exporter.model.outcome import PollOutcome
+from exporter.plan.operation import targets
+from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.polling.course import Course, courses
+from exporter.polling.demand import Demand, present_demand
+from exporter.polling.fan_out import FanOut, Pack
+from exporter.polling.observer import Observer
+from exporter.polling.shard import NOT_SPLIT, Shard
+from exporter.series.store import Owner, Store
 
-_SMALLER_FOR_SECONDS: Final = 3600.0
-_DUE_EARLY_SECONDS: Final = 0.01  # timers of one tick differ by rounding
-
-T = TypeVar("T", bound=Hashable)
-
-
-@dataclass(slots=True, eq=False)
-class Member:
-    """When a target is polled next, and how often it failed since it last worked. Monotonic seconds; never while it
-    is being polled."""
-
-    due_at: float
-    failures: int = 0
+# Starts to poll a pack.
+Begin: TypeAlias = Callable[[Course, FanOut, Pack], asyncio.Task[None]]
 
 
-@dataclass(slots=True, eq=False)
-class Pack:
-    """Targets that are polled together. `task` polls them; `changed` wakes it when others are due than before."""
+class Targets:
+    """The plan that is followed, and all targets of its queries. Every change is whole before another poll ends."""
 
-    number: int
-    members: dict[Target, Member] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        observer: Observer,
+        shard: Shard = NOT_SPLIT,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.shard = shard
+        self._store = store
+        self._observer = observer
+        self._monotonic = monotonic
+        self._fan_outs: dict[tuple[str, str], FanOut] = {}
+        self._refused: set[tuple[str, str]] = set()
+        self._begin: Begin | None = None
+        self._take_over(plan)
 
-    def begin(self, now: float) -> None:
-        """What was due before can be polled only from now on."""
-        for member in self.members.values():
-            member.due_at = max(member.due_at, now)
+    def _take_over(self, plan: Plan) -> None:
+        self.plan = plan
+        self._courses = {course.key: course for course in courses(plan)}
+        self._queries = {query.name: query for query in plan.queries}
+        self._read_by_others = plan.read_by_others
+        self._fed: dict[str, list[QueryPlan]] = {}
+        for query in plan.queries:
+            if query.fed_by is not None:
+                self._fed.setdefault(query.fed_by, []).append(query)
+        self._store.follow(plan)
 
-    def due(self, now: float) -> dict[Target, float]:
-        """Who is due, and since when."""
-        latest = now + _DUE_EARLY_SECONDS
-        return {target: member.due_at for target, member in self.members.items() if member.due_at <= latest}
+    def begin(self, begin: Begin) -> None:
+        """Has `begin` poll the packs that there are from now on."""
+        self._begin = begin
+        self._begin_new()
 
-    async def until_due(self, monotonic: Callable[[], float]) -> None:
-        """Waits until a target is due, however often other targets come and go meanwhile."""
-        while not self.due(monotonic()):
-            self.changed.clear()
-            next_at = min((member.due_at for member in self.members.values()), default=inf)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(next_at - monotonic() if next_at < inf else None):
-                    await self.changed.wait()
+    def follow(self, plan: Plan, moved: Set[str]) -> None:
+        """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
 
+        What changed, and what a source in `moved` answers, is polled anew, at once; until that has succeeded its old
+        series stay, each result as a whole.
+        """
+        before, after = self.plan.parts, plan.parts
+        self._take_over(plan)
+        for key in [key for key, part in before.items() if after.get(key) != part or key[1] in moved]:
+            if (fan_out := self._fan_outs.pop(key, None)) is not None:
+                for pack in fan_out.packs:
+                    pack.end()
+            self._refused.discard(key)
+            if key in after:
+                self._store.leave_over(*key)
+            else:
+                self._store.drop_query(*key)
+        self._begin_new()
+        for source in plan.sources:
+            self._tell_demand(source)
 
-@dataclass(slots=True)
-class PackSize:
-    """How many targets go into one operation: as many as configured, or fewer where the server takes no more. More
-    are tried again after an hour, twice as many at a time."""
+    def fan_out(self, query: str, source: str) -> FanOut | None:
+        """The targets of a query on a source; None while the rows that give them are still to come."""
+        return self._fan_outs.get((query, source))
 
-    configured: int
-    present: int
-    grows_at: float = inf
+    def course(self, owner: Owner) -> Course:
+        """The query and the source of an owner."""
+        return self._courses[owner.query, owner.source]
 
-    def accepted(self, size: int, now: float) -> bool:
-        """Takes in how many the server took; whether that changes the size."""
-        if size < self.present:
-            self.present, self.grows_at = size, now + _SMALLER_FOR_SECONDS
-            return True
-        if now < self.grows_at:
+    def to_publish(self, course: Course) -> tuple[Target, ...]:
+        """The targets of a query whose series this shard publishes."""
+        known = self._fan_outs.get(course.key)
+        return tuple(
+            target for target in (known.members if known else ()) if self._is_published_here(course, target.key)
+        )
+
+    def part_to_publish(self, course: Course, target: Target, outcome: PollOutcome) -> PollOutcome:
+        """The outcome without series where another shard publishes them: of its rows, others may need some here."""
+        if outcome.result is None or self._is_published_here(course, target.key):
+            return outcome
+        return replace(outcome, result=replace(outcome.result, samples=()))
+
+    def is_elsewhere(self, course: Course) -> bool:
+        """Whether all targets of a query are other shards' for good, as it is polled for no rows."""
+        known = self._fan_outs.get(course.key)
+        return course.query.fed_by is None and known is not None and not known.members
+
+    def needs_too_many_calls(self, course: Course) -> bool:
+        """Whether a query would need more calls than it may make, so that its old targets were kept."""
+        return course.key in self._refused
+
+    def are_tried(self) -> bool:
+        """Whether every query has been tried on each of its sources, well or badly."""
+        return all(map(self._is_tried, self._courses.values()))
+
+    def names_are_known(self, course: Course) -> bool:
+        """Whether the queries whose rows the answers are read with have been tried."""
+        needed = (self._queries[name] for name in course.query.reads_beside if name in self._queries)
+        return all(self._is_tried(Course(query, course.source)) for query in needed)
+
+    def demand(self, source: Source) -> Demand | None:
+        """What a source with a rate limit is asked, as the targets are now."""
+        return present_demand(self.plan, source, self._round_calls)
+
+    def feed(self, course: Course) -> None:
+        """Lets the queries that this one feeds follow its rows."""
+        for other in self._fed.get(course.query.name, ()):
+            if course.source in other.sources:
+                self._reconcile(Course(other, course.source))
+
+    def settle(self, course: Course) -> None:
+        """Drops what is left over of targets that there are no more, once all present ones have succeeded."""
+        left_over = self._store.left_over(*course.key)
+        if left_over and self._is_well(course):
+            for owner in left_over:
+                self._drop(owner)
+            self.feed(course)
+
+    def regroup(self, course: Course, fan_out: FanOut, wanted: Sequence[Target]) -> bool:
+        """Starts the packs that came and ends those that went; whether targets went, and their series with them."""
+        assert self._begin is not None
+        regrouping = fan_out.regroup(wanted, self._monotonic())
+        for target in regrouping.gone:
+            self._drop(course.owner(target))
+        for pack in regrouping.ended:
+            pack.end()
+        for pack in regrouping.begun:
+            pack.task = self._begin(course, fan_out, pack)
+        self._tell_demand(course.source)
+        return bool(regrouping.gone)
+
+    def _begin_new(self) -> None:
+        """Starts the targets of queries that have none yet, unless the rows that give them are still to come."""
+        for course in self._courses.values():
+            if course.key in self._fan_outs:
+                continue
+            feeder = self._feeder(course)
+            if feeder is None or self._is_tried(feeder) or self._store.feeding_rows(*feeder.key):
+                self._reconcile(course)
+
+    def _reconcile(self, course: Course) -> None:
+        """Starts the targets that came and ends those that went, with their series."""
+        query, feeder = course.query, self._feeder(course)
+        rows = self._store.feeding_rows(*feeder.key) if feeder is not None else ()
+        wanted = targets(query, rows, lambda key: self._is_polled_here(course, key))
+        pack = query.pack.size if query.pack is not None else 1
+        fan_out = self._fan_outs.setdefault(course.key, FanOut(pack))
+        if (calls := ceil(len(wanted) / pack)) > query.max_calls:
+            self._refuse(course, calls)
+            return
+        if course.key in self._refused:
+            self._refused.remove(course.key)
+            self._observer.on_drop(Owner(*course.key, ""))
+        some_went = self.regroup(course, fan_out, wanted)
+        if some_went or not wanted:
+            self.feed(course)
+        if not wanted:
+            self.settle(course)
+
+    def _refuse(self, course: Course, calls: int) -> None:
+        self._refused.add(course.key)
+        detail = f"{calls} calls are needed, and max_calls is {course.query.max_calls}; the old targets stay"
+        owner, outcome = Owner(*course.key, ""), PollOutcome(0.0, reason=Reason.FAN_OUT, detail=detail)
+        self._observer.on_poll(owner, outcome, self._store.state(owner).decreases)
+
+    def _drop(self, owner: Owner) -> None:
+        self._store.drop(owner)
+        self._observer.on_drop(owner)
+
+    def _feeder(self, course: Course) -> Course | None:
+        name = course.query.fed_by
+        return None if name is None else Course(self._queries[name], course.source)
+
+    def _is_polled_here(self, course: Course, key: str) -> bool:
+        """Whether this shard polls a target; one whose rows others need is polled by each."""
+        return course.query.name in self._read_by_others or self._is_published_here(course, key)
+
+    def _is_published_here(self, course: Course, key: str) -> bool:
+        return self.shard.owns(*course.key, key)
+
+    def _is_tried(self, course: Course) -> bool:
+        """Whether every target that a query has now has been polled; one that waits for its rows has none yet."""
+        known = self._fan_outs.get(course.key)
+        return known is not None and all(self._store.state(course.owner(target)).tried for target in known.members)
+
+    def _is_well(self, course: Course) -> bool:
+        """Whether the last poll of every target succeeded; without targets, of the query that would give them."""
+        known = self._fan_outs.get(course.key)
+        if known is None:
             return False
-        self.present = min(2 * self.present, self.configured)
-        self.grows_at = inf if self.present == self.configured else now + _SMALLER_FOR_SECONDS
-        return True
+        feeder = self._feeder(course)
+        if not known.members and feeder is not None:
+            return self._is_well(feeder)
+        states = (self._store.state(course.owner(target)) for target in known.members)
+        return all(state.tried and state.up for state in states)
 
+    def _tell_demand(self, source: Source) -> None:
+        if (demand := self.demand(source)) is not None:
+            self._observer.on_demand(source.name, demand)
 
-@dataclass(frozen=True, slots=True)
-class Regrouped:
-    """What came of new targets: which are gone, and the packs that have begun and ended."""
-
-    gone: tuple[Target, ...]
-    begun: tuple[Pack, ...]
-    ended: tuple[Pack, ...]
-
-
-class FanOut:
-    """All targets of a query on a source, in packs of `pack` at most."""
-
-    def __init__(self, pack: int) -> None:
-        self.size = PackSize(pack, pack)
-        self.packs: list[Pack] = []
-        self.members: dict[Target, Member] = {}
-
-    def regroup(self, wanted: Sequence[Target], now: float) -> Regrouped:
-        """Follows the targets that there are, and the size of packs. New targets are due at once; who stays is due
-        when it was, whichever pack it is in."""
-        gone = tuple(self.members.keys() - set(wanted))
-        self.members = {target: self.members.get(target) or Member(now) for target in wanted}
-        groups = grouped([list(pack.members) for pack in self.packs], wanted, self.size.present)
-        numbers = {pack.number for pack in self.packs}
-        free = (number for number in count() if number not in numbers)
-        begun = tuple(Pack(next(free)) for _ in groups[len(self.packs) :])
-        packs = [*self.packs, *begun]
-        for pack, group in zip(packs, groups, strict=True):
-            members = {target: self.members[target] for target in group}
-            if members.keys() != pack.members.keys():
-                pack.members = members
-                pack.changed.set()
-        self.packs = [pack for pack in packs if pack.members]
-        return Regrouped(gone, begun, tuple(pack for pack in packs if not pack.members))
-
-    def polling(self, pack: Pack, now: float) -> dict[Target, float]:
-        """Who of a pack is polled now, and since when they were due. While they are polled, they are never due."""
-        since = pack.due(now)
-        for target in since:
-            pack.members[target].due_at = inf
-        return since
-
-    def polled(self, pack: Pack, targets: Iterable[Target], now: float) -> None:
-        """The pack's poll of these has ended. Who was not told when it is due next is so now; who is in another pack
-        meanwhile is expected there."""
-        for target in targets:
-            member = self.members.get(target)
-            if member is not None and member.due_at == inf:
-                member.due_at = now
-            if member is not None and target not in pack.members:
-                next(other for other in self.packs if target in other.members).changed.set()
-
-
-def grouped(groups: Sequence[Sequence[T]], wanted: Sequence[T], size: int) -> list[list[T]]:
-    """The groups with what is wanted alone, in as few as can be, and new ones behind them; who can stay stays."""
-    known = dict.fromkeys(wanted)
-    kept = [[item for item in group if item in known][:size] for group in groups]
-    by_fullness = sorted(range(len(kept)), key=lambda index: -len(kept[index]))
-    for index in by_fullness[ceil(len(known) / size) :]:
-        kept[index] = []
-    placed = {item for group in kept for item in group}
-    homeless = deque(item for item in known if item not in placed)
-    for group in kept:
-        while group and homeless and len(group) < size:
-            group.append(homeless.popleft())
-    while homeless:
-        kept.append([homeless.popleft() for _ in range(min(size, len(homeless)))])
-    return kept
+    def _round_calls(self, query: str, source: str) -> int:
+        known = self._fan_outs.get((query, source))
+        return 0 if known is None else len(known.packs)

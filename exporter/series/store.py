@@ -13,7 +13,7 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples, counter_totals
 from exporter.plan.operation import FeedingRow, label_values
-from exporter.plan.plan import QueryPlan, Target
+from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.series.extraction import Surroundings, widest_label
 from exporter.series.owners import NONE, Claims, Keys
 from exporter.series.rows import Rows
@@ -148,8 +148,8 @@ class Store:
     """All states, and the page. One thread; every change is whole before the next scrape sees it."""
 
     def __init__(self, max_series: int) -> None:
-        self.max_series = max_series
-        self.audited: frozenset[str] = frozenset()  # of the others no closed period is kept
+        self._max_series = max_series
+        self._audited: frozenset[str] = frozenset()  # of the others no closed period is kept
         self._states: dict[Owner, State] = {}
         self._series: dict[Owner, dict[Family, Keys]] = {}
         self._claims: Claims[Owner] = Claims()
@@ -157,6 +157,10 @@ class Store:
         self._left_over: set[Owner] = set()
         self._total = 0
         self._board = Board()
+
+    def follow(self, plan: Plan) -> None:
+        """Takes its limits from another plan: how many series there may be, and which closed periods are kept."""
+        self._max_series, self._audited = plan.max_series, plan.audited
 
     def page(self) -> Page:
         """The page of all results at this moment."""
@@ -202,7 +206,7 @@ class Store:
                 self._make_way(owner, outcome.result, ahead)
             outcome = self._refusal(owner, outcome, outcome.result, ahead) or outcome
         state, samples = next_state(self.state(owner), outcome, at, time)
-        self._states[owner] = state if owner.query in self.audited else replace(state, closed=None)
+        self._states[owner] = state if owner.query in self._audited else replace(state, closed=None)
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
@@ -257,7 +261,7 @@ class Store:
     def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
         others = self._left_over - {owner}
-        full = self._beside(owner) + result.series_count > self.max_series
+        full = self._beside(owner) + result.series_count > self._max_series
         for other in others:
             if full or any(
                 _excluding(one.family, ready.keys, family, keys)
@@ -274,8 +278,8 @@ class Store:
     def _refusal(
         self, owner: Owner, outcome: PollOutcome, result: Result, ahead: Sequence[Rendered]
     ) -> PollOutcome | None:
-        if self._beside(owner) + result.series_count > self.max_series:
-            detail = f"more than max_series ({self.max_series}) in all: {self._growing(result)}"
+        if self._beside(owner) + result.series_count > self._max_series:
+            detail = f"more than max_series ({self._max_series}) in all: {self._growing(result)}"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
         for samples, ready in zip(result.samples, ahead, strict=True):
             other = self._claims.other(owner, samples.family.name, ready.keys)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
+
+from exporter.model.outcome import PollOutcome
 
 
 @dataclass(slots=True)
@@ -21,3 +24,31 @@ class QueryCounts:
     rows_cut: int = 0
     pack_refusals: int = 0
     audit_failures: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: PollOutcome, decreases: int) -> None:
+        """Counts a poll, in which so many counter values were held."""
+        self.polls += 1
+        self.duration_seconds = outcome.duration_seconds
+        self.graphql_errors += outcome.graphql_errors
+        self.counter_decreases += decreases
+        if outcome.reason is not None:
+            self.failures[outcome.reason.value] += 1
+        if outcome.result is not None:
+            self.values_skipped.update(outcome.result.skipped)
+            self.lookup_misses += outcome.result.lookup_misses
+            self.rows_cut += outcome.result.rows_cut
+
+
+class Counts:
+    """What was counted of each query on each source."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], QueryCounts] = {}
+
+    def of(self, query: str, source: str) -> QueryCounts:
+        """What was counted of a query on a source."""
+        return self._counts.setdefault((query, source), QueryCounts())
+
+    def forget_all_but(self, pairs: Set[tuple[str, str]]) -> None:
+        """Forgets what was counted of other queries and sources."""
+        self._counts = {pair: counts for pair, counts in self._counts.items() if pair in pairs}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,15 +17,13 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from exporter import __version__
 from exporter.exposition import Format, head, pieces
-from exporter.model.outcome import PollOutcome
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.plan.plan import Plan, QueryPlan
-from exporter.polling.audit import Auditor
-from exporter.polling.scheduler import Scheduler
-from exporter.series.store import Owner, State, Store
-from exporter.telemetry.counts import QueryCounts
+from exporter.plan.plan import QueryPlan
+from exporter.polling.finding import Finding
+from exporter.polling.polling import Polling
+from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
+from exporter.telemetry.counts import Counts, QueryCounts
 from exporter.telemetry.reload_status import ReloadStatus
-from exporter.upstream.access_token import TokenStatus
 
 PREFIX: Final = "insights_exporter_"
 _QUERY_LABELS: Final = ("source", "query")
@@ -32,92 +31,48 @@ _RENDERED_FOR_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SourceView:
-    """What telemetry reads of a source: its token's status (none without OAuth 2.0) and its requests by status code."""
+class WebFigures:
+    """What telemetry reads of the web server; `config_status` is None without a web configuration."""
 
-    token: Callable[[], TokenStatus] | None
     requests_by_code: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What telemetry reads at each rendering."""
-
-    plan: Plan
-    store: Store
-    scheduler: Scheduler
-    auditor: Auditor
-    sources: Mapping[str, SourceView]
-    web_requests_by_code: Mapping[str, int]
-    web_connections: Callable[[], int]
-    task_count: Callable[[], int]
-    web_config_status: Callable[[], ReloadStatus] | None = None
+    connections: Callable[[], int]
+    config_status: ReloadStatus | None = None
 
 
 class Telemetry:
-    """Counts polls (it is the scheduler's observer) and renders all own metrics."""
+    """Reads what is known and what was counted, and renders all own metrics."""
 
-    def __init__(self, running: Running | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.running = running
+    def __init__(
+        self,
+        polling: Polling,
+        counts: Counts,
+        config_status: ReloadStatus,
+        web: WebFigures,
+        *,
+        task_count: Callable[[], int] = lambda: len(asyncio.all_tasks()),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._polling = polling
+        self._counts = counts
+        self._config_status = config_status
+        self._web = web
+        self._task_count = task_count
         self._monotonic = monotonic
-        self._counts: dict[tuple[str, str], QueryCounts] = {}
-        self._loaded_time = time.time()
-        self._loaded = True
-        self._rendered: dict[bool, tuple[float, bytes]] = {}
+        self._texts: dict[bool, _Text] = {}
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def loaded(self, successful: bool) -> None:
-        """Notes that the configuration was loaded anew, or could not be, so that the old one is in use."""
-        self._loaded = successful
-        if successful:
-            self._loaded_time = time.time()
-        self._rendered.clear()
-
-    def forget_all_but(self, pairs: Set[tuple[str, str]]) -> None:
-        """Forgets what was counted of other queries and sources."""
-        self._counts = {pair: counts for pair, counts in self._counts.items() if pair in pairs}
-
-    def counts(self, query: str, source: str) -> QueryCounts:
-        """What was counted of a query on a source."""
-        return self._counts.setdefault((query, source), QueryCounts())
-
-    def polled(self, owner: Owner, outcome: PollOutcome, decreases: int = 0) -> None:
-        """Counts a poll."""
-        counts = self.counts(owner.query, owner.source)
-        counts.polls += 1
-        counts.duration_seconds = outcome.duration_seconds
-        counts.graphql_errors += outcome.graphql_errors
-        counts.counter_decreases += decreases
-        if outcome.reason is not None:
-            counts.failures[outcome.reason.value] += 1
-        if outcome.result is not None:
-            counts.values_skipped.update(outcome.result.skipped)
-            counts.lookup_misses += outcome.result.lookup_misses
-            counts.rows_cut += outcome.result.rows_cut
-
-    def overran(self, owner: Owner, ticks: int) -> None:
-        """Counts missed ticks."""
-        self.counts(owner.query, owner.source).overruns += ticks
-
-    def packs_refused(self, query: str, source: str) -> None:
-        """Counts a refusal of packs."""
-        self.counts(query, source).pack_refusals += 1
-
-    def audit_failed(self, query: str, source: str, reason: str) -> None:
-        """Counts a call of an audit that failed."""
-        self.counts(query, source).audit_failures[reason] += 1
-
-    def rendered(self, *, openmetrics: bool) -> bytes:
-        """All own metrics as text, at most a second old; OpenMetrics without its `# EOF`."""
-        now = self._monotonic()
-        at, text = self._rendered.get(openmetrics, (-_RENDERED_FOR_SECONDS, b""))
-        if now - at >= _RENDERED_FOR_SECONDS:
-            text = b"".join((*_written(self.collect(), openmetrics), self._of_the_process(openmetrics)))
-            self._rendered[openmetrics] = (now, text)
-        return text
+    def render(self, *, openmetrics: bool) -> bytes:
+        """All own metrics as text, at most a second old and never older than the last reload; OpenMetrics without its
+        `# EOF`."""
+        now, reload_time = self._monotonic(), self._config_status.time
+        text = self._texts.get(openmetrics)
+        if text is None or now - text.at >= _RENDERED_FOR_SECONDS or text.reload_time != reload_time:
+            content = b"".join((*_lines(self.collect(), openmetrics), self._of_the_process(openmetrics)))
+            text = self._texts[openmetrics] = _Text(now, reload_time, content)
+        return text.content
 
     def _of_the_process(self, openmetrics: bool) -> bytes:
         """What prometheus_client knows of any process. Its writer takes 6 to 15 µs a line, too much for the rest."""
@@ -130,30 +85,23 @@ class Telemetry:
         yield _gauge("build_info", "Version of the exporter and of Python.", ("version", "python_version"), [
             ((__version__, platform.python_version()), 1)
         ])  # fmt: skip
-        if self.running is None:
-            return
-        yield _gauge("config_last_reload_successful", "Whether the last loading of the configuration worked.", (), [
-            ((), self._loaded)
-        ])  # fmt: skip
-        yield _gauge(
-            "config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded, in Unix time.",
-            (),
-            [((), self._loaded_time)],
+        yield from _reload_metrics(self._config_status)
+        yield from self._process_metrics()
+        queries, sources = list(query_statuses(self._polling)), list(source_statuses(self._polling))
+        yield from _state_metrics(queries)
+        yield from _count_metrics(
+            [((one.source, one.query.name), self._counts.of(one.query.name, one.source)) for one in queries]
         )
-        yield from self._process_metrics(self.running)
-        yield from self._query_metrics(self.running)
-        yield from self._source_metrics(self.running)
-        yield from _token_metrics(self.running.sources)
-        yield from _audit_metrics(self.running.auditor)
+        yield from _source_metrics(sources)
+        yield from _token_metrics(sources)
+        yield from _audit_metrics(self._polling.auditor.findings)
 
-    def _process_metrics(self, running: Running) -> Iterator[Samples]:
+    def _process_metrics(self) -> Iterator[Samples]:
         yield _counter("web_requests", "HTTP requests answered, by status code.", ("code",), [
-            ((code,), count) for code, count in sorted(running.web_requests_by_code.items())
+            ((code,), count) for code, count in sorted(self._web.requests_by_code.items())
         ])  # fmt: skip
-        yield _gauge("web_connections", "Open connections to the web server.", (), [((), running.web_connections())])
-        if running.web_config_status is not None:
-            status = running.web_config_status()
+        yield _gauge("web_connections", "Open connections to the web server.", (), [((), self._web.connections())])
+        if (status := self._web.config_status) is not None:
             yield _gauge(
                 "web_config_last_reload_successful",
                 "Whether the last reading of the web configuration and of its files worked.",
@@ -166,43 +114,55 @@ class Telemetry:
                 (),
                 [((), status.success_time)],
             )
-        if (shard := running.scheduler.shard).count > 1:
+        if (shard := self._polling.targets.shard).count > 1:
             yield _gauge("shard", "Which of the shards this exporter is, from 0.", (), [((), shard.index)])
             yield _gauge("shards", "How many shards there are.", (), [((), shard.count)])
-        yield _gauge("tasks", "Tasks of the event loop.", (), [((), running.task_count())])
-
-    def _query_metrics(self, running: Running) -> Iterator[Samples]:
-        views = list(_query_views(running))
-        yield from _state_metrics(views)
-        yield from _count_metrics(
-            [((view.source, view.query.name), self.counts(view.query.name, view.source)) for view in views]
-        )
-
-    def _source_metrics(self, running: Running) -> Iterator[Samples]:
-        yield _counter("upstream_requests", "HTTP requests to the API, by status code.", ("source", "code"), [
-            ((name, code), count)
-            for name, view in running.sources.items()
-            for code, count in sorted(view.requests_by_code.items())
-        ])  # fmt: skip
-        now = self._monotonic()
-        yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
-            ((name,), gate.remaining_seconds(now)) for name, gate in running.scheduler.gates.items()
-        ])  # fmt: skip
-        yield _counter("rate_limit_wait_seconds", "Seconds that requests waited for rate_limit.", ("source",), [
-            ((name,), pace.waited_seconds) for name, pace in running.scheduler.paces.items()
-        ])  # fmt: skip
-        demands = [(source.name, running.scheduler.demand(source)) for source in running.plan.sources]
-        yield _gauge(
-            "rate_limit_demand_ratio",
-            "Requests that the polls need, without further pages, to those that rate_limit allows.",
-            ("source",),
-            [((name,), demand.ratio) for name, demand in demands if demand is not None],
-        )
+        yield _gauge("tasks", "Tasks of the event loop.", (), [((), self._task_count())])
 
 
-def _token_metrics(sources: Mapping[str, SourceView]) -> Iterator[Samples]:
-    all_tokens = {name: view.token() for name, view in sources.items() if view.token is not None}
-    statuses = {name: status for name, status in all_tokens.items() if status.wanted}  # else another shard's
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The metrics as they were at a (monotonic) time, after that reload."""
+
+    at: float
+    reload_time: float
+    content: bytes
+
+
+def _reload_metrics(status: ReloadStatus) -> Iterator[Samples]:
+    yield _gauge("config_last_reload_successful", "Whether the last loading of the configuration worked.", (), [
+        ((), status.successful)
+    ])  # fmt: skip
+    yield _gauge(
+        "config_last_reload_success_timestamp_seconds",
+        "When the configuration was last loaded, in Unix time.",
+        (),
+        [((), status.success_time)],
+    )
+
+
+def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
+    yield _counter("upstream_requests", "HTTP requests to the API, by status code.", ("source", "code"), [
+        ((one.source.name, code), count) for one in sources for code, count in sorted(one.requests_by_code.items())
+    ])  # fmt: skip
+    yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
+        ((one.source.name,), one.pause_seconds) for one in sources
+    ])  # fmt: skip
+    waits = [(one.source.name, one.rate_limit_wait_seconds) for one in sources]
+    yield _counter("rate_limit_wait_seconds", "Seconds that requests waited for rate_limit.", ("source",), [
+        ((name,), seconds) for name, seconds in waits if seconds is not None
+    ])  # fmt: skip
+    yield _gauge(
+        "rate_limit_demand_ratio",
+        "Requests that the polls need, without further pages, to those that rate_limit allows.",
+        ("source",),
+        [((one.source.name,), one.demand.ratio) for one in sources if one.demand is not None],
+    )
+
+
+def _token_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
+    all_tokens = [(one.source.name, one.token) for one in sources if one.token is not None]
+    statuses = {name: status for name, status in all_tokens if status.wanted}  # else another shard's
 
     gauge = partial(_present_gauge, labels=("source",), keys=[(name,) for name in statuses])
     all_statuses = statuses.values()
@@ -233,35 +193,41 @@ def _token_metrics(sources: Mapping[str, SourceView]) -> Iterator[Samples]:
     )
 
 
-def _state_metrics(views: Sequence[_QueryView]) -> Iterator[Samples]:
+def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     """How the queries are now."""
-    keys = [(view.source, view.query.name) for view in views]
+    keys = [(q.source, q.query.name) for q in queries]
     gauge = partial(_present_gauge, labels=_QUERY_LABELS, keys=keys)
-    yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (v.up for v in views))
+    yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (q.up for q in queries))
     yield gauge(
         "query_last_success_timestamp_seconds",
         "When the query last succeeded, in Unix time; of its targets, the oldest.",
-        (view.success_time for view in views),
+        (q.success_time for q in queries),
     )
-    yield gauge("query_interval_seconds", "The query's interval.", (view.query.interval_seconds for view in views))
-    yield gauge("query_series", "Series that the query publishes.", (view.series for view in views))
-    yield gauge("query_partial", "Whether the last answer had errors beside its data.", (v.partial for v in views))
-    yield gauge("query_targets", "Targets that the query is polled for.", (view.targets for view in views))
-    yield gauge("query_targets_failing", "Targets whose last poll failed.", (view.targets_failing for view in views))
+    yield gauge("query_interval_seconds", "The query's interval.", (q.query.interval_seconds for q in queries))
+    yield gauge("query_series", "Series that the query publishes.", (q.series for q in queries))
+    yield gauge("query_partial", "Whether the last answer had errors beside its data.", (q.partial for q in queries))
+    yield gauge("query_targets", "Targets that the query is polled for.", (q.targets for q in queries))
+    yield gauge("query_targets_failing", "Targets whose last poll failed.", (len(q.failing) for q in queries))
     yield gauge(
         "query_pack_size",
         "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
-        (view.pack_size for view in views),
+        (q.pack_size for q in queries),
     )
     yield gauge(
-        "query_window_seconds", "Length of the window that the query asks for.", (v.window_seconds for v in views)
+        "query_window_seconds",
+        "Length of the window that the query asks for.",
+        (_window_seconds(q.query) for q in queries),
     )
     yield gauge(
         "query_window_end_timestamp_seconds",
         "End of the window on the page, in Unix time; of the query's targets, the oldest.",
-        (view.window_end_time for view in views),
+        (q.window_end_time for q in queries),
     )
-    yield gauge("polls_in_flight", "Polls that are under way.", (view.in_flight for view in views))
+    yield gauge("polls_in_flight", "Polls that are under way.", (q.in_flight for q in queries))
+
+
+def _window_seconds(query: QueryPlan) -> float | None:
+    return None if query.window is None else query.window.length.total_seconds()
 
 
 def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> Iterator[Samples]:
@@ -308,8 +274,8 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     )
 
 
-def _audit_metrics(auditor: Auditor) -> Iterator[Samples]:
-    findings = [(source, query, finding) for (query, source), finding in sorted(auditor.findings.items())]
+def _audit_metrics(found: Mapping[tuple[str, str], Finding]) -> Iterator[Samples]:
+    findings = [(source, query, finding) for (query, source), finding in sorted(found.items())]
     yield _gauge(
         "audit_difference",
         "What the totals of the last audited period are above those that were published at its end.",
@@ -337,57 +303,7 @@ def _audit_metrics(auditor: Auditor) -> Iterator[Samples]:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _QueryView:
-    """One query on one source, over all its targets."""
-
-    query: QueryPlan
-    source: str
-    up: bool
-    partial: bool
-    series: int
-    targets: int
-    targets_failing: int
-    success_time: float | None
-    window_seconds: float | None
-    window_end_time: float | None
-    in_flight: int
-    pack_size: int | None
-
-
-def _query_views(running: Running) -> Iterator[_QueryView]:
-    states: dict[tuple[str, str], list[State]] = {}
-    for owner, state in running.store.states():
-        states.setdefault((owner.query, owner.source), []).append(state)
-    up: dict[tuple[str, str], bool] = {}
-    for query in running.plan.queries:
-        feeder = query.fed_by
-        for source in query.sources:
-            if running.scheduler.is_elsewhere(query, source):
-                continue
-            known = states.get((query.name, source.name), [])
-            failing = sum(state.tried and not state.up for state in known)
-            refused = running.scheduler.fan_out_failed(query.name, source.name)
-            # without a row there is nothing to poll: then the query is as well as the one that feeds it
-            well = all(state.up for state in known) if known else feeder is not None and up[feeder, source.name]
-            up[query.name, source.name] = well and not refused
-            yield _QueryView(
-                query,
-                source.name,
-                up=up[query.name, source.name],
-                partial=any(state.partial for state in known),
-                series=sum(state.series for state in known),
-                targets=running.scheduler.target_count(query.name, source.name),
-                targets_failing=failing,
-                success_time=min((s.success_time for s in known if s.success_time is not None), default=None),
-                window_seconds=query.window.length.total_seconds() if query.window else None,
-                window_end_time=min((s.window_end_time for s in known if s.window_end_time is not None), default=None),
-                in_flight=running.scheduler.gates[source.name].in_flight.get(query.name, 0),
-                pack_size=running.scheduler.pack_size(query.name, source.name) if query.pack is not None else None,
-            )
-
-
-def _written(metrics: Iterable[Samples], openmetrics: bool) -> Iterator[bytes]:
+def _lines(metrics: Iterable[Samples], openmetrics: bool) -> Iterator[bytes]:
     """Each family, also one without series."""
     for samples in metrics:
         yield head(samples.family, Format.OPENMETRICS if openmetrics else Format.TEXT)

@@ -1,4 +1,4 @@
-"""What becomes of the scheduler's news: a count, and a log line when something changes."""
+"""What is made of what happens: a count, and a log line when something changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import structlog
 
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
-from exporter.polling.audit import Finding
 from exporter.polling.demand import Demand
-from exporter.series.store import Owner, Store
-from exporter.telemetry.metrics import Telemetry
+from exporter.polling.finding import Finding
+from exporter.series.store import Owner
+from exporter.telemetry.counts import Counts
 
 _log = structlog.get_logger()
 
@@ -20,15 +20,14 @@ _log = structlog.get_logger()
 class Reporter:
     """The observer of polls and audits: counts what happens, and writes a line when something changes."""
 
-    telemetry: Telemetry
-    store: Store
+    counts: Counts = field(default_factory=Counts)
     _failing: dict[Owner, str] = field(default_factory=dict)
     _packs_refused: set[tuple[str, str]] = field(default_factory=set)
     _audits_failing: dict[Owner, str] = field(default_factory=dict)
     _over_limit: set[str] = field(default_factory=set)
 
-    def polled(self, owner: Owner, outcome: PollOutcome) -> None:
-        self.telemetry.polled(owner, outcome, self.store.state(owner).decreases)
+    def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
+        self.counts.of(owner.query, owner.source).add(outcome, decreases)
         about = _about(owner)
         if outcome.reason is None:
             if self._failing.pop(owner, None) is not None:
@@ -41,37 +40,37 @@ class Reporter:
         say = _log.debug if repeated else _log.error if outcome.reason == "internal" else _log.warning
         say("the poll failed; the last good values stay", **about, reason=outcome.reason.value, detail=outcome.detail)
 
-    def follow(self, plan: Plan) -> None:
+    def on_plan(self, plan: Plan) -> None:
         """Forgets the queries and sources that the plan does not have."""
         pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
-        self.telemetry.forget_all_but(pairs)
+        self.counts.forget_all_but(pairs)
         for failing in (self._failing, self._audits_failing):
             for owner in [owner for owner in failing if (owner.query, owner.source) not in pairs]:
                 del failing[owner]
 
-    def overran(self, owner: Owner, ticks: int) -> None:
-        self.telemetry.overran(owner, ticks)
+    def on_overrun(self, owner: Owner, ticks: int) -> None:
+        self.counts.of(owner.query, owner.source).overruns += ticks
 
-    def dropped(self, owner: Owner) -> None:
+    def on_drop(self, owner: Owner) -> None:
         self._failing.pop(owner, None)
         self._audits_failing.pop(owner, None)
 
-    def audit_failed(self, owner: Owner, outcome: PollOutcome) -> None:
+    def on_audit_failure(self, owner: Owner, outcome: PollOutcome) -> None:
         assert outcome.reason is not None
-        self.telemetry.audit_failed(owner.query, owner.source, outcome.reason.value)
+        self.counts.of(owner.query, owner.source).audit_failures[outcome.reason.value] += 1
         say = _log.debug if self._audits_failing.get(owner) == outcome.reason.value else _log.warning
         self._audits_failing[owner] = outcome.reason.value
         say("an audit's call failed; it is tried again", **_about(owner), reason=outcome.reason.value,
             detail=outcome.detail)  # fmt: skip
 
-    def audited(self, query: str, source: str, finding: Finding) -> None:
+    def on_finding(self, query: str, source: str, finding: Finding) -> None:
         for owner in [owner for owner in self._audits_failing if (owner.query, owner.source) == (query, source)]:
             del self._audits_failing[owner]
         came_late = ", ".join(f"{value:g} of {metric}" for metric, value in finding.difference.items())
         about = {"query": query, "source": source, "targets": finding.targets}
         _log.info("a period that has ended was audited", **about, came_late=came_late)
 
-    def demanded(self, source: str, demand: Demand) -> None:
+    def on_demand(self, source: str, demand: Demand) -> None:
         if demand.ratio <= 1:
             if source in self._over_limit:
                 self._over_limit.remove(source)
@@ -83,14 +82,14 @@ class Reporter:
             say = "the queries need more calls than rate_limit allows, so they fall behind their intervals"
             _log.warning(say, **about, allowed_per_minute=round(demand.limit, 1), dearest=demand.dearest())
 
-    def packs_refused(self, query: str, source: str, size: int, detail: str) -> None:
-        self.telemetry.packs_refused(query, source)
+    def on_pack_refusal(self, query: str, source: str, size: int, detail: str) -> None:
+        self.counts.of(query, source).pack_refusals += 1
         say = _log.debug if (query, source) in self._packs_refused else _log.warning
         self._packs_refused.add((query, source))
         about = {"query": query, "source": source, "targets": size}
         say("the API refused a pack; fewer targets go into one operation", **about, detail=detail)
 
-    def expired(self, owner: Owner) -> None:
+    def on_expiry(self, owner: Owner) -> None:
         _log.warning("the last good values are stale and were dropped", query=owner.query, source=owner.source)
 
 

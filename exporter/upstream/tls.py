@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import certifi
 
+from exporter.model.file_watch import FileState, file_states
 from exporter.model.system_errors import os_problem, tls_problem
 
 _MIN_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
@@ -25,9 +27,9 @@ class TLSSettings:
     insecure_skip_verify: bool = False
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
 
-    def file_states(self) -> tuple[tuple[int, ...] | None, ...]:
-        """What changes when a file is written or replaced; None for one that is not there."""
-        return tuple(_state(file) for file in (self.ca_file, self.cert_file, self.key_file) if file is not None)
+    def file_states(self) -> Mapping[Path, FileState]:
+        """What changes when a file is written or replaced."""
+        return file_states(file for file in (self.ca_file, self.cert_file, self.key_file) if file is not None)
 
     def context(self) -> ssl.SSLContext:
         """The context for connections. Raises `OSError` for files that cannot be used."""
@@ -48,14 +50,6 @@ class TLSSettings:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
-
-
-def _state(file: Path) -> tuple[int, ...] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _system_has_authorities() -> bool:

@@ -6,20 +6,18 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from exporter.config.load import Loaded
 from exporter.config.redacted import shown_yaml
-from exporter.config.source import Source
-from exporter.daemon.logs import censored
 from exporter.exposition import Format, Joiner
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
+from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
 from exporter.series.store import State
-from exporter.upstream.access_token import TokenStatus
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
 from exporter.web.server import ListenAddress
@@ -28,35 +26,40 @@ from exporter.web.status_page import SCRIPT, STYLE, QueryView, SourceView, View,
 
 @dataclass(slots=True)
 class ExporterSite:
-    """What the web server shows. `loaded` is the configuration that is in use."""
+    """What the web server shows. `loaded` is the configuration that is in use, `censor` has the last look at every text
+    that people read, and `own_metrics` renders the exporter's own, for OpenMetrics or not."""
 
     telemetry_path: str
     polling: Polling
     loaded: Loaded
+    own_metrics: Callable[[bool], bytes]
+    censor: Callable[[str], str]
     joiner: Joiner = field(default_factory=Joiner)
     was_ready: bool = False
 
     def metrics(self, form: Representation) -> bytes:
-        own = self.polling.telemetry.rendered(openmetrics=form.format is Format.OPENMETRICS)
+        own = self.own_metrics(form.format is Format.OPENMETRICS)
         return self.joiner.join(self.polling.store.page(), own, form.format, form.gzip)
 
     async def home(self, sought: str) -> Answer:
         pieces = self.polling.store.page().raw(Format.TEXT)
         families = await asyncio.to_thread(families_found, pieces, sought)  # of a big page it takes a while
-        queries, sources = tuple(_query_views(self.polling)), tuple(_source_views(self.polling))
-        view = View(time.time(), self.telemetry_path.removeprefix("/"), queries, sources, families, sought)
+        now = time.time()
+        queries = tuple(_query_view(status, self.censor) for status in query_statuses(self.polling))
+        sources = tuple(_source_view(status, now, self.censor) for status in source_statuses(self.polling))
+        view = View(now, self.telemetry_path.removeprefix("/"), queries, sources, families, sought)
         return html_answer(status_page(view), styles=[STYLE], scripts=[SCRIPT])
 
     def configuration(self) -> Answer:
         """The configuration that is in use, as YAML."""
-        return Answer.of(shown_yaml(self.loaded, censored).encode(), fields=(("cache-control", "no-store"),))
+        return Answer.of(shown_yaml(self.loaded, self.censor).encode(), fields=(("cache-control", "no-store"),))
 
     def healthy(self) -> bool:
         return True
 
     def ready(self) -> bool:
         """Once ready, always ready: a reload with a new query must not take away the page."""
-        self.was_ready = self.was_ready or self.polling.scheduler.tried()
+        self.was_ready = self.was_ready or self.polling.targets.are_tried()
         return self.was_ready
 
 
@@ -66,39 +69,26 @@ def metrics_url(address: ListenAddress, path: str, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{address.port}{path}"
 
 
-def _query_views(polling: Polling) -> Iterator[QueryView]:
-    states: dict[tuple[str, str], list[State]] = {}
-    for owner, state in polling.store.states():
-        states.setdefault((owner.query, owner.source), []).append(state)
-    for query in polling.plan.queries:
-        for source in query.sources:
-            if not polling.scheduler.is_elsewhere(query, source):
-                yield _query_view(polling, query, source, states.get((query.name, source.name), []))
-
-
-def _query_view(polling: Polling, query: QueryPlan, source: Source, states: list[State]) -> QueryView:
-    scheduler, tried = polling.scheduler, [state for state in states if state.tried]
-    failing = [state for state in tried if not state.up]
-    latest = max(tried, key=lambda state: state.polled_time or 0.0, default=None)
-    worst = max(failing or tried, key=lambda state: state.problem_time or 0.0, default=State())
-    problem, up = censored(worst.problem), not failing if tried else None
-    if scheduler.fan_out_failed(query.name, source.name):
+def _query_view(status: QueryStatus, censor: Callable[[str], str]) -> QueryView:
+    query, latest, worst = status.query, status.latest, status.worst
+    problem, up = "" if worst is None else censor(worst.problem), not status.failing if status.tried else None
+    if status.needs_too_many_calls:
         problem, up = f"more calls are needed than max_calls ({query.max_calls}) allows; the old targets stay", False
     return QueryView(
         query.name,
-        source.name,
+        status.source,
         up,
-        targets=scheduler.target_count(query.name, source.name),
-        failing=len(failing),
+        targets=status.targets,
+        failing=len(status.failing),
         polled_time=latest.polled_time if latest is not None else None,
         duration_seconds=latest.duration_seconds if latest is not None else None,
-        rows=sum(state.row_count for state in states) if query.rows is not None else None,
-        series=sum(state.series for state in states),
-        in_flight=scheduler.gates[source.name].in_flight.get(query.name, 0),
-        next_in_seconds=scheduler.next_in_seconds(query.name, source.name),
+        rows=status.row_count if query.rows is not None else None,
+        series=status.series,
+        in_flight=status.in_flight,
+        next_in_seconds=status.next_in_seconds,
         window=_window_text(query, latest),
         problem=problem,
-        problem_time=worst.problem_time,
+        problem_time=None if worst is None else worst.problem_time,
     )
 
 
@@ -115,42 +105,31 @@ def _window_text(query: QueryPlan, state: State | None) -> str:
     return f"{text}, counters since {iso_text(since)}"
 
 
-def _source_views(polling: Polling) -> Iterator[SourceView]:
-    now = time.time()
-    for source in polling.plan.sources:
-        token = polling.upstreams[source.name].token
-        status = token.status() if token is not None else None
-        if status is None:
-            said = "none is needed" if source.authorization is None and source.basic_auth is None else "no OAuth 2.0"
-            yield SourceView(source.name, censored(source.url), said, True, None, None, 0, 0, "")
-            continue
-        failure = status.last_failure
-        yield SourceView(
-            source.name,
-            censored(source.url),
-            _token_text(status),
-            status.valid or not status.wanted,
-            remaining_seconds=None if status.expiry_time is None else max(0.0, status.expiry_time - now),
-            age_seconds=status.age_seconds,
-            renewals=sum(count for (result, _), count in status.renewals.items() if result == "ok"),
-            failed_renewals=sum(count for (result, _), count in status.renewals.items() if result != "ok"),
-            problem="" if failure is None else censored(f"{failure.reason}: {failure.detail}"),
-        )
-
-
-def _token_text(status: TokenStatus) -> str:
-    if status.blocked:
-        return "refused for good"
-    if status.valid:
-        return "valid"
-    return "none yet" if not status.wanted or not status.renewals else "none"
+def _source_view(status: SourceStatus, now: float, censor: Callable[[str], str]) -> SourceView:
+    source, token = status.source, status.token
+    if token is None:
+        said = "none is needed" if source.authorization is None and source.basic_auth is None else "no OAuth 2.0"
+        return SourceView(source.name, censor(source.url), said, True, None, None, 0, 0, "")
+    failure, unused = token.last_failure, not token.wanted or not token.renewals
+    said = "refused for good" if token.blocked else "valid" if token.valid else "none yet" if unused else "none"
+    return SourceView(
+        source.name,
+        censor(source.url),
+        said,
+        token.valid or not token.wanted,
+        remaining_seconds=None if token.expiry_time is None else max(0.0, token.expiry_time - now),
+        age_seconds=token.age_seconds,
+        renewals=sum(count for (result, _), count in token.renewals.items() if result == "ok"),
+        failed_renewals=sum(count for (result, _), count in token.renewals.items() if result != "ok"),
+        problem="" if failure is None else censor(f"{failure.reason}: {failure.detail}"),
+    )
 
 
 def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> Answer:
     """A page that loads nothing, in which only these styles and scripts are taken for its own."""
     policy = (
         "default-src 'none'",
-        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _told(styles, scripts)),
+        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _sources_of(styles, scripts)),
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
@@ -164,7 +143,7 @@ def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str]
     return Answer.of(page.encode("utf-8", "replace"), "text/html; charset=utf-8", fields=fields)
 
 
-def _told(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
+def _sources_of(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
     pairs = (("style-src", tuple(styles)), ("script-src", tuple(scripts)))
     return [(kind, texts) for kind, texts in pairs if texts]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +15,7 @@ import structlog
 
 from exporter.config.web import WebSettings, load_web
 from exporter.model.errors import ConfigError, Problem
+from exporter.model.file_watch import FileState, file_states
 from exporter.telemetry.reload_status import ReloadStatus
 from exporter.web.basic_auth import Busy, PasswordCheck, basic_credentials
 from exporter.web.messages import Answer, Application, Request
@@ -38,7 +38,7 @@ class WebConfiguration:
         self._settings = load_web(file)
         has_tls = self._settings.config.tls_server_config is not None
         self.tls = RenewableContext(server_context(self._settings)) if has_tls else None
-        self.status = ReloadStatus(successful=True, success_time=time.time())
+        self.status = ReloadStatus()
         self._headers = _headers(self._settings)
         self._passwords = PasswordCheck()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="web: configuration")
@@ -61,20 +61,31 @@ class WebConfiguration:
         return guard
 
     async def keep_current(self) -> None:
-        """Reads the files again and again, and takes what has changed, for ever.
+        """Reads the files when they have changed, and takes what they hold, for ever.
 
         A change is taken when it is read the same twice, so that a certificate whose key is not written yet is none.
+        What cannot be used is read again and again: it may name files that are not known yet.
         """
         loop = asyncio.get_running_loop()
         taken: _Outcome = self._settings
-        seen = taken
+        seen, known, read_again = taken, dict[Path, FileState](), True
         while True:
             await asyncio.sleep(self._check_seconds)
+            states = await loop.run_in_executor(self._reader, file_states, self._files())
+            if states == known and not read_again:
+                continue
             found = await loop.run_in_executor(self._reader, _outcome, self._file)
             if found == seen and found != taken:
                 taken = found
                 self._take(found)
-            seen = found
+            read_again = found != seen or not self.status.successful
+            seen, known = found, dict(states)
+
+    def _files(self) -> tuple[Path, ...]:
+        """The file and those that it names."""
+        tls = self._settings.config.tls_server_config
+        named = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
+        return (self._file, *(file for file in named if file is not None))
 
     def close(self) -> None:
         """Ends its threads as soon as they can."""
@@ -106,13 +117,13 @@ class WebConfiguration:
             settings, context = self._usable(found)
         except ConfigError as error:
             _log.error("the web configuration cannot be used; the old one stays", detail=str(error))
-            self.status = replace(self.status, successful=False)
+            self.status.note(successful=False)
             return
         if self.tls is not None and context is not None:
             self.tls.present = context
         self._settings = settings
         self._headers = _headers(settings)
-        self.status = ReloadStatus(successful=True, success_time=time.time())
+        self.status.note(successful=True)
         _log.info("the web configuration was read anew", file=str(self._file))
         _log_what_has_no_effect(settings)
 

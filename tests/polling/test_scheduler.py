@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.polling.scheduler import Scheduler
-from exporter.series.store import Store
+from exporter.polling.polling import Polling
 from exporter.simulator import Settings, Simulator
-from exporter.telemetry.metrics import Telemetry
 from exporter.telemetry.reporter import Reporter
 from exporter.upstream.gate import Gate
 from exporter.upstream.rate_limit import Turns
@@ -24,7 +22,7 @@ from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_
 from tests.support.plans import planned
 from tests.support.processes import Exporter, eventually
 from tests.support.upstream import Call, Upstream, after, answer
-from tests.support.wiring import until, wired
+from tests.support.wiring import until
 
 
 def polls(insights: Simulator, field: str) -> list[float]:
@@ -139,8 +137,7 @@ class CountedTurns(Turns):
 @pytest.mark.parametrize("pack", ["", "pack: 3"], ids=["one by one", "in packs"])
 def test_a_place_of_the_source_is_taken_only_to_poll(pack: str) -> None:
     """A target that is not due does not queue for a place, so every place that is given is one request."""
-    plan = planned(
-        f"""
+    queries = f"""
         - name: many
           interval: 500ms
           {pack}
@@ -149,19 +146,18 @@ def test_a_place_of_the_source_is_taken_only_to_poll(pack: str) -> None:
           variables: {{n: "{{{{ n }}}}"}}
           labels: {{n: "{{{{ n }}}}"}}
           metrics: [{{name: value, help: Values., value: value}}]
-        """
-    )
+    """
     turns = CountedTurns(1)
 
     async def run(upstream: Upstream) -> None:
-        store = Store(1000)
-        async with wired(upstream) as wire:
-            scheduler = Scheduler(plan, {"acme": wire.client}, store, Reporter(Telemetry(), store))
-            scheduler.gates["acme"] = Gate(turns)
-            polling = asyncio.create_task(scheduler.run())
-            await until(lambda: len(upstream.api.journal) >= 40)
-            polling.cancel()
-            await asyncio.wait({polling})
+        source = f'sources: [{{name: acme, url: "{upstream.api_url}"}}]\n'
+        polling = Polling(planned(queries, source), Reporter())
+        polling.lanes.gates["acme"] = Gate(turns)
+        task = asyncio.create_task(polling.run())
+        await until(lambda: len(upstream.api.journal) >= 40)
+        task.cancel()
+        await asyncio.wait({task})
+        await polling.close()
 
     with Upstream() as upstream:
         names = [f"r{number}" for number in range(9)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exporter.exposition import Format, Joiner
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
-from exporter.plan.plan import Target
+from exporter.plan.plan import Plan, Target
 from exporter.series.store import ClosedPeriod, Owner, State, Store, next_state
 from tests.support.plans import planned_query
 
@@ -187,7 +188,7 @@ def test_stale_values_are_dropped_on_time() -> None:
     """After `stale_after` without success, series and rows go; that there was a success, when, and what stood on the
     page at the end of an audited period stays known."""
     store = Store(100)
-    store.audited = frozenset({"q1"})
+    store.follow(Plan((), (replace(QUERY, audit_after_seconds=60.0),), (), 100))
     store.fold(ONE, TARGET, good(COUNTER, {"a": 5}, 0.0, complete=True), 100.0, 5000.0)
     assert not store.expire(QUERY, ONE, 700.0)
     assert store.expire(QUERY, ONE, 700.1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.plan.plan import Target
-from exporter.polling.targets import FanOut, PackSize, grouped
+from exporter.polling.fan_out import FanOut, PackSize, grouped
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 
@@ -45,14 +45,14 @@ def test_new_targets_are_due_at_once_and_others_when_they_were() -> None:
     fan_out = FanOut(3)
     first, second, third = targets("a", "b", "c")
     (pack,) = fan_out.regroup((first, second), 100.0).begun
-    assert list(fan_out.polling(pack, 100.0)) == [first, second]
-    assert not fan_out.polling(pack, 100.0)  # both are being polled
+    assert list(fan_out.take_due(pack, 100.0)) == [first, second]
+    assert not fan_out.take_due(pack, 100.0)  # both are being polled
     for target in (first, second):
         fan_out.members[target].due_at = 160.0
-    fan_out.polled(pack, (first, second), 101.0)
+    fan_out.give_back(pack, (first, second), 101.0)
     assert not fan_out.regroup((first, second, third), 110.0).begun
-    assert list(fan_out.polling(pack, 110.0)) == [third]
-    assert list(fan_out.polling(pack, 160.0)) == [first, second]
+    assert list(fan_out.take_due(pack, 110.0)) == [third]
+    assert list(fan_out.take_due(pack, 160.0)) == [first, second]
 
 
 def test_a_target_whose_poll_was_given_up_is_due_again() -> None:
@@ -60,14 +60,14 @@ def test_a_target_whose_poll_was_given_up_is_due_again() -> None:
     fan_out = FanOut(2)
     first, second, third = targets("a", "b", "c")
     one, two = fan_out.regroup((first, second, third), 0.0).begun
-    since = fan_out.polling(two, 0.0)
+    since = fan_out.take_due(two, 0.0)
     regrouped = fan_out.regroup((first, third), 1.0)
     assert regrouped.gone == (second,)
     assert regrouped.ended == (two,)
     one.changed.clear()
-    fan_out.polled(two, since, 1.0)
+    fan_out.give_back(two, since, 1.0)
     assert one.changed.is_set()
-    assert third in fan_out.polling(one, 1.0)
+    assert third in fan_out.take_due(one, 1.0)
 
 
 def test_a_pack_wakes_when_a_target_is_due_or_comes() -> None:
@@ -98,10 +98,10 @@ def test_a_pack_sleeps_on_where_no_target_is_due() -> None:
         first, second = targets("a", "b")
         (pack,) = fan_out.regroup((first, second), 0.0).begun
         assert pack.changed.is_set()
-        since = fan_out.polling(pack, 0.0)
+        since = fan_out.take_due(pack, 0.0)
         for target in since:
             fan_out.members[target].due_at = 3600.0
-        fan_out.polled(pack, since, 1.0)
+        fan_out.give_back(pack, since, 1.0)
         sleeping = asyncio.create_task(pack.until_due(lambda: 1.0))
         await _some_turns()
         assert not sleeping.done()
@@ -123,11 +123,11 @@ async def _some_turns() -> None:
 def test_packs_shrink_at_once_and_grow_after_an_hour() -> None:
     """What the server refused is tried again rarely, twice as many at a time, up to what is configured."""
     size = PackSize(25, 25)
-    assert not size.accepted(25, 0.0)
-    assert size.accepted(6, 10.0)
+    assert not size.adapt(25, 0.0)
+    assert size.adapt(6, 10.0)
     assert size.present == 6
-    assert not size.accepted(6, 3600.0)
+    assert not size.adapt(6, 3600.0)
     at_hours = [10.0 + hour * 3600.0 for hour in range(1, 5)]
-    assert [size.present for at in at_hours if size.accepted(size.present, at)] == [12, 24, 25]
-    assert size.accepted(12, 20_000.0)
+    assert [size.present for at in at_hours if size.adapt(size.present, at)] == [12, 24, 25]
+    assert size.adapt(12, 20_000.0)
     assert size.present == 12

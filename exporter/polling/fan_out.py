@@ -1,0 +1,158 @@
+"""The targets of a query on a source, in the packs in which they are polled, and when each is due. No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from math import ceil, inf
+from typing import Final, TypeVar
+
+from exporter.plan.plan import Target
+
+_SMALLER_FOR_SECONDS: Final = 3600.0
+_DUE_EARLY_SECONDS: Final = 0.01  # timers of one tick differ by rounding
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """When a target is polled next, and how often it failed since it last worked. Monotonic seconds; never while it
+    is being polled."""
+
+    due_at: float
+    failures: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Pack:
+    """Targets that are polled together. `task` polls them; `changed` wakes it when others are due than before."""
+
+    number: int
+    members: dict[Target, Member] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def end(self) -> None:
+        """Ends the task that polls it."""
+        if self.task is not None:
+            self.task.cancel()
+
+    def begin(self, now: float) -> None:
+        """What was due before can be polled only from now on."""
+        for member in self.members.values():
+            member.due_at = max(member.due_at, now)
+
+    def due(self, now: float) -> dict[Target, float]:
+        """Who is due, and since when."""
+        latest = now + _DUE_EARLY_SECONDS
+        return {target: member.due_at for target, member in self.members.items() if member.due_at <= latest}
+
+    async def until_due(self, monotonic: Callable[[], float]) -> None:
+        """Waits until a target is due, however often other targets come and go meanwhile."""
+        while not self.due(monotonic()):
+            self.changed.clear()
+            next_at = min((member.due_at for member in self.members.values()), default=inf)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(next_at - monotonic() if next_at < inf else None):
+                    await self.changed.wait()
+
+
+@dataclass(slots=True)
+class PackSize:
+    """How many targets go into one operation: as many as configured, or fewer where the server takes no more. More
+    are tried again after an hour, twice as many at a time."""
+
+    configured: int
+    present: int
+    grows_at: float = inf
+
+    def adapt(self, size: int, now: float) -> bool:
+        """Takes in how many the server took; whether that changes the size."""
+        if size < self.present:
+            self.present, self.grows_at = size, now + _SMALLER_FOR_SECONDS
+            return True
+        if now < self.grows_at:
+            return False
+        self.present = min(2 * self.present, self.configured)
+        self.grows_at = inf if self.present == self.configured else now + _SMALLER_FOR_SECONDS
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouping:
+    """What came of new targets: which are gone, and the packs that have begun and ended."""
+
+    gone: tuple[Target, ...]
+    begun: tuple[Pack, ...]
+    ended: tuple[Pack, ...]
+
+
+class FanOut:
+    """All targets of a query on a source, in packs of `pack` at most."""
+
+    def __init__(self, pack: int) -> None:
+        self.size = PackSize(pack, pack)
+        self.packs: list[Pack] = []
+        self.members: dict[Target, Member] = {}
+
+    def next_in_seconds(self, now: float) -> float | None:
+        """Seconds until a target is polled; None while all are being polled, or if there is none."""
+        due_at = min((member.due_at for member in self.members.values()), default=inf)
+        return None if due_at == inf else max(0.0, due_at - now)
+
+    def regroup(self, wanted: Sequence[Target], now: float) -> Regrouping:
+        """Follows the targets that there are, and the size of packs. New targets are due at once; who stays is due
+        when it was, whichever pack it is in."""
+        gone = tuple(self.members.keys() - set(wanted))
+        self.members = {target: self.members.get(target) or Member(now) for target in wanted}
+        groups = grouped([list(pack.members) for pack in self.packs], wanted, self.size.present)
+        numbers = {pack.number for pack in self.packs}
+        free = (number for number in count() if number not in numbers)
+        begun = tuple(Pack(next(free)) for _ in groups[len(self.packs) :])
+        packs = [*self.packs, *begun]
+        for pack, group in zip(packs, groups, strict=True):
+            members = {target: self.members[target] for target in group}
+            if members.keys() != pack.members.keys():
+                pack.members = members
+                pack.changed.set()
+        self.packs = [pack for pack in packs if pack.members]
+        return Regrouping(gone, begun, tuple(pack for pack in packs if not pack.members))
+
+    def take_due(self, pack: Pack, now: float) -> dict[Target, float]:
+        """Who of a pack is polled now, and since when they were due. While they are polled, they are never due."""
+        since = pack.due(now)
+        for target in since:
+            pack.members[target].due_at = inf
+        return since
+
+    def give_back(self, pack: Pack, targets: Iterable[Target], now: float) -> None:
+        """The pack's poll of these has ended. Who was not told when it is due next is so now; who is in another pack
+        meanwhile is expected there."""
+        for target in targets:
+            member = self.members.get(target)
+            if member is not None and member.due_at == inf:
+                member.due_at = now
+            if member is not None and target not in pack.members:
+                next(other for other in self.packs if target in other.members).changed.set()
+
+
+def grouped(groups: Sequence[Sequence[T]], wanted: Sequence[T], size: int) -> list[list[T]]:
+    """The groups with what is wanted alone, in as few as can be, and new ones behind them; who can stay stays."""
+    known = dict.fromkeys(wanted)
+    kept = [[item for item in group if item in known][:size] for group in groups]
+    by_fullness = sorted(range(len(kept)), key=lambda index: -len(kept[index]))
+    for index in by_fullness[ceil(len(known) / size) :]:
+        kept[index] = []
+    placed = {item for group in kept for item in group}
+    homeless = deque(item for item in known if item not in placed)
+    for group in kept:
+        while group and homeless and len(group) < size:
+            group.append(homeless.popleft())
+    while homeless:
+        kept.append([homeless.popleft() for _ in range(min(size, len(homeless)))])
+    return kept

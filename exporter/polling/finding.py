@@ -1,0 +1,20 @@
+"""What an audit has found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Totals: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a period's totals, over `targets` many, are now above what was published at its end, by metric; and what
+    that was. `time` is of the audit, in Unix seconds."""
+
+    time: float
+    targets: int
+    published: Totals
+    difference: Totals

@@ -1,0 +1,133 @@
+"""What is seen of the queries and sources: the one view that own metrics and pages have of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.config.source import Source
+from exporter.plan.plan import QueryPlan
+from exporter.polling.course import courses
+from exporter.polling.demand import Demand
+from exporter.polling.polling import Polling
+from exporter.series.store import State
+from exporter.upstream.access_token import TokenStatus
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStatus:
+    """A query on a source, over all its targets; `states` are those that are known of them.
+
+    `up` is whether the last poll of each succeeded. `needs_too_many_calls`: its new targets were refused, and the old
+    ones stay. `next_in_seconds` is None while it is polled, and where nothing is to be polled. Times are Unix seconds.
+    """
+
+    query: QueryPlan
+    source: str
+    states: tuple[State, ...]
+    up: bool
+    needs_too_many_calls: bool
+    targets: int
+    pack_size: int | None
+    in_flight: int
+    next_in_seconds: float | None
+
+    @property
+    def tried(self) -> tuple[State, ...]:
+        """The states of targets that have been polled."""
+        return tuple(state for state in self.states if state.tried)
+
+    @property
+    def failing(self) -> tuple[State, ...]:
+        """The states of targets whose last poll failed."""
+        return tuple(state for state in self.states if state.tried and not state.up)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a last answer had errors beside its data."""
+        return any(state.partial for state in self.states)
+
+    @property
+    def series(self) -> int:
+        return sum(state.series for state in self.states)
+
+    @property
+    def row_count(self) -> int:
+        return sum(state.row_count for state in self.states)
+
+    @property
+    def success_time(self) -> float | None:
+        """When it last succeeded; of its targets, the oldest."""
+        return min((state.success_time for state in self.states if state.success_time is not None), default=None)
+
+    @property
+    def window_end_time(self) -> float | None:
+        """The end of the window on the page; of its targets, the oldest."""
+        return min((state.window_end_time for state in self.states if state.window_end_time is not None), default=None)
+
+    @property
+    def latest(self) -> State | None:
+        """The target that was polled last."""
+        return max(self.tried, key=lambda state: state.polled_time or 0.0, default=None)
+
+    @property
+    def worst(self) -> State | None:
+        """The target that failed last, among those that still fail if there are any."""
+        return max(self.failing or self.tried, key=lambda state: state.problem_time or 0.0, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """A source: its access token (none without OAuth 2.0), its requests by status code, and what holds polls back."""
+
+    source: Source
+    token: TokenStatus | None
+    requests_by_code: Mapping[str, int]
+    pause_seconds: float
+    rate_limit_wait_seconds: float | None
+    demand: Demand | None
+
+
+def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
+    """Each query on each source, except those that are other shards' alone."""
+    targets, now = polling.targets, time.monotonic()
+    states: dict[tuple[str, str], list[State]] = {}
+    for owner, state in polling.store.states():
+        states.setdefault((owner.query, owner.source), []).append(state)
+    up: dict[tuple[str, str], bool] = {}
+    for course in courses(targets.plan):
+        if targets.is_elsewhere(course):
+            continue
+        query, known, fan_out = course.query, states.get(course.key, []), targets.fan_out(*course.key)
+        refused = targets.needs_too_many_calls(course)
+        # without a row there is nothing to poll: then the query is as well as the one that feeds it
+        feeder = query.fed_by
+        well = all(state.up for state in known) if known else feeder is not None and up[feeder, course.source.name]
+        up[course.key] = well and not refused
+        yield QueryStatus(
+            query,
+            course.source.name,
+            tuple(known),
+            up[course.key],
+            refused,
+            targets=0 if fan_out is None else len(fan_out.members),
+            pack_size=fan_out.size.present if fan_out is not None and query.pack is not None else None,
+            in_flight=polling.lanes.gates[course.source.name].in_flight.get(query.name, 0),
+            next_in_seconds=None if fan_out is None else fan_out.next_in_seconds(now),
+        )
+
+
+def source_statuses(polling: Polling) -> Iterator[SourceStatus]:
+    """Each source."""
+    now = time.monotonic()
+    for source in polling.targets.plan.sources:
+        upstream, pace = polling.upstreams[source.name], polling.lanes.paces.get(source.name)
+        yield SourceStatus(
+            source,
+            None if upstream.token is None else upstream.token.status(),
+            upstream.transports[0].requests_by_code,
+            polling.lanes.gates[source.name].remaining_seconds(now),
+            None if pace is None else pace.waited_seconds,
+            polling.targets.demand(source),
+        )
