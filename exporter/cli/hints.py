@@ -64,6 +64,4 @@ def _causes_at_the_token_endpoint(failure: TokenFailure) -> tuple[str, ...]:
         return (_WRONG_KEYS,)
     if failure.reason is Reason.OAUTH_ERROR:
         return (WRONG_HANDLE, f"the scope is refused, because {_NOT_SUBSCRIBED}")
-    if failure.reason is Reason.SECRET:
-        return ()
     return ("the URL is not the token endpoint's", WRONG_HANDLE) if failure.reason in _WRONG_URL else ()

@@ -5,6 +5,7 @@
     └── Failure              something failed while running; has a reason
         ├── UpstreamFailure  the API could not be asked, or answered badly
         ├── TokenFailure     the token endpoint gave no usable access token
+        ├── SecretUnreadable a secret's variable or file cannot be read, or not be sent
         └── ResultFailure    the answer came, but cannot become series
 
 A failure's text is fit for a log line: it never quotes a body, a header, a token or a secret.
@@ -108,6 +109,13 @@ class TokenFailure(Failure):
     ) -> None:
         super().__init__(reason, detail, retry_after_seconds=retry_after_seconds)
         self.permanent = permanent
+
+
+class SecretUnreadable(Failure):
+    """A secret's environment variable or file cannot be read, or holds what cannot be sent."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Reason.SECRET, detail)
 
 
 class ResultFailure(Failure):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.model.errors import Reason, TokenFailure
+from exporter.model.errors import SecretUnreadable
 
 SHOWN: Final = "<secret>"
 
@@ -32,26 +32,26 @@ class Secret:
     def reveal(self) -> str:
         """The secret itself, without the line end of its file.
 
-        Raises `TokenFailure` (reason `secret`) where the variable is unset, or the file unreadable or empty.
+        Raises `SecretUnreadable` where the variable is unset, or the file unreadable or empty.
         """
         if self.inline is not None:
             return self.inline
         if self.env is not None:
             return self._revealed_from_environment(self.env)
         if self.file is None:
-            raise TokenFailure(Reason.SECRET, "the secret has no source")
+            raise SecretUnreadable("the secret has no source")
         try:
             text = self.file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise TokenFailure(Reason.SECRET, f"cannot read {self.file}: {problem}") from None
+            raise SecretUnreadable(f"cannot read {self.file}: {problem}") from None
         if not text:
-            raise TokenFailure(Reason.SECRET, f"{self.file} is empty")
+            raise SecretUnreadable(f"{self.file} is empty")
         return text
 
     @staticmethod
     def _revealed_from_environment(name: str) -> str:
         value = os.environ.get(name, "")
         if not value:
-            raise TokenFailure(Reason.SECRET, f"the environment variable {name} is unset or empty")
+            raise SecretUnreadable(f"the environment variable {name} is unset or empty")
         return value

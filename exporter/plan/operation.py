@@ -69,7 +69,7 @@ def is_at_end_of_period(query: QueryPlan, moment: Moment) -> bool:
 
 
 def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) -> Operation:
-    """The operation to send. Secret values are read here, at each use. Raises `TokenFailure` where one cannot be."""
+    """The operation to send. Secret values are read here, at each use. Raises `SecretUnreadable`."""
     values = {
         **{f"source.{name}": value for name, value in source.values.items()},
         **{f"source.{name}": secret.reveal() for name, secret in source.secret_values.items()},

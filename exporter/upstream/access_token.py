@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
-from exporter.model.errors import Failure, Reason, TokenFailure
+from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.model.secret import Secret
 from exporter.upstream.token_response import granted_token
 from exporter.upstream.transport import Transport, WireResponse
@@ -26,6 +26,8 @@ _SETTLE_READS: Final = 10
 _MAX_BACKOFF_SECONDS: Final = 60.0
 _PATIENCE_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.5  # between two early renewals, however short the tokens live
+
+RenewalFailure: TypeAlias = TokenFailure | SecretUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class TokenStatus:
     renewals: Counter[tuple[str, str]]
     forced_renewals: int
     lifetime_mismatch: bool
-    last_failure: TokenFailure | None
+    last_failure: RenewalFailure | None
     wanted: bool = True
     age_seconds: float | None = None
 
@@ -97,7 +99,7 @@ class TokenSource:
         self._token: AccessToken | None = None
         self._renewal: asyncio.Task[AccessToken] | None = None
         self._generation = 0
-        self._failure: TokenFailure | None = None
+        self._failure: RenewalFailure | None = None
         self._failures_in_a_row = 0
         self._not_before_at = -math.inf
         self._refused_credentials: tuple[str, str] | None = None
@@ -109,14 +111,17 @@ class TokenSource:
         self._renewals: Counter[tuple[str, str]] = Counter()
 
     async def token(self) -> AccessToken:
-        """A token to use now; waits for a renewal only near or past the end of the old one. Raises `TokenFailure`."""
+        """A token to use now; waits for a renewal only near or past the end of the old one.
+
+        Raises `TokenFailure` or `SecretUnreadable`, as everything here that fetches a token.
+        """
         self._wanted.set()
         token, now = self._token, self._monotonic()
         if token is None or now >= token.expires_at:
             return await self._patiently_renewed()
         if now < token.waiting_at or (self._renewal is None and now < self._due_at()):
             return token
-        with suppress(TokenFailure, TimeoutError):
+        with suppress(Failure, TimeoutError):
             async with asyncio.timeout((token.expires_at - now) / 2):
                 return await self._renewed()
         return token
@@ -143,7 +148,7 @@ class TokenSource:
         self._force_not_before_at = -math.inf
 
     async def force_renewal(self) -> AccessToken:
-        """The endpoint's next token, at once, whatever waits are due. Raises `TokenFailure`."""
+        """The endpoint's next token, at once, whatever waits are due."""
         self._not_before_at = -math.inf
         return await self._renewed()
 
@@ -159,7 +164,7 @@ class TokenSource:
                 longest = SECRET_CHECK_SECONDS if self._failure is not None else 60.0
                 await self._sleep(min(wait_seconds, longest))
                 continue
-            with suppress(TokenFailure):
+            with suppress(Failure):
                 await self._renewed()
 
     async def revoke(self, text: str | None = None, *, deadline_seconds: float | None = None) -> bool:
@@ -169,7 +174,7 @@ class TokenSource:
         """
         if text is None:
             if self._renewal is not None:  # what it brings is to be revoked too
-                with suppress(TokenFailure, TimeoutError):
+                with suppress(Failure, TimeoutError):
                     async with asyncio.timeout(None if deadline_seconds is None else deadline_seconds / 2):
                         await asyncio.shield(self._renewal)
             token, self._token = self._token, None
@@ -193,11 +198,11 @@ class TokenSource:
     async def replaced(self) -> bool:
         """Revokes the present token and fetches another; who asks for a token meanwhile waits for that.
 
-        Whether the server confirms the revocation; if not, the present token stays in use. Raises `TokenFailure`
-        where it was revoked and there is no other.
+        Whether the server confirms the revocation; if not, the present token stays in use. Raises where it was revoked
+        and there is no other.
         """
         while self._renewal is not None:
-            with suppress(TokenFailure):
+            with suppress(Failure):
                 await asyncio.shield(self._renewal)
         old = self._token
         self._renewal = asyncio.create_task(self._replace(old))
@@ -205,7 +210,7 @@ class TokenSource:
         return await asyncio.shield(self._renewal) is not old
 
     async def _replace(self, old: AccessToken | None) -> AccessToken:
-        """Revokes first, as the endpoint may grant the same token again while it is valid. Raises `TokenFailure`."""
+        """Revokes first, as the endpoint may grant the same token again while it is valid."""
         self._token = None
         if old is not None and not await self.revoke(old.text):
             self._token, self._renewal = old, None
@@ -217,7 +222,7 @@ class TokenSource:
         token = self._token
         return TokenStatus(
             valid=token is not None and self._monotonic() < token.expires_at,
-            blocked=self._failure is not None and self._failure.permanent,
+            blocked=self._blocked,
             expiry_time=None if token is None else token.expiry_time,
             renewals=Counter(self._renewals),
             forced_renewals=self._forced,
@@ -226,6 +231,10 @@ class TokenSource:
             wanted=self._wanted.is_set(),
             age_seconds=None if token is None else self._monotonic() - token.obtained_at,
         )
+
+    @property
+    def _blocked(self) -> bool:
+        return isinstance(self._failure, TokenFailure) and self._failure.permanent
 
     def _due_at(self) -> float:
         """When the next renewal is due: by the token's age, and not before a failure's wait is over."""
@@ -240,14 +249,14 @@ class TokenSource:
         """Whether a permanent refusal may be over: the client's id or secret is not the one that was refused."""
         try:
             return self._credentials() != self._refused_credentials
-        except TokenFailure:
+        except SecretUnreadable:
             return False
 
     def _credentials(self) -> tuple[str, str]:
         return self._settings.client_id.reveal(), self._settings.client_secret.reveal()
 
     async def _settled_credentials(self) -> tuple[str, str]:
-        """The client's id and secret as one pair. Raises `TokenFailure`.
+        """The client's id and secret as one pair. Raises `SecretUnreadable`.
 
         A rotation may write one file after the other: where they are not those that worked, they are read until they
         are the same twice.
@@ -267,7 +276,7 @@ class TokenSource:
         while True:
             try:
                 return await self._renewed()
-            except TokenFailure:
+            except Failure:
                 wait_seconds = self._allowed_at() - self._monotonic()
                 if wait_seconds > _PATIENCE_SECONDS:
                     raise
@@ -283,7 +292,7 @@ class TokenSource:
         return await asyncio.shield(self._renewal)
 
     async def _renew(self) -> AccessToken:
-        """One token request, and what it means for the next. Raises `TokenFailure` and nothing else."""
+        """One token request, and what it means for the next. Raises a `RenewalFailure` and nothing else."""
         credentials: tuple[str, str] | None = None
         try:
             credentials = await self._settled_credentials()
@@ -300,22 +309,22 @@ class TokenSource:
         self._token = token
         return token
 
-    def _noted(self, failure: Failure, credentials: tuple[str, str] | None) -> TokenFailure:
-        """The failure as one of the token, with the wait that it brings."""
-        if not isinstance(failure, TokenFailure):
+    def _noted(self, failure: Failure, credentials: tuple[str, str] | None) -> RenewalFailure:
+        """The failure as one of the renewal, with the wait that it brings."""
+        if not isinstance(failure, RenewalFailure):
             failure = TokenFailure(failure.reason, failure.detail)
         self._failure = failure
         self._failures_in_a_row += 1
-        self._refused_credentials = credentials if failure.permanent else None
+        self._refused_credentials = credentials if self._blocked else None
         self._not_before_at = self._monotonic() + self._wait_seconds(failure)
         self._renewals["error", failure.reason.value] += 1
         return failure
 
-    def _wait_seconds(self, failure: TokenFailure) -> float:
+    def _wait_seconds(self, failure: RenewalFailure) -> float:
+        if isinstance(failure, SecretUnreadable):  # nobody was asked
+            return SECRET_CHECK_SECONDS
         if failure.permanent:
             return BLOCKED_SECONDS
-        if failure.reason is Reason.SECRET:  # nobody was asked
-            return SECRET_CHECK_SECONDS
         return max(self._backoff_seconds(self._failures_in_a_row), failure.retry_after_seconds or 0.0)
 
     def _backoff_seconds(self, times: int) -> float:

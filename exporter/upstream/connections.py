@@ -23,7 +23,6 @@ from exporter.upstream.network import Network, Stream, Unanswered
 from exporter.upstream.tls import TLSSettings
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
-SENT: Final = "exporter.sent"
 _PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
@@ -60,7 +59,6 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The whole answer. What was lost on a reused connection is asked for once more, at once, on a new one."""
-        request.extensions[SENT] = True
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-from exporter.model.errors import Reason, TokenFailure, UpstreamFailure
+from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.secret import Secret
 from exporter.upstream.retry_after import retry_after_seconds
-from exporter.upstream.transport import Transport, WireResponse
-
-if TYPE_CHECKING:
-    import httpx
+from exporter.upstream.transport import Auth, Transport, WireResponse
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
@@ -26,14 +23,14 @@ class Client(Protocol):
     """Who executes operations: an API, or a recording of one."""
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
-        """The response, within the deadline. Raises `UpstreamFailure`."""
+        """The response, within the deadline. Raises `Failure`."""
 
 
 class GraphQLClient:
     """Executes operations at one endpoint."""
 
     def __init__(
-        self, url: str, transport: Transport, auth: httpx.Auth | None, *, headers: Mapping[str, Secret] | None = None
+        self, url: str, transport: Transport, auth: Auth | None, *, headers: Mapping[str, Secret] | None = None
     ) -> None:
         self._url = url
         self._transport = transport
@@ -41,21 +38,20 @@ class GraphQLClient:
         self._headers = headers or {}
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
-        """The response, within the deadline; errors beside data are in it. Raises `UpstreamFailure`."""
+        """The response, within the deadline; errors beside data are in it.
+
+        Raises `UpstreamFailure`, or `SecretUnreadable` for a credential.
+        """
         body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
         headers = {"content-type": "application/json", "accept": _ACCEPT}
-        try:
-            headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
-            answer = await self._transport.post(
-                self._url,
-                headers=headers,
-                content=body.encode("utf-8", "replace"),
-                deadline_seconds=deadline_seconds,
-                auth=self._auth,
-            )
-        except TokenFailure as failure:
-            reason = Reason.SECRET if failure.reason is Reason.SECRET else Reason.TOKEN
-            raise UpstreamFailure(reason, f"no request without credentials: {failure.detail}") from None
+        headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
+        answer = await self._transport.post(
+            self._url,
+            headers=headers,
+            content=body.encode("utf-8", "replace"),
+            deadline_seconds=deadline_seconds,
+            auth=self._auth,
+        )
         _check_status(answer)
         return await asyncio.to_thread(_response, answer) if len(answer.body) > BIG_BYTES else _response(answer)
 

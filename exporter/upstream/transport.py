@@ -1,24 +1,23 @@
 """HTTP as the upper floors want it: one bounded answer before a deadline, or an `UpstreamFailure`.
 
-httpx builds the requests and drives the auth flows, but its connection pool is not used: a cancelled request can
-leak a slot of it for good. `Connections` keeps idle connections itself; who uses one owns it, and closes it unless
-the exchange ended well. With `auth` this is the only importer of httpx.
+httpx builds the requests, but its connection pool is not used: a cancelled request can leak a slot of it for good.
+`Connections` keeps idle connections itself; who uses one owns it, and closes it unless the exchange ended well.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import httpcore
 import httpx
 
 from exporter import __version__
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.upstream.connections import SENT, Connections
-from exporter.upstream.deadline import deadline
+from exporter.upstream.connections import Connections
+from exporter.upstream.deadline import Deadline
 from exporter.upstream.tls import TLSSettings
 
 __all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
@@ -40,6 +39,17 @@ class WireResponse:
         """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         return kind in ("", "application/json") or kind.endswith("+json")
+
+
+Send: TypeAlias = Callable[[str], Awaitable[WireResponse]]
+"""Sends a request with that `Authorization` header; what it raises is a failure of the exchange."""
+
+
+class Auth(Protocol):
+    """How requests authenticate."""
+
+    async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
+        """The answer to the request, which may be sent more than once. Raises `Failure`, also for its own waits."""
 
 
 class Transport:
@@ -75,7 +85,7 @@ class Transport:
         headers: Mapping[str, str],
         content: bytes,
         deadline_seconds: float,
-        auth: httpx.Auth | None = None,
+        auth: Auth | None = None,
     ) -> WireResponse:
         """The answer to a POST; its status is never a redirect's. Raises `UpstreamFailure`, or what `auth` raises.
 
@@ -86,13 +96,22 @@ class Transport:
             request = self._client.build_request("POST", url, headers=dict(headers), content=content)
         except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
             raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
+        deadline = Deadline(deadline_seconds)
+        if auth is None:
+            return await self._exchange(request, deadline)
+
+        async def send(authorization: str) -> WireResponse:
+            request.headers["authorization"] = authorization
+            return await self._exchange(request, deadline)
+
+        return await auth.exchange(send, deadline)
+
+    async def _exchange(self, request: httpx.Request, deadline: Deadline) -> WireResponse:
         try:
-            async with deadline(deadline_seconds):
-                response = await self._client.send(request, auth=auth)
+            async with deadline.limit():
+                response = await self._client.send(request, auth=None)
         except TimeoutError:
-            if SENT not in request.extensions:
-                raise UpstreamFailure(Reason.TOKEN, f"no access token within {deadline_seconds:g} s") from None
-            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline_seconds:g} s") from None
+            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline.seconds:g} s") from None
         return WireResponse(response.status_code, dict(response.headers), response.content)
 
     async def close(self) -> None:

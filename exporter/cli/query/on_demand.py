@@ -14,7 +14,7 @@ import yaml
 from exporter.cli.account import concealing, fail, upstreams_of
 from exporter.cli.output import Output
 from exporter.config.source import Source
-from exporter.model.errors import TokenFailure
+from exporter.model.errors import SecretUnreadable
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.template import bound, parsed_template, references
@@ -87,7 +87,7 @@ def _bound(variables: dict[str, Json], source: Source) -> dict[str, Json]:
         if name in source.secret_values:
             try:
                 values[reference.name] = source.secret_values[name].reveal()
-            except TokenFailure as failure:
+            except SecretUnreadable as failure:
                 fail(f"secret_values.{name}: {failure.detail}")
         elif reference.name not in values:
             fail(f"the source {source.name} has no value {name}; add it to its values")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.model.errors import Reason, TokenFailure
+from exporter.model.errors import Reason, SecretUnreadable
 from exporter.model.secret import Secret
 
 HIDDEN = "hunter2-hunter2"
@@ -36,7 +36,7 @@ def test_a_secret_comes_from_the_environment_at_each_use(monkeypatch: pytest.Mon
     monkeypatch.setenv("INSIGHTS_TEST_SECRET", HIDDEN)
     assert secret.reveal() == HIDDEN
     monkeypatch.setenv("INSIGHTS_TEST_SECRET", "")
-    with pytest.raises(TokenFailure, match="INSIGHTS_TEST_SECRET is unset or empty") as failure:
+    with pytest.raises(SecretUnreadable, match="INSIGHTS_TEST_SECRET is unset or empty") as failure:
         secret.reveal()
     assert failure.value.reason is Reason.SECRET
 
@@ -44,18 +44,18 @@ def test_a_secret_comes_from_the_environment_at_each_use(monkeypatch: pytest.Mon
 def test_a_secret_file_that_is_missing_or_empty_is_said_by_its_path(tmp_path: Path) -> None:
     """The message names the file and what is wrong with it, not its content."""
     file = tmp_path / "secret"
-    with pytest.raises(TokenFailure, match=rf"cannot read {file}: No such file"):
+    with pytest.raises(SecretUnreadable, match=rf"cannot read {file}: No such file"):
         Secret(file=file).reveal()
     file.write_text(" \n")
-    with pytest.raises(TokenFailure, match=rf"{file} is empty"):
+    with pytest.raises(SecretUnreadable, match=rf"{file} is empty"):
         Secret(file=file).reveal()
     file.write_bytes(b"\xff\xfe" + HIDDEN.encode())
-    with pytest.raises(TokenFailure, match=rf"cannot read {file}: not UTF-8") as failure:
+    with pytest.raises(SecretUnreadable, match=rf"cannot read {file}: not UTF-8") as failure:
         Secret(file=file).reveal()
     assert HIDDEN not in failure.value.detail
 
 
 def test_a_secret_without_a_source_is_a_failure() -> None:
     """Nothing is never used as a secret."""
-    with pytest.raises(TokenFailure):
+    with pytest.raises(SecretUnreadable):
         Secret().reveal()

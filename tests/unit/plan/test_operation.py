@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.model.errors import TokenFailure
+from exporter.model.errors import SecretUnreadable
 from exporter.model.samples import Json
 from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, targets
 from exporter.plan.plan import Plan, Target
@@ -179,7 +179,7 @@ def test_secret_values_go_out_and_are_not_among_the_labels(monkeypatch: pytest.M
     assert operation(plan.queries[0], plan.sources[0], Target({}), Moment()).variables == {"k": "hunter2"}
     assert label_values(plan.sources[0], Target({"x": 1})) == {"source.n": 5, "x": 1}
     monkeypatch.delenv("KEY_OF_A")
-    with pytest.raises(TokenFailure):
+    with pytest.raises(SecretUnreadable):
         operation(plan.queries[0], plan.sources[0], Target({}), Moment())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from exporter.upstream.deadline import deadline
+from exporter.upstream.deadline import Deadline
 
 DEADLINE_SECONDS = 0.1
 LOOPS = pytest.mark.parametrize("loop_of", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -23,7 +23,7 @@ async def read_after_a_standstill(sent: bytes) -> bytes:
     with ours, theirs:
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
-            async with deadline(DEADLINE_SECONDS):
+            async with Deadline(DEADLINE_SECONDS).limit():
                 theirs.sendall(sent)
                 time.sleep(5 * DEADLINE_SECONDS)  # noqa: ASYNC251 - that is the standstill
                 return await reader.readexactly(2)
@@ -50,7 +50,7 @@ def test_a_deadline_ends_what_takes_too_long(loop_of: NewLoop) -> None:
     """Whatever is awaited, it ends; and what ends in time is not disturbed later."""
 
     async def waited(seconds: float) -> str:
-        async with deadline(DEADLINE_SECONDS):
+        async with Deadline(DEADLINE_SECONDS).limit():
             await asyncio.sleep(seconds)
         await asyncio.sleep(2 * DEADLINE_SECONDS)
         return "in time"
