@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -174,6 +175,25 @@ def _proxy_url(value: str) -> str:
     return checked_url(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All of a source that decides how it is reached, and as whom. Its fields are named as the source's keys are.
+
+    What talks to a source gets nothing else, so that a reload cannot overlook a key: equal access, same connections.
+    """
+
+    url: str
+    oauth2: OAuth2 | None
+    authorization: Authorization | None
+    basic_auth: BasicAuth | None
+    http_headers: Mapping[str, Secret]
+    tls_config: TLSConfig
+    proxy_url: str | None
+    proxy_connect_header: Mapping[str, tuple[Secret, ...]]
+    concurrency: int
+    max_body_size: int
+
+
 class Source(Strict):
     """Where to ask, and as whom."""
 
@@ -230,3 +250,8 @@ class Source(Strict):
         if (any(ways) or self.http_headers or self.secret_values) and not _protected(self.url):
             raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
+
+    @property
+    def access(self) -> Access:
+        """How it is reached, and as whom."""
+        return Access(**{field.name: getattr(self, field.name) for field in fields(Access)})

@@ -12,7 +12,7 @@ from exporter.model.errors import ConfigError, Failure, Problem
 from exporter.model.secret import Secret
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
-from exporter.upstream.upstream import tls_settings
+from exporter.upstream.tls import ssl_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
                 problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
         for key, config in _tls_configs(source):
             try:
-                tls_settings(config).context()
+                ssl_context(config)
             except OSError as error:
                 wrong = f"its certificates cannot be used: {error.strerror or error}"
                 remedy = "name PEM files that this user can read"

@@ -8,14 +8,14 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
+from exporter.config.source import OAuth2
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
-from exporter.model.secret import Secret
 from exporter.upstream.token_response import granted_token
 from exporter.upstream.transport import Transport, WireResponse
 
@@ -28,20 +28,6 @@ _PATIENCE_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.5  # between two early renewals, however short the tokens live
 
 RenewalFailure: TypeAlias = TokenFailure | SecretUnreadable
-
-
-@dataclass(frozen=True, slots=True)
-class OAuth2Settings:
-    """Where tokens come from, and as whom; the keys of Prometheus' `oauth2`."""
-
-    token_url: str
-    client_id: Secret
-    client_secret: Secret
-    scopes: tuple[str, ...] = ()
-    endpoint_params: Mapping[str, str] = field(default_factory=dict)
-    revocation_url: str | None = None
-    auth_style: Literal["header", "params"] = "header"
-    deadline_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +67,7 @@ class TokenSource:
 
     def __init__(
         self,
-        settings: OAuth2Settings,
+        oauth2: OAuth2,
         transport: Transport,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -89,7 +75,7 @@ class TokenSource:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
+        self._oauth2 = oauth2
         self._transport = transport
         self._monotonic = monotonic
         self._wall = wall
@@ -181,11 +167,11 @@ class TokenSource:
             if token is None:
                 return True
             text = token.text
-        if self._settings.revocation_url is None:
+        if self._oauth2.revocation_url is None:
             return False
         fields = {"token": text, "token_type_hint": "access_token"}
         try:
-            response = await self._post(self._settings.revocation_url, fields, self._credentials(), deadline_seconds)
+            response = await self._post(self._oauth2.revocation_url, fields, self._credentials(), deadline_seconds)
         except Failure:
             return False
         return response.status == 200
@@ -193,7 +179,7 @@ class TokenSource:
     @property
     def can_revoke(self) -> bool:
         """Whether there is an endpoint for it."""
-        return self._settings.revocation_url is not None
+        return self._oauth2.revocation_url is not None
 
     async def replaced(self) -> bool:
         """Revokes the present token and fetches another; who asks for a token meanwhile waits for that.
@@ -253,7 +239,7 @@ class TokenSource:
             return False
 
     def _credentials(self) -> tuple[str, str]:
-        return self._settings.client_id.reveal(), self._settings.client_secret.reveal()
+        return self._oauth2.id_secret.reveal(), self._oauth2.key_secret.reveal()
 
     async def _settled_credentials(self) -> tuple[str, str]:
         """The client's id and secret as one pair. Raises `SecretUnreadable`.
@@ -334,10 +320,10 @@ class TokenSource:
     async def _fetched(self, credentials: tuple[str, str]) -> AccessToken:
         """The token that the endpoint grants; the same one again keeps its expiry, and is asked for again late."""
         requested_at = self._monotonic()
-        fields = {"grant_type": "client_credentials", **self._settings.endpoint_params}
-        if self._settings.scopes:
-            fields["scope"] = " ".join(self._settings.scopes)
-        response = await self._post(self._settings.token_url, fields, credentials)
+        fields = {"grant_type": "client_credentials", **self._oauth2.endpoint_params}
+        if self._oauth2.scopes:
+            fields["scope"] = " ".join(self._oauth2.scopes)
+        response = await self._post(self._oauth2.token_url, fields, credentials)
         wall_time = self._wall()
         granted = granted_token(response, wall_time)
         self._lifetime_mismatch = granted.mismatch
@@ -365,7 +351,7 @@ class TokenSource:
     ) -> WireResponse:
         """The answer to a form, sent as the client. Raises `UpstreamFailure`."""
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-        if self._settings.auth_style == "header":
+        if self._oauth2.auth_style == "header":
             # RFC 6749 §2.3.1: each part form-encoded before Base64
             pair = ":".join(quote_plus(part) for part in credentials)
             headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -375,5 +361,5 @@ class TokenSource:
             url,
             headers=headers,
             content=urlencode(fields).encode(),
-            deadline_seconds=self._settings.deadline_seconds if deadline_seconds is None else deadline_seconds,
+            deadline_seconds=self._oauth2.timeout.total_seconds() if deadline_seconds is None else deadline_seconds,
         )

@@ -17,10 +17,11 @@ import httpcore
 import httpx
 import structlog
 
+from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
 from exporter.upstream.network import Network, Stream, Unanswered
-from exporter.upstream.tls import TLSSettings
+from exporter.upstream.tls import ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
 _PIECE_BYTES: Final = 65536
@@ -39,7 +40,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        tls: TLSSettings,
+        tls: TLSConfig,
         proxy: httpcore.Proxy | None,
         max_connections: int,
         max_body_bytes: int,
@@ -48,7 +49,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._tls = tls
         self._proxy = proxy
         self._network = Network()
-        self._file_states = tls.file_states()
+        self._file_states = tls_file_states(tls)
         self._factory = self._made_factory()
         self._extensions: dict[str, Any] = {} if tls.server_name is None else {"sni_hostname": tls.server_name}
         self._free = asyncio.Semaphore(max_connections)
@@ -83,7 +84,7 @@ class Connections(httpx.AsyncBaseTransport):
     def _made_factory(self) -> httpcore.AsyncConnectionPool:
         """What makes connections, and nothing else: it knows proxies and tunnels. Raises `OSError`."""
         return httpcore.AsyncConnectionPool(
-            ssl_context=self._tls.context(),
+            ssl_context=ssl_context(self._tls),
             proxy=self._proxy,
             keepalive_expiry=_KEEPALIVE_SECONDS,
             network_backend=self._network,
@@ -91,7 +92,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _follow_files(self) -> None:
         """Takes authorities and certificates that have changed; no request goes over a connection made before."""
-        states = self._tls.file_states()
+        states = tls_file_states(self._tls)
         if states == self._file_states:
             return
         self._file_states = states

@@ -15,15 +15,13 @@ import httpcore
 import httpx
 
 from exporter import __version__
+from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.connections import Connections
 from exporter.upstream.deadline import Deadline
-from exporter.upstream.tls import TLSSettings
-
-__all__ = ["DEFAULT_MAX_BODY_BYTES", "TLSSettings", "Transport", "WireResponse"]
 
 DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
-_DEFAULT_TLS: Final = TLSSettings()
+_DEFAULT_TLS: Final = TLSConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Transport:
     def __init__(
         self,
         *,
-        tls: TLSSettings = _DEFAULT_TLS,
+        tls: TLSConfig = _DEFAULT_TLS,
         proxy_url: str | None = None,
         proxy_headers: Sequence[tuple[str, str]] = (),
         max_connections: int = 20,

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exporter.config.source import OAuth2
 from exporter.model.errors import Failure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret
-from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BearerAuth
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.transport import Transport
@@ -78,7 +79,7 @@ async def wired(
     jitter: Callable[[], float] = lambda: 0.0,
     **settings: Any,
 ) -> AsyncIterator[Wired]:
-    """The parts, closed at the end. `settings` go into `OAuth2Settings`."""
+    """The parts, closed at the end. `settings` go into `OAuth2`."""
     defaults: dict[str, Any] = {
         "token_url": upstream.token_url,
         "client_id": Secret(inline=CLIENT_ID),
@@ -89,7 +90,7 @@ async def wired(
         {} if clock is None else {"monotonic": clock.monotonic, "wall": clock.wall, "sleep": clock.sleep}
     )
     to_api, to_tokens = transport or Transport(), Transport()
-    source = TokenSource(OAuth2Settings(**{**defaults, **settings}), to_tokens, jitter=jitter, **clocks)
+    source = TokenSource(OAuth2(**{**defaults, **settings}), to_tokens, jitter=jitter, **clocks)
     try:
         yield Wired(upstream, to_api, source, GraphQLClient(upstream.api_url, to_api, BearerAuth(source)))
     finally:

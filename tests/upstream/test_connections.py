@@ -19,9 +19,10 @@ import pytest
 import trustme
 import uvloop
 
+from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.network import Network
-from exporter.upstream.transport import TLSSettings, Transport
+from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,
@@ -192,7 +193,7 @@ def test_a_thousand_cancelled_requests_leave_no_trace(loop: Any, secure: bool) -
         asyncio.Runner(loop_factory=loop) as runner,
     ):
         upstream.api.always(after(0.002, OK))
-        transport = Transport(max_connections=4, tls=TLSSettings(ca_file=Path(ca_file)))
+        transport = Transport(max_connections=4, tls=TLSConfig(ca_file=Path(ca_file)))
         runner.run(polls(upstream, transport))
 
 
@@ -402,7 +403,7 @@ def test_a_proxy_sees_names_and_no_secrets() -> None:
             transport = Transport(
                 proxy_url=f"http://127.0.0.1:{proxy.port}",
                 proxy_headers=[("Proxy-Authorization", "Basic dXNlcjpwQHNz")],
-                tls=TLSSettings(ca_file=Path(ca_file)),
+                tls=TLSConfig(ca_file=Path(ca_file)),
             )
             upstream.api.always(OK)
             for _ in range(2):

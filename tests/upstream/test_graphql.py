@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import trustme
 
+from exporter.config.source import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason, TokenFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret
-from exporter.upstream.access_token import OAuth2Settings, TokenSource
+from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BearerAuth
 from exporter.upstream.graphql import GraphQLClient
-from exporter.upstream.transport import TLSSettings, Transport
+from exporter.upstream.transport import Transport
 from tests.support.scripted import Script, Scripted, Seen, http, json_answer, scripted
 
 DATA = {"data": {"things": 1}}
@@ -42,9 +43,9 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 20))
 
 
-async def executed(upstream: Scripted, deadline: float = 5.0, tls: TLSSettings | None = None) -> Response:
+async def executed(upstream: Scripted, deadline: float = 5.0, tls: TLSConfig | None = None) -> Response:
     """One operation against an upstream, without authentication."""
-    transport = Transport(tls=tls or TLSSettings(), max_body_bytes=LIMIT)
+    transport = Transport(tls=tls or TLSConfig(), max_body_bytes=LIMIT)
     try:
         client = GraphQLClient(f"{upstream.url}/graphql", transport, None)
         return await client.execute(Operation("{ things }", {}), deadline_seconds=deadline)
@@ -218,7 +219,7 @@ def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
                 await executed(upstream)
             assert caught.value.reason is Reason.TLS
             assert not upstream.seen
-            assert (await executed(upstream, tls=TLSSettings(ca_file=ca_file))).data == {"things": 1}
+            assert (await executed(upstream, tls=TLSConfig(ca_file=ca_file))).data == {"things": 1}
 
     run(test())
 
@@ -320,7 +321,7 @@ class Wired:
     def __init__(self, upstream: Scripted, **settings: Any) -> None:
         self.clock = Clock()
         self.transports = (Transport(), Transport())
-        of_test = OAuth2Settings(
+        of_test = OAuth2(
             **{
                 "token_url": f"{upstream.url}/token",
                 "client_id": Secret(inline="id:%"),

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from exporter.config.source import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason
 from exporter.model.secret import Secret
-from exporter.upstream.access_token import OAuth2Settings, TokenSource
-from exporter.upstream.transport import TLSSettings, Transport
+from exporter.upstream.access_token import TokenSource
+from exporter.upstream.transport import Transport
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Upstream, answer, raw, server_context
 from tests.support.wiring import failure_of
@@ -27,7 +28,7 @@ def ca_file(tmp_path: Path) -> Path:
     return authority_file(tmp_path)
 
 
-def outcome(context: ssl.SSLContext, tls: TLSSettings, *, host: str = "127.0.0.1") -> int | Failure:
+def outcome(context: ssl.SSLContext, tls: TLSConfig, *, host: str = "127.0.0.1") -> int | Failure:
     """The status, or the failure, of one POST; after a failure nothing has reached the server."""
 
     async def post(upstream: Upstream) -> int | Failure:
@@ -66,7 +67,7 @@ def test_a_server_that_proves_nothing_gets_no_secret(
     ca_file: Path, context: Callable[[], ssl.SSLContext], words: str
 ) -> None:
     """Rows 62 and 63: the poll fails with `tls`, says why, and the server has not seen the request."""
-    failed = outcome(context(), TLSSettings(ca_file=ca_file))
+    failed = outcome(context(), TLSConfig(ca_file=ca_file))
     assert isinstance(failed, Failure), failed
     assert failed.reason is Reason.TLS
     assert words in failed.detail
@@ -75,7 +76,7 @@ def test_a_server_that_proves_nothing_gets_no_secret(
 
 def test_a_self_signed_certificate_is_refused(tmp_path: Path) -> None:
     """Row 62: without a CA file the system's authorities are asked, and they know no private one."""
-    failed = outcome(server_context(OURS, "127.0.0.1"), TLSSettings())
+    failed = outcome(server_context(OURS, "127.0.0.1"), TLSConfig())
     assert isinstance(failed, Failure)
     assert failed.reason is Reason.TLS
 
@@ -85,9 +86,11 @@ def test_the_token_endpoint_is_verified_too(ca_file: Path) -> None:
     with Upstream(tls=server_context(FOREIGN, "127.0.0.1")) as upstream:
 
         async def renew() -> None:
-            transport = Transport(tls=TLSSettings(ca_file=ca_file))
+            transport = Transport(tls=TLSConfig(ca_file=ca_file))
             secret = Secret(inline="x")
-            source = TokenSource(OAuth2Settings(upstream.token_url, secret, secret), transport)
+            source = TokenSource(
+                OAuth2(token_url=upstream.token_url, client_id=secret, client_secret=secret), transport
+            )
             failed = await failure_of(source.force_renewal())
             assert failed.reason is Reason.TLS
             assert source.status().renewals == {("error", "tls"): 1}
@@ -103,7 +106,7 @@ def test_not_tls_at_all(ca_file: Path) -> None:
         upstream.on_connect = raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         async def post() -> None:
-            transport = Transport(tls=TLSSettings(ca_file=ca_file))
+            transport = Transport(tls=TLSConfig(ca_file=ca_file))
             url = f"https://127.0.0.1:{upstream.port}/graphql"
             failed = await failure_of(transport.post(url, headers={}, content=b"", deadline_seconds=10))
             assert failed.reason is Reason.TLS
@@ -127,14 +130,14 @@ def test_what_the_configuration_allows(
     ca_file: Path, context: Callable[[], ssl.SSLContext], settings: dict[str, Any]
 ) -> None:
     """Private authorities, another name, no verification and the newer versions, as `tls_config` has them."""
-    assert outcome(context(), TLSSettings(ca_file=ca_file, **settings)) == 200
+    assert outcome(context(), TLSConfig(ca_file=ca_file, **settings)) == 200
 
 
 def test_a_minimum_version_is_held(ca_file: Path) -> None:
     """With `min_version: TLS13` a server that has 1.2 is refused."""
     failed = outcome(
         server_context(OURS, "127.0.0.1", highest=ssl.TLSVersion.TLSv1_2),
-        TLSSettings(ca_file=ca_file, min_version="TLS13"),
+        TLSConfig(ca_file=ca_file, min_version="TLS13"),
     )
     assert isinstance(failed, Failure)
     assert failed.reason is Reason.TLS
@@ -143,13 +146,13 @@ def test_a_minimum_version_is_held(ca_file: Path) -> None:
 def test_the_client_shows_its_certificate(ca_file: Path, tmp_path: Path) -> None:
     """With `cert_file` and `key_file`, an API that wants a certificate answers."""
     ours = pair(tmp_path, "client.test")
-    tls = TLSSettings(ca_file=ca_file, cert_file=ours.cert, key_file=ours.key)
+    tls = TLSConfig(ca_file=ca_file, cert_file=ours.cert, key_file=ours.key)
     assert outcome(server_context(OURS, "127.0.0.1", clients_of=OURS), tls) == 200
 
 
 def test_a_name_that_hides_behind_another(ca_file: Path) -> None:
     """The certificate is checked against the host of the address, whichever other names it has."""
-    failed = outcome(server_context(OURS, "api.test", "127.0.0.2"), TLSSettings(ca_file=ca_file))
+    failed = outcome(server_context(OURS, "api.test", "127.0.0.2"), TLSConfig(ca_file=ca_file))
     assert isinstance(failed, Failure)
     assert failed.reason is Reason.TLS
 
@@ -158,7 +161,7 @@ def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path) -> None
     """New authorities and client certificates hold from the next request on, and garbage keeps the old."""
     ca_file = authority_file(tmp_path, FOREIGN)
     files = pair(tmp_path, "client.test", authority=FOREIGN)
-    settings = TLSSettings(ca_file=ca_file, cert_file=files.cert, key_file=files.key)
+    settings = TLSConfig(ca_file=ca_file, cert_file=files.cert, key_file=files.key)
     with Upstream(tls=server_context(OURS, "127.0.0.1", clients_of=OURS)) as upstream:
         upstream.api.always(answer({}))
 

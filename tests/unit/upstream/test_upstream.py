@@ -1,0 +1,60 @@
+"""What talks to a source across reloads: it stays exactly as long as the way to the source is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exporter.config.source import Source
+from exporter.upstream.upstream import upstreams
+
+SOURCE: dict[str, Any] = {
+    "name": "api",
+    "url": "https://api.test/graphql",
+    "oauth2": {"token_url": "https://sts.test/token", "client_id": "id", "client_secret": "before"},
+    "proxy_url": "http://proxy.test:3128",
+}
+ACCESS: dict[str, dict[str, Any]] = {
+    "url": {"url": "https://api.test/other"},
+    "oauth2": {"oauth2": SOURCE["oauth2"] | {"client_secret": "after"}},
+    "authorization": {"oauth2": None, "authorization": {"credentials": "secret"}},
+    "basic_auth": {"oauth2": None, "basic_auth": {"username": "alice", "password": "secret"}},
+    "http_headers": {"http_headers": {"X-Key": "secret"}},
+    "tls_config": {"tls_config": {"server_name": "other.test"}},
+    "proxy_url": {"proxy_url": "http://other.test:3128"},
+    "proxy_connect_header": {"proxy_connect_header": {"X-Key": ["secret"]}},
+    "concurrency": {"concurrency": 3},
+    "max_body_size": {"max_body_size": "1MiB"},
+}
+REST: dict[str, dict[str, Any]] = {
+    "schema": {"schema": "choreo"},
+    "labels": {"labels": {"region": "eu"}},
+    "values": {"values": {"organization": "acme"}},
+    "secret_values": {"secret_values": {"key": {"env": "KEY"}}},
+    "rate_limit": {"rate_limit": {"requests": 5, "per": "1m"}},
+}
+
+
+def source(**changed: Any) -> Source:
+    return Source.model_validate({**SOURCE, **changed})
+
+
+@pytest.mark.parametrize("key", ACCESS)
+def test_another_way_to_the_api_holds_from_the_reload_on(key: str) -> None:
+    """Whichever key says how an API is reached or as whom: a reload that changes it brings new connections."""
+    before = upstreams([source()], {})
+    assert upstreams([source(**ACCESS[key])], before)["api"] is not before["api"]
+
+
+@pytest.mark.parametrize("key", REST)
+def test_other_changes_keep_token_and_connections(key: str) -> None:
+    """A reload that changes nothing about the way to the API keeps its token and its connections."""
+    before = upstreams([source()], {})
+    assert upstreams([source(**REST[key])], before)["api"] is before["api"]
+
+
+def test_no_key_of_a_source_is_forgotten() -> None:
+    """Each key of a source is known either to change the way to the API, or not to."""
+    keys = {field.alias or name for name, field in Source.model_fields.items()}
+    assert keys == {"name"} | ACCESS.keys() | REST.keys()
