@@ -1,6 +1,9 @@
-"""What is found wrong with the meaning of a configuration, each told at its place in the file."""
+"""What is found wrong with the meaning of a configuration, each at its place in the file."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
@@ -10,8 +13,17 @@ from exporter.plan.plan import Column
 from exporter.plan.response_paths import PathProblem, Scopes, column
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at a key, and what would be right."""
+
+    place: KeyPath
+    wrong: str
+    remedy: str = ""
+
+
 class Findings:
-    """The problems found so far. The stages add to them and go on, so that all are said at once."""
+    """The problems found so far. The stages add to them and go on, and `planner` alone reads them, at the end."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
@@ -20,6 +32,11 @@ class Findings:
     def add(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
         """Notes a problem at a key."""
         self.problems.append(self._places.problem(place, wrong, remedy))
+
+    def extend(self, found: Iterable[Finding]) -> None:
+        """Notes what a pure check has found."""
+        for one in found:
+            self.add(one.place, one.wrong, one.remedy)
 
     def add_in_text(self, place: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> None:
         """Notes a problem at a line inside a key's text."""

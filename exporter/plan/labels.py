@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel
 from exporter.config.load import Loaded
@@ -12,27 +11,23 @@ from exporter.config.nodes import KeyPath
 from exporter.model.template import Reference
 from exporter.plan.findings import Findings
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
-from exporter.plan.references import References
 from exporter.plan.response_paths import ParsedQuery, Scopes
 
 
-def planned_lookups(
-    loaded: Loaded, queries: Mapping[str, ParsedQuery], references: References, findings: Findings
-) -> dict[str, LookupPlan]:
-    """The lookups by name; the queries that they are made of export what they need."""
+def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> dict[str, LookupPlan]:
+    """The lookups by name."""
     found = {}
     for place, lookup in zip(loaded.places_of("lookups"), loaded.config.lookups, strict=True):
-        made = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), {}, lookup.table or {})
-        parsed = queries.get(lookup.rows_of) if lookup.rows_of is not None else None
-        if parsed is not None and parsed.query.rows is not None:
-            references.export(parsed, str(lookup.key), (*place, "key"))
-            paths = lookup.fields.items()
-            fields = {name: references.export(parsed, str(path), (*place, "fields", name)) for name, path in paths}
-            made = replace(made, fields=fields)
+        parsed, fields = queries.get(lookup.rows_of) if lookup.rows_of is not None else None, {}
+        if parsed is not None and parsed.query.rows is not None and lookup.key is not None:
+            findings.column(lookup.key, parsed.rows, (*place, "key"))
+            for name, path in lookup.fields.items():
+                findings.column(path, parsed.rows, (*place, "fields", name))
+                fields[name] = str(path)
         elif lookup.rows_of is not None and lookup.rows_of not in loaded.broken:
             wrong = f"there is no query {lookup.rows_of} with rows"
             findings.add((*place, "rows_of"), wrong, "name one that has rows")
-        found[lookup.name] = made
+        found[lookup.name] = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), fields, lookup.table or {})
     return found
 
 

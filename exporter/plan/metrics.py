@@ -14,7 +14,6 @@ from exporter.model.value import ValueKind, ValueRule
 from exporter.plan.findings import Findings
 from exporter.plan.labels import Labels
 from exporter.plan.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
-from exporter.plan.references import References
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -30,12 +29,9 @@ _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {
 class Metrics:
     """Metrics as they are written become plans of their series."""
 
-    def __init__(
-        self, queries: Mapping[str, ParsedQuery], labels: Labels, references: References, findings: Findings
-    ) -> None:
+    def __init__(self, queries: Mapping[str, ParsedQuery], labels: Labels, findings: Findings) -> None:
         self._queries = queries
         self._labels = labels
-        self._references = references
         self._findings = findings
 
     def of_query(self, parsed: ParsedQuery) -> dict[KeyPath, MetricPlan]:
@@ -108,9 +104,6 @@ class Metrics:
             wrong = f"{missing.rows_of} has another for_each"
             self._findings.add((*place, "missing", "rows_of"), wrong, "use one with the same, or with none")
         made = self._labels_of_missing(missing, labels, other, (*place, "missing", "labels"))
-        # targets of both queries are matched by what they share, so both carry the same references
-        if other.query.for_each:
-            self._references.carry(parsed, other)
         return MissingPlan(missing.rows_of, made, missing.value)
 
     def _labels_of_missing(
@@ -120,7 +113,8 @@ class Metrics:
         made: list[str | Constant | Bound | Looked] = []
         for name, label in sorted(labels.items()):
             if name in missing.labels:
-                made.append(self._references.export(other, str(missing.labels[name]), (*place, name)))
+                self._findings.column(missing.labels[name], other.rows, (*place, name))
+                made.append(str(missing.labels[name]))
             elif isinstance(label, Constant | Bound) or (isinstance(label, Looked) and isinstance(label.key, Bound)):
                 made.append(label)
             else:

@@ -1,4 +1,4 @@
-"""`Config` to `Plan`: documents parsed, paths and references resolved, families agreed. Every problem at once."""
+"""`Config` to `Plan`, in two passes: what the queries want of each other, then the plans. Every problem at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from exporter.plan.documents import check_source_labels, parsed_queries
 from exporter.plan.families import agreed_families
 from exporter.plan.findings import Findings
 from exporter.plan.for_each import found_feeders, in_order
-from exporter.plan.labels import Labels, planned_lookups, used_lookups
+from exporter.plan.labels import Labels, lookup_plans, used_lookups
 from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
 from exporter.plan.queries import query_plan
-from exporter.plan.references import References
+from exporter.plan.references import reference_problems
 from exporter.plan.variables import variable_problems
+from exporter.plan.wants import wants
 
 
 def plan(loaded: Loaded) -> Plan:
@@ -34,14 +35,13 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
     queries = parsed_queries(loaded, findings)
     feeders = found_feeders(loaded, queries, findings)
     order = in_order(queries, feeders, findings)
-    references = References(feeders, findings)
-    lookups = planned_lookups(loaded, queries, references, findings)
+    wanted = wants(order, feeders, loaded.config.lookups)
+    lookups = lookup_plans(loaded, queries, findings)
     for parsed in reversed(order):
-        references.follow(parsed)
+        findings.extend(reference_problems(parsed, feeders, wanted.carried[parsed.query.name]))
     for parsed in order:
-        for place, wrong, remedy in variable_problems(parsed, feeders):
-            findings.add(place, wrong, remedy)
-    metrics = Metrics(queries, Labels(lookups, findings), references, findings)
+        findings.extend(variable_problems(parsed, feeders))
+    metrics = Metrics(queries, Labels(lookups, findings), findings)
     planned = [(parsed, metrics.of_query(parsed)) for parsed in order]
     families = agreed_families(
         ((parsed.query, place, metric.family) for parsed, found in planned for place, metric in found.items()), findings
@@ -51,7 +51,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
             parsed,
             metrics=tuple(replace(metric, family=families[metric.family.name]) for metric in found.values()),
             lookups=used_lookups(parsed, lookups),
-            references=references,
+            wants=wanted,
             findings=findings,
         )
         for parsed, found in planned

@@ -7,8 +7,8 @@ from exporter.model.template import references as references_in
 from exporter.model.window import Window
 from exporter.plan.findings import Findings
 from exporter.plan.plan import Feed, LookupPlan, MetricPlan, PackPlan, PagesPlan, QueryPlan
-from exporter.plan.references import SELF, References
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
+from exporter.plan.wants import SELF, Wants
 
 
 def query_plan(
@@ -16,10 +16,10 @@ def query_plan(
     *,
     metrics: tuple[MetricPlan, ...],
     lookups: tuple[LookupPlan, ...],
-    references: References,
+    wants: Wants,
     findings: Findings,
 ) -> QueryPlan:
-    """The plan of a query; `references` have followed every query already."""
+    """The plan of a query, with what the others want of it."""
     query = parsed.query
     window = query.window
     return QueryPlan(
@@ -31,7 +31,7 @@ def query_plan(
         document=parsed.document,
         variables=query.variables,
         feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
-        needed=references.needed(parsed),
+        needed=frozenset(wants.carried[query.name]),
         batch=query.batch,
         pack=_pack(query),
         max_calls=query.max_calls,
@@ -40,7 +40,7 @@ def query_plan(
         audit_after_seconds=None if query.audit is None else query.audit.after.total_seconds(),
         zone=query.timezone,
         pages=_pages(parsed, findings),
-        rows=references.rows(parsed),
+        rows=wants.rows(parsed),
         metrics=metrics,
         lookups=lookups,
         max_series=query.max_series,
