@@ -23,7 +23,7 @@ from exporter.model.secret import SHOWN
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.upstream.upstream import Upstream, upstream
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 def fail(text: str, causes: Sequence[str] = ()) -> NoReturn:
@@ -94,7 +94,7 @@ async def token_seconds(upstream: Upstream, source: Source) -> float | None:
     return time.monotonic() - began_at
 
 
-def run(work: Coroutine[Any, Any, _Answer]) -> _Answer:
+def run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs a command's work to its end. Ctrl-C ends it with the usual exit code."""
     try:
         with asyncio.Runner() as runner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.nodes import KeyPath, Nodes, key_text
 from exporter.model.errors import ConfigError, Problem
+from exporter.model.suggestion import suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What was meant, perhaps, or else all that could have been."""
     names = sorted(known)
-    if near := difflib.get_close_matches(word, names, n=1):
-        return f"did you mean {near[0]}?"
+    if found := suggestion(word, names):
+        return found
     return f"known here: {', '.join(names)}"
 
 

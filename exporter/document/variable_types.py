@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
@@ -19,6 +18,7 @@ from graphql import (
 
 from exporter.document.document import FieldType
 from exporter.model.samples import Json
+from exporter.model.suggestion import suggestion
 from exporter.model.template import Reference, Template, Text
 
 InputType: TypeAlias = GraphQLInputType
@@ -213,7 +213,6 @@ def _described(value: Template) -> str:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = list(known)
-    by_lower = {name.lower(): name for name in names}
-    if near := difflib.get_close_matches(word.lower(), by_lower, n=1):
-        return f"did you mean {by_lower[near[0]]}?"
+    if found := suggestion(word, names):
+        return found
     return f"write one of: {', '.join(names)}"

@@ -9,12 +9,11 @@ from enum import StrEnum
 from itertools import chain
 
 from exporter.exposition.block import Block
-from exporter.model.samples import Family, MetricType, Number, Samples
+from exporter.model.samples import LARGEST_EXACT_INTEGER, Family, MetricType, Number, Samples
 
 SMALL_BYTES = 4096  # less than this is deflated together with its neighbours
 _PIECE_BYTES = 65536
 _FIRST_PIECE_ROWS = 256
-_EXACT_INTEGERS = 2**53  # up to here every integer is a float
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNFIT = re.compile('["\\\\\n\ud800-\udfff]')
@@ -136,10 +135,10 @@ def _all_plain(numbers: Collection[Number]) -> bool:
     kinds = set(map(type, numbers))
     if kinds == {float} or not kinds:
         return True
-    return kinds <= {int, float} and max(numbers) <= _EXACT_INTEGERS and min(numbers) >= -_EXACT_INTEGERS
+    return kinds <= {int, float} and max(numbers) <= LARGEST_EXACT_INTEGER and min(numbers) >= -LARGEST_EXACT_INTEGER
 
 
 def _number(number: Number) -> str:
-    if isinstance(number, int) and abs(number) <= _EXACT_INTEGERS:
+    if isinstance(number, int) and abs(number) <= LARGEST_EXACT_INTEGER:
         return str(int(number))  # a bool is an integer
     return repr(float(number))

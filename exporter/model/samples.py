@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import repeat
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Number: TypeAlias = int | float
 LabelValues: TypeAlias = tuple[str, ...]
+LARGEST_EXACT_INTEGER: Final = 2**53  # up to here every integer is a float
 
 
 class MetricType(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,6 +13,7 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, FieldType, Selection
 from exporter.model.response_path import ResponsePath, Step, path_text
+from exporter.model.suggestion import suggestion
 from exporter.plan.plan import Column, Hop, Hops
 
 
@@ -140,8 +140,8 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str) -> list[tu
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    if near := difflib.get_close_matches(word, names, n=1):
-        return f"did you mean {near[0]}?"
+    if found := suggestion(word, names):
+        return found
     return f"selected there: {', '.join(names)}" if names else "nothing is selected there; end the path earlier"
 
 

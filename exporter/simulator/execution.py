@@ -40,7 +40,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WireAnswer:
     """What became of an operation: its HTTP status and its JSON body."""
 
     status: int
@@ -89,9 +89,9 @@ def root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> C
     return counts
 
 
-def refusal(*errors: GraphQLError) -> Answer:
+def refusal(*errors: GraphQLError) -> WireAnswer:
     """The answer to an operation that is not executed."""
-    return Answer(400, {"errors": [error.formatted for error in errors]})
+    return WireAnswer(400, {"errors": [error.formatted for error in errors]})
 
 
 class Execution:
@@ -117,7 +117,7 @@ class Execution:
 
     def answer(
         self, asking: Asking, text: str, variables: Mapping[str, Any], operation_name: str | None
-    ) -> tuple[Answer, Counter[str]]:
+    ) -> tuple[WireAnswer, Counter[str]]:
         """The answer to an operation, and how often it selects each root field.
 
         Status 400 if it could not be executed at all; errors of single fields stand beside their null in `data`.
@@ -144,9 +144,9 @@ class Execution:
         return executed(result), fields
 
 
-def executed(result: ExecutionResult) -> Answer:
+def executed(result: ExecutionResult) -> WireAnswer:
     """The answer to an executed operation; without data, its variables did not fit."""
     if result.data is None and result.errors:
         return refusal(*result.errors)
     errors = {"errors": [error.formatted for error in result.errors]} if result.errors else {}
-    return Answer(200, {**errors, "data": result.data})
+    return WireAnswer(200, {**errors, "data": result.data})

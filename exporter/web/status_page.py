@@ -149,7 +149,7 @@ def status_page(view: View) -> str:
 """
 
 
-def duration_text(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A duration for people: `0.12 s`, `2.5 s`, `42 s`, `5 min 10 s`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 10:
         return f"{max(seconds, 0):.{2 if seconds < 1 else 1}f} s"
@@ -183,7 +183,7 @@ def _query_rows(query: QueryView, now: float, names: tuple[str, ...]) -> str:
         f"<b>{_escaped(query.name)}</b> <small>{_escaped(query.source)}</small>",
         _mark(query.up) + (f" <small>{query.failing} of {query.targets} targets</small>" if query.failing else ""),
         _ago(query.polled_time, now),
-        "–" if query.duration_seconds is None else duration_text(query.duration_seconds),
+        "–" if query.duration_seconds is None else duration_in_words(query.duration_seconds),
         "–" if query.rows is None else str(query.rows),
         str(query.series),
         _next(query),
@@ -209,7 +209,7 @@ def _next(query: QueryView) -> str:
         return "polled now"
     if query.next_in_seconds is None:
         return "–"
-    return f"in {duration_text(query.next_in_seconds)}"
+    return f"in {duration_in_words(query.next_in_seconds)}"
 
 
 def _sources(view: View) -> str:
@@ -230,8 +230,8 @@ def _source_rows(source: SourceView, names: tuple[str, ...]) -> str:
     cells = (
         f"<b>{_escaped(source.name)}</b> <small>{_escaped(source.url)}</small>",
         f'<span class="mark {"well" if source.well else "failing"}">{_escaped(source.token)}</span>',
-        "–" if source.remaining_seconds is None else duration_text(source.remaining_seconds),
-        "–" if source.age_seconds is None else f"{duration_text(source.age_seconds)} ago",
+        "–" if source.remaining_seconds is None else duration_in_words(source.remaining_seconds),
+        "–" if source.age_seconds is None else f"{duration_in_words(source.age_seconds)} ago",
         f"{source.renewals} worked{failed}" if source.renewals or failed else "–",
     )
     row = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=True))
@@ -276,7 +276,7 @@ def _family_parts(families: Iterable[FamilyView]) -> Iterator[str]:
 
 
 def _ago(time: float | None, now: float) -> str:
-    return "–" if time is None else f'<time title="{_clock(time)}">{duration_text(now - time)} ago</time>'
+    return "–" if time is None else f'<time title="{_clock(time)}">{duration_in_words(now - time)} ago</time>'
 
 
 def _clock(time: float) -> str:

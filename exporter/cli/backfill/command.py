@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sqlite3
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ import click
 from exporter import __version__
 from exporter.cli.account import fail, plan_of, query_of, run, upstreams_of
 from exporter.cli.ad_hoc import Round
+from exporter.cli.atomic_file import atomic_file
 from exporter.cli.backfill.fill import Interrupted, Progress, Span, fan_outs, fill, request_count, with_history
 from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option
@@ -206,16 +205,8 @@ async def _filled(plan: Plan, queries: Sequence[QueryPlan], span: Span, history:
 
 def _written(history: History, output: Path, labels: Mapping[str, str]) -> Written:
     """The file, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=output.absolute().parent, prefix=f".{output.name}.")
-    try:
-        with os.fdopen(handle, "wb") as temporary:
-            written = history.write(temporary, labels)
-        Path(name).chmod(0o644)
-        Path(name).replace(output)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return written
+    with atomic_file(output) as file:
+        return history.write(file, labels)
 
 
 def _tell(output: Path, span: Span, written: Written, now: float, *, ends_by_itself: bool) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from exporter.exposition import Format, head, pieces
 from exporter.model.outcome import Result
-from exporter.model.samples import Family, LabelValues, MetricType, Number, Samples
+from exporter.model.samples import LARGEST_EXACT_INTEGER, Family, LabelValues, MetricType, Number, Samples
 
 _TABLES: Final = """
     CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT);
@@ -25,7 +25,6 @@ _TABLES: Final = """
         (series INTEGER, time REAL, value NUMERIC, period REAL, PRIMARY KEY (series, time)) WITHOUT ROWID;
     CREATE TABLE done (owner TEXT, time REAL, PRIMARY KEY (owner, time)) WITHOUT ROWID;
 """
-_LARGEST_INTEGER: Final = 2**53  # up to here every integer is a float
 
 
 class DuplicateSeries(Exception):
@@ -164,7 +163,7 @@ def _prefix(family: Family, values: LabelValues, labels: Mapping[str, str]) -> b
 
 def _storable(row: tuple[int, float, Number, float | None]) -> tuple[int, float, Number, float | None]:
     series, time, value, period = row
-    return (series, time, value if abs(value) <= _LARGEST_INTEGER else float(value), period)
+    return (series, time, value if abs(value) <= LARGEST_EXACT_INTEGER else float(value), period)
 
 
 def _number_text(value: Number) -> str:

@@ -12,8 +12,9 @@ import click
 from pydantic import ValidationError
 
 from exporter.cli.account import fail, run, upstreams_of
+from exporter.cli.atomic_file import atomic_file
 from exporter.cli.hints import WRONG_HANDLE, WRONG_ID, likely_causes
-from exporter.cli.init.files import Account, Found, SecretPlace, config_text, replaced, written_secret
+from exporter.cli.init.files import Account, Found, SecretPlace, config_text
 from exporter.cli.options import refuse
 from exporter.cli.schema import schema_text
 from exporter.config.source import Source
@@ -79,11 +80,14 @@ def init(
     account = Account(url, token_url, revocation_url, handle, key, secret)
     found = run(_proved(account, organization_id))
     if place.written:
-        written_secret(secret_file, secret.reveal())
+        with atomic_file(secret_file, mode=0o600) as file:  # for this user alone
+            file.write(f"{secret.reveal()}\n".encode())
     schema = output.with_suffix(".schema.json")
     if force or not schema.exists():
-        replaced(schema, schema_text())
-    replaced(output, config_text(account, found, place, schema.name))
+        with atomic_file(schema) as file:
+            file.write(schema_text().encode())
+    with atomic_file(output) as file:
+        file.write(config_text(account, found, place, schema.name).encode())
     _check(output)
     shown = "" if place.written is None else f", and {secret_file} with the secret, readable for you alone"
     click.echo(f"Written: {output}{shown}")

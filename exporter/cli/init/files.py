@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,23 +82,6 @@ include:
   # - choreo/reports              # usage by API and application, and the last 24 hours of each API
   # - choreo/geography            # by country; {note}
 """
-
-
-def replaced(file: Path, text: str) -> None:
-    """Writes a file whole or not at all. Raises `OSError`."""
-    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-        temporary.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(file)
-
-
-def written_secret(file: Path, secret: str) -> None:
-    """Writes the secret into a file that this user alone can read. Raises `OSError`."""
-    handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")  # mode 0600
-    with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-        temporary.write(f"{secret}\n")
-    Path(name).replace(file)
 
 
 def _quoted(text: str) -> str:

@@ -31,7 +31,7 @@ class RecordingError(ExporterError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecordedAnswer:
     """The responses to one poll, a page each. `variables` are as written, bound with the target's values alone."""
 
     query: str
@@ -45,7 +45,7 @@ class Recording:
     """Answers, and when they were given: Unix seconds."""
 
     time: float
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[RecordedAnswer, ...] = ()
 
     def client(self, course: Course, target: Target) -> Client:
         """A client that gives the answer to this query's request for that target."""
@@ -88,7 +88,9 @@ def recorded(asked: Iterable[Asked], time: float) -> Recording:
     return Recording(
         time,
         tuple(
-            Answer(*one.course.key, _as_written(one.query, one.target), one.responses) for one in asked if one.responses
+            RecordedAnswer(*one.course.key, _as_written(one.query, one.target), one.responses)
+            for one in asked
+            if one.responses
         ),
     )
 
@@ -133,9 +135,9 @@ def read_recording(file: Path) -> Recording:
         raise RecordingError(f"{file}: not a whole recording ({error}); save it again with --save") from None
 
 
-def _answer(content: Mapping[str, Any]) -> Answer:
+def _answer(content: Mapping[str, Any]) -> RecordedAnswer:
     responses = tuple(_response(response) for response in content["responses"])
-    return Answer(str(content["query"]), str(content["source"]), dict(content["variables"]), responses)
+    return RecordedAnswer(str(content["query"]), str(content["source"]), dict(content["variables"]), responses)
 
 
 def _response(content: Mapping[str, Any]) -> Response:
