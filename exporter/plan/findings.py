@@ -14,7 +14,7 @@ from exporter.plan.response_paths import PathProblem, Scopes, column
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class KeyProblem:
     """Something wrong at a key, and what would be right."""
 
     place: KeyPath
@@ -33,7 +33,7 @@ class Findings:
         """Notes a problem at a key."""
         self.problems.append(self._places.problem(place, wrong, remedy))
 
-    def extend(self, found: Iterable[Finding]) -> None:
+    def extend(self, found: Iterable[KeyProblem]) -> None:
         """Notes what a pure check has found."""
         for one in found:
             self.add(one.place, one.wrong, one.remedy)

@@ -9,14 +9,14 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
 from exporter.model.response_path import parsed_path
 from exporter.model.template import Reference
-from exporter.plan.findings import Finding
+from exporter.plan.findings import KeyProblem
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 from exporter.plan.wants import SELF, is_outer, query_references, row_references
 
 _TIMES: Final = {"window": ("start", "end", "start_unix", "end_unix"), "period": ("start", "start_unix")}
 
 
-def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[str, KeyPath]) -> Iterator[Finding]:
+def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[str, KeyPath]) -> Iterator[KeyProblem]:
     """What is wrong with the references of a query, and with those that its targets carry for others."""
     feeder = feeders.get(parsed.query.name)
     for place, reference, in_label in query_references(parsed):
@@ -27,7 +27,7 @@ def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[s
 
 def _misplaced(
     parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: Reference, *, in_label: bool
-) -> Iterator[Finding]:
+) -> Iterator[KeyProblem]:
     query, (root, _, rest) = parsed.query, reference.name.partition(".")
     shown = _braced(reference.name)
     if root == "source":
@@ -36,45 +36,47 @@ def _misplaced(
         if query.window is None or rest not in _TIMES[root] or in_label:
             remedy = "add window:" if query.window is None else f"write window.{' or window.'.join(_TIMES[root])}"
             remedy = "a label that changes with every poll makes a new series each time" if in_label else remedy
-            yield Finding(place, f"{shown} cannot stand here", remedy)
+            yield KeyProblem(place, f"{shown} cannot stand here", remedy)
     elif root == "period":
         if query.period is None or rest not in _TIMES[root] or in_label:
-            yield Finding(place, f"{shown} cannot stand here", "add period:, and write period.start in variables")
+            yield KeyProblem(place, f"{shown} cannot stand here", "add period:, and write period.start in variables")
     elif root in query.for_each:
         if query.batch is not None and in_label and not is_outer(rest, feeder):
-            yield Finding(place, f"{shown} is a list, because of batch", "take the label from the answer")
+            yield KeyProblem(place, f"{shown} is a list, because of batch", "take the label from the answer")
     else:
         roots = ", ".join(["source", *query.for_each, *(["window"] if query.window else [])])
-        yield Finding(place, f"{shown} refers to nothing", f"references begin with one of: {roots}")
+        yield KeyProblem(place, f"{shown} refers to nothing", f"references begin with one of: {roots}")
 
 
-def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in_label: bool) -> Iterator[Finding]:
+def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in_label: bool) -> Iterator[KeyProblem]:
     shown = _braced(f"source.{name}")
     for source in parsed.sources:
         if name in source.secret_values:
             if in_label:
-                yield Finding(place, f"{shown} is secret", "labels are shown; take it from values")
+                yield KeyProblem(place, f"{shown} is secret", "labels are shown; take it from values")
         elif name not in source.values:
             known = ", ".join([*source.values, *source.secret_values]) or "none"
-            yield Finding(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")
+            yield KeyProblem(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")
 
 
-def _unanswered(parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: str) -> Iterator[Finding]:
+def _unanswered(
+    parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: str
+) -> Iterator[KeyProblem]:
     """A reference to rows which the list, or the feeding query, does not have."""
     root, _, rest = reference.partition(".")
     over, shown = parsed.query.for_each[root], _braced(reference)
     if not isinstance(over, RowsOf):
         if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
-            yield Finding(place, f"{shown}: not every item of the list has that", "add it to each")
+            yield KeyProblem(place, f"{shown}: not every item of the list has that", "add it to each")
         return
     if feeder is None or is_outer(rest, feeder):
         return
     try:
         column(parsed_path(rest or SELF), feeder.rows)
     except PathProblem as problem:
-        yield Finding(place, f"{shown}: {problem.wrong} of {over.query}", problem.remedy)
+        yield KeyProblem(place, f"{shown}: {problem.wrong} of {over.query}", problem.remedy)
     except ValueError as error:
-        yield Finding(place, f"{shown}: {error}")
+        yield KeyProblem(place, f"{shown}: {error}")
 
 
 def _braced(reference: str) -> str:

@@ -11,14 +11,14 @@ from exporter.document.variable_types import KeysBelow, Known, Literal, never_eq
 from exporter.model.response_path import parsed_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
-from exporter.plan.findings import Finding
+from exporter.plan.findings import KeyProblem
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 
 _TEXT: Final = FieldType("String", True)
 _WHOLE_NUMBER: Final = FieldType("Int", True)
 
 
-def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Finding]:
+def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProblem]:
     """What is wrong with a query's variables, with what its pages set in them and with the values of `where`."""
     query, declared = parsed.query, parsed.document.variables
     filled = tuple(steps for _, steps, _ in _set_by_pages(query))
@@ -28,11 +28,11 @@ def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Finding
             continue
         value = query.variables.get(name, {})
         for fault in value_faults(variable.input, value, lambda one: _known(parsed, one, feeders), set_below):
-            yield Finding((*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy)
+            yield KeyProblem((*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy)
     for key, steps, value in _set_by_pages(query):
         if (known := declared.get(str(steps[0]))) is not None and known.input is not None:
             for fault in place_faults(known.input, steps[1:], value):
-                yield Finding((*parsed.place, "pages", key), fault.wrong, fault.remedy)
+                yield KeyProblem((*parsed.place, "pages", key), fault.wrong, fault.remedy)
     yield from _where_problems(parsed, feeders)
 
 
@@ -50,7 +50,7 @@ def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
             yield key, path.steps, value
 
 
-def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Finding]:
+def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProblem]:
     for name, over in parsed.query.for_each.items():
         for field, wanted in over.where.items() if isinstance(over, RowsOf) else ():
             reference = name if field == "." else f"{name}.{field}"
@@ -58,7 +58,7 @@ def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[Finding]:
                 for value in wanted:
                     if isinstance(known, FieldType) and (remedy := never_equal(known, value)):
                         wrong = f"{value} is never equal to {field}, which is {known.name}"
-                        yield Finding((*parsed.place, "for_each", name, "where", field), wrong, remedy)
+                        yield KeyProblem((*parsed.place, "for_each", name, "where", field), wrong, remedy)
 
 
 def _known(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Iterable[Known]:

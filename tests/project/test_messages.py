@@ -27,7 +27,6 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",
-    "a proxy's URL begins with http:// or https://…": "the configuration's own check of a URL comes before",
 }
 
 

@@ -109,8 +109,8 @@ class Sources:
         arguments = list(self._arguments(module, call))
         if takes_errors and name == "ValueError" and isinstance(module.parents[call], ast.Raise) and arguments:
             yield self.texts(module, arguments[0]), _LATER
-        elif arguments and isinstance(arguments[0], ast.Attribute) and arguments[0].attr == "SECRET":
-            yield self.texts(module, arguments[1]), _LATER  # a check says why a secret cannot be read
+        elif name == "SecretUnreadable" and arguments:
+            yield self.texts(module, arguments[0]), _LATER  # a check says why a secret cannot be read
         for position in self._reporters.get(name, ()):
             if len(arguments) > position:
                 yield self._pair(module, arguments[position:])

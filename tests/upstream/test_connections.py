@@ -315,8 +315,8 @@ def test_a_look_up_that_hangs_does_not_hold_up_the_end() -> None:
     """Row 3: the program ends at once, although a look-up would take ten minutes more."""
     program = """
 import asyncio, socket, time
-from exporter.errors import UpstreamFailure
-from exporter.transport import Transport
+from exporter.model.errors import UpstreamFailure
+from exporter.upstream.transport import Transport
 socket.getaddrinfo = lambda *_, **__: time.sleep(600)
 async def main():
     try:
