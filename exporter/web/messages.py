@@ -6,23 +6,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
-from urllib.parse import unquote
-
-import httptools
 
 _TEXT = "text/plain; charset=utf-8"
 Fields: TypeAlias = tuple[tuple[str, str], ...]
+RawFields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they are sent; names are in lower case."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One whole request, without its body, which no route reads. Field names are in lower case."""
 
     method: str
     path: str
     fields: list[tuple[bytes, bytes]]
-    keep_alive: bool
-    client: str  # its address, without the port
+    client: str  # who it counts as: its address, of IPv6 the network
     search: str = ""  # what stands behind the ? of the path, as it came
 
     def field(self, name: bytes) -> str:
@@ -33,10 +31,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered: a status, the header fields as they are sent, and a body."""
+    """What is answered: a status, header fields, and a body."""
 
     status: HTTPStatus
-    fields: bytes
+    fields: RawFields
     body: bytes
 
     @classmethod
@@ -45,7 +43,7 @@ class Answer:
     ) -> Answer:
         """The answer with this body and further header fields."""
         every = (("content-type", content_type), ("content-length", str(len(body))), *fields)
-        return cls(status, "".join(f"{name}: {value}\r\n" for name, value in every).encode("latin-1"), body)
+        return cls(status, tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in every), body)
 
     @classmethod
     def plain(cls, status: HTTPStatus, fields: Fields = ()) -> Answer:
@@ -54,15 +52,3 @@ class Answer:
 
 
 Application: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
-
-
-def path_and_search(url: bytes) -> tuple[str, str]:
-    """The path of a request target, percent signs decoded, and its query as it came."""
-    if not url.startswith(b"/"):
-        try:
-            parsed = httptools.parse_url(url)
-        except httptools.HttpParserInvalidURLError:
-            return "", ""
-        url = b"?".join((parsed.path or b"", parsed.query or b""))
-    path, _, search = url.partition(b"?")
-    return unquote(path.decode("latin-1")), search.decode("latin-1")

@@ -1,4 +1,7 @@
-"""The HTTP side: routes and listening sockets. What they show is made elsewhere; a scrape copies bytes."""
+"""The web server: uvicorn's protocol over httptools, as a library in the running event loop, behind a guard of ours.
+
+httptools parses, rather than h11: TODO.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,27 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Final
 
-from exporter.web.connection import Connection, Crowd, Limits
-from exporter.web.messages import Application
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from exporter.web.application import ASGIApplication
+from exporter.web.guard import Connections, Guard, Limits, client_of
+from exporter.web.messages import Answer, Application
 from exporter.web.routes import Handler, Routes, Site, below
 
 DEFAULT_PORT = 10093
 
 _BACKLOG = 1024
 _STOP_SECONDS = 0.8
+_REFUSED_SECONDS: Final = 0.05
+_NEVER_SECONDS: Final = 2**31
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})")
 
 
@@ -49,6 +62,17 @@ class ListenAddress:
     def __str__(self) -> str:
         host = self.host or ""
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, which leaves the words and the count of a malformed request to the guard."""
+
+    def __init__(self, guard: Guard, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config, state, {"guard": guard})
+        self._guard = guard
+
+    def send_400_response(self, msg: str) -> None:
+        self._guard.refuse(HTTPStatus.BAD_REQUEST)
 
 
 class WebServer:
@@ -80,75 +104,123 @@ class WebServer:
             application = below(route_prefix, application)
         if guard is not None:
             application = guard(application)
-        self._crowd = Crowd(application, limits or Limits(), self.requests_by_code)
-        self._servers: list[asyncio.Server] = []
-        self._sweeper: asyncio.Task[None] | None = None
+        self._limits = limits or Limits()
+        self._connections = Connections(self._limits, self._refusal)
+        self._config = uvicorn.Config(
+            ASGIApplication(application, self._limits.body_bytes, self.requests_by_code),
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # what clients do wrong is counted, our own faults are logged by the application
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_NEVER_SECONDS,  # the guard closes what is idle
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._listeners: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._crowd.members)
+        return len(self._connections.members)
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where it listens in fact: with the port that was given for a port 0."""
-        sockets = [each for server in self._servers for each in server.sockets]
-        return tuple(ListenAddress(*each.getsockname()[:2]) for each in sockets)
+        return tuple(ListenAddress(*each.getsockname()[:2]) for each in self._listeners)
 
     async def start(self) -> None:
         """Listens on all addresses, or raises ListenError and on none."""
-        loop = asyncio.get_running_loop()
-        self._crowd.refresh_date()
-        sockets: list[socket.socket] = []
+        self._refresh_date()
         try:
             for address in self._listen_addresses:
-                sockets.append(await _listening_socket(address))  # noqa: PERF401 - those before a bad one are closed
+                self._listeners.append(await _listening_socket(address))
         except BaseException:
-            for each in sockets:
-                each.close()
+            self._stop_listening()
             raise
-        handshake_seconds = None if self._tls is None else self._crowd.limits.request_seconds
-        for each in sockets:
-            server = await loop.create_server(
-                lambda: Connection(self._crowd),
-                sock=each,
-                ssl=self._tls,
-                backlog=_BACKLOG,
-                ssl_handshake_timeout=handshake_seconds,
-            )
-            self._servers.append(server)
-        self._sweeper = loop.create_task(self._sweep(), name="web: deadlines")
+        for each in self._listeners:
+            self._spawn(self._accept(each), "web: accept")
+        self._spawn(self._sweep(), "web: deadlines")
 
     async def stop(self) -> None:
         """Stops listening, lets the answers that were begun end, and closes every connection within a second."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
-            self._sweeper = None
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for member in tuple(self._crowd.members):
+        ending = tuple(self._tasks)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        self._stop_listening()
+        for member in tuple(self._connections.members):
             member.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
-                await self._crowd.empty.wait()
-        for member in tuple(self._crowd.members):
+                await self._connections.empty.wait()
+        for member in tuple(self._connections.members):
             member.abort()
-        for task in tuple(self._crowd.tasks):
+        for task in tuple(self._state.tasks):
             task.cancel()
-        self._crowd.repeated.forget()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Takes one connection at each turn of the event loop, so that those that are there have theirs."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except OSError:  # it is gone already, or there are no more file descriptors
+                await asyncio.sleep(_REFUSED_SECONDS)
+                continue
+            guard = Guard(self._connections, client_of(address), self._make_protocol)
+            guard.admit(self._spawn(self._admit(guard, connection), "web: handshake"))
+            self._connections.enter(guard)
+            await asyncio.sleep(0)
+
+    async def _admit(self, guard: Guard, connection: socket.socket) -> None:
+        """Makes the connection, TLS handshake and all."""
+        loop = asyncio.get_running_loop()
+        seconds = None if self._tls is None else self._limits.request_seconds
+        try:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(lambda: guard, connection, ssl=self._tls, ssl_handshake_timeout=seconds)
+        except OSError:  # the client has gone, or its handshake was bad
+            self._connections.leave(guard)
+
+    def _make_protocol(self, guard: Guard) -> asyncio.Protocol:
+        return _Protocol(guard, self._config, self._state)
+
+    def _refusal(self, status: HTTPStatus) -> bytes:
+        """An answer without its request, which is counted."""
+        self.requests_by_code[str(status.value)] += 1
+        answer = Answer.plain(status)
+        fields = (*self._state.default_headers, *answer.fields, (b"connection", b"close"))
+        lines = b"".join(b"%b: %b\r\n" % each for each in fields)
+        return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status.value, status.phrase.encode(), lines, answer.body)
 
     async def _sweep(self) -> None:
         """Closes what is past its deadline, and keeps the Date field right."""
-        loop = asyncio.get_running_loop()
-        limits = self._crowd.limits
+        loop, limits = asyncio.get_running_loop(), self._limits
         pause_seconds = min(1.0, limits.request_seconds / 4, limits.response_seconds / 4, limits.idle_seconds / 4)
         while True:
             await asyncio.sleep(pause_seconds)
-            self._crowd.sweep(loop.time())
-            self._crowd.refresh_date()
+            self._connections.sweep(loop.time())
+            self._refresh_date()
+
+    def _refresh_date(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+    def _stop_listening(self) -> None:
+        for each in self._listeners:
+            each.close()
+        self._listeners.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _listening_socket(address: ListenAddress) -> socket.socket:

@@ -18,7 +18,7 @@ from exporter.model.errors import ConfigError, Problem
 from exporter.model.file_watch import FileState, file_states
 from exporter.telemetry.reload_status import ReloadStatus
 from exporter.web.basic_auth import Busy, PasswordCheck, basic_credentials
-from exporter.web.messages import Answer, Application, Request
+from exporter.web.messages import Answer, Application, RawFields, Request
 from exporter.web.tls import RenewableContext, server_context
 
 CHECK_SECONDS: Final = 2.0
@@ -154,18 +154,17 @@ def _outcome(file: Path) -> _Outcome:
         return error.problems
 
 
-def _headers(settings: WebSettings) -> tuple[tuple[bytes, bytes], ...]:
-    """Each header as it is sent, after the name by which an answer is asked whether it has its own."""
+def _headers(settings: WebSettings) -> RawFields:
     return tuple(
-        (f"{name.lower()}: ".encode(), f"{name.lower()}: {text}\r\n".encode())
-        for name, text in settings.config.http_server_config.headers.items()
+        (name.lower().encode(), text.encode()) for name, text in settings.config.http_server_config.headers.items()
     )
 
 
-def _with_headers(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
+def _with_headers(answer: Answer, headers: RawFields) -> Answer:
     """A page's own header stays before a configured one: it knows what the page may load."""
-    lines = [line for name, line in headers if name not in answer.fields]
-    return replace(answer, fields=answer.fields + b"".join(lines)) if lines else answer
+    own = {name for name, _ in answer.fields}
+    further = tuple(each for each in headers if each[0] not in own)
+    return replace(answer, fields=answer.fields + further) if further else answer
 
 
 def _log_what_has_no_effect(settings: WebSettings) -> None:

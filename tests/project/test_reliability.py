@@ -10,7 +10,7 @@ from exporter.config.query import Pages, Query
 from exporter.config.schema import Config
 from exporter.config.source import Source
 from exporter.upstream.deadline import GRACE_SECONDS
-from exporter.web.connection import Limits
+from exporter.web.guard import Limits
 from tests.faults.report import DOCUMENT, collected, table
 
 ROOT = Path(__file__).parents[2]

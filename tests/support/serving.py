@@ -17,7 +17,7 @@ import uvloop
 
 from exporter.exposition import Board, Format, Joiner, body
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.web.connection import Limits
+from exporter.web.guard import Limits
 from exporter.web.messages import Answer, Application
 from exporter.web.negotiation import Representation
 from exporter.web.pages import html_answer

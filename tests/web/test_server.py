@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import io
+import json
+import logging
 import re
 import shutil
 import socket
@@ -13,17 +16,19 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 
 import httpx
 import pytest
+import structlog
 import trustme
 import uvloop
 
+from exporter.daemon.logs import configure_logging
 from exporter.exposition import Format, body
 from exporter.model.samples import Samples
-from exporter.web.connection import Limits
+from exporter.web.guard import Limits
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenAddress, ListenError, WebServer
@@ -37,6 +42,16 @@ SHORT = Limits(request_seconds=2.0, response_seconds=2.0, idle_seconds=2.0)
 @pytest.fixture
 def site() -> ASite:
     return ASite()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the program would print."""
+    stream, disabled = io.StringIO(), logging.root.manager.disable
+    configure_logging("debug", "json", stream=stream)
+    yield stream
+    logging.disable(disabled)
+    structlog.reset_defaults()
 
 
 # routes
@@ -199,8 +214,8 @@ def test_further_routes_may_take_their_time(site: ASite) -> None:
     assert answers.index(b"reloaded") < answers.index(b"sources")
 
 
-def test_a_fault_of_ours_is_500_without_its_text(site: ASite) -> None:
-    """The client learns nothing of the inside, and the next scrape works."""
+def test_a_fault_of_ours_is_500_without_its_text(site: ASite, log: io.StringIO) -> None:
+    """The client learns nothing of the inside, the log does, and the next scrape works."""
 
     async def broken() -> Answer:
         raise RuntimeError("another fault of ours")
@@ -212,6 +227,11 @@ def test_a_fault_of_ours_is_500_without_its_text(site: ASite) -> None:
             assert (answer.status_code, answer.text) == (500, "Internal Server Error\n")
         site.broken = False
         assert client.get("/metrics").status_code == 200
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(line["level"], line["msg"], line["path"]) for line in lines] == [
+        ("error", "a request could not be answered", "/metrics"),
+        ("error", "a request could not be answered", "/later"),
+    ]
 
 
 # what clients do wrong
@@ -266,7 +286,7 @@ def test_wrong_requests_are_refused(site: ASite, request_bytes: bytes, code: int
         (b"GET /%00%ff%zz HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
         (b"GET http://elsewhere/-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
         (b"OPTIONS * HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
-        (b"CONNECT example.org:443 HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+        (b"CONNECT example.org:443 HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
         (b"GET /-/healthy HTTP/1.0\r\n\r\n", 200),
         (b"GET /-/healthy HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200),
         (b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n\r\n", 200),
