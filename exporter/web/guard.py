@@ -58,7 +58,7 @@ class Connections:
         self._by_client: Counter[str] = Counter()
 
     def enter(self, newcomer: Guard) -> None:
-        """Adds a connection. Where there are too many, another goes: the one that has used most of its time."""
+        """Adds a connection. Where there are too many, another goes: who has stalled longest."""
         self.members[newcomer] = None
         self._by_client[newcomer.client] += 1
         self.empty.clear()
@@ -81,7 +81,7 @@ class Connections:
     def sweep(self, now: float) -> None:
         """Closes the connections that are past a deadline, by the clock of the event loop."""
         for member in tuple(self.members):
-            if member.used(now) > 1:
+            if member.is_overdue(now):
                 member.abort()
 
     def _make_room(self, newcomer: Guard, members: list[Guard]) -> None:
@@ -127,7 +127,9 @@ class Guard(asyncio.BufferedProtocol):
         self._answer_at = 0.0
         self._unsent = (0, 0)  # writes, bytes that wait; as they were last seen
         self._taken_at = 0.0  # when the client was last seen to take something
-        self.writes = 0
+        self._writes = 0
+        self._begun = False  # whether the head of this answer came
+        self._held = b""  # that head, which goes with the first of the body
 
     # admission
 
@@ -153,28 +155,32 @@ class Guard(asyncio.BufferedProtocol):
 
     # time
 
-    def used(self, now: float) -> float:
-        """How much of its time is over; a deadline has passed if it is more than 1."""
+    def is_overdue(self, now: float) -> bool:
+        """Whether a deadline has passed."""
+        limits, waited_seconds = self._limits, now - self._since
         if self._is_sending or self._waiting_bytes():
-            return max((now - self._answer_at) / self._limits.response_seconds, self._used_otherwise(now))
-        return self._used_otherwise(now)
+            if now - self._answer_at > limits.response_seconds:
+                return True
+        elif self._phase is _Phase.IDLE:
+            return waited_seconds > limits.idle_seconds
+        if self._phase is _Phase.REQUEST:
+            return waited_seconds > limits.request_seconds
+        return self._phase is _Phase.LINGER and waited_seconds > _LINGER_SECONDS
 
     def stalled(self, now: float) -> float:
-        """As `used`, but who takes its answer slowly is not taken for one who takes nothing."""
+        """The share of its time in which the client has sent or taken nothing of what it began.
+
+        Who is between two requests has begun nothing, and is not counted for as long as a request may take.
+        """
+        limits, waited_seconds = self._limits, now - self._since
         if self._is_sending or self._waiting_bytes():
-            unsent = (self.writes, self._waiting_bytes())
+            unsent = (self._writes, self._waiting_bytes())
             if unsent != self._unsent:
                 self._unsent, self._taken_at = unsent, now
-            return max((now - self._taken_at) / self._limits.response_seconds, self._used_otherwise(now))
-        return self._used_otherwise(now)
-
-    def _used_otherwise(self, now: float) -> float:
-        waited_seconds = now - self._since
-        if self._phase is _Phase.REQUEST:
-            return waited_seconds / self._limits.request_seconds
-        if self._phase is _Phase.IDLE and not self._waiting_bytes():
-            return waited_seconds / self._limits.idle_seconds
-        return waited_seconds / _LINGER_SECONDS if self._phase is _Phase.LINGER else 0.0
+            return (now - self._taken_at) / limits.response_seconds
+        if self._phase is _Phase.IDLE:
+            return (waited_seconds - limits.request_seconds) / limits.idle_seconds
+        return 0.0 if self._phase is _Phase.ANSWER else waited_seconds / limits.request_seconds
 
     def _waiting_bytes(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
@@ -202,11 +208,12 @@ class Guard(asyncio.BufferedProtocol):
 
     def answer_begins(self) -> None:
         """Its answer is about to be written."""
-        self._is_sending = True
+        self._is_sending, self._begun = True, False
         self._answer_at = self._taken_at = self._loop.time()
 
     def answer_ended(self) -> None:
         """Its answer is written, if not taken yet."""
+        self._send_held()
         self._is_sending = False
         if self._phase is not _Phase.ANSWER:
             return  # it was given up
@@ -322,6 +329,44 @@ class Guard(asyncio.BufferedProtocol):
         elif transport.is_reading():
             transport.pause_reading()
 
+    # what the protocol behind does with its transport
+
+    def write(self, data: bytes) -> None:
+        """Sends: head and body of an answer with one call of the system, where they come in two."""
+        transport = self._transport
+        if transport is None or self._behind is None or transport.is_closing():
+            return
+        self._writes += 1
+        if self._is_sending and not self._begun:
+            self._begun, self._held = True, data
+        elif self._held:
+            held, self._held = self._held, b""
+            transport.writelines((held, data))
+        else:
+            transport.write(data)
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, b""
+        if held and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Closes when everything is sent."""
+        transport = self._transport
+        if transport is None or self._behind is None or transport.is_closing():
+            return
+        self._send_held()
+        if self._kept or self._phase is _Phase.REQUEST:
+            self._linger(transport)
+        else:
+            transport.close()
+
+    def pass_on(self, further: bool) -> None:
+        """Hands more on, or nothing for now."""
+        self._behind_reads = further
+        if further and self._kept:
+            self._look_later()
+
     # ends
 
     def refuse(self, status: HTTPStatus) -> None:
@@ -330,22 +375,6 @@ class Guard(asyncio.BufferedProtocol):
         if transport is not None and not transport.is_closing():
             transport.write(self._connections.refusal(status))
             self._linger(transport)
-
-    def close(self) -> None:
-        """Closes when everything is sent: what the protocol behind wants after its last answer."""
-        transport = self._transport
-        if transport is None or self._behind is None or transport.is_closing():
-            return
-        if self._kept or self._phase is _Phase.REQUEST:
-            self._linger(transport)
-        else:
-            transport.close()
-
-    def pass_on(self, further: bool) -> None:
-        """Whether the protocol behind takes more."""
-        self._behind_reads = further
-        if further and self._kept:
-            self._look_later()
 
     def _linger(self, transport: asyncio.Transport) -> None:
         """Sends the end, and drops for a moment what still comes."""
@@ -381,9 +410,7 @@ class _GuardedTransport(asyncio.Transport):
         self._transport = transport
 
     def write(self, data: Any) -> None:
-        if not self._transport.is_closing():
-            self._guard.writes += 1
-            self._transport.write(data)
+        self._guard.write(data)
 
     def close(self) -> None:
         self._guard.close()

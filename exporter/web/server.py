@@ -175,8 +175,8 @@ class WebServer:
                 continue
             guard = Guard(self._connections, client_of(address), self._make_protocol)
             guard.admit(self._spawn(self._admit(guard, connection), "web: handshake"))
+            await asyncio.sleep(0)  # its task has begun then, and would close what is given up
             self._connections.enter(guard)
-            await asyncio.sleep(0)
 
     async def _admit(self, guard: Guard, connection: socket.socket) -> None:
         """Makes the connection, TLS handshake and all."""
