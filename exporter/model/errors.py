@@ -134,4 +134,4 @@ def fault_text(error: BaseException) -> str:
 
 
 def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith(f"{__package__}.")
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "exporter"
