@@ -88,7 +88,7 @@ def test_a_fault_of_ours_in_a_page_is_printed(
     answered = get(f"{exporter.url}/metrics")
     assert (answered.status_code, answered.text) == (500, "Internal Server Error\n")
     (line,) = lines(exporter, 'level=error msg="a request could not be answered"')
-    assert 'path=/metrics fault="RuntimeError in Telemetry._of_the_process (telemetry.py, line ' in line
+    assert 'path=/metrics fault="RuntimeError in Telemetry._of_the_process (metrics.py, line ' in line
     assert "Traceback" not in exporter.log
     assert "nobody reads" not in exporter.log
     switch.unlink()
