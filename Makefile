@@ -54,9 +54,10 @@ format: setup-dev ## Put the code into its style
 dashboards: setup ## Write grafana/dashboards/ from the code
 	@$(BIN)/python scripts/dashboards.py $(ARGS)
 
-docs: setup ## Write the references in docs/ and the JSON Schema from the code
+docs: setup ## Write the references, the rooms of the code and the JSON Schema from the code
 	@$(BIN)/python scripts/reference.py $(ARGS)
 	@$(BIN)/python scripts/operations_table.py $(ARGS)
+	@$(BIN)/python scripts/architecture.py $(ARGS)
 
 manifests: setup ## Write the rules in deploy/kubernetes/ from prometheus/rules/
 	@$(BIN)/python scripts/prometheus_rules.py $(ARGS)

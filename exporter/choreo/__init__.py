@@ -1,1 +1,1 @@
-"""The schema and the ready-made queries of Choreo Insights: data, not code, as far as it goes."""
+"""The schema and the ready-made queries of Choreo Insights: data, not code."""

@@ -1,1 +1,1 @@
-"""The commands beside the exporter itself, a module each, imported only when one is named."""
+"""The command line: `insights-exporter`, its flags, and its commands, each imported only when it is named."""

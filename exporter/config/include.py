@@ -1,4 +1,4 @@
-"""`overrides`: keys of included queries that are other here, put in before anything is checked."""
+"""`include` and `overrides`: shipped queries, with other values for some of their keys, before anything is checked."""
 
 from __future__ import annotations
 

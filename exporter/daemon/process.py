@@ -1,4 +1,4 @@
-"""How the process treats memory: the collector, the heap of the C library, and who gets the processor's next turn."""
+"""The process: its memory, who gets the processor's next turn, and how it ends."""
 
 from __future__ import annotations
 

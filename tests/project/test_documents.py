@@ -140,14 +140,3 @@ def test_a_message_that_is_explained_can_be_met(message: str) -> None:
 def test_messages_are_found_in_the_document() -> None:
     """The test above has something to look for, in both tables."""
     assert {"the connection was reset", "cannot listen"} <= set(quoted_messages())
-
-
-def test_the_architecture_names_every_module() -> None:
-    """Whoever wants to change something finds it: the map names what is there, and all of it."""
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    tables = "".join(line for line in text.splitlines(keepends=True) if line.startswith("| "))
-    named = set(re.findall(r"`([a-z_]+)(?:/[a-z_]+)*/?`", tables))
-    modules = {
-        path.stem for path in (ROOT / "exporter").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert named == {module for module in modules if not module.startswith("__")}

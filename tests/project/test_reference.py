@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.configurations import ROOT
 
 
-def test_the_references_are_what_the_code_makes() -> None:
-    """Whoever changes a key or a metric finds it in the documentation, and a key in the JSON Schema, as `make docs`
-    writes them; what is stale is named."""
-    command = [sys.executable, "scripts/reference.py", "--check"]
+@pytest.mark.parametrize("script", ["reference", "architecture"])
+def test_the_references_are_what_the_code_makes(script: str) -> None:
+    """Whoever changes a key, a metric or a module finds it in the documentation, and a key in the JSON Schema, as
+    `make docs` writes them; what is stale is named."""
+    command = [sys.executable, f"scripts/{script}.py", "--check"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
