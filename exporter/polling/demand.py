@@ -1,6 +1,6 @@
 """How many calls a minute a plan makes: as a function of its fan-out before it runs, and as a figure while it does.
 
-Both are the least: what further pages and repeated polls take comes on top.
+What further pages take comes on top. Polls that fail take no more than those that work.
 """
 
 from __future__ import annotations

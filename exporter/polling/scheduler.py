@@ -17,7 +17,7 @@ from exporter.polling.observer import Observer
 from exporter.polling.poll import PackOutcome, render_ahead
 from exporter.polling.results import Results
 from exporter.polling.targets import Targets
-from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, spread_phase, ticks_between
+from exporter.polling.ticks import next_tick_at, phase_of, retry_at, spread_phase, ticks_between
 from exporter.series.store import Owner, Store
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
@@ -108,14 +108,16 @@ class Scheduler:
             self._targets.regroup(course, fan_out, tuple(fan_out.members))
 
     def _next_at(self, course: Course, target: Target, member: Member, tick_at: float, phase: float) -> float:
-        """When a target is polled next: at its next tick, or sooner after a failure. Ticks that passed are told."""
+        """When a target is polled next: at its next tick, also after a failure, so that an API in trouble is asked no
+        more often than one that works. Only what others wait for is tried sooner, as long as it has never worked: it is
+        asked in place of all of them. Ticks that passed are told."""
         now, interval = self._clock.monotonic(), course.query.interval_seconds
         next_at = next_tick_at(now, interval, phase)
         if missed := ticks_between(tick_at, next_at, interval):
             self._observer.on_overrun(course.owner(target), missed)
-        if not member.failures:
+        if not member.failures or not self._targets.is_awaited(course, target):
             return next_at
-        return min(next_at, now + backoff_seconds(member.failures, interval, self._jitter()))
+        return retry_at(member.failures, now, interval, phase, self._jitter())
 
 
 def _phase(course: Course, pack: Pack) -> float:

@@ -121,6 +121,10 @@ class Targets:
         needed = (self._queries[name] for name in course.query.reads_beside if name in self._queries)
         return all(self._is_tried(Course(query, course.source)) for query in needed)
 
+    def is_awaited(self, course: Course, target: Target) -> bool:
+        """Whether other queries wait for the rows of a target, as it has never worked."""
+        return course.query.name in self._fed and self._store.state(course.owner(target)).success_time is None
+
     def demand(self, source: Source) -> Demand | None:
         """What a source with a rate limit is asked, as the targets are now."""
         return present_demand(self.plan, source, self._round_calls)

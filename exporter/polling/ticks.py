@@ -1,4 +1,4 @@
-"""At which moments something is polled: ticks of an interval, spread over it, and sooner after a failure."""
+"""At which moments something is polled: ticks of an interval, spread over it."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def backoff_seconds(failures: int, interval_seconds: float, jitter: float) -> fl
     failure up to the interval; `jitter` in [0, 1) takes away up to a quarter."""
     first = max(1.0, interval_seconds / 16)
     return min(interval_seconds, first * 2.0 ** min(failures - 1, 16)) * (1 - jitter / 4)
+
+
+def retry_at(failures: int, now: float, interval_seconds: float, phase: float, jitter: float) -> float:
+    """When what has never worked, and others wait for, is tried again: after a back-off for as long as that is shorter
+    than the interval, in place of the ticks; then at its ticks, the first half an interval from now at least."""
+    if backoff_seconds(failures, interval_seconds, 0.0) < interval_seconds:
+        return now + backoff_seconds(failures, interval_seconds, jitter)
+    return next_tick_at(now + interval_seconds / 2, interval_seconds, phase)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
 from tests.support.plans import planned
 from tests.support.processes import Exporter, eventually
-from tests.support.upstream import Call, Upstream, after, answer
+from tests.support.upstream import Behaviour, Call, Upstream, after, answer, reply, status
 from tests.support.wiring import until
 
 
@@ -304,3 +304,83 @@ def test_what_is_stale_goes_also_while_the_source_is_left_alone(
     assert exporter.samples("choreo_environment_info")
     eventually(lambda: not exporter.samples("choreo_environment_info"), "removal of what is stale")
     assert (exporter.value("insights_exporter_upstream_backoff_seconds") or 0) > 20
+
+
+FAILURES: dict[str, Behaviour] = {
+    "no_answer": after(60.0, status(200)),
+    "http_500": status(500),
+    "http_503": status(503),
+    "http_404": status(404),
+    "no_json": reply(b"<p>no</p>", content_type="text/html"),
+    "graphql_errors": answer({"errors": [{"message": "no"}]}),
+    "another_shape": answer({"data": {"value": "text"}}),
+}
+
+
+def test_an_api_that_fails_is_asked_no_more_often_than_one_that_works() -> None:
+    """Whatever fails, and for twenty intervals, an API has no more requests than another gets that works."""
+    behaviours = {"healthy": answer({"data": {"value": 1}}), **FAILURES}
+    queries = "".join(
+        f"""
+        - name: {name}{number}
+          sources: [{name}]
+          interval: 600ms
+          timeout: 400ms
+          document: "{{ value }}"
+          metrics: [{{name: {name}{number}, help: Values., value: value}}]"""
+        for name in behaviours
+        for number in (0, 1)
+    )
+
+    async def run(upstreams: Mapping[str, Upstream]) -> None:
+        sources = (
+            f'- {{name: {name}, url: "{upstreams[name].api_url}", labels: {{to: {name}}}}}' for name in upstreams
+        )
+        polling = Polling(planned(queries, "\n".join(("sources:", *sources, ""))), Reporter())
+        task = asyncio.create_task(polling.run())
+        await until(lambda: len(upstreams["healthy"].api.journal) >= 2 * 20)
+        task.cancel()
+        await asyncio.wait({task})
+        await polling.close()
+
+    with ExitStack() as stack:
+        upstreams = {name: stack.enter_context(Upstream()) for name in behaviours}
+        for name, behaviour in behaviours.items():
+            upstreams[name].api.always(behaviour)
+        asyncio.run(run(upstreams))
+        requests = {name: len(upstream.api.journal) for name, upstream in upstreams.items()}
+    allowed = requests.pop("healthy")
+    assert not {name: count for name, count in requests.items() if not allowed / 2 < count <= allowed + 2}, allowed
+
+
+def test_what_others_wait_for_is_tried_again_soon() -> None:
+    """A hiccup at the start does not cost the interval of the query that all others are made from."""
+    queries = """
+    - name: items
+      interval: 32s
+      document: "query Items { items { id } }"
+      rows: items
+    - name: value
+      interval: 32s
+      for_each: {item: items}
+      document: "query Value($id: ID) { value(id: $id) }"
+      variables: {id: "{{ item.id }}"}
+      labels: {id: "{{ item.id }}"}
+      metrics: [{name: value, help: Values., value: value}]
+    """
+
+    async def run(upstream: Upstream) -> None:
+        polling = Polling(planned(queries, f'sources: [{{name: acme, url: "{upstream.api_url}"}}]\n'), Reporter())
+        task = asyncio.create_task(polling.run())
+        await until(lambda: len(upstream.api.journal) >= 3)
+        task.cancel()
+        await asyncio.wait({task})
+        await polling.close()
+
+    with Upstream() as upstream:
+        upstream.api.once(status(500))
+        upstream.api.always(answer({"data": {"items": [{"id": "a"}], "value": 1}}))
+        asyncio.run(run(upstream))
+        first, again, fed = (request.at for request in upstream.api.journal[:3])
+        assert 1.4 < again - first < 8
+        assert fed - again < 8

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, ticks_between
+from exporter.polling.ticks import backoff_seconds, next_tick_at, phase_of, retry_at, ticks_between
 from exporter.series.store import Owner
 
 
@@ -60,7 +60,7 @@ def test_owners_with_names_that_join_alike_have_phases_of_their_own() -> None:
 
 
 def test_back_off_doubles_up_to_the_interval() -> None:
-    """A failing query is tried again soon, then less and less often, but never less often than when it works."""
+    """What others wait for is tried again soon, then less and less often, but never less often than when it works."""
     waits = [backoff_seconds(failures, 60.0, 0.0) for failures in range(1, 8)]
     assert waits == [3.75, 7.5, 15.0, 30.0, 60.0, 60.0, 60.0]
     assert backoff_seconds(10_000, 3600.0, 0.0) == 3600.0
@@ -75,3 +75,12 @@ def test_back_off_is_at_least_a_second_and_never_above_a_short_interval() -> Non
 def test_jitter_takes_away_at_most_a_quarter() -> None:
     """Many failing queries do not come back at one moment."""
     assert backoff_seconds(9, 60.0, 0.999) == pytest.approx(45.0, rel=0.01)
+
+
+def test_what_others_wait_for_is_tried_less_and_less_often_then_at_its_ticks() -> None:
+    """The back-off takes the place of the ticks; no wait is shorter than the one before, up to the interval."""
+    now, times = 0.0, []
+    for failures in range(1, 9):
+        now = retry_at(failures, now, 60.0, 57.0, 0.0)
+        times.append(now)
+    assert times == [3.75, 11.25, 26.25, 56.25, 117.0, 177.0, 237.0, 297.0]
