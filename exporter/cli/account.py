@@ -15,7 +15,7 @@ import click
 from exporter.cli.hints import likely_causes
 from exporter.cli.options import refuse
 from exporter.config.source import Source
-from exporter.daemon.check import checked, hidden_texts
+from exporter.daemon.check import check, secret_texts
 from exporter.daemon.logs import configure_logging
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.samples import Json
@@ -44,7 +44,7 @@ def plan_of(file: Path, *, needs_account: bool = True) -> Plan:
     problem unless a source cannot be understood for it."""
     configure_logging("error", "logfmt")
     try:
-        found = checked(file, os.environ)
+        found = check(file, os.environ)
     except ConfigError as error:
         refuse(error)
     if found.unmet and (needs_account or not found.plan.sources):
@@ -105,7 +105,7 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
 
 def concealing(sources: tuple[Source, ...]) -> Callable[[Json], Json]:
     """A function that replaces the secrets in a JSON value by `<secret>`."""
-    hidden = hidden_texts(sources)
+    hidden = secret_texts(sources)
 
     def concealed(value: Json) -> Json:
         if isinstance(value, str):

@@ -30,7 +30,7 @@ from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_at_once
 from exporter.model.errors import ConfigError
-from exporter.polling.shard import Shard, parsed_shard
+from exporter.polling.shard import Shard, shard_of_flags
 
 
 class _LazyGroup(click.Group):
@@ -113,24 +113,24 @@ def command(context: click.Context, /, check: bool, shard_index: str | None, sha
 
 def _shard(index: str | None, count: int) -> Shard:
     try:
-        return parsed_shard(index, count, socket.gethostname())
+        return shard_of_flags(index, count, socket.gethostname())
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--shard") from None
 
 
 def _check(config_file: Path, web_config_file: Path | None) -> None:
-    from exporter.daemon.check import checked
-    from exporter.polling.demand import told
+    from exporter.daemon.check import check
+    from exporter.polling.demand import demand_report
     from exporter.web.web_config import web_configuration
 
     try:
         web_configuration(web_config_file)
-        found = checked(config_file, os.environ)
+        found = check(config_file, os.environ)
     except ConfigError as error:
         refuse(error)
     for problem in found.unmet:
         click.echo(f"warning: {problem}", err=True)
-    for line in told(found.plan):
+    for line in demand_report(found.plan):
         click.echo(line)
     sources, queries = len(found.plan.sources), len(found.plan.queries)
     click.echo(

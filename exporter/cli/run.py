@@ -20,7 +20,7 @@ def run(options: Options) -> int:
     import uvloop
 
     from exporter.daemon.app import serve
-    from exporter.daemon.check import hidden_texts, ready_to_start
+    from exporter.daemon.check import ready_to_start, secret_texts
     from exporter.daemon.process import tune
     from exporter.web.server import ListenError
     from exporter.web.web_config import web_configuration
@@ -30,7 +30,7 @@ def run(options: Options) -> int:
         found = ready_to_start(options.config_file, os.environ)
     except ConfigError as error:
         refuse(error)
-    configure_logging(options.log_level, options.log_format, hidden_texts(found.plan.sources))
+    configure_logging(options.log_level, options.log_format, secret_texts(found.plan.sources))
     tune()
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.source import SHIPPED_SCHEMAS
-from exporter.daemon.check import Checked, hidden_texts, ready_to_start
+from exporter.daemon.check import Checked, ready_to_start, secret_texts
 from exporter.daemon.logs import censored, hide
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
@@ -105,7 +105,7 @@ async def _stop(tasks: list[asyncio.Task[Any]], web: WebServer, polling: Polling
 
 
 def _take_over(site: ExporterSite, found: Checked) -> None:
-    hide(hidden_texts(found.plan.sources))
+    hide(secret_texts(found.plan.sources))
     site.polling.follow(found.plan)
     site.loaded = found.loaded
 

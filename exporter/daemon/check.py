@@ -24,7 +24,7 @@ class Checked:
     unmet: tuple[Problem, ...]
 
 
-def checked(file: Path, environ: Mapping[str, str]) -> Checked:
+def check(file: Path, environ: Mapping[str, str]) -> Checked:
     """The configuration in `file`, with everything that can be known before the first poll.
 
     Raises `ConfigError` with every problem.
@@ -40,7 +40,7 @@ def checked(file: Path, environ: Mapping[str, str]) -> Checked:
 
 def ready_to_start(file: Path, environ: Mapping[str, str]) -> Checked:
     """The same, refusing what a check only warns about. Raises `ConfigError`."""
-    found = checked(file, environ)
+    found = check(file, environ)
     if found.unmet:
         raise ConfigError(found.unmet)
     return found
@@ -91,7 +91,7 @@ def _secrets(source: Source) -> list[tuple[tuple[str, ...], Secret]]:
     return found
 
 
-def hidden_texts(sources: tuple[Source, ...]) -> tuple[str, ...]:
+def secret_texts(sources: tuple[Source, ...]) -> tuple[str, ...]:
     """The secrets as they are now, for the log's last defence. Client ids are names, not secrets."""
     texts = []
     for source in sources:

@@ -48,7 +48,7 @@ def terms(plan: Plan, source: Source) -> tuple[Term, ...]:
     )
 
 
-def summed(found: Sequence[Term]) -> str:
+def sum_text(found: Sequence[Term]) -> str:
     """The sum of terms, such as `12 + 3 per environment + 0.2 per api`."""
     by_unit: dict[str | None, float] = {}
     for term in found:
@@ -142,7 +142,7 @@ def _limit(source: Source) -> float | None:
     return None if limit is None else limit.requests * 60 / limit.per.total_seconds()
 
 
-def told(plan: Plan) -> Iterator[str]:
+def demand_report(plan: Plan) -> Iterator[str]:
     """The demand in lines for a person, once for sources that are asked the same under the same limit."""
     alike: dict[tuple[tuple[Term, ...], float | None], list[str]] = {}
     for source in plan.sources:
@@ -152,6 +152,6 @@ def told(plan: Plan) -> Iterator[str]:
         width = max((len(term.query) for term in found), default=0)
         for term in found:
             yield f"  {term.query:{width}}  {term}"
-        yield f"  {'in all':{width}}  {summed(found)}, at least"
+        yield f"  {'in all':{width}}  {sum_text(found)}, at least"
         if limit is not None:
             yield f"  {'rate_limit':{width}}  {limit:.3g}"

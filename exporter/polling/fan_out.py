@@ -110,7 +110,7 @@ class FanOut:
         when it was, whichever pack it is in."""
         gone = tuple(self.members.keys() - set(wanted))
         self.members = {target: self.members.get(target) or Member(now) for target in wanted}
-        groups = grouped([list(pack.members) for pack in self.packs], wanted, self.size.present)
+        groups = into_packs([list(pack.members) for pack in self.packs], wanted, self.size.present)
         numbers = {pack.number for pack in self.packs}
         free = (number for number in count() if number not in numbers)
         begun = tuple(Pack(next(free)) for _ in groups[len(self.packs) :])
@@ -141,7 +141,7 @@ class FanOut:
                 next(other for other in self.packs if target in other.members).changed.set()
 
 
-def grouped(groups: Sequence[Sequence[T]], wanted: Sequence[T], size: int) -> list[list[T]]:
+def into_packs(groups: Sequence[Sequence[T]], wanted: Sequence[T], size: int) -> list[list[T]]:
     """The groups with what is wanted alone, in as few as can be, and new ones behind them; who can stay stays."""
     known = dict.fromkeys(wanted)
     kept = [[item for item in group if item in known][:size] for group in groups]

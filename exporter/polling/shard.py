@@ -40,7 +40,7 @@ def shard_of(key: str, count: int) -> int:
     return found
 
 
-def parsed_shard(index: str | None, count: int, host_name: str) -> Shard:
+def shard_of_flags(index: str | None, count: int, host_name: str) -> Shard:
     """The shard that the flags mean; `auto` is the ordinal at the end of the host's name, as a StatefulSet gives it.
 
     Raises `ValueError` with what would be right.

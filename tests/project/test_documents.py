@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.daemon.check import checked
+from exporter.daemon.check import check
 from exporter.model.errors import Reason
 from tests.support.configurations import ROOT
 
@@ -81,7 +81,7 @@ def test_every_recipe_loads(block: str, tmp_path: Path) -> None:
     halves = "" if "sources" in sections else WITHOUT_SOURCES
     halves += "" if sections.keys() & {"queries", "include"} else WITHOUT_QUERIES
     file.write_text(halves + block)
-    found = checked(file, dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "any"))
+    found = check(file, dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "any"))
     assert found.plan.queries
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.daemon.check import checked
+from exporter.daemon.check import check
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ROOT, choreo_environ
@@ -212,7 +212,7 @@ def test_the_pods_configuration_works(
     variables = {each["name"]: secret[each["valueFrom"]["secretKeyRef"]["key"]] for each in pod["containers"][0]["env"]}
     (config,) = mounted(objects, tmp_path, insights)
     (tmp_path / "checked.yaml").write_text(config)
-    assert checked(tmp_path / "checked.yaml", variables).unmet == ()
+    assert check(tmp_path / "checked.yaml", variables).unmet == ()
     arguments = [each for each in pod["containers"][0]["args"] if not each.startswith("--config.file")]
     exporter = start_exporter(insights, "", *arguments, source=config).wait_until_ready()
     assert exporter.value("choreo_environment_info")

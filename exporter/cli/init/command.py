@@ -18,7 +18,7 @@ from exporter.cli.init.files import Account, Found, SecretPlace, config_text
 from exporter.cli.options import refuse
 from exporter.cli.schema import schema_text
 from exporter.config.source import Source
-from exporter.daemon.check import checked
+from exporter.daemon.check import check
 from exporter.daemon.logs import configure_logging
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.outcome import Operation
@@ -200,7 +200,7 @@ async def _rows(upstream: Upstream, document: str, variables: dict[str, Json], f
 
 def _check(file: Path) -> None:
     try:
-        found = checked(file, os.environ)
+        found = check(file, os.environ)
     except ConfigError as error:
         refuse(error)
     if found.unmet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.polling.demand import Demand, present_demand, told
+from exporter.polling.demand import Demand, demand_report, present_demand
 from tests.support.plans import planned
 
 SOURCES = """\
@@ -76,7 +76,7 @@ def test_the_check_tells_the_calls_of_each_query_and_their_sum() -> None:
     """Intervals, batches, packs, lists and filters count; sources that are asked otherwise are told apart. An
     audit is one round more in each period."""
     assert (
-        "\n".join(told(planned(QUERIES, SOURCES)))
+        "\n".join(demand_report(planned(QUERIES, SOURCES)))
         == """\
 calls per minute to acme:
   environments  0.1
@@ -117,14 +117,16 @@ sources:
   - {name: acme, url: "https://api.example/graphql", labels: {o: a}}
   - {name: globex, url: "https://api.example/graphql", labels: {o: g}}
 """
-    lines = list(told(planned("- {name: q, document: '{ n }', metrics: [{name: n, help: N., value: n}]}", source)))
+    lines = list(
+        demand_report(planned("- {name: q, document: '{ n }', metrics: [{name: n, help: N., value: n}]}", source))
+    )
     assert lines == ["calls per minute to acme, globex, to each:", "  q  1", "  in all  1, at least"]
 
 
 def test_rows_of_two_queries_that_are_called_alike_are_told_apart() -> None:
     """`per item of a` is not added to `per item of b`."""
     lines = list(
-        told(
+        demand_report(
             planned("""
     - {name: a, document: "{ a { id } }", rows: a}
     - {name: b, document: "{ b { id } }", rows: b}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.plan.plan import Target
-from exporter.polling.fan_out import FanOut, PackSize, grouped
+from exporter.polling.fan_out import FanOut, PackSize, into_packs
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 
@@ -26,7 +26,7 @@ def test_each_target_is_in_one_group_and_there_are_no_more_groups_than_needed(
     groups: list[list[int]] = []
     for number, wanted in enumerate(rounds):
         size = later_size if number else first_size
-        before, groups = groups, grouped(groups, wanted, size)
+        before, groups = groups, into_packs(groups, wanted, size)
         assert sorted(item for group in groups for item in group) == sorted(wanted)
         assert all(len(group) <= size for group in groups)
         assert sum(map(bool, groups)) == ceil(len(wanted) / size)
@@ -35,8 +35,8 @@ def test_each_target_is_in_one_group_and_there_are_no_more_groups_than_needed(
 
 def test_who_stays_is_not_moved_without_need() -> None:
     """One target that goes and one that comes leave the others in the packs that they were in."""
-    groups = grouped([], list(range(100)), 25)
-    later = grouped(groups, [*range(1, 100), 100], 25)
+    groups = into_packs([], list(range(100)), 25)
+    later = into_packs(groups, [*range(1, 100), 100], 25)
     assert [set(group) for group in later] == [{*range(1, 25), 100}, *map(set, groups[1:])]
 
 

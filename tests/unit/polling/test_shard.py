@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.shard import NOT_SPLIT, Shard, parsed_shard, shard_of
+from exporter.polling.shard import NOT_SPLIT, Shard, shard_of, shard_of_flags
 
 PROMISED = [1, 0, 4, 3, 0, 1, 2, 2, 4, 4, 1, 0]
 
@@ -46,10 +46,10 @@ def test_the_split_is_the_same_in_every_version() -> None:
 
 def test_the_flags_say_which_shard_this_is() -> None:
     """A number, or the one at the end of the host's name; nothing where there is one exporter."""
-    assert parsed_shard(None, 1, "any") == NOT_SPLIT
-    assert parsed_shard("2", 4, "any") == Shard(2, 4)
-    assert parsed_shard("auto", 4, "insights-exporter-3") == Shard(3, 4)
-    assert parsed_shard("0", 1, "any") == NOT_SPLIT
+    assert shard_of_flags(None, 1, "any") == NOT_SPLIT
+    assert shard_of_flags("2", 4, "any") == Shard(2, 4)
+    assert shard_of_flags("auto", 4, "insights-exporter-3") == Shard(3, 4)
+    assert shard_of_flags("0", 1, "any") == NOT_SPLIT
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_the_flags_say_which_shard_this_is() -> None:
 def test_flags_that_name_no_shard_are_refused(index: str | None, count: int, told: str) -> None:
     """What is missing or wrong is said with what would be right."""
     with pytest.raises(ValueError, match=re.escape(told)):
-        parsed_shard(index, count, "web")
+        shard_of_flags(index, count, "web")
