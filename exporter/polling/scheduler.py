@@ -73,7 +73,7 @@ class Scheduler:
             if not ticks:  # who was due went to another pack while this one waited for its place
                 return
             try:
-                ends = {target: self._store.state(course.owner(target)).window_end_time for target in ticks}
+                ends = {target: self._store.state(course.owner(target)).published_end_time for target in ticks}
                 polled = await self._lanes.poll(course, ends, fan_out.size.present)
             finally:
                 fan_out.give_back(pack, ticks, self._clock.monotonic())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config.source import Source
+from exporter.model.errors import Reason
 from exporter.plan.plan import QueryPlan
 from exporter.polling.course import courses
 from exporter.polling.demand import Demand
@@ -44,6 +46,14 @@ class QueryStatus:
         return tuple(state for state in self.states if state.tried and not state.up)
 
     @property
+    def failures(self) -> tuple[tuple[str, int], ...]:
+        """How many targets fail at present, by reason."""
+        reasons = Counter(state.failure.value for state in self.failing if state.failure is not None)
+        if self.needs_too_many_calls:
+            reasons[Reason.FAN_OUT.value] += 1
+        return tuple(sorted(reasons.items()))
+
+    @property
     def partial(self) -> bool:
         """Whether a last answer had errors beside its data."""
         return any(state.partial for state in self.states)
@@ -63,7 +73,7 @@ class QueryStatus:
 
     @property
     def window_end_time(self) -> float | None:
-        """The end of the window on the page; of its targets, the oldest."""
+        """The end of the newest window that was answered; of its targets, the oldest."""
         return min((state.window_end_time for state in self.states if state.window_end_time is not None), default=None)
 
     @property

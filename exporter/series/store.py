@@ -43,7 +43,8 @@ class State:
 
     `counters` are the published values of this period; `series` is how many are on the page; `succeeded_at` is
     monotonic, the `_time`s are Unix seconds. `decreases` is how many counter values the last poll held.
-    `problem` is why a poll failed last, also if others worked since.
+    `failure` is why the last poll failed, None if it worked. `problem` is why a poll failed last, also if others worked
+    since.
     """
 
     tried: bool = False
@@ -54,6 +55,7 @@ class State:
     row_count: int = 0
     counters: Mapping[Family, Mapping[LabelValues, Number]] = field(default_factory=dict)
     decreases: int = 0
+    failure: Reason | None = None
     succeeded_at: float | None = None
     success_time: float | None = None
     polled_time: float | None = None
@@ -64,6 +66,11 @@ class State:
     window_end_time: float | None = None
     period_start_time: float | None = None
     closed: ClosedPeriod | None = None
+
+    @property
+    def published_end_time(self) -> float | None:
+        """The end of the window on the page, in Unix seconds; None once its series were dropped."""
+        return None if self.succeeded_at is None else self.window_end_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ def _state_after_failure(previous: State, outcome: PollOutcome, time: float) -> 
         tried=True,
         up=False,
         decreases=0,
+        failure=outcome.reason,
         polled_time=time,
         duration_seconds=outcome.duration_seconds,
         problem=f"{outcome.reason}: {outcome.detail}",
@@ -220,14 +228,23 @@ class Store:
         return outcome
 
     def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
-        """Drops an owner's series and rows if its last success is longer ago than the query's `stale_after`."""
+        """Drops an owner's series and rows if its last success is longer ago than the query's `stale_after`.
+
+        What says how old the data was stays, so that an alarm on it does not end with the data.
+        """
         state = self.state(owner)
         if state.succeeded_at is None or at - state.succeeded_at <= query.stale_after_seconds:
             return False
         if owner in self._left_over and not state.tried:
             self.drop(owner)
             return True
-        self._states[owner] = State(tried=True, success_time=state.success_time, closed=state.closed)
+        self._states[owner] = State(
+            tried=True,
+            failure=state.failure,
+            success_time=state.success_time,
+            window_end_time=state.window_end_time,
+            closed=state.closed,
+        )
         self._withdraw(owner)
         return True
 

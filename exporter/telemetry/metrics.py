@@ -195,6 +195,7 @@ def _token_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
 
 def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     """How the queries are now."""
+    now = time.time()
     keys = [(q.source, q.query.name) for q in queries]
     gauge = partial(_present_gauge, labels=_QUERY_LABELS, keys=keys)
     yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (q.up for q in queries))
@@ -208,6 +209,17 @@ def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     yield gauge("query_partial", "Whether the last answer had errors beside its data.", (q.partial for q in queries))
     yield gauge("query_targets", "Targets that the query is polled for.", (q.targets for q in queries))
     yield gauge("query_targets_failing", "Targets whose last poll failed.", (len(q.failing) for q in queries))
+    yield _gauge(
+        "query_failure_reason",
+        "Targets whose last poll failed, by reason; there only while it is so.",
+        (*_QUERY_LABELS, "reason"),
+        [((*key, reason), count) for key, q in zip(keys, queries, strict=True) for reason, count in q.failures],
+    )
+    yield gauge(
+        "query_next_poll_timestamp_seconds",
+        "When the query is next polled, in Unix time; of its targets, the first. Absent while it is polled.",
+        (None if q.next_in_seconds is None else now + q.next_in_seconds for q in queries),
+    )
     yield gauge(
         "query_pack_size",
         "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
@@ -220,7 +232,7 @@ def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     )
     yield gauge(
         "query_window_end_timestamp_seconds",
-        "End of the window on the page, in Unix time; of the query's targets, the oldest.",
+        "End of the newest window that was answered, in Unix time; of the query's targets, the oldest.",
         (q.window_end_time for q in queries),
     )
     yield gauge("polls_in_flight", "Polls that are under way.", (q.in_flight for q in queries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -239,3 +240,44 @@ def test_the_start_page_leads_on(insights: Simulator, start_exporter: StartExpor
     assert "Insights Exporter" in page
     assert 'href="metrics"' in page
     assert httpx.get(f"{exporter.url}/-/healthy").status_code == 200
+
+
+def test_how_old_the_figures_are_and_why_outlives_them(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Whoever asks how current a query is gets an answer also after its figures went: when it last succeeded, the end
+    of its newest window, the reason word, and when it is tried next."""
+    queries = (
+        ENVIRONMENTS
+        + """
+  - name: hour
+    interval: 1s
+    stale_after: 4s
+    for_each: {environment: environments}
+    window: {length: 1h, align: 1s}
+    document: |
+      query ($hour: TimeFilter!, $data: DataFilter!) { n: getTotalTraffic(filter: $hour, dataFilter: $data) }
+    variables:
+      hour: {from: "{{ window.start }}", to: "{{ window.end }}"}
+      data: {orgId: "{{ source.org_id }}", environmentId: "{{ environment.id }}", tenant: carbon.super}
+    labels: {environment_id: "{{ environment.id }}"}
+    metrics: [{name: hour_requests, help: Requests., value: n}]
+"""
+    )
+    exporter = start_exporter(insights, queries).wait_until_ready()
+    assert exporter.value("insights_exporter_query_failure_reason", query="hour") is None
+    insights.faults.set(api="error503")
+    eventually(lambda: not exporter.samples("hour_requests"), "removal of stale values")
+    targets = exporter.value("insights_exporter_query_targets", query="hour")
+    assert exporter.value("insights_exporter_query_failure_reason", query="hour", reason="http_5xx") == targets
+    ends = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="hour") or 0.0
+    succeeded = exporter.value("insights_exporter_query_last_success_timestamp_seconds", query="hour") or 0.0
+    assert 0 <= succeeded - ends < 4
+    eventually(
+        lambda: (
+            (exporter.value("insights_exporter_query_next_poll_timestamp_seconds", query="hour") or 0) > time.time()
+        ),
+        "time of the next poll",
+    )
+    insights.faults.set(api="ok")
+    eventually(
+        lambda: exporter.value("insights_exporter_query_failure_reason", query="hour") is None, "end of the failure"
+    )

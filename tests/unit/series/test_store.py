@@ -196,6 +196,7 @@ def test_stale_values_are_dropped_on_time() -> None:
     assert store.feeding_rows("q1", "acme") == ()
     state = store.state(ONE)
     assert (state.tried, state.up, state.series, state.success_time) == (True, False, 0, 5000.0)
+    assert state.window_end_time == 1000.0
     assert state.closed == ClosedPeriod({"calls_total": 5}, 0.0)
     assert not store.expire(QUERY, ONE, 900.0)
     store.fold(ONE, TARGET, good(COUNTER, {"a": 3}, 0.0), 1000.0, 6000.0)
