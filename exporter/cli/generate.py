@@ -30,4 +30,8 @@ def generate() -> None:
 def dashboard(config_file: Path, output: IO[str], title: str | None) -> None:
     """A Grafana dashboard for the metrics of a configuration."""
     plan = plan_of(config_file, needs_account=False)
-    output.write(dashboard_text(configured(plan, title or f"Insights Exporter / {config_file.stem}")))
+    made = configured(plan, title or f"Insights Exporter / {config_file.stem}")
+    output.write(dashboard_text(made))
+    if output.name not in ("-", "<stdout>"):
+        panels = sum(len(row.panels) for row in made.rows if row.title)
+        click.echo(f"{output.name}: dashboard {made.title!r}, uid {made.uid}, a panel for each metric: {panels}")

@@ -1,4 +1,4 @@
-"""A dashboard for whatever metrics a configuration has: a panel each, by type, unit and labels."""
+"""A dashboard for whatever metrics a configuration has: a panel each, by what its values are, unit and labels."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.dashboards.annotations import marks
+from exporter.dashboards.currency import first_line
 from exporter.dashboards.model import Dashboard, JsonObject, Panel, Row
-from exporter.dashboards.panels import AGE, ALL_IS_WELL, SOME_IS_BAD, Column, stat, table, time_series
-from exporter.dashboards.promql import added, highest, largest, own, selector
+from exporter.dashboards.panels import Column, Line, state_timeline, table, time_series
+from exporter.dashboards.promql import TOP, highest, selector
 from exporter.dashboards.variables import choice, scraped
 from exporter.model.duration import duration_text
 from exporter.model.samples import Family, MetricType
-from exporter.plan.plan import Plan
+from exporter.model.value import ValueKind, ValueRule
+from exporter.plan.plan import MetricPlan, Plan
 
 TAG: Final = "insights-exporter"
-LINES: Final = 50
+LONGEST_TITLE: Final = 60
 OPEN_PANELS: Final = 40
 # Grafana's units for what the names of metrics end in (Prometheus' base units); else it is a number
 UNITS: Final = {
@@ -44,8 +47,10 @@ class _Charted:
     """A family, the variables that choose among its series, and the interval at which it gets new values."""
 
     family: Family
+    rule: ValueRule
     variables: tuple[str, ...]
     interval_seconds: float
+    links: dict[str, tuple[JsonObject, ...]]
 
 
 def configured(plan: Plan, title: str) -> Dashboard:
@@ -54,24 +59,49 @@ def configured(plan: Plan, title: str) -> Dashboard:
     rows: list[Row] = []
     shown: set[str] = set()
     panels = 0
+    links = _cell_links(uid_of(title), labels)
     for query in plan.queries:
-        families = [metric.family for metric in query.metrics if metric.family.name not in shown]
+        metrics: dict[str, MetricPlan] = {}
+        for metric in query.metrics:
+            if metric.family.name not in shown:
+                metrics.setdefault(metric.family.name, metric)
         made = tuple(
-            _panel(_Charted(family, _within(labels, family), _interval_seconds(plan, family)))
-            for family in dict.fromkeys(families)
+            _panel(
+                _Charted(
+                    metric.family,
+                    metric.rule,
+                    _within(labels, metric.family),
+                    _interval_seconds(plan, metric.family),
+                    {name: links[name] for name in _within(labels, metric.family)},
+                )
+            )
+            for metric in metrics.values()
         )
-        shown |= {family.name for family in families}
+        shown |= metrics.keys()
         panels += len(made)
         if made:
             rows.append(Row(query.name, made, collapsed=panels > OPEN_PANELS))
     return Dashboard(
         uid_of(title),
         title,
-        "Made by insights-exporter from a configuration: a panel for each of its metrics.",
+        "Made by insights-exporter from a configuration: whether its figures are current, and a panel for each metric.",
         (*scraped(), *(_variable(label, labels, plan.families) for label in labels)),
-        (Row("Headlines", _headlines()), *rows),
+        (Row("", (first_line(),)), *rows),
         tags=(TAG,),
+        annotations=marks(),
     )
+
+
+def _cell_links(uid: str, labels: tuple[str, ...]) -> dict[str, tuple[JsonObject, ...]]:
+    """For each label the link of a cell of it: the same dashboard, for this value alone."""
+    everything = ("datasource", "job", "instance", *labels)
+
+    def link(label: str) -> JsonObject:
+        kept = (f"${{{name}:queryparam}}" for name in everything if name != label)
+        parameters = "&".join(("${__url_time_range}", *kept, f"var-{label}=${{__value.text:percentencode}}"))
+        return {"title": "This one alone", "url": f"/d/{uid}?{parameters}"}
+
+    return {label: (link(label),) for label in labels}
 
 
 def uid_of(title: str) -> str:
@@ -117,75 +147,76 @@ def _variable(label: str, labels: tuple[str, ...], families: Iterable[Family]) -
     return choice(label, label.replace("_", " ").strip().capitalize() or label, asked)
 
 
-def _headlines() -> tuple[Panel, ...]:
-    up, success = own("query_up"), own("query_last_success_timestamp_seconds")
-    return (
-        stat(
-            "Queries up",
-            "Share of the queries whose last polls all succeeded, as of now.",
-            f"sum({up}) / count({up})",
-            unit="percentunit",
-            thresholds=ALL_IS_WELL,
-            decimals=0,
-            width=6,
-        ),
-        stat(
-            "Failing queries",
-            "Queries of which a last poll failed, as of now.",
-            f"count({up} == 0) or vector(0)",
-            thresholds=SOME_IS_BAD,
-            width=6,
-        ),
-        stat(
-            "Oldest success",
-            "The longest time since a query last succeeded, as of now.",
-            f"time() - min({success})",
-            unit="s",
-            thresholds=AGE,
-            width=6,
-        ),
-        stat("Series", "Series that the queries publish now.", added(own("query_series")), width=6),
-    )
-
-
 def _panel(charted: _Charted) -> Panel:
     name = charted.family.name
     if name.endswith("_info"):
         return _table(charted, Column("Value", _highest(charted)))
     if name.endswith("_timestamp_seconds"):
-        return _table(charted, Column("Time", f"{_highest(charted)} * 1000", unit="dateTimeAsIso"))
+        return _table(charted, Column("When", f"{_highest(charted)} * 1000", unit="dateTimeFromNow"))
+    if charted.family.type is MetricType.GAUGE and charted.rule.kind in (ValueKind.BOOLEAN, ValueKind.ENUM):
+        return _states(charted)
     return _lines(charted)
 
 
 def _table(charted: _Charted, column: Column) -> Panel:
     labels = {name: name for name in charted.family.label_names}
-    return table(charted.family.name, _described(charted, "What is known now."), labels, column, width=12, height=8)
+    about = _description(charted, "What is known now.")
+    return table(_title(charted.family), about, labels, column, links=charted.links, width=12, height=8)
 
 
-def _lines(charted: _Charted) -> Panel:
-    family = charted.family
-    asked = _selector(charted)
-    unit = UNITS.get(_ending(family.name), "short")
-    about = f"The {LINES} largest at each moment." if family.label_names else ""
-    if family.type is MetricType.COUNTER:
-        ending = _ending(family.name.removesuffix("_total"))
-        unit = _RATE_UNITS.get(ending, "cps")
-        asked = f"rate({asked}[$__rate_interval])"
-        about = f"What it grows by in a second. {about}".strip()
-    legend = " ".join(f"{{{{{name}}}}}" for name in family.label_names) or family.name
-    return time_series(
-        family.name,
-        _described(charted, about),
-        (largest(asked, LINES) if family.label_names else asked, legend),
-        unit=unit,
-        signed=family.type is MetricType.GAUGE and unit != "percentunit",
-        # no shorter, so that each point of a rate has a new value to go by
-        interval=duration_text(max(60.0, charted.interval_seconds)),
+def _states(charted: _Charted) -> Panel:
+    """What the values mean stands in the configuration: the words of an enum, or yes and no."""
+    words = {f"{number:g}": (word, "") for word, number in charted.rule.enum_values}
+    return state_timeline(
+        _title(charted.family),
+        _description(charted, ""),
+        _selector(charted),
+        _legend(charted.family),
+        words=words or {"1": ("yes", "green"), "0": ("no", "red")},
+        width=12,
+        interval=_step(charted),
     )
 
 
-def _described(charted: _Charted, about: str) -> str:
-    polled = f"Polled every {duration_text(charted.interval_seconds)}."
+def _lines(charted: _Charted) -> Panel:
+    family, asked = charted.family, _selector(charted)
+    unit = UNITS.get(_ending(family.name), "short")
+    about, rank = "", f"avg_over_time({asked}[$__range] @ end())"
+    if family.type is MetricType.COUNTER:
+        unit = _RATE_UNITS.get(_ending(family.name.removesuffix("_total")), "cps")
+        rank = f"increase({asked}[$__range] @ end())"
+        asked = f"rate({asked}[$__rate_interval])"
+        about = "What it grows by in a second."
+    if family.label_names:
+        asked = f"{asked} and topk({TOP}, {rank})"
+        about = f"{about} The {TOP} largest over the whole range.".strip()
+    return time_series(
+        _title(family),
+        _description(charted, about),
+        Line(asked, _legend(family)),
+        unit=unit,
+        signed=family.type is MetricType.GAUGE and unit != "percentunit",
+        interval=_step(charted),
+    )
+
+
+def _title(family: Family) -> str:
+    """The first sentence of the help, if it is short; else the metric's name."""
+    sentence = " ".join(family.help.split()).partition(". ")[0].rstrip(".").strip()
+    return sentence if 0 < len(sentence) <= LONGEST_TITLE else family.name
+
+
+def _legend(family: Family) -> str:
+    return " ".join(f"{{{{{name}}}}}" for name in family.label_names) or family.name
+
+
+def _step(charted: _Charted) -> str:
+    """No shorter than the interval, so that each point of a rate has a new value to go by."""
+    return duration_text(max(60.0, charted.interval_seconds))
+
+
+def _description(charted: _Charted, about: str) -> str:
+    polled = f"Metric {charted.family.name}, polled every {duration_text(charted.interval_seconds)}."
     return " ".join(part for part in (charted.family.help, about, polled) if part.strip())
 
 

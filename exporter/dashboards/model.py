@@ -39,11 +39,15 @@ class Panel:
     options: JsonObject
     transformations: tuple[JsonObject, ...] = ()
     interval: str = "1m"
+    links: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading and the panels below it; a collapsed one is opened by a click, and asks nothing before."""
+    """A heading and the panels below it; a collapsed one is opened by a click, and asks nothing before.
+
+    Without a title there is no heading: so the first line of a page.
+    """
 
     title: str
     panels: tuple[Panel, ...]
@@ -69,7 +73,10 @@ def dashboard_text(dashboard: Dashboard) -> str:
 
 
 def dashboard_json(dashboard: Dashboard) -> JsonObject:
-    """The dashboard in Grafana's classic model. Neither `id` nor `version`: these are the server's."""
+    """The dashboard in Grafana's classic model. Neither `id` nor `version`: these are the server's.
+
+    It is editable, so that somebody can try a change and save a copy; what is provisioned stays as the files have it.
+    """
     return {
         "id": None,
         "uid": dashboard.uid,
@@ -77,7 +84,7 @@ def dashboard_json(dashboard: Dashboard) -> JsonObject:
         "description": dashboard.description,
         "tags": list(dashboard.tags),
         "schemaVersion": SCHEMA_VERSION,
-        "editable": False,
+        "editable": True,
         "graphTooltip": 1,
         "timezone": "browser",
         "refresh": "1m",
@@ -105,6 +112,11 @@ def _placed(rows: Iterable[Row]) -> Iterator[JsonObject]:
     """Every row and panel with its id and place; the panels of a collapsed row stand inside it."""
     y, number = 0, 1
     for row in rows:
+        if not row.title:
+            panels, y = _laid_out(row.panels, y, number)
+            number += len(panels)
+            yield from panels
+            continue
         heading = {
             "type": "row",
             "id": number,
@@ -146,6 +158,7 @@ def _panel_json(panel: Panel, number: int, place: Mapping[str, int]) -> JsonObje
         "fieldConfig": panel.field_config,
         "options": panel.options,
         **({"transformations": list(panel.transformations)} if panel.transformations else {}),
+        **({"links": list(panel.links)} if panel.links else {}),
     }
 
 

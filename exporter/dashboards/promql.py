@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 OWN: Final = "insights_exporter_"
+WEEK: Final = " offset 1w"
+TOP: Final = 10
 _SCRAPED: Final = ("job", "instance")
 # words of PromQL that cannot stand where a metric's name does
 _NO_METRICS: Final = frozenset({"atan2", "bool", "group_left", "group_right", "ignoring", "inf", "nan", "on"})
 # labels that PromQL takes for numbers where series are grouped
 _NO_LABELS: Final = frozenset({"inf", "nan"})
 _PLACE: Final = ("organization", "environment")
+# The windows of the catalogue that are added up are as long as this, so that they follow each other without gaps.
+_WINDOW: Final = "5m"
 
 
 def selector(metric: str, *variables: str, **matchers: str) -> str:
@@ -18,10 +22,7 @@ def selector(metric: str, *variables: str, **matchers: str) -> str:
 
     `matchers` are further ones, each with its operator: `query='=~"overview|cache"'`.
     """
-    chosen = {name: f'=~"${name}"' for name in (*_SCRAPED, *variables)} | matchers
-    if metric.lower() in _NO_METRICS:
-        metric, chosen = "", {"__name__": f'="{metric}"'} | chosen
-    return f"{metric}{{{', '.join(name + matcher for name, matcher in chosen.items())}}}"
+    return _selector(metric, (*_SCRAPED, *variables), matchers)
 
 
 def series(metric: str, *variables: str, **matchers: str) -> str:
@@ -34,15 +35,58 @@ def own(metric: str, *variables: str, **matchers: str) -> str:
     return selector(OWN + metric, *variables, **matchers)
 
 
-def in_range(counter: str, *variables: str, **matchers: str) -> str:
-    """What a counter grew by in the chosen time range. Its resets at midnight (UTC) are known to `increase()`."""
-    return f"increase({series(counter, *variables, **matchers)}[$__range])"
+def recorded(record: str, *variables: str, **matchers: str) -> str:
+    """The series of a recording rule, or of alerts: they have no `instance`, as replicas count once."""
+    return _selector(record, ("job", *variables), matchers)
+
+
+def of_apis(record: str) -> str:
+    """The series of a recording rule, one for each of the chosen APIs."""
+    return recorded(record, *_PLACE, "api")
+
+
+def _selector(metric: str, variables: tuple[str, ...], matchers: dict[str, str]) -> str:
+    chosen = {name: f'=~"${name}"' for name in variables} | matchers
+    if metric.lower() in _NO_METRICS:
+        metric, chosen = "", {"__name__": f'="{metric}"'} | chosen
+    return f"{metric}{{{', '.join(name + matcher for name, matcher in chosen.items())}}}"
+
+
+def in_range(counter: str, *variables: str, ago: str = "", **matchers: str) -> str:
+    """What a counter grew by in the chosen time range (or `ago`, an offset). Its resets at midnight (UTC) are known to
+    `increase()`. For counters whose series are always there: the birth of a series at 1 is no increase.
+    """
+    return f"increase({series(counter, *variables, **matchers)}[$__range]{ago})"
+
+
+def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: str) -> str:
+    """What the windows of five minutes in the chosen time range (or `ago`) add up to, put end to end: also of what is
+    so rare that its counter's series is born by the event that is to be counted."""
+    return f"sum_over_time({series(window, *variables, **matchers)}[$__range:{_WINDOW}]{ago})"
+
+
+def steps_in_range(counter: str, *variables: str, **matchers: str) -> str:
+    """What a counter without windows grew by in the chosen time range, its birth included: a series that was not there
+    in the quarter of an hour before, or was above what it is now, has grown from 0."""
+    now = series(counter, *variables, **matchers)
+    before = f"max_over_time({now}[15m] offset {_WINDOW})"
+    return f"sum_over_time(({now} - ({before} <= {now} or 0 * {now}))[$__range:{_WINDOW}])"
 
 
 def total(expression: str, *by: str) -> str:
     """The sum of Choreo's figures, or one for each value of these labels. Replicas of the exporter, which agree, count
     once."""
     return added(f"max without (instance, pod) ({expression})", *by)
+
+
+def a_minute(window: str, *by: str, variables: tuple[str, ...] = (), ago: str = "", **matchers: str) -> str:
+    """Requests per minute, from windows of five minutes; `ago` is an offset."""
+    return f"{total(series(window, *variables, **matchers) + ago, *by)} / 5"
+
+
+def or_zero(expression: str, *, like: str = "vector(0)") -> str:
+    """The expression, and 0 where there is nothing; `like` has the series that shall be there, if they are many."""
+    return f"({expression} or {like if like == 'vector(0)' else f'0 * {like}'})"
 
 
 def added(expression: str, *by: str) -> str:
@@ -55,9 +99,25 @@ def highest(expression: str, *by: str) -> str:
     return f"max{_by(by)}({expression})"
 
 
-def largest(expression: str, count: int = 20) -> str:
-    """The largest of many series, so that a panel stays readable."""
+def largest(expression: str, count: int = TOP) -> str:
+    """The largest of many series at one moment."""
     return f"topk({count}, {expression})"
+
+
+def leading(expression: str, by: tuple[str, ...], rank: str, count: int = TOP) -> str:
+    """The series that are largest by `rank`, which is over the range and the same at each step: so lines do not come
+    and go. `expression` is one series for each value of these labels."""
+    return f"{expression} and on ({', '.join(by)}) topk({count}, {rank})"
+
+
+def over_range(expression: str, *by: str) -> str:
+    """What windows add up to over the chosen time range, as a rank: at each step of a chart that of its end."""
+    return added(f"sum_over_time({expression}[$__range] @ end())", *by)
+
+
+def highest_over_range(expression: str, *by: str) -> str:
+    """The mean over the chosen time range of the highest, as a rank."""
+    return highest(f"avg_over_time({expression}[$__range] @ end())", *by)
 
 
 def ratio(part: str, whole: str) -> str:
@@ -68,12 +128,6 @@ def ratio(part: str, whole: str) -> str:
 def named(expression: str, label: str, *of: str) -> str:
     """The series with a further label, which joins these ones: `Orders` and `1.0.0` to `Orders 1.0.0`."""
     return f"""label_join({expression}, "{label}", " ", {", ".join(f'"{name}"' for name in of)})"""
-
-
-def data_age(*queries: str) -> str:
-    """Seconds since the end of the window that is shown; of these queries, the oldest."""
-    ends = own("query_window_end_timestamp_seconds", query=f'=~"{"|".join(queries)}"')
-    return f"time() - min({ends})"
 
 
 def _by(labels: tuple[str, ...]) -> str:

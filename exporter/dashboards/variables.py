@@ -8,6 +8,8 @@ from exporter.dashboards.model import DATASOURCE, JsonObject
 from exporter.dashboards.promql import OWN, selector, series
 
 _BUILD: Final = f"{OWN}build_info"
+# Of a variable that hardly anybody has two values for; it is kept in links, and can be set in the address.
+_HIDDEN: Final = 2
 
 
 def choice(name: str, label: str, expression: str, *, of: str = "", all_value: str = ".*", **more: Any) -> JsonObject:
@@ -34,19 +36,19 @@ def choice(name: str, label: str, expression: str, *, of: str = "", all_value: s
 
 
 def scraped() -> tuple[JsonObject, ...]:
-    """Data source, job and instance: what every dashboard begins with."""
+    """Data source, job and instance: what every dashboard begins with. The last two are hidden."""
     return (
         {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "refresh": 1},
-        choice("job", "Job", _BUILD, all_value=".+"),
-        choice("instance", "Instance", f'{_BUILD}{{job=~"$job"}}', all_value=".+"),
+        choice("job", "Job", _BUILD, all_value=".+", hide=_HIDDEN),
+        choice("instance", "Instance", f'{_BUILD}{{job=~"$job"}}', all_value=".+", hide=_HIDDEN),
     )
 
 
 def places() -> tuple[JsonObject, ...]:
-    """Those, and organization and environment."""
+    """Those, and organization (hidden, as few have two) and environment."""
     return (
         *scraped(),
-        choice("organization", "Organization", selector("choreo_environment_info")),
+        choice("organization", "Organization", selector("choreo_environment_info"), hide=_HIDDEN),
         choice("environment", "Environment", selector("choreo_environment_info", "organization")),
     )
 
@@ -54,6 +56,12 @@ def places() -> tuple[JsonObject, ...]:
 def apis() -> JsonObject:
     """The APIs of the chosen environments."""
     return choice("api", "API", series("choreo_api_info"))
+
+
+def one_api() -> JsonObject:
+    """One of the APIs of the chosen environments."""
+    one = choice("api", "API", series("choreo_api_info"), multi=False, includeAll=False)
+    return {key: value for key, value in one.items() if key not in ("allValue", "current")}
 
 
 def applications() -> JsonObject:

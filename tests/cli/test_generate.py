@@ -39,14 +39,16 @@ def test_a_dashboard_goes_to_standard_output(before: bool, tmp_path: Path) -> No
     assert (run.returncode, run.stderr) == (0, "")
     dashboard = json.loads(run.stdout)
     assert (dashboard["uid"], dashboard["title"]) == ("insights-exporter-shop", "Insights Exporter / shop")
-    assert "shop_open_orders" in [panel["title"] for panel in panels(dashboard)]
+    shown = {panel["title"]: panel["description"] for panel in panels(dashboard)}
+    assert "Metric shop_open_orders, polled every" in shown["Orders that are open"]
 
 
 def test_a_dashboard_goes_to_a_file(tmp_path: Path) -> None:
-    """`--output` names a file, and `--title` the dashboard."""
+    """`--output` names a file, and `--title` the dashboard; the command says what it wrote."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     run = insights_exporter("generate", "dashboard", "--output=d.json", "--title=The shop", folder=tmp_path)
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "d.json: dashboard 'The shop', uid the-shop, a panel for each metric: 1\n"
     dashboard = json.loads((tmp_path / "d.json").read_text())
     assert (dashboard["uid"], dashboard["title"]) == ("the-shop", "The shop")
 
@@ -68,4 +70,4 @@ def test_every_example_has_a_dashboard(config: str) -> None:
     """Each configuration of the documents gives a dashboard."""
     run = insights_exporter("generate", "dashboard", f"--config.file={config}")
     assert (run.returncode, run.stderr) == (0, "")
-    assert len(panels(json.loads(run.stdout))) > 4
+    assert len(panels(json.loads(run.stdout))) > 1

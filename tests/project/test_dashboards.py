@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from exporter.config.include import shipped_names
+from exporter.dashboards.shipped.alerting import LEADS
 from tests.support.grafana import (
     FOLDER,
     RULES,
@@ -21,6 +22,7 @@ from tests.support.grafana import (
     bare_names,
     expressions,
     filled_in,
+    metric_names,
     panels,
     query_variables,
     selectors,
@@ -33,13 +35,29 @@ from tests.support.grafana import (
 from tests.support.stack import catalogue
 
 DASHBOARDS: Final = shipped()
-PAGES: Final = (
-    *("overview", "traffic", "errors", "latency", "cache", "devices", "alerts", "geography", "reports", "exporter"),
-)
-UNIT_OF_ENDING: Final = {"_timestamp_seconds": ("dateTimeAsIso", "s"), "_seconds": ("s",)}
+PAGES: Final = {
+    "overview": "Overview",
+    "api": "API",
+    "objectives": "Objectives",
+    **{
+        page: page.capitalize() for page in ("traffic", "errors", "latency", "cache", "devices", "geography", "reports")
+    },
+    "alerts": "Choreo's alerts",
+    "exporter": "Exporter",
+}
+UNIT_OF_ENDING: Final = {"_timestamp_seconds": ("dateTimeAsIso", "dateTimeFromNow"), "_seconds": ("s",)}
 WINDOW: Final = re.compile(
-    r"chosen time range|last 5 minutes|last 24 whole hours|last seven days|newest whole quarter of an hour|\bnow\b"
+    r"chosen time range|last 5 minutes|last 24 whole hours|seven days before|newest whole quarter of an hour|\bnow\b"
 )
+# Counters of what is so rare that a series is born by the event to be counted: panels add up their windows instead.
+RARE: Final = {
+    "choreo_api_proxy_errors_total": "choreo_window_api_proxy_errors",
+    "choreo_api_target_errors_total": "choreo_window_api_target_errors",
+    "choreo_errors_by_reason_total": "choreo_window_errors_by_reason",
+}
+# Labels with more values than a chart can show.
+MANY: Final = re.compile(r"\{\{(api|application|backend|resource|country|reason|platform|user_agent|query)\}\}")
+EVERY_QUERY_ABOUT_APIS: Final = re.compile(r"\b(choreo_\w+|api:\w+:\w+)\{([^}]*)\}")
 
 each = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 
@@ -52,13 +70,23 @@ def test_the_files_are_what_the_code_makes() -> None:
 
 
 def test_there_is_a_dashboard_for_each_page_of_choreo_and_for_the_exporter() -> None:
-    """Each page of Choreo's Insights has its dashboard, with an address and a title that never change."""
+    """Each page of Choreo's Insights has its dashboard, as have one API, the objectives and the exporter, with an
+    address that never changes."""
     named = {one["uid"]: (name, one["title"]) for name, one in DASHBOARDS.items()}
     expected = {
-        f"choreo-insights-{page}": (f"choreo-insights-{page}.json", f"Choreo Insights / {page.capitalize()}")
-        for page in PAGES
+        f"choreo-insights-{page}": (f"choreo-insights-{page}.json", f"Choreo Insights / {title}")
+        for page, title in PAGES.items()
     }
     assert named == expected
+
+
+def test_there_are_no_more_panels_than_somebody_can_take_in() -> None:
+    """At most 110 panels on 12 dashboards, and at most 14 of a page before its first collapsed row."""
+    assert len(DASHBOARDS) <= 12
+    assert sum(len(panels(one)) for one in DASHBOARDS.values()) <= 110
+    for name, one in DASHBOARDS.items():
+        first = next((i for i, p in enumerate(one["panels"]) if p.get("collapsed")), len(one["panels"]))
+        assert len([panel for panel in one["panels"][:first] if panel["type"] != "row"]) <= 14, name
 
 
 @each
@@ -91,18 +119,265 @@ def test_grafana_knows_every_key(dashboard: JsonObject) -> None:
 
 @each
 def test_figures_say_their_window(dashboard: JsonObject) -> None:
-    """Each figure and each table says what time it is of, and each page how old its data is."""
+    """Each figure and each table says what time it is of."""
     still = [panel for panel in panels(dashboard) if panel["type"] not in ("timeseries", "state-timeline")]
     assert [panel["title"] for panel in still if not WINDOW.search(panel["description"])] == []
-    assert any("query_window_end_timestamp_seconds" in expr for _, expr in expressions(dashboard))
+
+
+@each
+def test_every_page_begins_with_a_line_that_says_how_current_it_is(dashboard: JsonObject) -> None:
+    """The first thing on a page is whether its figures are current, which is red if they are missing, with the way to
+    the exporter's page and to the runbook."""
+    first = dashboard["panels"][0]
+    assert (first["title"], first["gridPos"]["x"], first["gridPos"]["y"], first["gridPos"]["w"]) == (
+        *("Are these figures current?", 0, 0, 24),
+    )
+    urls = [link["url"] for link in first["links"]]
+    assert [link["url"] for link in first["fieldConfig"]["defaults"]["links"]] == urls
+    assert any(url.startswith("/d/choreo-insights-exporter?") for url in urls)
+    assert any(url.endswith("docs/runbook.md#insightsexporterdatastale") for url in urls)
+    state = first["targets"][0]["expr"]
+    assert state.endswith("or vector(4)")
+    words = properties(first, "A")["mappings"][0]["options"]
+    assert [(word["text"], word["color"]) for word in words.values()] == [
+        ("current", "green"), ("current, but polls fail", "orange"), ("late", "red"), ("stopped", "red"),
+        ("missing", "red"),
+    ]  # fmt: skip
+    assert "insights_exporter_query_failure_reason" in first["targets"][3]["expr"]
+
+
+@each
+def test_every_page_marks_alerts_restarts_and_reloads(dashboard: JsonObject) -> None:
+    """What happened at a moment is seen on every chart."""
+    assert [one["name"] for one in dashboard["annotations"]["list"]] == ["Alerts", "Restarts", "Configuration loaded"]
+
+
+def properties(panel: JsonObject, of: str) -> JsonObject:
+    """The properties that a panel sets for a column, or for the frame of a target."""
+    return {
+        one["id"]: one["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == of
+        for one in override["properties"]
+    }
+
+
+def all_links(dashboard: JsonObject) -> list[str]:
+    """The addresses of all links of a dashboard's panels."""
+    found = []
+    for panel in panels(dashboard):
+        fields = panel["fieldConfig"]
+        sets = [fields["defaults"].get("links", ()), panel.get("links", ())]
+        sets += [p["value"] for one in fields["overrides"] for p in one["properties"] if p["id"] == "links"]
+        found += [link["url"] for several in sets for link in several]
+    return found
 
 
 @each
 def test_links_lead_to_dashboards_that_are_there(dashboard: JsonObject) -> None:
-    """A click on a figure leads to a page that exists."""
-    urls = [link["url"] for panel in panels(dashboard) for link in panel["fieldConfig"]["defaults"].get("links", ())]
-    uids = {one["uid"] for one in DASHBOARDS.values()}
-    assert [url for url in urls if url.removeprefix("/d/").partition("?")[0] not in uids] == []
+    """A click leads to a page that exists, sets variables that it has, and keeps the time range."""
+    variables = {one["uid"]: {v["name"] for v in one["templating"]["list"]} for one in DASHBOARDS.values()}
+    own = {one["name"] for one in dashboard["templating"]["list"]}
+    for url in all_links(dashboard):
+        if url.startswith("https://github.com/OWNER/insights-exporter/blob/main/docs/runbook.md#"):
+            entry = url.partition("#")[2]
+            assert entry in runbook_entries() or entry == "${__value.text}", url
+            continue
+        address, _, query = url.partition("?")
+        uid = address.removeprefix("/d/")
+        parts = query.split("&")
+        assert parts[0] == "${__url_time_range}", url
+        kept = {part[2:].partition(":")[0] for part in parts[1:] if part.endswith(":queryparam}")}
+        given = {part.removeprefix("var-").partition("=")[0] for part in parts[1:] if part.startswith("var-")}
+        assert len(kept) + len(given) == len(parts) - 1, url
+        assert kept <= own | {"datasource", "job", "instance"}, url
+        if uid == "choreo-insights-${__value.text}":  # the page that an alert leads to
+            assert not given
+            continue
+        assert given <= variables[uid], url
+        assert kept & own >= own & {"datasource", "job", "instance"}, url
+
+
+def runbook_entries() -> set[str]:
+    """The anchors of the runbook's headings."""
+    text = (FOLDER.parent / "docs" / "runbook.md").read_text("utf-8")
+    return {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def is_link_to_an_api(links: Any) -> bool:
+    """Whether one of these links opens the page of the API that was clicked on."""
+    return any(
+        link["url"].startswith("/d/choreo-insights-api?") and re.search(r"&var-api=\$\{__", link["url"])
+        for link in links or ()
+    )
+
+
+@each
+def test_every_name_of_an_api_is_a_link_to_its_page(dashboard: JsonObject) -> None:
+    """Wherever an API is named, in a cell, at a bar or in a legend, a click shows everything on it."""
+    if dashboard["uid"] == "choreo-insights-api":
+        return
+    for panel in panels(dashboard):
+        legends = [target.get("legendFormat", "") for target in panel["targets"]]
+        if panel["type"] == "table":
+            titles = [one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]]
+            named = any("renameByName" in one["options"] and "api" in one["options"]["renameByName"]
+                        for one in panel["transformations"])  # fmt: skip
+            if named:
+                assert is_link_to_an_api(properties(panel, "API").get("links")), panel["title"]
+            for title in titles:
+                if title.startswith("api\\"):
+                    assert is_link_to_an_api(properties(panel, title)["links"]), panel["title"]
+        elif any("{{api}}" in legend for legend in legends):
+            assert is_link_to_an_api(panel["fieldConfig"]["defaults"].get("links")), panel["title"]
+
+
+@each
+def test_a_panel_obeys_every_variable_or_says_that_it_shows_all(dashboard: JsonObject) -> None:
+    """Who chooses an API or an application sees nothing of others, save where row or title say "all"."""
+    chosen = [one["name"] for one in dashboard["templating"]["list"] if one["name"] in ("api", "application")]
+    row = ""
+    for one in dashboard["panels"]:
+        row = one["title"] if one["type"] == "row" else row
+        for panel in one.get("panels") or [one] if one["type"] != "row" or one["panels"] else ():
+            said = f"{row} {panel['title']}".lower()
+            for target in panel["targets"]:
+                for name, matchers in EVERY_QUERY_ABOUT_APIS.findall(target["expr"]):
+                    for variable in chosen:
+                        free = f"all {variable}s" in said or "all apis" in said or name == "choreo_organization_info"
+                        if f'{variable}=~"${variable}"' not in matchers and not free:
+                            pytest.fail(f"{panel['title']}: {name} does not obey {variable}")
+
+
+@each
+def test_charts_have_few_lines_ranked_over_the_whole_range(dashboard: JsonObject) -> None:
+    """A chart shows at most ten lines of what there may be many of, and the same ones at each step."""
+    for panel in panels(dashboard):
+        if panel["type"] not in ("timeseries", "state-timeline"):
+            continue
+        for target in panel["targets"]:
+            ranks = re.findall(r"\b(?:topk|bottomk)\((\d+), ", target["expr"])
+            if MANY.search(target["legendFormat"]) and not target["expr"].startswith("min by (query)"):
+                few = re.search(r"(proxy|pack|reason=|_failures_total|values_skipped)", target["expr"])
+                assert ranks or few or dashboard["uid"] == "choreo-insights-exporter", panel["title"]
+            assert all(int(count) <= (30 if panel["type"] == "state-timeline" else 10) for count in ranks)
+            assert bool(ranks) == ("@ end()" in target["expr"]), panel["title"]
+
+
+@each
+def test_legends_are_below_and_sorted(dashboard: JsonObject) -> None:
+    """A legend leaves the width to the chart, and its largest value is first."""
+    for panel in panels(dashboard):
+        if panel["type"] == "timeseries":
+            legend = panel["options"]["legend"]
+            assert (legend["placement"], legend["displayMode"], legend["sortDesc"]) == ("bottom", "table", True)
+            assert legend["sortBy"] in ("Mean", "Max", "Last *")
+            assert panel["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic-by-name"}
+
+
+@each
+def test_colours_follow_the_class_of_the_status_code(dashboard: JsonObject) -> None:
+    """5xx is red, 4xx orange and success green, on every chart."""
+    wanted = {"5xx": "red", "4xx": "orange", "successful": "green"}
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            word = target.get("legendFormat", "").partition(" ")[0]
+            if panel["type"] == "timeseries" and word in wanted:
+                color = properties(panel, target["refId"])["color"]
+                assert color == {"mode": "fixed", "fixedColor": wanted[word]}, panel["title"]
+        if panel["type"] == "stat" and any("5xx" in target.get("legendFormat", "") for target in panel["targets"]):
+            assert "red" in json.dumps(panel["fieldConfig"])
+
+
+@each
+def test_titles_say_something(dashboard: JsonObject) -> None:
+    """Every title of a page is there once, and none could stand on any page."""
+    titles = [panel["title"] for panel in panels(dashboard)]
+    assert sorted(set(titles)) == sorted(titles)
+    rows = [row["title"] for row in dashboard["panels"] if row["type"] == "row"]
+    assert not {"Headlines", "Each", "Over time", "Details"} & {*titles, *rows}
+
+
+@each
+def test_counts_are_not_rounded(dashboard: JsonObject) -> None:
+    """6,353 requests are 6,353, and not 6 K."""
+    assert '"unit": "short"' not in json.dumps(dashboard)
+    counts = [panel for panel in panels(dashboard) if panel["fieldConfig"]["defaults"]["unit"] == "locale"]
+    for panel in counts:
+        assert panel["fieldConfig"]["defaults"].get("decimals", 0) == 0, panel["title"]
+
+
+@each
+def test_variables_that_hardly_have_two_values_are_hidden(dashboard: JsonObject) -> None:
+    """The line of variables has what somebody chooses; job, instance and organization are kept, but not shown."""
+    hidden = {one["name"] for one in query_variables(dashboard) if one.get("hide") == 2}
+    assert hidden == {one["name"] for one in query_variables(dashboard)} & {"job", "instance", "organization", "source"}
+
+
+@each
+def test_nothing_says_no_data(dashboard: JsonObject) -> None:
+    """Where there is nothing, the panel says in a word what that means."""
+    kinds = ("stat", "table", "timeseries", "bargauge", "geomap", "state-timeline")
+    silent = [one["title"] for one in panels(dashboard) if not one["fieldConfig"]["defaults"].get("noValue")]
+    assert silent == []
+    assert {panel["type"] for panel in panels(dashboard)} <= set(kinds)
+
+
+def test_the_titles_of_the_range_and_of_now_do_not_stand_side_by_side_under_one_word() -> None:
+    """A figure says in its title or name whether it is of the range, of now, of today or of some days."""
+    spans = re.compile(
+        r"range|now|today|last|before|current|share|left|left alone|APIs|objective|loosest|map", re.IGNORECASE
+    )
+    for name, dashboard in DASHBOARDS.items():
+        for panel in panels(dashboard):
+            if panel["type"] == "stat" and name != "choreo-insights-exporter.json":
+                for target in panel["targets"]:
+                    said = f"{panel['title']} {target.get('legendFormat', '')}"
+                    assert spans.search(said), f"{name}: {said}"
+
+
+def rules(kind: str) -> dict[str, list[str]]:
+    """The alerts or records of `prometheus/rules`, with their expressions."""
+    found: dict[str, list[str]] = {}
+    for file in (FOLDER.parent / "prometheus" / "rules").glob("*.yaml"):
+        for group in yaml.safe_load(file.read_text("utf-8"))["groups"]:
+            for rule in group["rules"]:
+                if kind in rule:
+                    found.setdefault(rule[kind], []).append(str(rule["expr"]))
+    return found
+
+
+def test_every_alert_leads_to_a_panel_and_to_the_runbook() -> None:
+    """Who is called by an alert finds the panel that shows it, and what to do."""
+    leads = {alert: (page, title) for page, alerts in LEADS.items() for alert, title in alerts.items()}
+    assert leads.keys() == rules("alert").keys()
+    for alert, (page, title) in leads.items():
+        assert title in [panel["title"] for panel in panels(DASHBOARDS[f"choreo-insights-{page}.json"])], alert
+        assert alert.lower() in runbook_entries(), alert
+    table = next(one for one in panels(DASHBOARDS["choreo-insights-overview.json"]) if "Alerts" in one["title"])
+    shown = properties(table, "Runbook")["mappings"][0]["options"]
+    assert {alert: word["text"] for alert, word in shown.items()} == {alert: alert.lower() for alert in leads}
+    assert all(alert in table["targets"][0]["expr"] for alert in leads)
+
+
+def test_what_the_recording_rules_know_is_on_a_panel() -> None:
+    """Availability, burn rates, the budget's objective and what is usual can be seen, not only alerted on."""
+    asked = {name for dashboard in DASHBOARDS.values() for name in metric_names(dashboard)}
+    seen = {name for name in rules("record") if re.fullmatch(r"api:choreo_api_errors:ratio\w+", name)}
+    wanted = seen | {
+        "api:choreo_window_api_requests:max",
+        "api:choreo_window_api_requests:usual",
+        "api:choreo_window_api_requests:avg1h",
+        "api:choreo_availability_objective:threshold",
+        "api:choreo_latency_p95_seconds:threshold",
+        "api:choreo_api_errors:increase30m",
+        "api:choreo_api_requests:increase30m",
+        "environment:choreo_cache_hit_ratio:threshold",
+    }
+    assert len(seen) == 7
+    assert sorted(wanted - asked) == []
+    recorded = {name for name in asked if ":" in name}
+    assert sorted(recorded - rules("record").keys()) == []
 
 
 @each
@@ -136,7 +411,8 @@ def charted() -> dict[str, list[JsonObject]]:
 def test_every_metric_of_the_catalogue_is_charted() -> None:
     """Whatever a group of the catalogue publishes is found on a dashboard, by its exact name, and nothing else is."""
     asked = {name for name in charted() if name.startswith("choreo_")}
-    assert sorted(families().keys() - asked) == []
+    assert sorted(families().keys() - asked) == sorted(RARE)
+    assert set(RARE.values()) <= asked
     assert sorted(asked - families().keys()) == []
 
 
@@ -144,26 +420,33 @@ def test_every_metric_is_charted_in_its_unit() -> None:
     """Seconds are shown as seconds, times as times, counts as counts."""
 
     def units(panel: JsonObject) -> set[Any]:
-        properties = [one for override in panel["fieldConfig"]["overrides"] for one in override["properties"]]
-        return {panel["fieldConfig"]["defaults"]["unit"], *(p["value"] for p in properties if p["id"] == "unit")}
+        changed = [one for override in panel["fieldConfig"]["overrides"] for one in override["properties"]]
+        return {panel["fieldConfig"]["defaults"]["unit"], *(p["value"] for p in changed if p["id"] == "unit")}
 
-    for name in families():
-        wanted = next((units for ending, units in UNIT_OF_ENDING.items() if name.endswith(ending)), ("short",))
+    for name in families().keys() - RARE.keys():
+        counts = ("locale", "reqpm", "none")
+        wanted = next((units for ending, units in UNIT_OF_ENDING.items() if name.endswith(ending)), counts)
         shown = set().union(*(units(panel) for panel in charted()[name]))
         assert shown & set(wanted), f"{name}: in {shown}, not in {wanted}"
 
 
 def test_totals_come_from_counters_and_lines_from_gauges() -> None:
-    """What is shown over time are the windows' gauges; what is summed over the chosen range are the counters."""
+    """What is shown over time are the windows' gauges, per minute; what is summed over the chosen range are counters
+    that are always there, or windows put end to end."""
     for dashboard in DASHBOARDS.values():
         for panel in panels(dashboard):
-            names = [name for target in panel["targets"] for name, _ in selectors(target["expr"])]
-            choreo = [name for name in names if name.startswith("choreo_")]
-            if panel["type"] == "timeseries":
-                assert [name for name in choreo if name.endswith("_total")] == [], panel["title"]
-            for name, expr in ((n, t["expr"]) for t in panel["targets"] for n, _ in selectors(t["expr"])):
-                if name.startswith("choreo_") and name.endswith("_total"):
-                    assert "[$__range]" in expr, panel["title"]
+            for target in panel["targets"]:
+                expr = target["expr"]
+                names = [name for name, _ in selectors(expr) if name.startswith("choreo_")]
+                counters = [name for name in names if name.endswith("_total")]
+                if panel["type"] == "timeseries":
+                    assert counters == [], panel["title"]
+                    summed = any(name.startswith("choreo_window_") and "_7d_" not in name for name in names)
+                    if summed and panel["fieldConfig"]["defaults"]["unit"] == "reqpm":
+                        assert re.search(r"/ (5|15)\b", expr), panel["title"]
+                assert not counters or "[$__range" in expr, panel["title"]
+                for window in re.findall(r"sum_over_time\(\w+\{[^}]*\}\[\$__range:(\w+)\]", expr):
+                    assert window == "5m"
 
 
 def test_the_queries_whose_age_is_shown_are_there() -> None:
@@ -197,7 +480,10 @@ def test_provisioning_names_what_the_dashboards_need() -> None:
     assert [(one["type"], one["isDefault"], one["url"]) for one in source["datasources"]] == [
         ("prometheus", True, "${PROMETHEUS_URL}")
     ]
+    scraped = yaml.safe_load((FOLDER.parent / "prometheus" / "prometheus.yml").read_text("utf-8"))
+    assert source["datasources"][0]["jsonData"]["timeInterval"] == scraped["global"]["scrape_interval"]
     (folder,) = provider["providers"]
+    assert folder["allowUiUpdates"] is False
     assert (folder["type"], folder["folderUid"], folder["options"]["path"]) == (
         "file",
         "choreo-insights",
@@ -219,7 +505,6 @@ PLANTED: Final = {
     "target-job-rule": lambda one: panels(one)[0]["targets"][0].update(expr="sum(up)"),
     "target-instance-rule": lambda one: panels(one)[0]["targets"][0].update(expr='up{job=~"$job"}'),
     "target-counter-agg-rule": lambda one: panels(one)[0]["targets"][0].update(expr="sum(a_total{})"),
-    "uneditable-dashboard": lambda one: one.update(editable=True),
 }
 
 
@@ -248,7 +533,7 @@ def test_keys_that_grafana_does_not_know_are_found() -> None:
 def test_faults_of_structure_are_found() -> None:
     """Panels that lie over each other, or have the same id, are found."""
     broken = json.loads(json.dumps(DASHBOARDS["choreo-insights-overview.json"]))
-    broken["panels"][2] |= {"id": broken["panels"][1]["id"], "gridPos": broken["panels"][1]["gridPos"]}
+    broken["panels"][3] |= {"id": broken["panels"][2]["id"], "gridPos": broken["panels"][2]["gridPos"]}
     assert len(list(structure_faults(broken))) == 2
 
 

@@ -43,7 +43,9 @@ TRAFFIC = """
 def panel_expression(**variables: str) -> str:
     """The expression of the dashboard's panel for the requests of the chosen range."""
     dashboard = json.loads((ROOT / "grafana" / "dashboards" / "choreo-insights-overview.json").read_text())
-    (panel,) = [each for each in dashboard["panels"] if (each["title"], each["type"]) == ("Requests", "stat")]
+    (panel,) = [
+        each for each in dashboard["panels"] if (each["title"], each["type"]) == ("Requests in the range", "stat")
+    ]
     expression = panel["targets"][0]["expr"]
     for name, value in variables.items():
         expression = expression.replace(f"${name}", value)

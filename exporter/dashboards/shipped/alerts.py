@@ -1,25 +1,16 @@
-"""Alerts: those that Choreo itself raises, which it keeps for a week."""
+"""Choreo's alerts: what did Choreo itself raise? It keeps alerts for a week."""
 
 from __future__ import annotations
 
+from exporter.dashboards.links import api_of_cells, api_of_labels
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import SOME_IS_BAD, Column, bar_gauge, pie_chart, stat, table, time_series
-from exporter.dashboards.promql import highest, in_range, largest, series, total
-from exporter.dashboards.shipped.words import (
-    API,
-    API_COLUMNS,
-    API_LEGEND,
-    FIRST_SEEN,
-    PLACE_COLUMNS,
-    RANGE,
-    TWENTY,
-    age_of,
-    dashboard,
-)
+from exporter.dashboards.panels import SOME_IS_BAD, Column, Figure, Line, figures, table, time_series
+from exporter.dashboards.promql import highest, leading, or_zero, over_range, series, steps_in_range, total
+from exporter.dashboards.shipped.words import API, API_COLUMNS, API_LEGEND, API_PLACE_COLUMNS, RANGE, dashboard
 from exporter.dashboards.variables import apis, places
 
 _WEEK = series("choreo_window_7d_api_alerts", "api")
-_RAISED = in_range("choreo_alerts_total", "api")
+_RAISED = "choreo_alerts_total"
 _LAST = series("choreo_alert_last_timestamp_seconds", "api")
 
 
@@ -27,67 +18,31 @@ def alerts() -> Dashboard:
     """Choreo's page Alerts. The alerts' texts are prose, and so no labels."""
     return dashboard(
         "alerts",
-        "Alerts that Choreo raised: by API, category, what was measured, and severity.",
+        "What did Choreo itself raise? These are the alerts that are set in Choreo, by API, kind and severity; the "
+        "alerts of Prometheus are on Overview.",
         (*places(), apis()),
-        Row("Headlines", _headlines()),
-        Row("APIs", _apis()),
-        Row("Over time", _over_time()),
-        Row("Each kind", (_summary(),)),
+        ("alerts", "api_alerts"),
+        Row("", (_headlines(), _kinds(), *_by_api())),
+        title="Choreo's alerts",
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
+def _headlines() -> Panel:
     high = highest(series("choreo_alert_last_timestamp_seconds", "api", severity='="HIGH"'))
-    return (
-        stat("Alerts, last 7 days", "Alerts in the last seven days.", total(_WEEK), decimals=0, width=5,
-             thresholds=SOME_IS_BAD),
-        stat("Alerts", f"Alerts {RANGE}. {FIRST_SEEN}", total(_RAISED), decimals=0, width=5, thresholds=SOME_IS_BAD),
-        stat("Last alert", "Time since the last alert of today (UTC), as of now.", f"time() - {highest(_LAST)}",
-             unit="s", width=5),
-        stat("Last alert of severity HIGH", "Time since the last one of today (UTC), as of now; none, if there was "
-             "none.", f"time() - {high}", unit="s", width=5),
-        age_of("alerts"),
-    )  # fmt: skip
-
-
-def _apis() -> tuple[Panel, ...]:
-    return (
-        bar_gauge(
-            "Top APIs by alert count",
-            "Alerts of each API in the last seven days.",
-            largest(total(_WEEK, *API), 10),
-            API_LEGEND,
-            thresholds=SOME_IS_BAD,
-            width=16,
-        ),
-        pie_chart(
-            "Shares of the APIs",
-            "Alerts of each API in the last seven days.",
-            largest(total(_WEEK, *API), 10),
-            API_LEGEND,
-        ),
-        table(
-            "Alerts of each API",
-            "Alerts of each API in the last seven days.",
-            {**API_COLUMNS, **PLACE_COLUMNS},
-            Column("Alerts", total(_WEEK, *API, *PLACE_COLUMNS), decimals=0),
-            height=7,
-        ),
+    raised_high = steps_in_range(_RAISED, "api", severity='="HIGH"')
+    return figures(
+        "Raised",
+        f"Alerts {RANGE}, and those of severity HIGH among them; alerts in the seven days before now, by Choreo's own "
+        "count; and when the last one of severity HIGH since midnight UTC was, if there was one.",
+        Figure(or_zero(total(steps_in_range(_RAISED, "api"))), "in the range", decimals=0),
+        Figure(or_zero(total(raised_high)), "HIGH in the range", decimals=0, thresholds=SOME_IS_BAD),
+        Figure(or_zero(total(_WEEK)), "last 7 days", decimals=0),
+        Figure(f"{high} * 1000", "last HIGH today", "dateTimeFromNow"),
+        height=4,
     )
 
 
-def _over_time() -> tuple[Panel, ...]:
-    return (
-        time_series(
-            "Alerts of the last 7 days",
-            f"Alerts of each API in the seven days before each moment. {TWENTY}",
-            (largest(total(_WEEK, *API)), API_LEGEND),
-            width=24,
-        ),
-    )
-
-
-def _summary() -> Panel:
+def _kinds() -> Panel:
     labels = {
         **API_COLUMNS,
         "environment": "Environment",
@@ -96,10 +51,38 @@ def _summary() -> Panel:
         "severity": "Severity",
     }
     return table(
-        "Alert summary",
-        f"How many alerts of each kind there were {RANGE}, and when the last one of today (UTC) was. {FIRST_SEEN}",
+        "Alerts by kind",
+        f"How many alerts of each kind there were {RANGE}, and when the last one since midnight UTC was. (Console: "
+        "Alert Summary.)",
         labels,
-        Column("Alerts", total(_RAISED, *labels), decimals=0),
-        Column("Last", f"{highest(_LAST, *labels)} * 1000", unit="dateTimeAsIso"),
-        sort_by="Last",
+        Column("Alerts", total(steps_in_range(_RAISED, "api"), *labels)),
+        Column("Last today", f"{highest(_LAST, *labels)} * 1000", unit="dateTimeAsIso"),
+        links={"API": (api_of_cells({**API_COLUMNS, "environment": "Environment"}),)},
+        words={"Severity": {"HIGH": ("HIGH", "red"), "MEDIUM": ("MEDIUM", "orange"), "LOW": ("LOW", "text")}},
+        nothing="No alert was raised",
+        height=10,
+    )
+
+
+def _by_api() -> tuple[Panel, ...]:
+    return (
+        time_series(
+            "Alerts of seven days by API",
+            "Alerts in the seven days before each moment, of the ten APIs with most over the whole range.",
+            Line(leading(total(_WEEK, *API), API, over_range(_WEEK, *API)), API_LEGEND),
+            unit="none",
+            calcs=("lastNotNull", "max"),
+            links=(api_of_labels(API),),
+            height=10,
+            interval="5m",
+        ),
+        table(
+            "APIs, last 7 days",
+            "Alerts of each API in the seven days before now, by environment. (Console: Top APIs by Alert Count.)",
+            API_PLACE_COLUMNS,
+            Column("Alerts", f"{total(_WEEK, *API_PLACE_COLUMNS)} > 0", bar=True),
+            links={"API": (api_of_cells(API_PLACE_COLUMNS),)},
+            width=12,
+            height=10,
+        ),
     )

@@ -1,85 +1,88 @@
-"""Cache: hits and misses of the response caches, and the ratio made of both."""
+"""Cache: do the response caches work?"""
 
 from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import HIT_RATIO, Column, stat, table, time_series
-from exporter.dashboards.promql import highest, in_range, ratio, series, total
-from exporter.dashboards.shipped.words import PLACE, PLACE_COLUMNS, PLACE_LEGEND, RANGE, age_of, dashboard
+from exporter.dashboards.panels import GREEN, GREY, GREY_LINE, Column, Figure, Line, figures, table, time_series
+from exporter.dashboards.promql import WEEK, a_minute, highest, in_range, ratio, recorded, series, total
+from exporter.dashboards.shipped.words import (
+    ENVIRONMENT_LEGEND,
+    LAST_WEEK,
+    PLACE,
+    PLACE_COLUMNS,
+    RANGE,
+    dashboard,
+)
 from exporter.dashboards.variables import places
 
-_HITS = in_range("choreo_cache_hits_total")
-_MISSES = in_range("choreo_cache_misses_total")
+_HITS = "choreo_cache_hits_total"
+_MISSES = "choreo_cache_misses_total"
 
 
 def cache() -> Dashboard:
     """Choreo's page Cache."""
     return dashboard(
         "cache",
-        "Requests that the response caches answered, and those that they could not.",
+        "Do the response caches work? The first figure says which share of the requests to cached resources they "
+        "answered; the table says where. Choreo does not know caches by API.",
         places(),
-        Row("Headlines", _headlines()),
-        Row("Over time", _over_time()),
-        Row("Environments", (_environments(),)),
+        ("cache", "overview"),
+        Row("", (_headlines(), *_charts(), _environments())),
     )
 
 
-def _hit_ratio(hits: str, misses: str, *by: str) -> str:
+def _share(hits: str, misses: str, *by: str) -> str:
     return ratio(total(hits, *by), f"({total(hits, *by)} + {total(misses, *by)})")
 
 
-def _headlines() -> tuple[Panel, ...]:
-    now = _hit_ratio(series("choreo_window_cache_hits"), series("choreo_window_cache_misses"))
-    return (
-        stat(
-            "Cache hit ratio",
-            f"Hits divided by hits and misses, {RANGE}.",
-            _hit_ratio(_HITS, _MISSES),
-            unit="percentunit",
-            thresholds=HIT_RATIO,
-            decimals=1,
-            width=6,
-        ),
-        stat(
-            "Cache hit ratio, last 5 minutes",
-            "Hits divided by hits and misses, in the last 5 minutes.",
-            now,
-            unit="percentunit",
-            thresholds=HIT_RATIO,
-            decimals=1,
-            width=6,
-        ),
-        stat("Hits", f"Requests that a cache answered {RANGE}.", total(_HITS), decimals=0),
-        stat("Misses", f"Requests that a cache could not answer {RANGE}.", total(_MISSES), decimals=0),
-        age_of("cache"),
+def _headlines() -> Panel:
+    before = _share(in_range(_HITS, ago=WEEK), in_range(_MISSES, ago=WEEK))
+    return figures(
+        "Caches",
+        f"Hits divided by hits and misses {RANGE}, and in the same range a week before; and the hits and misses. "
+        "Which ratio is good depends on what is cached.",
+        Figure(_share(in_range(_HITS), in_range(_MISSES)), "hit ratio in the range", "percentunit", decimals=1),
+        Figure(before, "a week before", "percentunit", GREY, 1),
+        Figure(total(in_range(_HITS)), "hits in the range", decimals=0),
+        Figure(total(in_range(_MISSES)), "misses in the range", decimals=0),
+        height=4,
     )
 
 
-def _over_time() -> tuple[Panel, ...]:
+def _charts() -> tuple[Panel, ...]:
     hits, misses = series("choreo_window_cache_hits"), series("choreo_window_cache_misses")
+    latency = series("choreo_response_latency_p95_seconds")
     return (
         time_series(
-            "Cache hit ratio",
-            "Hits divided by hits and misses, in windows of 5 minutes.",
-            (_hit_ratio(hits, misses, *PLACE), PLACE_LEGEND),
+            "Hit ratio",
+            "Hits divided by hits and misses, from windows of five minutes, by environment; the dashed line is the "
+            "threshold of the alert, where Prometheus has loaded the rules. (Console: Cache Hit Percentage.)",
+            Line(_share(hits, misses, "environment"), ENVIRONMENT_LEGEND),
+            Line(
+                f"min({recorded('environment:choreo_cache_hit_ratio:threshold', *PLACE)})",
+                "threshold",
+                "red",
+                dashed=True,
+            ),
             unit="percentunit",
+            width=8,
         ),
         time_series(
             "Hits and misses",
-            "Requests that a cache answered, and those that it could not, in windows of 5 minutes.",
-            (total(hits), "hits"),
-            (total(misses), "misses"),
+            f"Requests per minute to cached resources, from windows of five minutes. {LAST_WEEK} It is the hits.",
+            Line(a_minute("choreo_window_cache_hits"), "hits", GREEN),
+            Line(a_minute("choreo_window_cache_misses"), "misses", "blue"),
+            Line(a_minute("choreo_window_cache_hits", ago=WEEK), "hits a week before", GREY_LINE, dashed=True),
             stacked=True,
+            width=8,
         ),
         time_series(
-            "95th percentile latency",
-            "95th percentile of the response latency of all requests in the same windows.",
-            (
-                highest(series("choreo_response_latency_p95_seconds"), *PLACE, "tenant"),
-                f"{PLACE_LEGEND} {{{{tenant}}}}",
-            ),
+            "95th percentile",
+            "95th percentile of the response latency of all requests in the same windows, by environment. (Console: "
+            "Latency.)",
+            Line(highest(latency, "environment"), ENVIRONMENT_LEGEND),
             unit="s",
-            width=24,
+            width=8,
         ),
     )
 
@@ -89,10 +92,10 @@ def _environments() -> Panel:
         "Environments",
         f"Hits, misses and their ratio {RANGE}.",
         PLACE_COLUMNS,
-        Column("Hits", total(_HITS, *PLACE), decimals=0),
-        Column("Misses", total(_MISSES, *PLACE), decimals=0),
-        Column(
-            "Cache hit ratio", _hit_ratio(_HITS, _MISSES, *PLACE), unit="percentunit", thresholds=HIT_RATIO, decimals=1
-        ),
+        Column("Hit ratio", _share(in_range(_HITS), in_range(_MISSES), *PLACE), unit="percentunit", decimals=1),
+        Column("Hits", total(in_range(_HITS), *PLACE)),
+        Column("Misses", total(in_range(_MISSES), *PLACE)),
+        sort_by="Hit ratio",
+        ascending=True,
         height=7,
     )

@@ -1,217 +1,204 @@
-"""Errors: by category, by side (the gateway's own, the backends'), by status code, and by reason."""
+"""Errors: what fails, where and why?"""
 
 from __future__ import annotations
 
+from typing import Final
+
+from exporter.dashboards.links import api_of_cells, api_of_labels, page_link
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import (
-    AVAILABILITY,
     ERROR_RATIO,
-    SOME_IS_BAD,
+    GREY_LINE,
+    ORANGE,
+    RED,
+    SOME_IS_4XX,
+    SOME_IS_5XX,
     Column,
+    Figure,
+    Line,
+    figures,
     heat_map,
-    stat,
     table,
     time_series,
 )
-from exporter.dashboards.promql import in_range, largest, named, ratio, series, total
+from exporter.dashboards.promql import (
+    WEEK,
+    a_minute,
+    in_range,
+    leading,
+    or_zero,
+    over_range,
+    ratio,
+    series,
+    total,
+    windows_in_range,
+)
 from exporter.dashboards.shipped.words import (
     API,
     API_COLUMNS,
-    FIRST_SEEN,
+    API_LEGEND,
+    CALLER_ERRORS,
+    FIVE,
+    FOUR,
+    LAST_WEEK,
     PLACE,
     PLACE_COLUMNS,
-    PLACE_LEGEND,
+    PROXY,
     RANGE,
-    TWENTY,
-    age_of,
+    REQUESTS,
+    SERVER_ERRORS,
+    TARGET,
     dashboard,
+    errors_in_range,
 )
-from exporter.dashboards.variables import apis, applications, places
+from exporter.dashboards.variables import apis, places
 
-_ERRORS = in_range("choreo_errors_total")
-_REQUESTS = in_range("choreo_requests_total")
-_SERVER_ERRORS = '=~"5.."'
-_QUERIES = ("errors_by_category", "errors_by_class", "errors_by_reason", "api_proxy_errors", "api_target_errors")
+_QUERIES: Final = ("api_proxy_errors", "api_target_errors", "errors_by_reason", "errors_by_category", "errors_by_class")
+_REASONS: Final = "choreo_window_errors_by_reason"
+_KEPT: Final = ("datasource", "job", "instance", "organization", "environment", "api")
 
 
 def errors() -> Dashboard:
     """Choreo's page Errors, with both its tabs."""
     return dashboard(
         "errors",
-        "Failed requests: by category, by class of the status code, by API and status code, and by reason.",
-        (*places(), apis(), applications()),
-        Row("Headlines", _headlines()),
-        Row("By category", _by_category()),
-        Row("By status code: the gateway's own answers (proxy) and the backends' (target)", _by_status()),
-        Row("By API and status code", _heat_maps()),
-        Row("Availability", (_availability(),)),
-        Row("Details", _details()),
-        Row("By API and status code, over time", _by_api_and_code(), collapsed=True),
+        "What fails, where and why? The first figures and charts are of the chosen APIs: 5xx are failures of the "
+        "gateway or a backend, 4xx are the callers' own. What Choreo does not know by API is in the row of all APIs.",
+        (*places(), apis()),
+        _QUERIES,
+        Row("", (_headlines(), *_charts(), *_codes(), _reasons())),
+        Row("All APIs", _all(), collapsed=True),
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
-    def of(category: str) -> str:
-        return total(in_range("choreo_errors_by_category_total", category=f'="{category}"'))
-
-    return (
-        stat("Failed requests", f"Requests that failed at the gateway or a backend, {RANGE}.", total(_ERRORS),
-             decimals=0),
-        stat(
-            "Error ratio",
-            f"Failed requests divided by all requests, {RANGE}.",
-            ratio(total(_ERRORS), total(_REQUESTS)),
-            unit="percentunit",
-            thresholds=ERROR_RATIO,
-            decimals=2,
-        ),
-        stat("Throttled", f"Requests refused by a limit {RANGE}.", of("throttled"), decimals=0,
-             thresholds=SOME_IS_BAD),
-        stat("Not authorized", f"Requests with bad or no credentials {RANGE}.", of("auth"), decimals=0,
-             thresholds=SOME_IS_BAD),
-        stat(
-            "Backend out of reach",
-            f"Requests whose backend could not be reached {RANGE}.",
-            of("target_connectivity"),
-            decimals=0,
-            thresholds=SOME_IS_BAD,
-        ),
-        age_of(*_QUERIES),
-    )  # fmt: skip
-
-
-def _by_category() -> tuple[Panel, ...]:
-    failed = total(series("choreo_window_errors"), *PLACE)
-    return (
-        time_series(
-            "Errors by category",
-            "Failed requests in windows of 5 minutes, by what failed.",
-            (total(series("choreo_window_errors_by_category"), "category"), "{{category}}"),
-            stacked=True,
-        ),
-        time_series(
-            "Error ratio",
-            "Failed requests divided by all requests, in windows of 5 minutes.",
-            (ratio(failed, total(series("choreo_window_requests"), *PLACE)), PLACE_LEGEND),
-            unit="percentunit",
-        ),
-        table(
-            "Errors by category and environment",
-            f"Failed requests {RANGE}, by environment and what failed.",
-            {"organization": "Organization", "environment": "Environment", "category": "Category"},
-            Column("Failed requests", total(in_range("choreo_errors_by_category_total"), *PLACE, "category"),
-                   decimals=0),
-            height=7,
-        ),
-    )  # fmt: skip
-
-
-def _by_status() -> tuple[Panel, ...]:
-    by = "code_class"
-    return (
-        time_series(
-            "Errors by status code",
-            "Errors that the gateway itself answered in windows of 5 minutes, by class of the status code.",
-            (total(series("choreo_window_proxy_errors"), by), "{{code_class}}"),
-            stacked=True,
-        ),
-        time_series(
-            "Target errors by status code",
-            "Errors that the backends answered in windows of 5 minutes, by class of the status code.",
-            (total(series("choreo_window_target_errors"), by), "{{code_class}}"),
-            stacked=True,
-        ),
-        *(
-            table(
-                title,
-                f"{text} {RANGE}, by environment and class of the status code.",
-                {"organization": "Organization", "environment": "Environment", by: "Status codes"},
-                Column("Errors", total(in_range(counter), *PLACE, by), decimals=0),
-                width=12,
-                height=7,
-            )
-            for title, text, counter in (
-                ("Errors, in total", "Errors that the gateway itself answered", "choreo_proxy_errors_total"),
-                ("Target errors, in total", "Errors that the backends answered", "choreo_target_errors_total"),
-            )
-        ),
+def _headlines() -> Panel:
+    requests = total(in_range(REQUESTS, "api"))
+    five, four = errors_in_range(FIVE, like=requests), errors_in_range(FOUR, like=requests)
+    throttled = total(windows_in_range(PROXY, "api", code='="429"'))
+    return figures(
+        "Errors",
+        f"Requests to the chosen APIs {RANGE} that were {SERVER_ERRORS}, and their share of all; those "
+        f"{CALLER_ERRORS}; and among these, those that the gateway refused for a limit (429).",
+        Figure(five, "5xx in the range", thresholds=SOME_IS_5XX, decimals=0),
+        Figure(ratio(five, requests), "5xx share", "percentunit", ERROR_RATIO, 2),
+        Figure(four, "4xx in the range", thresholds=SOME_IS_4XX, decimals=0),
+        Figure(or_zero(throttled), "throttled in the range", thresholds=SOME_IS_4XX, decimals=0),
+        height=4,
     )
 
 
-def _heat_maps() -> tuple[Panel, ...]:
-    def by_code(counter: str) -> str:
-        return named(f"{total(in_range(counter, 'api'), *API, 'code')} > 0", "name", *API)
+def _charts() -> tuple[Panel, ...]:
+    reasons = series(_REASONS, "api")
+
+    def by_api(codes: str) -> str:
+        proxy, target = (a_minute(window, *API, variables=("api",), code=codes) for window in (PROXY, TARGET))
+        return f"({proxy} + {target} or {proxy} or {target})"
+
+    def rank(codes: str) -> str:
+        proxy, target = (over_range(series(window, "api", code=codes), *API) for window in (PROXY, TARGET))
+        return f"({proxy} + {target} or {proxy} or {target})"
 
     return (
-        heat_map(
-            "Errors of each API by status code",
-            f"Errors that the gateway itself answered {RANGE}. {FIRST_SEEN}",
-            by_code("choreo_api_proxy_errors_total"),
-            row="name",
-            column="code",
+        time_series(
+            "5xx by API",
+            f"Requests per minute that were {SERVER_ERRORS}, from windows of five minutes: the ten APIs with most "
+            "over the whole range.",
+            Line(leading(by_api(FIVE), API, rank(FIVE)), API_LEGEND),
+            stacked=True,
+            links=(api_of_labels(API),),
         ),
-        heat_map(
-            "Target errors of each API by status code",
-            f"Errors that the backends answered {RANGE}. {FIRST_SEEN}",
-            by_code("choreo_api_target_errors_total"),
-            row="name",
-            column="code",
-        ),
-    )
-
-
-def _availability() -> Panel:
-    """As the shipped rules count it: what is not answered with 5xx, by the gateway or a backend."""
-    labels = {**API_COLUMNS, **PLACE_COLUMNS}
-    requests = total(in_range("choreo_api_requests_total", "api"), *labels)
-
-    def failed(counter: str) -> str:
-        return f"({total(in_range(counter, 'api', code=_SERVER_ERRORS), *labels)} or 0 * {requests})"
-
-    errors = f"({failed('choreo_api_proxy_errors_total')} + {failed('choreo_api_target_errors_total')})"
-    return table(
-        "Availability of each API",
-        f"Share of the requests {RANGE} that neither the gateway nor a backend answered with 5xx. {FIRST_SEEN}",
-        labels,
-        Column("Requests", requests, decimals=0),
-        Column("Answered with 5xx", errors, decimals=0),
-        Column("Availability", f"1 - {ratio(errors, requests)}", unit="percentunit", thresholds=AVAILABILITY,
-               decimals=3),
-    )  # fmt: skip
-
-
-def _details() -> tuple[Panel, ...]:
-    by = (*API, "application", "reason")
-    window = series("choreo_window_errors_by_reason", "api", "application")
-    return (
         time_series(
             "Errors by reason",
-            f"Failed requests in windows of 5 minutes, by reason. {TWENTY}",
-            (largest(total(window, "reason")), "{{reason}}"),
-            width=24,
+            "Failed requests (4xx and 5xx) per minute by reason, from windows of five minutes: the ten most frequent "
+            "over the whole range.",
+            Line(leading(f"{total(reasons, 'reason')} / 5", ("reason",), over_range(reasons, "reason")), "{{reason}}"),
+            stacked=True,
         ),
-        table(
-            "Errors by API, application and reason",
-            f"Failed requests {RANGE}, and in the last 5 minutes. {FIRST_SEEN}",
-            {**API_COLUMNS, "application": "Application", "reason": "Reason"},
-            Column("Failed requests", total(in_range("choreo_errors_by_reason_total", "api", "application"), *by),
-                   decimals=0),
-            Column("Last 5 minutes", total(window, *by), decimals=0),
-        ),
-    )  # fmt: skip
+    )
 
 
-def _by_api_and_code() -> tuple[Panel, ...]:
-    legend = "{{api}} {{version}}: {{code}}"
+def _codes() -> tuple[Panel, ...]:
+    def by_code(window: str) -> str:
+        return f"{total(windows_in_range(window, 'api'), 'api', 'code')} > 0"
+
+    links = (page_link("Everything on this API", "api", _KEPT, api="${__value.text:percentencode}"),)
+    return (
+        heat_map(
+            "Gateway's own errors by API and status code",
+            f"Errors that the gateway itself answered {RANGE}. (Console: Errors heat map; it calls these proxy "
+            "errors.)",
+            by_code(PROXY),
+            row="api",
+            column="code",
+            named="API",
+            links=links,
+        ),
+        heat_map(
+            "Backends' errors by API and status code",
+            f"Errors that the backends answered {RANGE}. (Console: Target Errors heat map.)",
+            by_code(TARGET),
+            row="api",
+            column="code",
+            named="API",
+            links=links,
+        ),
+    )
+
+
+def _reasons() -> Panel:
+    by = (*API, "application", "reason")
+    return table(
+        "Errors by API, application and reason",
+        f"Failed requests (4xx and 5xx) {RANGE}, and per minute now.",
+        {**API_COLUMNS, "application": "Application", "reason": "Reason"},
+        Column("Failed", total(windows_in_range(_REASONS, "api"), *by), bar=True),
+        Column("Per minute now", f"{total(series(_REASONS, 'api'), *by)} / 5", unit="none", decimals=1),
+        links={"API": (api_of_cells(API_COLUMNS),)},
+        height=10,
+    )
+
+
+def _all() -> tuple[Panel, ...]:
+    failed = total(in_range("choreo_errors_total"), *PLACE)
+    category = "choreo_errors_by_category_total"
+
+    def classes(side: str, name: str, *, dashed: bool = False) -> tuple[Line, Line]:
+        window = f"choreo_window_{side}_errors"
+        return (
+            Line(a_minute(window, code_class='="4xx"'), f"4xx {name}", ORANGE, dashed=dashed),
+            Line(a_minute(window, code_class='="5xx"'), f"5xx {name}", RED, dashed=dashed),
+        )
+
     return (
         time_series(
-            "Errors by API and status code",
-            f"Errors that the gateway itself answered in windows of 5 minutes. {TWENTY}",
-            (largest(total(series("choreo_window_api_proxy_errors", "api"), *API, "code")), legend),
+            "Failed requests by category, all APIs",
+            f"Failed requests (4xx and 5xx) per minute by what failed, from windows of five minutes. {LAST_WEEK} "
+            "(Console: Errors by category.)",
+            Line(a_minute("choreo_window_errors_by_category", "category"), "{{category}}"),
+            Line(a_minute("choreo_window_errors_by_category", ago=WEEK), "a week before", GREY_LINE, dashed=True),
+            stacked=True,
         ),
         time_series(
-            "Target errors by API and status code",
-            f"Errors that the backends answered in windows of 5 minutes. {TWENTY}",
-            (largest(total(series("choreo_window_api_target_errors", "api"), *API, "code")), legend),
+            "Errors by status class, all APIs",
+            "Errors per minute that the gateway itself answered, and those that the backends answered (dashed). "
+            "(Console: Errors by Status Code, Target Errors by Status Code.)",
+            *classes("proxy", "gateway"),
+            *classes("target", "backends", dashed=True),
+        ),
+        table(
+            "Environments by category, all APIs",
+            f"Failed requests (4xx and 5xx) {RANGE}, in all and by what failed.",
+            PLACE_COLUMNS,
+            Column("Failed", failed),
+            *(
+                Column(title, total(in_range(category, category=f'="{value}"'), *PLACE))
+                for title, value in (
+                    ("Not authorized", "auth"),
+                    ("Throttled", "throttled"),
+                    ("Backend out of reach", "target_connectivity"),
+                    ("Other", "other"),
+                )
+            ),
+            height=7,
         ),
     )

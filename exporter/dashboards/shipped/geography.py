@@ -1,11 +1,11 @@
-"""Geography: requests by country, which Choreo has for on-premise environments alone."""
+"""Geography: where do the callers sit? Choreo knows it of on-premise environments alone."""
 
 from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import Column, bar_gauge, geomap, stat, table, time_series
-from exporter.dashboards.promql import in_range, largest, series, total
-from exporter.dashboards.shipped.words import RANGE, TWENTY, age_of, dashboard
+from exporter.dashboards.panels import GREY, GREY_LINE, Column, Figure, Line, figures, geomap, table, time_series
+from exporter.dashboards.promql import in_range, leading, or_zero, over_range, series, total
+from exporter.dashboards.shipped.words import RANGE, TEN, dashboard
 from exporter.dashboards.variables import places
 
 _BY = ("country", "country_code")
@@ -17,54 +17,56 @@ def geography() -> Dashboard:
     """Choreo's page Geo Map, and a table of the same data, as the map needs tiles from the internet."""
     return dashboard(
         "geography",
-        "Requests to on-premise environments by country; other environments have no such figures.",
+        "Where do the callers sit? The map and the bars show the countries of the range. Choreo knows countries of "
+        "on-premise environments alone, and not by API.",
         places(),
-        Row("Headlines", _headlines()),
-        Row("Map", _map()),
-        Row("Over time", _over_time()),
+        ("countries",),
+        Row("", (_headlines(), *_map(), _below())),
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
-    named = f"{total(_REQUESTS, 'country')} > 0"
+def _headlines() -> Panel:
     unnamed = total(in_range("choreo_country_requests_total", country_code='=""'))
-    return (
-        stat("Requests", f"Requests to on-premise environments {RANGE}.", total(_REQUESTS), decimals=0, width=6),
-        stat("Countries", f"Countries that requests came from {RANGE}.", f"count({named})", decimals=0, width=6),
-        stat(
-            "Requests without a code",
-            f"Requests {RANGE} from countries whose ISO code is not known: they are in the table, not on the map.",
-            f"{unnamed} or vector(0)",
-            decimals=0,
-            width=6,
-        ),
-        age_of("countries"),
+    return figures(
+        "Callers",
+        f"Requests to on-premise environments {RANGE}; the countries that they came from; and requests from countries "
+        "whose ISO code is not known: they are in the table, not on the map.",
+        Figure(total(_REQUESTS), "requests in the range", decimals=0),
+        Figure(f"count({total(_REQUESTS, 'country')} > 0) or vector(0)", "countries in the range", decimals=0),
+        Figure(or_zero(unnamed), "not on the map", thresholds=GREY, decimals=0),
+        height=4,
     )
 
 
 def _map() -> tuple[Panel, ...]:
     by_country = total(_REQUESTS, *_BY)
     return (
-        geomap("Requests by country", f"Requests {RANGE}, placed by ISO code.", by_country, code=_BY[1],
-               value="Requests"),
-        bar_gauge("Top 10 countries", f"Requests {RANGE}.", largest(total(_REQUESTS, "country"), 10), "{{country}}",
-                  width=8, height=12),
+        geomap(
+            "Requests by country",
+            f"Requests {RANGE}, placed by ISO code. (Console: Geo Map.)",
+            by_country,
+            code=_BY[1],
+            value="Requests",
+        ),
         table(
             "Countries",
-            f"Requests {RANGE} by country: the data of the map; and in the last 5 minutes.",
+            f"Requests {RANGE} by country: the data of the map.",
             {"country": "Country", "country_code": "ISO code"},
-            Column("Requests", by_country, decimals=0),
-            Column("Last 5 minutes", total(_WINDOW, *_BY), decimals=0),
+            Column("Requests", by_country, bar=True),
+            width=8,
+            height=12,
         ),
-    )  # fmt: skip
+    )
 
 
-def _over_time() -> tuple[Panel, ...]:
-    return (
-        time_series(
-            "Requests by country over time",
-            f"Requests in windows of 5 minutes. {TWENTY}",
-            (largest(total(_WINDOW, "country")), "{{country}}"),
-            width=24,
-        ),
+def _below() -> Panel:
+    countries = leading(f"{total(_WINDOW, 'country')} / 5", ("country",), over_range(_WINDOW, "country"))
+    return time_series(
+        "Requests by country over time",
+        f"Requests per minute, from windows of five minutes. {TEN}",
+        Line(countries, "{{country}}"),
+        Line(f"{total(_WINDOW)} / 5 - sum({countries}) > 0.001", "Others", GREY_LINE),
+        stacked=True,
+        width=24,
+        height=10,
     )

@@ -1,119 +1,142 @@
-"""Latency: percentiles of each API by hop, and the slowest APIs. Hops overlap; percentiles are never averaged."""
+"""Latency: which API is slow, and in which hop. Hops overlap; percentiles are never averaged."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from exporter.dashboards.links import api_of_cells, api_of_labels
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import LATENCY, Column, bar_gauge, stat, table, time_series
-from exporter.dashboards.promql import highest, largest, series
+from exporter.dashboards.panels import (
+    GREY,
+    GREY_LINE,
+    LATENCY,
+    SOME_IS_BAD,
+    Column,
+    Figure,
+    Line,
+    bar_gauge,
+    figures,
+    table,
+    time_series,
+)
+from exporter.dashboards.promql import WEEK, highest, highest_over_range, largest, leading, of_apis, series
 from exporter.dashboards.shipped.words import (
     API,
-    API_COLUMNS,
-    PLACE,
-    PLACE_COLUMNS,
-    PLACE_LEGEND,
-    TWENTY,
-    age_of,
+    API_LEGEND,
+    API_PLACE_COLUMNS,
+    ENVIRONMENT_LEGEND,
+    LAST_WEEK,
+    P95,
+    P95_THRESHOLD,
     dashboard,
 )
 from exporter.dashboards.variables import apis, places
 
-_QUARTER: Final = "in the newest whole quarter of an hour"
-_LEGEND: Final = "{{api}} {{version}} ({{environment}})"
-# Metrics by percentile, and by hop: the metric's name, the hop's, and what of a request it is.
-_HOPS_P95: Final = (
-    ("choreo_api_response_latency_p95_seconds", "Response", "the whole request"),
-    ("choreo_api_backend_latency_p95_seconds", "Backend", "the backend's part"),
-    ("choreo_api_request_mediation_latency_p95_seconds", "Request mediation", "the gateway's part before the backend"),
-    ("choreo_api_response_mediation_latency_p95_seconds", "Response mediation", "the gateway's part after the backend"),
-)
-_HOPS_P50: Final = (
-    ("choreo_api_response_latency_p50_seconds", "Response", "the whole request"),
-    ("choreo_api_backend_latency_p50_seconds", "Backend", "the backend's part"),
-    ("choreo_api_request_mediation_latency_p50_seconds", "Request mediation", "the gateway's part before the backend"),
-    ("choreo_api_response_mediation_latency_p50_seconds", "Response mediation", "the gateway's part after the backend"),
-)
+_QUARTER: Final = "in the newest whole quarter of an hour, as of now"
+_BY: Final = (*API, "environment", "organization")
+_P50: Final = "choreo_api_response_latency_p50_seconds"
+_SLOWEST: Final = "choreo_slowest_api_response_latency_p95_seconds"
+
+
+def hops(percentile: str) -> tuple[tuple[str, str], ...]:
+    """The metrics of each hop and the hops' names; the first is the whole response."""
+    return (
+        (f"choreo_api_response_latency_{percentile}_seconds", "Response"),
+        (f"choreo_api_backend_latency_{percentile}_seconds", "Backend"),
+        (f"choreo_api_request_mediation_latency_{percentile}_seconds", "Request mediation"),
+        (f"choreo_api_response_mediation_latency_{percentile}_seconds", "Response mediation"),
+    )
 
 
 def latency() -> Dashboard:
     """Choreo's page Latency."""
     return dashboard(
         "latency",
-        "95th percentile and median of the latency of each API, by hop. Hops overlap, so they are not stacked.",
+        "Which API is slow, and in which hop? The first figures are of the slowest of the chosen APIs, the table "
+        "shows each with its hops. Hops overlap, and percentiles are never added or averaged: of several, the "
+        "highest is shown.",
         (*places(), apis()),
-        Row("Headlines", _headlines()),
-        Row("Slowest APIs", _slowest()),
-        Row("95th percentile by hop", tuple(_over_time("95th percentile", hop) for hop in _HOPS_P95)),
-        Row("Median by hop", tuple(_over_time("Median", hop) for hop in _HOPS_P50)),
-        Row("Each API", _tables()),
+        ("slowest_apis", "api_latency"),
+        Row("", (_headlines(), *_charts(), _hops())),
+        Row("All APIs", _all(), collapsed=True),
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
-    environment = highest(series("choreo_response_latency_p95_seconds"))
+def _headlines() -> Panel:
+    def slowest(metric: str, ago: str = "") -> str:
+        return highest(series(metric, "api") + ago)
 
-    def api(metric: str) -> str:
-        return highest(series(metric, "api"))
-
-    def figure(title: str, text: str, expr: str) -> Panel:
-        return stat(title, f"{text}, {_QUARTER}.", expr, unit="s", thresholds=LATENCY)
-
-    return (
-        stat(
-            "95th percentile latency",
-            "Response latency of all requests in the last 5 minutes; of several environments, the highest.",
-            environment,
-            unit="s",
-            thresholds=LATENCY,
-        ),
-        figure("Slowest API, 95th percentile", "The highest of the chosen APIs", api(_HOPS_P95[0][0])),
-        figure("Slowest API, median", "The highest of the chosen APIs", api(_HOPS_P50[0][0])),
-        figure("Slowest backend, 95th percentile", "The highest of the chosen APIs", api(_HOPS_P95[1][0])),
-        figure("Slowest backend, median", "The highest of the chosen APIs", api(_HOPS_P50[1][0])),
-        age_of("slowest_apis", "api_latency"),
+    by = ", ".join(_BY)
+    slow = (
+        f"count({highest(series(P95, 'api'), *_BY)} > on ({by}) {highest(of_apis(P95_THRESHOLD), *_BY)}) or vector(0)"
+    )
+    return figures(
+        "The slowest API",
+        f"Of the slowest of the chosen APIs, {_QUARTER}: the 95th percentile of the response, and the same a week "
+        "before; the median; the 95th percentile of the backend's part. Then the APIs whose 95th percentile is above "
+        "their threshold in thresholds.yaml.",
+        Figure(slowest(P95), "p95 now", "s", LATENCY),
+        Figure(slowest(P95, WEEK), "p95 a week before", "s", GREY),
+        Figure(slowest(_P50), "median now", "s", GREY),
+        Figure(slowest(hops("p95")[1][0]), "p95 of the backend now", "s", GREY),
+        Figure(slow, "APIs above threshold now", thresholds=SOME_IS_BAD, decimals=0),
+        height=4,
     )
 
 
-def _slowest() -> tuple[Panel, ...]:
-    slowest = series("choreo_slowest_api_response_latency_p95_seconds", "api")
-    environment = series("choreo_response_latency_p95_seconds")
+def _charts() -> tuple[Panel, ...]:
+    metric = series(P95, "api")
     return (
         bar_gauge(
-            "Top 10 slowest APIs",
-            "95th percentile of the response latency in the last 5 minutes.",
-            largest(highest(slowest, "environment", *API), 10),
-            _LEGEND,
+            "Slowest APIs now",
+            "95th percentile of the response latency in the last 5 minutes, of the ten slowest. (Console: Top 10 "
+            "Slowest APIs.)",
+            largest(highest(series(_SLOWEST, "api"), "environment", *API)),
+            f"{API_LEGEND} ({ENVIRONMENT_LEGEND})",
             unit="s",
             thresholds=LATENCY,
+            links=(api_of_labels(("environment", "api")),),
+            width=8,
         ),
         time_series(
-            "95th percentile latency of each environment",
-            "95th percentile of the response latency of all requests in windows of 5 minutes.",
-            (highest(environment, *PLACE, "tenant"), f"{PLACE_LEGEND} {{{{tenant}}}}"),
+            "95th percentile by API",
+            "95th percentile of the response in whole quarters of an hour, of the ten APIs that are slowest over the "
+            "whole range; the dashed line is the lowest threshold of the chosen APIs.",
+            Line(leading(highest(metric, *API), API, highest_over_range(metric, *API)), API_LEGEND),
+            Line(f"min({of_apis(P95_THRESHOLD)})", "threshold", "red", dashed=True),
             unit="s",
+            links=(api_of_labels(API),),
+            width=16,
         ),
     )
 
 
-def _over_time(percentile: str, hop: tuple[str, str, str]) -> Panel:
-    metric, name, part = hop
-    return time_series(
-        f"{name}: {percentile.lower()}",
-        f"{percentile} of {part}, of each API in each whole quarter of an hour. {TWENTY}",
-        (largest(highest(series(metric, "api"), "environment", *API)), _LEGEND),
-        unit="s",
+def _hops() -> Panel:
+    def column(metric: str, name: str, percentile: str) -> Column:
+        thresholds = LATENCY if name == "Response" else None
+        return Column(f"{name} {percentile}", highest(series(metric, "api"), *_BY), unit="s", thresholds=thresholds)
+
+    return table(
+        "Latency by hop",
+        "95th percentile and median of the response and of each hop: the backend's part, and the gateway's before "
+        f"and after it; {_QUARTER}. (Console: Latencies By Category; over time on the page of the API.)",
+        API_PLACE_COLUMNS,
+        *(column(metric, name, percentile) for percentile in ("p95", "p50") for metric, name in hops(percentile)),
+        links={"API": (api_of_cells(API_PLACE_COLUMNS),)},
+        height=12,
     )
 
 
-def _tables() -> tuple[Panel, ...]:
-    labels = {**API_COLUMNS, **PLACE_COLUMNS}
-
-    def of_each(percentile: str, hops: tuple[tuple[str, str, str], ...]) -> Panel:
-        columns = [
-            Column(name, highest(series(metric, "api"), *labels), unit="s", thresholds=LATENCY)
-            for metric, name, _ in hops
-        ]
-        return table(f"{percentile} of each API", f"{percentile} by hop, {_QUARTER}.", labels, *columns)
-
-    return of_each("95th percentile", _HOPS_P95), of_each("Median", _HOPS_P50)
+def _all() -> tuple[Panel, ...]:
+    environment = series("choreo_response_latency_p95_seconds")
+    return (
+        time_series(
+            "95th percentile of all APIs by environment",
+            "95th percentile of the response latency of all requests in windows of five minutes, by environment and "
+            f"tenant. {LAST_WEEK} It is the highest of all.",
+            Line(highest(environment, "environment", "tenant"), f"{ENVIRONMENT_LEGEND} {{{{tenant}}}}"),
+            Line(highest(environment + WEEK), "a week before", GREY_LINE, dashed=True),
+            unit="s",
+            width=24,
+        ),
+    )

@@ -1,141 +1,268 @@
-"""Overview: requests, errors and latency of each environment."""
+"""Overview: are the APIs well?"""
 
 from __future__ import annotations
 
+from typing import Final
+
+from exporter.dashboards.currency import first_line
+from exporter.dashboards.links import api_of_cells, page_link
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import ERROR_RATIO, LATENCY, Column, stat, table, time_series
-from exporter.dashboards.promql import highest, in_range, ratio, selector, series, total
-from exporter.dashboards.shipped.words import PLACE, PLACE_COLUMNS, PLACE_LEGEND, RANGE, age_of, dashboard, uid
+from exporter.dashboards.panels import (
+    ERROR_RATIO,
+    GREEN,
+    GREY,
+    GREY_LINE,
+    LATENCY,
+    LEFT,
+    ORANGE,
+    PER_MINUTE,
+    RED,
+    SOME_IS_4XX,
+    SOME_IS_5XX,
+    Column,
+    Figure,
+    Line,
+    stat,
+    table,
+    time_series,
+)
+from exporter.dashboards.promql import (
+    WEEK,
+    a_minute,
+    highest,
+    in_range,
+    or_zero,
+    ratio,
+    recorded,
+    selector,
+    series,
+    total,
+)
+from exporter.dashboards.shipped.alerting import firing_alerts
+from exporter.dashboards.shipped.objectives import budget_left
+from exporter.dashboards.shipped.words import (
+    API,
+    API_PLACE_COLUMNS,
+    FIVE,
+    FOUR,
+    LAST_WEEK,
+    P95,
+    PLACE,
+    PLACE_COLUMNS,
+    RANGE,
+    REQUESTS,
+    SERVER_ERRORS,
+    errors_in_range,
+    framed,
+)
 from exporter.dashboards.variables import places
 
-_REQUESTS = in_range("choreo_requests_total")
-_ERRORS = in_range("choreo_errors_total")
-_LATENCY = series("choreo_response_latency_p95_seconds")
+_QUERIES: Final = (
+    "overview",
+    "api_traffic",
+    "errors_by_class",
+    "errors_by_category",
+    "api_proxy_errors",
+    "api_latency",
+)
+_KEPT: Final = ("datasource", "job", "instance", "organization", "environment")
+_SIDES: Final = (("proxy", "gateway"), ("target", "backends"))
+_LATENCY: Final = "choreo_response_latency_p95_seconds"
+_BY: Final = (*API, "environment", "organization")
 
 
 def overview() -> Dashboard:
-    """Choreo's page Overview, for all environments at once."""
-    return dashboard(
+    """The page that is opened first."""
+    return framed(
         "overview",
-        "Requests, errors and latency of each environment of WSO2 Choreo.",
+        "Are the APIs well? The first lines say whether the figures are current, which alerts fire, and how all of "
+        "it is; the table names the APIs that are worst. Choreo's page Overview, for all environments at once.",
         places(),
-        Row("Headlines", _headlines()),
-        Row("Over time", _over_time()),
-        Row("Environments", (_environments(),)),
-        Row("Names", _names(), collapsed=True),
+        Row("", (first_line(*_QUERIES), firing_alerts(), *_headlines(), _apis(), *_over_time())),
+        Row("Environments and their names", _environments(), collapsed=True),
     )
+
+
+def classes(ago: str = "") -> tuple[str, str, str]:
+    """Requests per minute by class of the status code: successful, 4xx, 5xx; of all APIs."""
+
+    def failed(code_class: str) -> str:
+        sides = (
+            or_zero(a_minute(f"choreo_window_{side}_errors", ago=ago, code_class=f'="{code_class}"'))
+            for side in ("proxy", "target")
+        )
+        return f"({' + '.join(sides)})"
+
+    requests, errors = a_minute("choreo_window_requests", ago=ago), a_minute("choreo_window_errors", ago=ago)
+    return f"{requests} - {errors}", failed("4xx"), failed("5xx")
 
 
 def _headlines() -> tuple[Panel, ...]:
+    requests = total(in_range("choreo_requests_total"))
+    five = " + ".join(
+        or_zero(total(in_range(f"choreo_{side}_errors_total", code_class='="5xx"'))) for side in ("proxy", "target")
+    )
+    allowed = f"1 - max({recorded('api:choreo_availability_objective:threshold', *PLACE)})"
+    worst = f"min({budget_left(recorded_of=_everything)})"
     return (
         stat(
-            "Requests",
-            f"Requests, successful and failed, {RANGE}.",
-            total(_REQUESTS),
+            "Requests in the range",
+            f"Requests, successful and failed, {RANGE}; and in the same range a week before.",
+            total(in_range("choreo_requests_total")),
             decimals=0,
-            opens=uid("traffic"),
+            legend="requests",
+            compared=Figure(total(in_range("choreo_requests_total", ago=WEEK)), "a week before", thresholds=GREY,
+                            decimals=0),
+            links=(page_link("Traffic", "traffic", _KEPT),),
         ),
         stat(
-            "Failed requests",
-            f"Requests that failed at the gateway or a backend, {RANGE}.",
-            total(_ERRORS),
-            decimals=0,
-            opens=uid("errors"),
-        ),
-        stat(
-            "Error ratio",
-            f"Failed requests divided by all requests, {RANGE}.",
-            ratio(total(_ERRORS), total(_REQUESTS)),
+            "5xx in the range",
+            f"Share of the requests {RANGE} that were {SERVER_ERRORS}; and what the strictest objective allows.",
+            ratio(f"({five})", requests),
             unit="percentunit",
             thresholds=ERROR_RATIO,
             decimals=2,
-            opens=uid("errors"),
+            legend="5xx",
+            compared=Figure(allowed, "allowed", "percentunit", GREY, 2),
+            links=(page_link("Errors", "errors", _KEPT),),
         ),
         stat(
-            "95th percentile latency",
+            "95th percentile now",
             "Response latency in the last 5 minutes; of several environments, the highest, as percentiles cannot be "
-            "averaged.",
-            highest(_LATENCY),
+            "averaged; and the strictest threshold.",
+            highest(series(_LATENCY)),
             unit="s",
             thresholds=LATENCY,
-            opens=uid("latency"),
+            legend="p95",
+            compared=Figure(f"min({recorded('api:choreo_latency_p95_seconds:threshold', *PLACE)})", "threshold", "s",
+                            GREY),
+            links=(page_link("Latency", "latency", _KEPT),),
         ),
         stat(
-            "Requests, last 5 minutes",
-            "Requests in the last 5 minutes that are complete upstream.",
-            total(series("choreo_window_requests")),
-            decimals=0,
-            opens=uid("traffic"),
+            "Error budget left now",
+            "What is left of the error budget of the last 30 days, of the API that has least, as of now. Empty where "
+            "Prometheus has not loaded the rules.",
+            worst,
+            unit="percentunit",
+            thresholds=LEFT,
+            decimals=1,
+            nothing="no rules",
+            links=(page_link("Objectives", "objectives", _KEPT),),
         ),
-        age_of("overview"),
+    )  # fmt: skip
+
+
+def _everything(record: str) -> str:
+    return recorded(record, *PLACE)
+
+
+def _apis() -> Panel:
+    requests = total(in_range(REQUESTS), *_BY)
+    before = total(in_range(REQUESTS, ago=WEEK), *_BY)
+    five, four = (_errors(codes, requests) for codes in (FIVE, FOUR))
+    return table(
+        "APIs, the worst first",
+        f"Each API {RANGE}: requests per minute; answers with 4xx and with 5xx; the share of 5xx, which sorts the "
+        "table; and the requests against the week before. As of now: the 95th percentile of the newest quarter of an "
+        "hour, and what is left of the error budget of 30 days. The small line is requests per minute. A click opens "
+        "the API.",
+        API_PLACE_COLUMNS,
+        Column("Requests/min", f"{requests} * 60 / $__range_s", unit="none", decimals=2),
+        Column("4xx", four, thresholds=SOME_IS_4XX),
+        Column("5xx", five, thresholds=SOME_IS_5XX),
+        Column("5xx share", ratio(five, requests), unit="percentunit", thresholds=ERROR_RATIO, decimals=2),
+        Column("p95", highest(series(P95), *_BY), unit="s", thresholds=LATENCY),
+        Column(
+            "Budget left",
+            f"min by ({', '.join(_BY)}) ({budget_left(recorded_of=_everything)})",
+            unit="percentunit",
+            thresholds=LEFT,
+            decimals=0,
+        ),
+        Column("To last week", f"{ratio(requests, before)} - 1", unit="percentunit", decimals=0),
+        Column("Trend", a_minute("choreo_window_api_requests", *_BY), unit=PER_MINUTE, trend=True),
+        sort_by="5xx share",
+        links={"API": (api_of_cells(API_PLACE_COLUMNS),)},
+        height=11,
     )
+
+
+def _errors(codes: str, requests: str) -> str:
+    """Of all APIs, as this page has no choice among them."""
+    return errors_in_range(codes, *_BY, like=requests).replace(', api=~"$api"', "")
 
 
 def _over_time() -> tuple[Panel, ...]:
-    failed = total(series("choreo_window_errors"), *PLACE)
-    requests = total(series("choreo_window_requests"), *PLACE)
+    well, four, five = classes()
+    latency = series(_LATENCY)
     return (
         time_series(
-            "API request summary",
-            "Successful and failed requests of each whole quarter of an hour (left), and the 95th percentile of the "
-            "response latency; of several environments, the highest (right).",
-            (total(series("choreo_window_15m_successful_requests")), "successful"),
-            (total(series("choreo_window_15m_errors")), "failed"),
-            (highest(series("choreo_response_latency_15m_p95_seconds")), "95th percentile latency"),
-            right_axis={".*latency": "s"},
-            width=24,
-        ),
-        time_series("Requests", "Requests in windows of 5 minutes.", (requests, PLACE_LEGEND)),
-        time_series("Failed requests", "Failed requests in windows of 5 minutes.", (failed, PLACE_LEGEND)),
-        time_series(
-            "Error ratio",
-            "Failed requests divided by all requests, in windows of 5 minutes.",
-            (ratio(failed, requests), PLACE_LEGEND),
-            unit="percentunit",
+            "Requests by status class",
+            "Requests per minute by class of the status code, from windows of five minutes. The dashed line is all "
+            "requests at the same time a week before. (Console: API Request Summary.)",
+            Line(well, "successful", GREEN),
+            Line(four, "4xx", ORANGE),
+            Line(five, "5xx", RED),
+            Line(a_minute("choreo_window_requests", ago=WEEK), "a week before", GREY_LINE, dashed=True),
+            stacked=True,
+            width=8,
         ),
         time_series(
-            "95th percentile latency",
-            "95th percentile of the response latency of all requests in windows of 5 minutes, by tenant.",
-            (highest(_LATENCY, *PLACE, "tenant"), f"{PLACE_LEGEND} {{{{tenant}}}}"),
+            "Failed requests by category",
+            f"Failed requests (4xx and 5xx) per minute by what failed, from windows of five minutes. {LAST_WEEK}",
+            Line(a_minute("choreo_window_errors_by_category", "category"), "{{category}}"),
+            Line(a_minute("choreo_window_errors_by_category", ago=WEEK), "a week before", GREY_LINE, dashed=True),
+            stacked=True,
+            width=8,
+            links=(page_link("Errors", "errors", _KEPT),),
+        ),
+        time_series(
+            "95th percentile",
+            "95th percentile of the response latency in windows of five minutes, by environment (of several tenants, "
+            f"the highest). {LAST_WEEK} It is the highest of all.",
+            Line(highest(latency, "environment"), "{{environment}}"),
+            Line(highest(latency + WEEK), "a week before", GREY_LINE, dashed=True),
             unit="s",
+            width=8,
+            links=(page_link("Latency", "latency", _KEPT),),
         ),
     )
 
 
-def _environments() -> Panel:
-    return table(
-        "Environments",
-        f"Requests, failed requests and their ratio {RANGE}; latency in the last 5 minutes (of the tenants, the "
-        "highest).",
-        PLACE_COLUMNS,
-        Column("Requests", total(_REQUESTS, *PLACE), decimals=0),
-        Column("Failed requests", total(_ERRORS, *PLACE), decimals=0),
-        Column(
-            "Error ratio",
-            ratio(total(_ERRORS, *PLACE), total(_REQUESTS, *PLACE)),
-            unit="percentunit",
-            thresholds=ERROR_RATIO,
-            decimals=2,
-        ),
-        Column("95th percentile latency", highest(_LATENCY, *PLACE), unit="s", thresholds=LATENCY),
-        height=7,
-    )
+def _server_errors(side: str) -> str:
+    return total(in_range(f"choreo_{side}_errors_total", code_class='="5xx"'), *PLACE)
 
 
-def _names() -> tuple[Panel, ...]:
+def _environments() -> tuple[Panel, ...]:
+    requests, failed = (total(in_range(f"choreo_{what}_total"), *PLACE) for what in ("requests", "errors"))
+    quarter = total(series("choreo_window_15m_successful_requests"), *PLACE)
+    failed_quarter = total(series("choreo_window_15m_errors"), *PLACE)
     organization = {
         "organization_handle": "Handle",
         "organization_name": "Name",
         "organization_id": "Organization id",
     }
     environment = {**PLACE_COLUMNS, "environment_type": "Type", "environment_id": "Environment id"}
-    organizations = selector("choreo_organization_info", "organization")
     return (
+        table(
+            "Environments",
+            f"Requests, failed requests (4xx and 5xx) and 5xx {RANGE}; then of the newest whole quarter of an hour. "
+            "(Console: Total Traffic, Error Request Count, Average Error Rate, 95th Percentile Latency.)",
+            PLACE_COLUMNS,
+            Column("Requests", requests),
+            Column("Failed", failed),
+            Column("Failed share", ratio(failed, requests), unit="percentunit", decimals=2),
+            *(Column(f"5xx {name}", _server_errors(side), thresholds=SOME_IS_5XX) for side, name in _SIDES),
+            Column("Successful, 15 min", quarter),
+            Column("Failed, 15 min", failed_quarter),
+            Column("p95, 15 min", highest(series("choreo_response_latency_15m_p95_seconds"), *PLACE), unit="s"),
+            height=7,
+        ),
         table(
             "Organizations",
             "The organizations that the access token may see now, with their ids.",
             organization,
-            Column("Known", highest(organizations, *organization)),
+            Column("Known", highest(selector("choreo_organization_info", "organization"), *organization)),
             width=12,
             height=7,
         ),

@@ -1,141 +1,127 @@
-"""Reports: usage by API and application, and the last 24 hours of each API."""
+"""Reports: who used which API how much? For bills and plans."""
 
 from __future__ import annotations
 
+from exporter.dashboards.links import api_of_cells, api_of_labels
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import ERROR_RATIO, LATENCY, Column, bar_gauge, stat, table, time_series
-from exporter.dashboards.promql import highest, in_range, largest, ratio, selector, series, total
+from exporter.dashboards.panels import GREY, LATENCY, SOME_IS_4XX, Column, Figure, Line, figures, table, time_series
+from exporter.dashboards.promql import WEEK, highest, in_range, leading, over_range, ratio, selector, series, total
 from exporter.dashboards.shipped.words import (
     API,
     API_COLUMNS,
     API_LEGEND,
-    FIRST_SEEN,
-    PLACE_COLUMNS,
+    API_PLACE_COLUMNS,
     RANGE,
-    TWENTY,
-    age_of,
     dashboard,
 )
 from exporter.dashboards.variables import apis, applications, places
 
 _DAY = "in the last 24 whole hours"
-_USAGE = in_range("choreo_api_application_requests_total", "api", "application")
-_DAY_REQUESTS = series("choreo_window_24h_api_requests", "api")
-_DAY_ERRORS = series("choreo_window_24h_api_proxy_errors", "api")
-_DAY_LATENCY = series("choreo_api_response_latency_24h_p95_seconds", "api")
-_HOURS = (("green", None), ("orange", 7200.0), ("red", 14400.0))
+_COUNTER = "choreo_api_application_requests_total"
+_USAGE = in_range(_COUNTER, "api", "application")
+_WINDOW = series("choreo_window_api_application_requests", "api", "application")
+_BY = (*API, "application")
+_ON_PREMISE = ("organization", "api", "application")
 
 
 def reports() -> Dashboard:
     """Choreo's page Reports, as far as it can be polled."""
     return dashboard(
         "reports",
-        "Usage by API and application, and requests, errors and latency of each API in the last 24 hours.",
+        "Who used which API how much? The figure and the table are of the chosen APIs and applications in the chosen "
+        "range: take a month for a bill. The table can be saved as CSV (Inspect, Data).",
         (*places(), apis(), applications()),
-        Row("Headlines", _headlines()),
-        Row("Usage", _usage()),
-        Row("The last 24 hours of each API", _last_day()),
-        Row("On-premise environments (with an on-premise key)", _on_premise(), collapsed=True),
+        ("usage_report", "api_report"),
+        Row("", (_headlines(), _usage(), *_charts())),
+        Row("All applications: the last 24 hours of each API", (_last_day(),)),
+        Row("On-premise environments, with an on-premise key", _on_premise(), collapsed=True),
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
-    errors, requests = total(_DAY_ERRORS), total(_DAY_REQUESTS)
-    return (
-        stat("Requests", f"Requests of the chosen applications to the chosen APIs {RANGE}.", total(_USAGE), decimals=0),
-        stat("Requests, last 24 hours", f"Requests to the chosen APIs {_DAY}.", requests, decimals=0),
-        stat("Gateway errors, last 24 hours", f"Errors that the gateway itself answered {_DAY}.", errors, decimals=0),
-        stat(
-            "Gateway error ratio, last 24 hours",
-            f"Errors that the gateway itself answered, divided by the requests, {_DAY}.",
-            ratio(errors, requests),
+def _headlines() -> Panel:
+    def used(*by: str) -> str:
+        return f"count({total(_USAGE, *by)} > 0) or vector(0)"
+
+    before = total(in_range(_COUNTER, "api", "application", ago=WEEK))
+    return figures(
+        "Usage",
+        f"Requests of the chosen applications to the chosen APIs {RANGE}, and in the same range a week before; the "
+        "APIs that were called, and the applications that called them.",
+        Figure(total(_USAGE), "requests in the range", decimals=0),
+        Figure(before, "a week before", thresholds=GREY, decimals=0),
+        Figure(used(*API), "APIs in the range", decimals=0),
+        Figure(used("application"), "applications in the range", decimals=0),
+        height=4,
+    )
+
+
+def _usage() -> Panel:
+    return table(
+        "Usage by API and application",
+        f"Requests of each application to each API {RANGE}, and their share of all requests of the choice. (Console: "
+        "Reports.)",
+        {**API_COLUMNS, "application": "Application"},
+        Column("Requests", total(_USAGE, *_BY), bar=True),
+        Column(
+            "Share",
+            f"{total(_USAGE, *_BY)} / on () group_left () ({total(_USAGE)} > 0)",
             unit="percentunit",
-            thresholds=ERROR_RATIO,
-            decimals=2,
+            decimals=1,
         ),
-        stat(
-            "Slowest API, last 24 hours",
-            f"The highest 95th percentile of the response latency of the chosen APIs {_DAY}.",
-            highest(_DAY_LATENCY),
-            unit="s",
-            thresholds=LATENCY,
-        ),
-        age_of("usage_report", "api_report", thresholds=_HOURS),
+        links={"API": (api_of_cells(API_COLUMNS),)},
+        height=12,
     )
 
 
-def _usage() -> tuple[Panel, ...]:
-    by = (*API, "application")
-    window = series("choreo_window_api_application_requests", "api", "application")
+def _charts() -> tuple[Panel, ...]:
+    lines = leading(f"{total(_WINDOW, *_BY)} / 5", _BY, over_range(_WINDOW, *_BY))
     return (
         time_series(
-            "Usage by API and application, over time",
-            f"Requests in windows of 5 minutes. {TWENTY}",
-            (largest(total(window, *by)), "{{application}} to {{api}} {{version}}"),
+            "Usage over time",
+            "Requests per minute of each application to each API, from windows of five minutes. The ten largest over "
+            "the whole range; the rest is Others.",
+            Line(lines, f"{{{{application}}}} to {API_LEGEND}"),
+            Line(f"{total(_WINDOW)} / 5 - sum({lines}) > 0.001", "Others", "#8e8e8e"),
+            stacked=True,
             width=24,
-        ),
-        table(
-            "Usage by API and application",
-            f"Requests of each application to each API {RANGE}, and in the last 5 minutes. {FIRST_SEEN}",
-            {**API_COLUMNS, "application": "Application"},
-            Column("Requests", total(_USAGE, *by), decimals=0),
-            Column("Last 5 minutes", total(window, *by), decimals=0),
+            links=(api_of_labels(API),),
+            interval="5m",
         ),
     )
 
 
-def _last_day() -> tuple[Panel, ...]:
-    labels = {**API_COLUMNS, **PLACE_COLUMNS}
-    errors, requests = total(_DAY_ERRORS, *labels), total(_DAY_REQUESTS, *labels)
-    return (
-        bar_gauge(
-            "Top 10 APIs",
-            f"Requests to each API {_DAY}.",
-            largest(total(_DAY_REQUESTS, *API), 10),
-            API_LEGEND,
-        ),
-        bar_gauge(
-            "Top 10 APIs by gateway errors",
-            f"Errors that the gateway itself answered for each API {_DAY}.",
-            largest(total(_DAY_ERRORS, *API), 10),
-            API_LEGEND,
-        ),
-        table(
-            "APIs",
-            f"Requests, errors that the gateway itself answered, and the 95th percentile of the latency, {_DAY}.",
-            labels,
-            Column("Requests", requests, decimals=0),
-            Column("Gateway errors", errors, decimals=0),
-            Column(
-                "Gateway error ratio",
-                ratio(errors, requests),
-                unit="percentunit",
-                thresholds=ERROR_RATIO,
-                decimals=2,
-            ),
-            Column("95th percentile latency", highest(_DAY_LATENCY, *labels), unit="s", thresholds=LATENCY),
-        ),
+def _last_day() -> Panel:
+    labels = API_PLACE_COLUMNS
+    requests, errors, latency = (
+        series(f"choreo_{metric}", "api")
+        for metric in ("window_24h_api_requests", "window_24h_api_proxy_errors", "api_response_latency_24h_p95_seconds")
+    )
+    return table(
+        "Each API, last 24 hours",
+        "Requests, errors that the gateway itself answered (4xx and 5xx), their share, and the 95th percentile of "
+        f"the latency, {_DAY}, of all applications.",
+        labels,
+        Column("Requests", total(requests, *labels), bar=True),
+        Column("Gateway's own errors", total(errors, *labels), thresholds=SOME_IS_4XX),
+        Column("Share", ratio(total(errors, *labels), total(requests, *labels)), unit="percentunit", decimals=2),
+        Column("p95", highest(latency, *labels), unit="s", thresholds=LATENCY),
+        links={"API": (api_of_cells(labels),)},
+        height=10,
     )
 
 
 def _on_premise() -> tuple[Panel, ...]:
     """Their metrics have no environment: Choreo does not say which one a request went to."""
-    by = (*API, "application")
-    chosen = ("organization", "api", "application")
-    window = selector("choreo_window_on_premise_successful_requests", *chosen)
-    today = f"increase({selector('choreo_on_premise_successful_requests_total', *chosen)}[$__range])"
+    window = selector("choreo_window_on_premise_successful_requests", *_ON_PREMISE)
+    counted = f"increase({selector('choreo_on_premise_successful_requests_total', *_ON_PREMISE)}[$__range])"
     return (
-        time_series(
-            "Successful requests to on-premise environments, over time",
-            f"Successful requests in windows of 5 minutes. {TWENTY}",
-            (largest(total(window, *by)), "{{application}} to {{api}} {{version}}"),
-            width=24,
-        ),
         table(
-            "Successful requests to on-premise environments",
-            f"Successful requests of each application to each API {RANGE}, and in the last 5 minutes. {FIRST_SEEN}",
+            "Successful requests, all environments",
+            f"Successful requests of each application to each API of the on-premise environments {RANGE}, and per "
+            "minute now. Choreo does not say in which environment.",
             {**API_COLUMNS, "application": "Application"},
-            Column("Requests", total(today, *by), decimals=0),
-            Column("Last 5 minutes", total(window, *by), decimals=0),
+            Column("Requests", total(counted, *_BY), bar=True),
+            Column("Per minute now", f"{total(window, *_BY)} / 5", unit="none", decimals=1),
+            links={"API": (api_of_cells(API_COLUMNS),)},
         ),
     )

@@ -1,151 +1,160 @@
-"""Traffic: requests by API, application, backend and resource."""
+"""Traffic: who calls what, and how often?"""
 
 from __future__ import annotations
 
+from typing import Final
+
+from exporter.dashboards.links import api_of_cells, api_of_labels
 from exporter.dashboards.model import Dashboard, Panel, Row
-from exporter.dashboards.panels import Column, pie_chart, stat, table, time_series
-from exporter.dashboards.promql import highest, in_range, largest, series, total
+from exporter.dashboards.panels import (
+    GREY,
+    GREY_LINE,
+    Column,
+    Figure,
+    Line,
+    figures,
+    table,
+    time_series,
+)
+from exporter.dashboards.promql import (
+    WEEK,
+    a_minute,
+    highest,
+    in_range,
+    leading,
+    over_range,
+    series,
+    total,
+)
 from exporter.dashboards.shipped.words import (
     API,
     API_COLUMNS,
     API_LEGEND,
-    FIRST_SEEN,
     PLACE,
     PLACE_COLUMNS,
     RANGE,
-    TWENTY,
-    age_of,
+    REQUESTS,
+    TEN,
     dashboard,
 )
-from exporter.dashboards.variables import apis, applications, places
+from exporter.dashboards.variables import apis, places
 
-_BY_API = in_range("choreo_api_requests_total", "api")
-_BY_APPLICATION = in_range("choreo_application_requests_total", "application")
-_BY_BACKEND = in_range("choreo_backend_requests_total")
-_BY_RESOURCE = in_range("choreo_resource_requests_total", "api")
+_WINDOW: Final = "choreo_window_api_requests"
+_USAGE: Final = "choreo_window_api_application_requests"
+_QUARTERS: Final = "from whole quarters of an hour"
 
 
 def traffic() -> Dashboard:
     """Choreo's page Traffic."""
     return dashboard(
         "traffic",
-        "Requests by API, application, backend and resource.",
-        (*places(), apis(), applications()),
-        Row("Headlines", _headlines()),
-        Row("APIs", _apis()),
-        Row("Applications", _applications()),
-        Row("Backends", _backends()),
-        Row("Resources", _resources()),
-        Row("Names", _names(), collapsed=True),
+        "Who calls what, and how often? The first figures and the chart are of the chosen APIs; below, by "
+        "application and by resource. What Choreo does not know by API is in the row of all APIs.",
+        (*places(), apis()),
+        ("api_traffic", "usage_report", "resource_traffic_today"),
+        Row("", (_headlines(), *_apis(), _applications(), _resources())),
+        Row("All APIs: backends, applications", _all(), collapsed=True),
+        Row("Names and ids", _names(), collapsed=True),
     )
 
 
-def _headlines() -> tuple[Panel, ...]:
-    window = total(series("choreo_window_api_requests", "api"))
-    return (
-        stat("Requests", f"Requests to the chosen APIs {RANGE}.", total(_BY_API), decimals=0),
-        stat("Requests, last 5 minutes", "Requests to the chosen APIs in the last 5 minutes.", window, decimals=0),
-        stat(
-            "APIs in use",
-            f"APIs that had requests {RANGE}.",
-            f"count({total(_BY_API, *API)} > 0)",
-            decimals=0,
-        ),
-        stat(
-            "Applications in use",
-            f"Applications that made requests {RANGE}.",
-            f"count({total(_BY_APPLICATION, 'application')} > 0)",
-            decimals=0,
-        ),
-        stat(
-            "Backends in use",
-            f"Backends that had requests {RANGE}.",
-            f"count({total(_BY_BACKEND, 'backend')} > 0)",
-            decimals=0,
-        ),
-        age_of("api_traffic", "backend_traffic", "resource_traffic"),
+def _headlines() -> Panel:
+    requests = in_range(REQUESTS, "api")
+    usage = total(in_range("choreo_api_application_requests_total", "api"), "application")
+    return figures(
+        "Requests",
+        f"Requests to the chosen APIs {RANGE}, and in the same range a week before; the APIs (each version for "
+        "itself) that had requests, and the applications that made them.",
+        Figure(total(requests), "in the range", decimals=0),
+        Figure(total(in_range(REQUESTS, "api", ago=WEEK)), "a week before", thresholds=GREY, decimals=0),
+        Figure(f"count({total(requests, *API)} > 0) or vector(0)", "APIs in the range"),
+        Figure(f"count({usage} > 0) or vector(0)", "applications in the range"),
+        height=4,
     )
 
 
 def _apis() -> tuple[Panel, ...]:
+    window = series(_WINDOW, "api")
+    lines = leading(a_minute(_WINDOW, *API, variables=("api",)), API, over_range(window, *API))
+    quarter = total(series("choreo_window_15m_api_requests", "api"), *API)
     return (
         time_series(
             "Requests by API",
-            f"Requests to each API in windows of 5 minutes. {TWENTY}",
-            (largest(total(series("choreo_window_api_requests", "api"), *API)), API_LEGEND),
-            width=16,
-        ),
-        pie_chart(
-            "Shares of the APIs", f"Requests to each API {RANGE}.", largest(total(_BY_API, *API), 10), API_LEGEND
-        ),
-        time_series(
-            "API usage over time",
-            f"Requests to each API in each whole quarter of an hour. {TWENTY}",
-            (largest(total(series("choreo_window_15m_api_requests", "api"), *API)), API_LEGEND),
-            width=24,
-        ),
-    )
-
-
-def _applications() -> tuple[Panel, ...]:
-    by = ("application",)
-    return (
-        time_series(
-            "Requests by application",
-            f"Requests of each application in windows of 5 minutes. {TWENTY}",
-            (largest(total(series("choreo_window_application_requests", *by), *by)), "{{application}}"),
-            width=16,
-        ),
-        pie_chart(
-            "Shares of the applications",
-            f"Requests of each application {RANGE}.",
-            largest(total(_BY_APPLICATION, *by), 10),
-            "{{application}}",
-        ),
-        time_series(
-            "API usage by application",
-            f"Requests of each application in each whole quarter of an hour. {TWENTY}",
-            (largest(total(series("choreo_window_15m_application_requests", *by), *by)), "{{application}}"),
-            width=24,
-        ),
-    )
-
-
-def _backends() -> tuple[Panel, ...]:
-    return (
-        time_series(
-            "Requests by backend",
-            f"Requests to each backend in windows of 5 minutes. {TWENTY}",
-            (largest(total(series("choreo_window_backend_requests"), "backend")), "{{backend}}"),
-            width=16,
-        ),
-        pie_chart(
-            "Shares of the backends",
-            f"Requests to each backend {RANGE}.",
-            largest(total(_BY_BACKEND, "backend"), 10),
-            "{{backend}}",
-        ),
-    )
-
-
-def _resources() -> tuple[Panel, ...]:
-    by = (*API, "resource", "method")
-    window = series("choreo_window_resource_requests", "api")
-    return (
-        time_series(
-            "Requests by resource",
-            f"Requests to each resource of an API in windows of 5 minutes. {TWENTY}",
-            (largest(total(window, *by)), "{{method}} {{resource}} ({{api}} {{version}})"),
-            width=24,
+            f"Requests per minute to each API, from windows of five minutes. {TEN} The dashed line is all of the "
+            "chosen APIs a week before. (Console: API Usage Over Time.)",
+            Line(lines, API_LEGEND),
+            Line(f"{a_minute(_WINDOW, variables=('api',))} - sum({lines}) > 0.001", "Others", GREY_LINE),
+            Line(a_minute(_WINDOW, variables=("api",), ago=WEEK), "a week before", GREY_LINE, dashed=True),
+            stacked=True,
+            links=(api_of_labels(API),),
+            width=14,
+            height=11,
         ),
         table(
-            "API resource usage",
-            f"Requests to each resource of an API {RANGE}, and in the last 5 minutes. {FIRST_SEEN}",
-            {**API_COLUMNS, "resource": "Resource", "method": "Method"},
-            Column("Requests", total(_BY_RESOURCE, *by), decimals=0),
-            Column("Last 5 minutes", total(window, *by), decimals=0),
+            "APIs",
+            f"Requests to each API {RANGE}; and per minute now, from the newest whole quarter of an hour.",
+            API_COLUMNS,
+            Column("Requests", total(in_range(REQUESTS, "api"), *API), bar=True),
+            Column("Per min now", f"{quarter} / 15", unit="none", decimals=1),
+            links={"API": (api_of_cells(API_COLUMNS),)},
+            width=10,
+            height=11,
         ),
     )
+
+
+def _applications() -> Panel:
+    usage, by = series(_USAGE, "api"), ("application",)
+    return time_series(
+        "Requests by application",
+        "Requests per minute of each application to the chosen APIs, from windows of five minutes: the ten largest "
+        "over the whole range. (Console: API Usage By Application.)",
+        Line(leading(f"{total(usage, *by)} / 5", by, over_range(usage, *by)), "{{application}}"),
+        stacked=True,
+        width=10,
+        height=10,
+    )
+
+
+def _resources() -> Panel:
+    by = (*API, "resource", "method")
+    return table(
+        "Requests by resource",
+        f"Requests to each resource of the chosen APIs {RANGE}, and per minute now. (Console: API Resource Usage.)",
+        {**API_COLUMNS, "method": "Method", "resource": "Resource"},
+        Column("Requests", total(in_range("choreo_resource_requests_total", "api"), *by), bar=True),
+        Column("Per minute now", f"{total(series('choreo_window_resource_requests', 'api'), *by)} / 5", unit="none",
+               decimals=1),
+        links={"API": (api_of_cells(API_COLUMNS),)},
+        width=14,
+        height=10,
+    )  # fmt: skip
+
+
+def _all() -> tuple[Panel, ...]:
+    backend, by, application = series("choreo_window_backend_requests"), ("backend",), ("application",)
+    counted = "choreo_application_requests_total"
+    quarter = series("choreo_window_15m_application_requests")
+    return (
+        table(
+            "Backends, all APIs",
+            f"Requests to each backend {RANGE}, of all APIs, and per minute now. (Console: API Usage By Target.)",
+            {"backend": "Backend"},
+            Column("Requests", total(in_range("choreo_backend_requests_total"), *by), bar=True),
+            Column("Per minute now", f"{total(backend, *by)} / 5", unit="none", decimals=1),
+            width=12,
+        ),
+        table(
+            "Applications, all APIs",
+            f"Requests of each application {RANGE}; per minute now, {_QUARTERS}, and from windows of five minutes.",
+            {"application": "Application"},
+            Column("Requests", total(in_range(counted), *application), bar=True),
+            Column("Per minute, 15 min", f"{total(quarter, *application)} / 15", unit="none", decimals=1),
+            Column("Per minute, 5 min",
+                   f"{total(series('choreo_window_application_requests'), *application)} / 5", unit="none", decimals=1),
+            width=12,
+        ),
+    )  # fmt: skip
 
 
 def _names() -> tuple[Panel, ...]:
@@ -157,13 +166,14 @@ def _names() -> tuple[Panel, ...]:
             "The APIs that are there now.",
             api,
             Column("Known", highest(series("choreo_api_info", "api"), *api)),
+            links={"API": (api_of_cells(api),)},
             width=12,
         ),
         table(
-            "Applications and their ids",
+            "Applications and their ids, all APIs",
             "The applications that are there now.",
             application,
-            Column("Known", highest(series("choreo_application_info", "application"), *PLACE, *application)),
+            Column("Known", highest(series("choreo_application_info"), *PLACE, *application)),
             width=12,
         ),
     )

@@ -1,0 +1,96 @@
+"""Which page shows what an alert is about, and the table of alerts that fire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from exporter.dashboards.links import RUNBOOK, api_of_cells, page_link
+from exporter.dashboards.model import Panel
+from exporter.dashboards.panels import Column, table
+from exporter.dashboards.promql import highest, recorded
+
+# Alerts by the page, and the title of the panel there, that shows what they are about.
+LEADS: Final[Mapping[str, Mapping[str, str]]] = {
+    "errors": {
+        "ChoreoApiErrorRatioHigh": "5xx by API",
+        "ChoreoApiThrottling": "Errors by reason",
+        "ChoreoApiAuthErrors": "Errors by reason",
+    },
+    "latency": {
+        "ChoreoApiLatencyHigh": "95th percentile by API",
+        "ChoreoApiBackendLatencyHigh": "Latency by hop",
+    },
+    "objectives": {
+        "ChoreoApiErrorBudgetBurn": "Burn rates",
+        "ChoreoApiTrafficGone": "Requests and what is usual",
+        "ChoreoApiTrafficDrop": "Requests and what is usual",
+        "ChoreoApiTrafficSpike": "Requests and what is usual",
+    },
+    "alerts": {"ChoreoAlertRaised": "Alerts by kind"},
+    "cache": {"ChoreoCacheHitRatioLow": "Hit ratio"},
+    "exporter": {
+        "InsightsExporterDown": "Scraped",
+        "InsightsExporterAbsent": "Scraped",
+        "InsightsExporterQueryFailing": "Queries",
+        "InsightsExporterDataStale": "Queries",
+        "InsightsExporterTokenRenewalsFailing": "Token renewals",
+        "InsightsExporterTokenBlocked": "Access token",
+        "InsightsExporterTokenNearExpiry": "Access token",
+        "InsightsExporterValuesSkipped": "Values skipped",
+        "InsightsExporterSeriesLimitHit": "Poll failures by reason",
+        "InsightsExporterTargetsLimitHit": "Poll failures by reason",
+        "InsightsExporterRowsCut": "Left out",
+        "InsightsExporterConfigReloadFailed": "Configuration",
+        "InsightsExporterPollsMissed": "Ticks missed",
+        "InsightsExporterRateLimitExceeded": "Demand on the rate limit",
+    },
+}
+_LABELS: Final = {
+    "alertname": "Alert",
+    "severity": "Severity",
+    "api": "API",
+    "environment": "Environment",
+    "query": "Query",
+    "page": "Page",
+    "entry": "Runbook",
+}
+_SEVERITIES: Final = {"critical": ("critical", "red"), "warning": ("warning", "orange"), "info": ("info", "blue")}
+
+
+def firing_alerts() -> Panel:
+    """The alerts that fire now, each with links to its page and to its entry in the runbook."""
+    firing = recorded("ALERTS", alertstate='="firing"')
+    since = highest(
+        f"{recorded('ALERTS_FOR_STATE')} and ignoring (alertstate) {firing}",
+        *("alertname", "severity", "api", "environment", "query"),
+    )
+    for page, alerts in LEADS.items():
+        since = f'label_replace({since}, "page", "{page}", "alertname", "{"|".join(alerts)}")'
+    entries = {name: (name.lower(), "") for alerts in LEADS.values() for name in alerts}
+    return table(
+        "Alerts that fire now",
+        "Alerts of the shipped rules that fire now, and since when their condition holds. A click on the page opens "
+        "what shows it, a click on the runbook what to do. Empty as well where Prometheus has not loaded the rules.",
+        _LABELS,
+        Column(
+            "Since",
+            f'label_join({since}, "entry", "", "alertname") * 1000',
+            unit="dateTimeFromNow",
+        ),
+        sort_by="Severity",
+        ascending=True,
+        links={
+            "API": (api_of_cells({"api": "API", "environment": "Environment"}),),
+            "Page": (_link_to_page(),),
+            "Runbook": ({"title": "What to do", "url": f"{RUNBOOK}#${{__value.text}}", "targetBlank": True},),
+        },
+        words={"Runbook": entries, "Severity": _SEVERITIES},
+        nothing="No alert fires",
+        height=6,
+    )
+
+
+def _link_to_page() -> dict[str, str]:
+    link = page_link("What shows it", "PAGE")
+    return link | {"url": link["url"].replace("PAGE", "${__value.text}")}
