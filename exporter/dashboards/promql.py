@@ -61,8 +61,12 @@ def in_range(counter: str, *variables: str, ago: str = "", **matchers: str) -> s
 
 def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: str) -> str:
     """What the windows of five minutes in the chosen time range (or `ago`) add up to, put end to end: also of what is
-    so rare that its counter's series is born by the event that is to be counted."""
-    return f"sum_over_time({series(window, *variables, **matchers)}[$__range:{_WINDOW}]{ago})"
+    so rare that its counter's series is born by the event that is to be counted.
+
+    A sample of the past (`backfill`) that stands at a step would be seen at the next step as well, as Prometheus looks
+    back for five minutes, both ends included until version 3: so steps look at the second before them.
+    """
+    return f"sum_over_time(({series(window, *variables, **matchers)} offset 1s)[$__range:{_WINDOW}]{ago})"
 
 
 def steps_in_range(counter: str, *variables: str, **matchers: str) -> str:

@@ -445,7 +445,7 @@ def test_totals_come_from_counters_and_lines_from_gauges() -> None:
                     if summed and panel["fieldConfig"]["defaults"]["unit"] == "reqpm":
                         assert re.search(r"/ (5|15)\b", expr), panel["title"]
                 assert not counters or "[$__range" in expr, panel["title"]
-                for window in re.findall(r"sum_over_time\(\w+\{[^}]*\}\[\$__range:(\w+)\]", expr):
+                for window in re.findall(r"sum_over_time\(\(\w+\{[^}]*\} offset 1s\)\[\$__range:(\w+)\]", expr):
                     assert window == "5m"
 
 

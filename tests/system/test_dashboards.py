@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,18 +22,24 @@ from exporter.plan.planner import plan
 from tests.support.configurations import ROOT, choreo_environ
 from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
 from tests.support.processes import eventually
-from tests.support.stack import Stack, running_stack
+from tests.support.stack import DIVISOR, Stack, running_stack
 
 pytestmark = pytest.mark.timeout(300)
 
 DASHBOARDS: Final = shipped()
+RULES: Final = tuple(sorted((ROOT / "prometheus" / "rules").glob("*.yaml")))
+OVERVIEW: Final = "choreo-insights-overview.json"
+EXPORTER: Final = "choreo-insights-exporter.json"
 # What stays empty, by dashboard and panel, and why.
 EMPTY: Final = {
-    ("choreo-insights-alerts.json", "Last alert of severity HIGH"): "nothing is wrong, so there is none",
-    ("choreo-insights-exporter.json", "Came too late"): "no query of the catalogue has audit",
-    ("choreo-insights-exporter.json", "Targets in an operation"): "no query of the catalogue has pack",
-    ("choreo-insights-exporter.json", "Values skipped"): "there are such series only after a value that is no number",
+    (OVERVIEW, "Alerts that fire now"): "it needs minutes until an alert fires",
+    ("choreo-insights-objectives.json", "Audit of the totals"): "no query of the catalogue has audit",
+    (EXPORTER, "Values skipped"): "there are such series only after a value that is no number",
 }
+# Figures of a panel that have no value in health, by their legends: then the panel shows the others.
+IN_HEALTH: Final = {"Late by", "Stopped", "Reason: {{reason}}", "last HIGH today", "lifetimes differ", "{{query}} pack"}
+# What there is only after more minutes or days than a test has.
+LATER: Final = re.compile(r"offset 1w|:(ratio|increase)(30m|\d+[hd])\b|:(usual|avg1h)\b|ALERTS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,9 @@ class Question:
     parameters: tuple[tuple[str, str], ...]
 
     def answer(self, prometheus: httpx.Client) -> list[Any]:
-        """What Prometheus answers, for the last minute or now; fails with its words if it refuses."""
+        """What Prometheus answers, for the last minutes or now; fails with its words if it refuses."""
         now = time.time()
-        span: dict[str, Any] = {"start": now - 60, "end": now, "step": 5} if self.path == "query_range" else {}
+        span: dict[str, Any] = {"start": now - 300, "end": now, "step": 5} if self.path == "query_range" else {}
         content = prometheus.get(self.path, params=dict(self.parameters) | span).json()
         if content["status"] != "success":
             pytest.fail(f"{self}: {content}")
@@ -59,13 +66,17 @@ def questions(name: str, dashboard: JsonObject) -> Iterator[Question]:
     """Everything that a dashboard asks, with All chosen in its variables."""
 
     def question(of: str, path: str, key: str, expr: str) -> Question:
-        return Question(name, of, path, ((key, filled_in(expr, dashboard)),))
+        asked = filled_in(expr, dashboard, range_="5m")
+        return Question(name, of, path, ((key, re.sub(r"\[5m:5m\]", f"[5m:{300 // DIVISOR}s]", asked)),))
 
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            yield question(panel["title"], "query" if target["instant"] else "query_range", "query", target["expr"])
+            if target.get("legendFormat") not in IN_HEALTH and not LATER.search(target["expr"]):
+                path = "query" if target["instant"] else "query_range"
+                yield question(panel["title"], path, "query", target["expr"])
     for annotation in dashboard["annotations"]["list"]:
-        yield question(f"annotation {annotation['name']}", "query_range", "query", annotation["expr"])
+        if not LATER.search(annotation["expr"]):
+            yield question(f"annotation {annotation['name']}", "query_range", "query", annotation["expr"])
     for variable in query_variables(dashboard):
         selector, label = variable_query(variable)
         yield question(f"variable {variable['name']}", f"label/{label}/values", "match[]", selector)
@@ -74,7 +85,7 @@ def questions(name: str, dashboard: JsonObject) -> Iterator[Question]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack of the whole catalogue."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+    with running_stack(tmp_path_factory.mktemp("stack"), rule_files=RULES) as stack:
         yield stack
 
 
@@ -86,15 +97,22 @@ def generated_dashboard(stack: Stack) -> bytes:
 
 
 def assert_drawn(stack: Stack, file: Path) -> None:
-    """The picture in the documents can be drawn anew, has every panel and a figure in each, and says what it is."""
-    name = "choreo-insights-overview"
-    command = [sys.executable, str(ROOT / "scripts/picture.py"), name, stack.prometheus.url, "1m", str(file)]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    page = file.read_text()
-    open_ones = [one["title"] for one in DASHBOARDS[f"{name}.json"]["panels"] if not one.get("collapsed")]
-    assert [title for title in open_ones if f"<b>{title}</b>" not in page] == []
-    assert "no data" not in page
-    assert "This is not a picture of Grafana." in page
+    """Every dashboard has a preview, for a wide screen and a phone, with every panel in it, and it says what it is."""
+    for name, dashboard in DASHBOARDS.items():
+        for width in (1600, 390):
+            command = [
+                sys.executable,
+                str(ROOT / "scripts/picture.py"),
+                name.removesuffix(".json"),
+                stack.prometheus.url,
+            ]
+            command += ["5m", str(file), f"--width={width}", "--open"]
+            subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+            page = file.read_text()
+            titles = [escape(panel["title"]) for panel in panels(dashboard)]
+            assert [title for title in titles if f"<b>{title}</b>" not in page] == []
+            assert "No data" not in page
+            assert "This is not a picture of Grafana." in page
 
 
 def test_prometheus_knows_every_metric_of_the_catalogue(running: Stack) -> None:
@@ -144,3 +162,34 @@ def test_few_panels_may_be_empty() -> None:
     titles = {(name, panel["title"]) for name, dashboard in DASHBOARDS.items() for panel in panels(dashboard)}
     assert EMPTY.keys() <= titles
     assert len(EMPTY) <= 5
+
+
+def line(stack: Stack, page: str = "overview") -> dict[str, tuple[float, str]]:
+    """What the first line of a page says: by legend the value, and for the reasons the word."""
+    dashboard = DASHBOARDS[f"choreo-insights-{page}.json"]
+    said = {}
+    for target in dashboard["panels"][0]["targets"]:
+        for labels, value in stack.prometheus.query(filled_in(target["expr"], dashboard)):
+            said[target["legendFormat"].partition(":")[0]] = (value, labels.get("reason", ""))
+    return said
+
+
+def test_the_first_line_says_how_current_the_figures_are(tmp_path: Path) -> None:
+    """Somebody who opens any page sees at once that all is well; that polls fail, and for which reason; that the
+    figures stopped, and since when; and that nothing is there if the exporter itself is gone."""
+    with running_stack(tmp_path, groups=("choreo/overview", "choreo/traffic")) as stack:
+        eventually(lambda: line(stack) == {"Figures": (0, "")}, "current figures", 60)
+        stack.insights.faults.set(api="error503")
+        eventually(lambda: line(stack)["Figures"][0] >= 1, "line that says that polls fail", 60)
+        eventually(lambda: line(stack)["Figures"][0] == 3, "line that says that figures stopped", 90)
+        assert line(stack)["Reason"][1] == "http_5xx"
+        assert 0 < time.time() - line(stack)["Stopped"][0] / 1000 < 90
+        assert line(stack)["Late by"][0] > 0
+        eventually(lambda: not stack.exporter.samples("choreo_window_requests"), "end of stale figures", 90)
+        assert line(stack)["Figures"][0] == 3
+        for page in ("traffic", "exporter"):
+            assert line(stack, page)["Figures"][0] == 3
+        stack.insights.faults.clear()
+        eventually(lambda: line(stack) == {"Figures": (0, "")}, "current figures again", 90)
+        stack.exporter.stopped()
+        eventually(lambda: line(stack) == {"Figures": (4, "")}, "line that says that nothing is there", 60)

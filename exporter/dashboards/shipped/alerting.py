@@ -87,7 +87,7 @@ def firing_alerts() -> Panel:
         },
         words={"Runbook": entries, "Severity": _SEVERITIES},
         nothing="No alert fires",
-        height=6,
+        height=5,
     )
 
 

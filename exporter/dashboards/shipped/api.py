@@ -122,7 +122,7 @@ def _headlines() -> tuple[Panel, ...]:
             unit="percentunit",
             thresholds=LEFT,
             decimals=1,
-            nothing="no rules",
+            nothing="not known",
             links=(page_link("Objectives", "objectives", _KEPT),),
         ),
     )
@@ -142,9 +142,9 @@ def _red() -> tuple[Panel, ...]:
             "Requests by status class",
             "Requests per minute by class of the status code, from windows of five minutes. The dashed line is all "
             "requests at the same time a week before.",
-            Line(f"clamp_min({requests} - {_failed(_ANY)}, 0)", "successful", GREEN),
-            Line(_failed(FOUR), "4xx", ORANGE),
             Line(_failed(FIVE), "5xx", RED),
+            Line(_failed(FOUR), "4xx", ORANGE),
+            Line(f"clamp_min({requests} - {_failed(_ANY)}, 0)", "successful", GREEN),
             Line(a_minute(_WINDOW, variables=_CHOSEN, ago=WEEK), "a week before", GREY_LINE, dashed=True),
             stacked=True,
         ),

@@ -131,7 +131,8 @@ def _each_query() -> Panel:
         Column("Age in intervals", f"(time() - {success}) / {interval}", unit="none", thresholds=INTERVALS, decimals=1),
         Column("Window ends", f"{_lowest(_of_query('query_window_end_timestamp_seconds'), *_BY)} * 1000",
                unit="dateTimeFromNow"),
-        Column("Next poll", f"{_lowest(_of_query('query_next_poll_timestamp_seconds'), *_BY)} * 1000",
+        Column("Next poll",
+               f"clamp_min({_lowest(_of_query('query_next_poll_timestamp_seconds'), *_BY)}, time()) * 1000",
                unit="dateTimeFromNow"),
         Column("Interval", interval, unit="dtdurations"),
         Column("Window", _lowest(_of_query("query_window_seconds"), *_BY), unit="dtdurations"),
@@ -162,7 +163,7 @@ def _polls() -> tuple[Panel, ...]:
             f"min by (query) ({_of_query('query_up')}) and on (query) bottomk(30, min by (query) "
             f"(min_over_time({_of_query('query_up')}[$__range] @ end())) == 0)",
             _QUERY,
-            width=12,
+            width=8,
         ),
         time_series(
             "Poll failures by reason",
@@ -170,6 +171,15 @@ def _polls() -> tuple[Panel, ...]:
             Line(_a_minute(_of_query("poll_failures_total"), "reason"), "{{reason}}"),
             unit="cpm",
             stacked=True,
+            width=8,
+        ),
+        time_series(
+            "Calls to the API",
+            "HTTP requests to the API a minute by status code, and the polls that made them.",
+            Line(_a_minute(_of_source("upstream_requests_total"), "code"), "{{code}}"),
+            Line(_a_minute(_of_query("polls_total")), "polls", "text", dashed=True),
+            unit="cpm",
+            width=8,
         ),
         time_series(
             "Age in intervals",
@@ -188,13 +198,12 @@ def _polls() -> tuple[Panel, ...]:
             unit="percentunit",
             calcs=("max",),
         ),
-        time_series(
-            "Calls to the API",
-            "HTTP requests to the API a minute by status code, and the polls that made them.",
-            Line(_a_minute(_of_source("upstream_requests_total"), "code"), "{{code}}"),
-            Line(_a_minute(_of_query("polls_total")), "polls", "text", dashed=True),
-            unit="cpm",
-        ),
+    )
+
+
+def _upstream() -> tuple[Panel, ...]:
+    renewals = ("result", "reason")
+    return (
         time_series(
             "Demand on the rate limit",
             "Requests that the polls need, divided by those that rate_limit allows, of each source: above 100 % "
@@ -202,14 +211,9 @@ def _polls() -> tuple[Panel, ...]:
             Line(highest(_of_source("rate_limit_demand_ratio"), "source"), "{{source}}"),
             unit="percentunit",
             calcs=("lastNotNull", "max"),
+            width=16,
             thresholds=(("transparent", None), ("red", 1.0)),
         ),
-    )
-
-
-def _upstream() -> tuple[Panel, ...]:
-    renewals = ("result", "reason")
-    return (
         time_series(
             "Token renewals",
             "Token requests a minute by result and reason, and renewals because the API refused the token.",

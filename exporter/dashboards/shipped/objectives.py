@@ -75,7 +75,7 @@ def _headlines() -> Panel:
         Figure(or_zero(f"count({fast})"), "APIs that burn fast", thresholds=SOME_IS_BAD, decimals=0),
         Figure(f"max({of_apis(_OBJECTIVE)})", "strictest objective", "percentunit", GREY, 2),
         Figure(f"min({of_apis(_OBJECTIVE)})", "loosest", "percentunit", GREY, 2),
-        nothing="no rules",
+        nothing="not known",
         height=4,
     )
 

@@ -146,7 +146,7 @@ def _headlines() -> tuple[Panel, ...]:
             unit="percentunit",
             thresholds=LEFT,
             decimals=1,
-            nothing="no rules",
+            nothing="not known",
             links=(page_link("Objectives", "objectives", _KEPT),),
         ),
     )  # fmt: skip
@@ -200,9 +200,9 @@ def _over_time() -> tuple[Panel, ...]:
             "Requests by status class",
             "Requests per minute by class of the status code, from windows of five minutes. The dashed line is all "
             "requests at the same time a week before. (Console: API Request Summary.)",
-            Line(well, "successful", GREEN),
-            Line(four, "4xx", ORANGE),
             Line(five, "5xx", RED),
+            Line(four, "4xx", ORANGE),
+            Line(well, "successful", GREEN),
             Line(a_minute("choreo_window_requests", ago=WEEK), "a week before", GREY_LINE, dashed=True),
             stacked=True,
             width=8,
