@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.config import metric, query, schema, source
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config
 from exporter.model.duration import duration_text
@@ -74,7 +74,7 @@ def json_schema() -> dict[str, Json]:
     made["properties"]["overrides"] |= {"additionalProperties": _partial(definitions["Query"], definitions)}
     del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
     made = _for_editors(made)
-    made["properties"]["include"]["items"] = {"enum": list(shipped_names())}  # read before variables are replaced
+    made["properties"]["include"]["items"] = {"enum": list(catalogue_names())}  # read before variables are replaced
     made |= {"title": "Configuration of Insights Exporter", "definitions": _for_editors(definitions)}
     return {"$schema": JSON_SCHEMA_DIALECT, **made}
 

@@ -178,9 +178,9 @@ def _documents(files: Mapping[str, Any]) -> Iterator[str]:
 
 def operations() -> list[str]:
     """The operations of the API, in the order of its schema."""
-    from exporter.document.schema import loaded_schema
+    from exporter.document.schema import load_schema
 
-    query = loaded_schema("choreo").query_type
+    query = load_schema("choreo").query_type
     return list(query.fields) if query else []
 
 

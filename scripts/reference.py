@@ -20,7 +20,7 @@ import yaml
 from config_reference import Key, json_schema, keys, sections
 from generated import written
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.config.load import load
 from exporter.model.samples import Family
 from exporter.plan.plan import Plan
@@ -106,7 +106,7 @@ def catalogue_plan() -> Plan:
     """The plan of all that is shipped."""
     file = ROOT / "build" / "catalogue.yaml"
     file.parent.mkdir(exist_ok=True)
-    file.write_text(f"{SOURCE}\ninclude: [{', '.join(shipped_names())}]\n", "utf-8")
+    file.write_text(f"{SOURCE}\ninclude: [{', '.join(catalogue_names())}]\n", "utf-8")
     return plan(load(file, {}))
 
 
@@ -139,7 +139,7 @@ def metrics() -> str:
     whole = catalogue_plan()
     groups = (
         GROUP.format(name=name, rows="\n".join(rows))
-        for name in shipped_names()
+        for name in catalogue_names()
         if (rows := list(group_rows(name, whole)))
     )
     return METRICS.format(own="\n".join(own_rows(whole))) + "".join(groups)

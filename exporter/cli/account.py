@@ -107,15 +107,15 @@ def concealing(sources: tuple[Source, ...]) -> Callable[[Json], Json]:
     """A function that replaces the secrets in a JSON value by `<secret>`."""
     hidden = secret_texts(sources)
 
-    def concealed(value: Json) -> Json:
+    def conceal(value: Json) -> Json:
         if isinstance(value, str):
             for text in hidden:
                 value = value.replace(text, SHOWN)
             return value
         if isinstance(value, list):
-            return [concealed(item) for item in value]
+            return [conceal(item) for item in value]
         if isinstance(value, dict):
-            return {key: concealed(item) for key, item in value.items()}
+            return {key: conceal(item) for key, item in value.items()}
         return value
 
-    return concealed
+    return conceal

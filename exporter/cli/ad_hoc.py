@@ -98,7 +98,7 @@ class Round:
     async def prepare(self, course: Course) -> tuple[Asked, ...]:
         """Asks the queries that this one needs, and those that they need; gives all of them, in that order."""
         asked: dict[Owner, Asked] = {}
-        for name in (course.query.fed_by, *sorted(course.query.reads_beside)):
+        for name in (course.query.feeder, *sorted(course.query.reads)):
             if name is None:
                 continue
             needed = Course(self._queries[name], course.source)
@@ -122,7 +122,7 @@ class Round:
     def targets(self, course: Course) -> tuple[Target, ...]:
         """The targets of a query, by the rows of the queries that were asked. Raises `ResultFailure` (`fan_out`)."""
         query = course.query
-        rows = self.store.feeding_rows(query.fed_by, course.source.name) if query.fed_by is not None else ()
+        rows = self.store.feeding_rows(query.feeder, course.source.name) if query.feeder is not None else ()
         found = targets(query, rows)
         if len(found) > query.max_calls:
             raise ResultFailure(

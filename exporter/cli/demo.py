@@ -94,7 +94,7 @@ def demo(**flags: Any) -> None:
         start_new_session=True,  # Ctrl-C is for this process, which then stops the other
     )
     try:
-        os.environ.update(_told_variables(simulator))
+        os.environ.update(_read_variables(simulator))
         _log.info("a demo with simulated traffic")
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
             code = run(Options(config_file, reload_on_hangup=False, **flags))
@@ -104,7 +104,7 @@ def demo(**flags: Any) -> None:
     exit_at_once(code)
 
 
-def _told_variables(simulator: subprocess.Popen[str]) -> dict[str, str]:
+def _read_variables(simulator: subprocess.Popen[str]) -> dict[str, str]:
     """The environment variables that `simulate` tells once it listens."""
     assert simulator.stdout is not None
     words = shlex.split(simulator.stdout.readline())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_ADDRESS = ":10093"
 
 
-def _given(context: click.Context, option: click.Parameter, value: Path) -> Path:
+def _flag_anywhere(context: click.Context, option: click.Parameter, value: Path) -> Path:
     """The value of a flag, which may also stand before the commands' names."""
     name = str(option.name)
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
@@ -56,7 +56,7 @@ config_file_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("config.yaml"),
     show_default=True,
-    callback=_given,
+    callback=_flag_anywhere,
     help="The configuration.",
 )
 log_level_option = click.option(

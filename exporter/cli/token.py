@@ -37,7 +37,7 @@ def revoke(config_file: Path, source_name: str | None) -> None:
     assert source.oauth2 is not None
     if source.oauth2.revocation_url is None:
         fail(f"{source.name} has no oauth2.revocation_url; add it")
-    run(_revoked(source, _token_from_standard_input()))
+    run(_revoke(source, _token_from_standard_input()))
 
 
 def _token_from_standard_input() -> str:
@@ -50,7 +50,7 @@ def _token_from_standard_input() -> str:
     return text
 
 
-async def _revoked(source: Source, text: str) -> None:
+async def _revoke(source: Source, text: str) -> None:
     async with upstreams_of((source,)) as opened:
         of_source = opened[source.name].token
         assert of_source is not None

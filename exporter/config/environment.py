@@ -24,13 +24,13 @@ class Variables:
         self.unset: dict[KeyPath, Problem] = {}
         self.faulty: dict[KeyPath, Problem] = {}
 
-    def expanded(self, value: Json, path: KeyPath) -> Any:
+    def expand(self, value: Json, path: KeyPath) -> Any:
         if isinstance(value, str) and "${" in value:
             return _VARIABLE.sub(lambda match: self._replacement(match, path), value)
         if isinstance(value, list):
-            return [self.expanded(item, (*path, index)) for index, item in enumerate(value)]
+            return [self.expand(item, (*path, index)) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self.expanded(item, (*path, key)) for key, item in value.items()}
+            return {key: self.expand(item, (*path, key)) for key, item in value.items()}
         return value
 
     def _replacement(self, match: re.Match[str], path: KeyPath) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
-from exporter.config.nodes import KeyPath, Nodes, parsed_nodes
+from exporter.config.nodes import KeyPath, Nodes, parse_nodes
 from exporter.config.problems import Places, nearest
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.samples import Json
@@ -37,7 +37,7 @@ def with_overrides(nodes: Nodes) -> Nodes:
     entries = list(queries) if isinstance(queries, list) else []
     for name, keys in overrides.items():
         place = places[name]
-        entries[place[1]] = _merged(entries[place[1]], keys, place, (SECTION, name), moved)
+        entries[place[1]] = _merge(entries[place[1]], keys, place, (SECTION, name), moved)
         moved[place] = (SECTION, name)
     rest = {key: value for key, value in root.items() if key != SECTION}
     return nodes.with_value({**rest, "queries": entries}, moved)
@@ -59,19 +59,19 @@ def _problem(nodes: Nodes, name: str, keys: Json, places: Mapping[str, tuple[str
     return None
 
 
-def _merged(old: Json, new: Json, place: KeyPath, written: KeyPath, moved: dict[KeyPath, KeyPath]) -> Json:
+def _merge(old: Json, new: Json, place: KeyPath, written: KeyPath, moved: dict[KeyPath, KeyPath]) -> Json:
     """Mappings key by key, everything else as a whole; `moved` takes in where each comes from."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         moved[place] = written
         return new
-    within = {key: _merged(old.get(key), value, (*place, key), (*written, key), moved) for key, value in new.items()}
+    within = {key: _merge(old.get(key), value, (*place, key), (*written, key), moved) for key, value in new.items()}
     return {**old, **within}
 
 
 _NOT_INCLUDED: Final = frozenset({"on_demand"})
 
 
-def shipped_names() -> tuple[str, ...]:
+def catalogue_names() -> tuple[str, ...]:
     """What `include` can name: the ready-made queries that are shipped."""
     folder = files("exporter.choreo").joinpath("catalogue")
     names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
@@ -81,23 +81,23 @@ def shipped_names() -> tuple[str, ...]:
 def with_included(nodes: Nodes) -> Nodes:
     """The nodes with those that `include` names, and that these include; each once. Raises `ConfigError`."""
     taken: set[str] = set()
-    waiting = _included(nodes)
+    waiting = _include_names(nodes)
     while waiting:
         name = waiting.pop(0)
         if name in taken:
             continue
         taken.add(name)
         text = files("exporter.choreo").joinpath("catalogue", f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
-        other = parsed_nodes(text, f"{name}.yaml")
-        waiting.extend(_included(other))
+        other = parse_nodes(text, f"{name}.yaml")
+        waiting.extend(_include_names(other))
         nodes = nodes.with_entries(other, ("queries", "lookups"))
     return nodes
 
 
-def _included(nodes: Nodes) -> list[str]:
+def _include_names(nodes: Nodes) -> list[str]:
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
     names = nodes.value.get("include", [])
-    known = shipped_names()
+    known = catalogue_names()
     if not isinstance(names, list):
         raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
     wrong = [index for index, name in enumerate(names) if name not in known]

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, WithJsonSchema
 
 from exporter.config.scalars import LabelName
-from exporter.model.response_path import ResponsePath, parsed_path
-from exporter.model.template import Reference, Text, parsed_text
+from exporter.model.response_path import ResponsePath, parse_path
+from exporter.model.template import Reference, Text, parse_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def _label(value: object) -> LabelSpec:
 
 
 def _text_label(text: str) -> PathLabel | ReferenceLabel:
-    template = parsed_text(text)
-    return PathLabel(parsed_path(template)) if isinstance(template, str) else ReferenceLabel(template)
+    template = parse_text(text)
+    return PathLabel(parse_path(template)) if isinstance(template, str) else ReferenceLabel(template)
 
 
 _LABEL_SCHEMA: Final = WithJsonSchema(

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from exporter.config.environment import Variables
 from exporter.config.include import with_included, with_overrides
-from exporter.config.nodes import KeyPath, parsed_nodes
-from exporter.config.problems import Places, file_text, said
+from exporter.config.nodes import KeyPath, parse_nodes
+from exporter.config.problems import Places, describe, file_text
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
 from exporter.model.errors import ConfigError, Problem
-from exporter.model.response_path import parsed_path
+from exporter.model.response_path import parse_path
 
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 # Without these an entry means something else, so that further checks of it would mislead.
@@ -73,7 +73,7 @@ class Loaded:
 
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
-    nodes = parsed_nodes(file_text(file, _NO_FILE), str(file))
+    nodes = parse_nodes(file_text(file, _NO_FILE), str(file))
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
@@ -84,7 +84,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         missing = error.problems
     places = Places(nodes)
     variables = Variables(environ, places)
-    loaded = _Reading(places, variables.expanded(nodes.value, ()), variables, file.parent).loaded()
+    loaded = _Reading(places, variables.expand(nodes.value, ()), variables, file.parent).result()
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
         keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
         others = (problem for problem in loaded.problems if (problem.line, problem.key) not in keys)
@@ -109,7 +109,7 @@ class _Reading:
         self._metric_indexes: dict[KeyPath, tuple[int, ...]] = {}
         self._broken: set[str] = set()
 
-    def loaded(self) -> Loaded:
+    def result(self) -> Loaded:
         scalars = {key: value for key, value in self._root.items() if key not in _SECTIONS}
         sections: dict[str, Any] = {name: tuple(self._section(name, model)) for name, model in _SECTIONS.items()}
         try:
@@ -169,9 +169,9 @@ class _Reading:
     def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
         for details in error.errors(include_url=False, include_input=False):
             where = (*path, *(part for part in details["loc"] if part != "[key]"))
-            if any(where[: len(told)] == told for told in (*self._variables.unset, *self._variables.faulty)):
+            if any(where[: len(known)] == known for known in (*self._variables.unset, *self._variables.faulty)):
                 continue  # its text is not known yet, so nothing can be said of it
-            wrong, remedy = said(details, model)
+            wrong, remedy = describe(details, model)
             self._problems.append(self._places.problem(where, wrong, remedy))
 
     def _duplicate_names(self) -> Iterator[Problem]:
@@ -189,7 +189,7 @@ class _Reading:
 
 
 _ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
-_ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parsed_path("any")),)
+_ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parse_path("any")),)
 
 
 def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int, ...]]:

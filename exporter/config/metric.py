@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
 from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict
-from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import MetricType
 from exporter.model.value import UNIT_DIVISORS, ValueKind
 
@@ -51,7 +51,7 @@ def _value(value: object) -> ResponsePath | int | float:
     if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return parsed_path(value)
+        return parse_path(value)
     raise ValueError("not a value; write a response path such as usage.count, or a number")
 
 

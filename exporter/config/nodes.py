@@ -59,7 +59,7 @@ class Nodes:
     files: Mapping[KeyPath, str] = field(default_factory=dict)
     moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
 
-    def written(self, path: KeyPath) -> KeyPath:
+    def origin(self, path: KeyPath) -> KeyPath:
         """The path as the file has it: another one, where the value was written elsewhere and put there. An entry as
         a whole is where a part of it was written."""
         for length in range(len(path), 2, -1):
@@ -69,7 +69,7 @@ class Nodes:
 
     def file_of(self, path: KeyPath) -> str:
         """The file in which `path` stands: this one, or the one that its section's entry was taken from."""
-        return self.files.get(self.written(path)[:2], self.file)
+        return self.files.get(self.origin(path)[:2], self.file)
 
     def with_value(self, value: Json, moved: Mapping[KeyPath, KeyPath]) -> Nodes:
         """These nodes with values put elsewhere; `moved` has where they were written, by where they are."""
@@ -95,7 +95,7 @@ class Nodes:
 
     def line(self, path: KeyPath) -> int | None:
         """The line where `path`, or the nearest thing around it, stands."""
-        path = self.written(path)
+        path = self.origin(path)
         for length in range(len(path), -1, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
@@ -103,11 +103,11 @@ class Nodes:
 
     def text_line(self, path: KeyPath, line_in_text: int) -> int | None:
         """The file's line for a line (from 1) inside the text at `path`, such as a document's."""
-        first = self.text_lines.get(self.written(path))
+        first = self.text_lines.get(self.origin(path))
         return self.line(path) if first is None else first + line_in_text - 1
 
 
-def parsed_nodes(text: str, file: str) -> Nodes:
+def parse_nodes(text: str, file: str) -> Nodes:
     """The values and positions of a YAML file. Raises `ConfigError` with every problem of its form."""
     try:
         _check_depth(text, file)
@@ -115,8 +115,8 @@ def parsed_nodes(text: str, file: str) -> Nodes:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        wrong = f"not valid YAML: {_plain(said or 'a syntax error')}"
+        detail = ", ".join(part for part in (error.context, error.problem) if part)
+        wrong = f"not valid YAML: {_plain(detail or 'a syntax error')}"
         raise ConfigError((Problem(file, line, "", wrong, "mend the indentation or the quotes there"),)) from None
     except yaml.reader.ReaderError as error:
         wrong = f"not valid YAML: a character that may not stand there (position {error.position})"
@@ -230,10 +230,10 @@ def key_text(path: KeyPath) -> str:
     """
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{_shown_key(part)}" if text else _shown_key(part)
+        text += f"[{part}]" if isinstance(part, int) else f".{_key_word(part)}" if text else _key_word(part)
     return text
 
 
-def _shown_key(key: str) -> str:
+def _key_word(key: str) -> str:
     word = _WORD.match(key)
     return key if word is None or word[0] == key else f"{word[0]}…"

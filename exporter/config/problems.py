@@ -26,13 +26,13 @@ class Places:
     def problem(self, path: KeyPath, wrong: str, remedy: str = "") -> Problem:
         """A problem at a key."""
         return Problem(
-            self.nodes.file_of(path), self.nodes.line(path), key_text(self.nodes.written(path)), wrong, remedy
+            self.nodes.file_of(path), self.nodes.line(path), key_text(self.nodes.origin(path)), wrong, remedy
         )
 
     def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
         """A problem at a line inside a key's text, such as a document's."""
         line = self.nodes.text_line(path, line_in_text)
-        return Problem(self.nodes.file_of(path), line, key_text(self.nodes.written(path)), wrong, remedy)
+        return Problem(self.nodes.file_of(path), line, key_text(self.nodes.origin(path)), wrong, remedy)
 
 
 def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
@@ -46,12 +46,12 @@ def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
     raise ConfigError((problem,)) from None
 
 
-def said(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     """What is wrong and what would be right, in words."""
     kind, place = details["type"], details["loc"]
     match kind:
         case "extra_forbidden":
-            return "unknown key", nearest(str(place[-1]), _known_keys(model, place[:-1]))
+            return "unknown key", nearest(str(place[-1]), _section_keys(model, place[:-1]))
         case "missing":
             return "is missing", "add it"
         case "value_error":
@@ -91,7 +91,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"known here: {', '.join(names)}"
 
 
-def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+def _section_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     """The keys of the section that `place` names inside `model`."""
     found: type[BaseModel] | None = model
     for part in place:

@@ -24,7 +24,7 @@ from exporter.config.scalars import (
     Strict,
     Tree,
     Zone,
-    checked_name,
+    check_name,
 )
 from exporter.model.samples import Json
 from exporter.model.window import Period
@@ -99,9 +99,9 @@ def _for_each_value(value: object) -> RowsOf | ForEachList:
         case RowsOf():
             return value
         case str():
-            return RowsOf(checked_name(value), {})
+            return RowsOf(check_name(value), {})
         case {"query": str(query), "where": dict(where), **rest} if not rest and where:
-            return RowsOf(checked_name(query), {str(field): _wanted(values) for field, values in where.items()})
+            return RowsOf(check_name(query), {str(field): _scalars(values) for field, values in where.items()})
         case list() | tuple() if value:
             for item in value:
                 fields = item.values() if isinstance(item, dict) else [item]
@@ -113,7 +113,7 @@ def _for_each_value(value: object) -> RowsOf | ForEachList:
     )
 
 
-def _wanted(values: object) -> tuple[Json, ...]:
+def _scalars(values: object) -> tuple[Json, ...]:
     wanted = tuple(values) if isinstance(values, list) else (values,)
     if not wanted or any(not isinstance(value, str | int | float | None) for value in wanted):
         raise ValueError("where compares a field with a scalar or a list of scalars; write {field: value}")

@@ -12,23 +12,29 @@ from exporter.config.scalars import Strict
 from exporter.model.secret import SHOWN, Secret
 
 
-def shown_yaml(loaded: Loaded, censored: Callable[[str], str]) -> str:
+def yaml_without_secrets(loaded: Loaded, censored: Callable[[str], str]) -> str:
     """The configuration as YAML. `censored` has the last look at every text."""
     return yaml.dump(
-        _shown(loaded.tree, loaded.config, censored), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+        _without_secrets(loaded.tree, loaded.config, censored),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
     )
 
 
-def _shown(written: Any, meant: Any, censored: Callable[[str], str]) -> Any:
+def _without_secrets(written: Any, meant: Any, censored: Callable[[str], str]) -> Any:
     """What was written, without what it means to be secret."""
     if isinstance(meant, Secret):
         return SHOWN
     if isinstance(written, dict):
         within = _fields(meant)
-        return {censored(str(key)): _shown(value, within.get(key), censored) for key, value in written.items()}
+        return {
+            censored(str(key)): _without_secrets(value, within.get(key), censored) for key, value in written.items()
+        }
     if isinstance(written, list):
         items = meant if isinstance(meant, tuple | list) and len(meant) == len(written) else [None] * len(written)
-        return [_shown(value, item, censored) for value, item in zip(written, items, strict=True)]
+        return [_without_secrets(value, item, censored) for value, item in zip(written, items, strict=True)]
     return censored(written) if isinstance(written, str) else written
 
 

@@ -24,10 +24,10 @@ from pydantic import (
 )
 
 from exporter.model.duration import duration_seconds
-from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Json
 from exporter.model.secret import Secret
-from exporter.model.template import Template, parsed_template
+from exporter.model.template import Template, parse_template
 from exporter.model.window import Period, aligns
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -91,7 +91,7 @@ def _period(value: object) -> Period:
         raise ValueError("not a period; write day, month or a duration such as 6h") from None
 
 
-def checked_url(value: str) -> str:
+def check_url(value: str) -> str:
     """An HTTP URL as it is. Raises `ValueError`, also where it carries a user or a password."""
     try:
         parts = urlsplit(value)
@@ -113,7 +113,7 @@ def _secret(value: object) -> Secret:
     return Secret(inline=value)
 
 
-def beside(file: Path, info: ValidationInfo) -> Path:
+def resolve_path(file: Path, info: ValidationInfo) -> Path:
     """The path as meant: relative ones start at the configuration's folder, as in Prometheus."""
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / file
@@ -126,7 +126,7 @@ def _secret_source(value: object, info: ValidationInfo) -> Secret:
         case {"env": str(name), **rest} if not rest and name:
             return Secret(env=name)
         case {"file": str(path), **rest} if not rest and path:
-            return Secret(file=beside(Path(path), info))
+            return Secret(file=resolve_path(Path(path), info))
     raise ValueError("a secret value comes from somewhere; write {env: NAME} or {file: PATH}")
 
 
@@ -147,7 +147,7 @@ def _label_name(value: str) -> str:
     return value
 
 
-def checked_name(value: str) -> str:
+def check_name(value: str) -> str:
     """The name of an entry as it is. Raises `ValueError`."""
     if not _WORD.fullmatch(value):
         raise ValueError(f"{value!r} is not a name; use letters, digits, _ and -, and no digit first")
@@ -167,11 +167,11 @@ def _path(value: object) -> ResponsePath:
         return value
     if not isinstance(value, str):
         raise ValueError("a response path is text, such as usage.count")
-    return parsed_path(value)
+    return parse_path(value)
 
 
 def _template(value: Json) -> Template:
-    return parsed_template(value)
+    return parse_template(value)
 
 
 _TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
@@ -183,13 +183,13 @@ PositiveDuration: TypeAlias = Annotated[
     timedelta, BeforeValidator(_duration), AfterValidator(_positive), _DURATION_SCHEMA
 ]
 Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_alignment), _DURATION_SCHEMA]
-File: TypeAlias = Annotated[Path, AfterValidator(beside)]
+File: TypeAlias = Annotated[Path, AfterValidator(resolve_path)]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
 Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
 PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
-Url: TypeAlias = Annotated[str, AfterValidator(checked_url)]
-Name: TypeAlias = Annotated[str, AfterValidator(checked_name)]
+Url: TypeAlias = Annotated[str, AfterValidator(check_url)]
+Name: TypeAlias = Annotated[str, AfterValidator(check_name)]
 MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]
 LabelName: TypeAlias = Annotated[str, AfterValidator(_label_name)]
 ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name)]

@@ -23,8 +23,8 @@ from exporter.config.scalars import (
     SecretText,
     Strict,
     Url,
-    beside,
-    checked_url,
+    check_url,
+    resolve_path,
 )
 from exporter.model.secret import Secret
 
@@ -91,7 +91,7 @@ class OAuth2(Strict):
         if self.revoke_on_exit and self.revocation_url is None:
             raise ValueError("revoke_on_exit needs somewhere to ask; add revocation_url")
         for url in (self.token_url, self.revocation_url):
-            if url is not None and not _protected(url):
+            if url is not None and not _is_protected(url):
                 raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")
         return self
 
@@ -106,7 +106,7 @@ class OAuth2(Strict):
         return self.client_secret or Secret(file=self.client_secret_file)
 
 
-def _protected(url: str) -> bool:
+def _is_protected(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
@@ -165,14 +165,14 @@ class RateLimit(Strict):
 
 
 def _schema_name(value: str, info: ValidationInfo) -> str:
-    return value if value in SHIPPED_SCHEMAS else str(beside(Path(value), info))
+    return value if value in SHIPPED_SCHEMAS else str(resolve_path(Path(value), info))
 
 
 def _proxy_url(value: str) -> str:
     if "@" in value:
         remedy = 'write proxy_connect_header: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}'
         raise ValueError(f"a URL must not carry a user or a password; {remedy}")
-    return checked_url(value)
+    return check_url(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class Source(Strict):
         for name in self.values:
             if name in self.secret_values:
                 raise ValueError(f"{name} stands in both values and secret_values; keep one")
-        if (any(ways) or self.http_headers or self.secret_values) and not _protected(self.url):
+        if (any(ways) or self.http_headers or self.secret_values) and not _is_protected(self.url):
             raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
 

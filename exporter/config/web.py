@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
-from exporter.config.nodes import parsed_nodes
-from exporter.config.problems import Places, file_text, said
+from exporter.config.nodes import parse_nodes
+from exporter.config.problems import Places, describe, file_text
 from exporter.config.scalars import File, SecretText, Strict
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.secret import Secret
@@ -175,7 +175,7 @@ class WebSettings:
 
 def load_web(file: Path) -> WebSettings:
     """The settings in `file` and in the files that it names. Raises `ConfigError` with every problem."""
-    nodes = parsed_nodes(file_text(file), str(file))
+    nodes = parse_nodes(file_text(file), str(file))
     places = Places(nodes)
     if nodes.value is None:  # more likely a file that is being written than one that is meant to take all away
         remedy = "write tls_server_config or basic_auth_users, or {} for neither"
@@ -200,7 +200,7 @@ def _problems(error: ValidationError, places: Places) -> tuple[Problem, ...]:
     problems = []
     for details in error.errors(include_url=False, include_input=False):
         where = tuple(part for part in details["loc"] if part != "[key]")
-        wrong, remedy = said(details, WebConfig)
+        wrong, remedy = describe(details, WebConfig)
         if where in _UNSUPPORTED:
             wrong, remedy = "is not supported", _UNSUPPORTED[tuple(map(str, where))]
         problems.append(places.problem(where, wrong, remedy))

@@ -34,16 +34,16 @@ _ALIAS: Final = re.compile(r"t([0-9]+)_(.+)", re.DOTALL)
 _SHARED: Final = "all_"
 
 
-def packed_operation(operations: Sequence[Operation], shared: frozenset[str]) -> Operation:
+def pack_operations(operations: Sequence[Operation], shared: frozenset[str]) -> Operation:
     """One operation for several of the same document, whose variables in `shared` have the same values."""
     variables: dict[str, Json] = {}
     for position, operation in enumerate(operations):
         for name, value in operation.variables.items():
             variables[_SHARED + name if name in shared else _prefix(position) + name] = value
-    return Operation(packed_document(operations[0].document, len(operations), shared), variables)
+    return Operation(pack_document(operations[0].document, len(operations), shared), variables)
 
 
-def unpacked_responses(response: Response, size: int) -> tuple[Response, ...]:
+def unpack_response(response: Response, size: int) -> tuple[Response, ...]:
     """A response for each call of a pack. An error of one alias is an error of that call, any other one of all."""
     data: list[dict[str, Json]] = [{} for _ in range(size)]
     errors: list[list[GraphQLError]] = [[] for _ in range(size)]
@@ -61,23 +61,21 @@ def unpacked_responses(response: Response, size: int) -> tuple[Response, ...]:
 
 
 @lru_cache(maxsize=256)
-def packed_document(text: str, size: int, shared: frozenset[str]) -> str:
+def pack_document(text: str, size: int, shared: frozenset[str]) -> str:
     """The document that asks what the valid document `text` asks, so many times."""
     node = parse(text)
     operation = next(part for part in node.definitions if isinstance(part, OperationDefinitionNode))
     fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
     definitions = operation.variable_definitions or ()
-    variables = [_renamed(part, "", shared) for part in definitions if part.variable.name.value in shared]
+    variables = [_rename(part, "", shared) for part in definitions if part.variable.name.value in shared]
     selections: list[SelectionNode] = []
     copies: list[FragmentDefinitionNode] = []
     for position in range(size):
         prefix = _prefix(position)
-        variables += [_renamed(part, prefix, shared) for part in definitions if part.variable.name.value not in shared]
-        own = [
-            _renamed(part, prefix, shared) for part in _aliased(operation.selection_set.selections, prefix, fragments)
-        ]
+        variables += [_rename(part, prefix, shared) for part in definitions if part.variable.name.value not in shared]
+        own = [_rename(part, prefix, shared) for part in _alias(operation.selection_set.selections, prefix, fragments)]
         selections += own
-        copies += _copied(own, fragments, prefix, shared)
+        copies += _copy(own, fragments, prefix, shared)
     packed = OperationDefinitionNode(
         operation=operation.operation,
         name=operation.name,
@@ -92,7 +90,7 @@ def _prefix(position: int) -> str:
     return f"t{position}_"
 
 
-def _aliased(
+def _alias(
     selections: Sequence[SelectionNode], prefix: str, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> Iterator[SelectionNode]:
     """The root's selections with prefixed response keys. Fragments are written out here, as their fields are root
@@ -108,7 +106,7 @@ def _aliased(
             )
         elif isinstance(node, FragmentSpreadNode | InlineFragmentNode):
             fragment = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
-            inner = tuple(_aliased(fragment.selection_set.selections, prefix, fragments))
+            inner = tuple(_alias(fragment.selection_set.selections, prefix, fragments))
             yield InlineFragmentNode(
                 type_condition=fragment.type_condition,
                 directives=node.directives,
@@ -116,7 +114,7 @@ def _aliased(
             )
 
 
-def _copied(
+def _copy(
     selections: Sequence[SelectionNode],
     fragments: Mapping[str, FragmentDefinitionNode],
     prefix: str,
@@ -128,7 +126,7 @@ def _copied(
     while waiting:
         name = waiting.pop()
         if name not in copies:
-            copies[name] = _renamed(fragments[name.removeprefix(prefix)], prefix, shared)
+            copies[name] = _rename(fragments[name.removeprefix(prefix)], prefix, shared)
             waiting += _spread_names(copies[name])
     return list(copies.values())
 
@@ -144,7 +142,7 @@ def _spread_names(node: SelectionNode | FragmentDefinitionNode) -> list[str]:
     return found
 
 
-def _renamed(node: Any, prefix: str, shared: frozenset[str]) -> Any:
+def _rename(node: Any, prefix: str, shared: frozenset[str]) -> Any:
     """The node with its variables and fragments renamed."""
 
     class Renaming(Visitor):

@@ -120,7 +120,7 @@ class Document:
     variables: Mapping[str, Variable]
 
 
-def parsed_document(text: str, schema: GraphQLSchema | None) -> Document:
+def parse_document(text: str, schema: GraphQLSchema | None) -> Document:
     """The document in `text`, checked against the schema where there is one. Raises `DocumentError`."""
     try:
         node = parse(text, max_tokens=_MAX_TOKENS)
@@ -175,11 +175,11 @@ class _Selecting:
     def children(self, selections: SelectionSetNode, parent: object, optional: bool) -> dict[str, Selection]:
         found: dict[str, Selection] = {}
         for node in selections.selections:
-            for key, selection in self._selected(node, parent, optional).items():
-                found[key] = _merged(found[key], selection) if key in found else selection
+            for key, selection in self._select(node, parent, optional).items():
+                found[key] = _merge(found[key], selection) if key in found else selection
         return found
 
-    def _selected(self, node: SelectionNode, parent: object, optional: bool) -> dict[str, Selection]:
+    def _select(self, node: SelectionNode, parent: object, optional: bool) -> dict[str, Selection]:
         optional = optional or any(part.name.value in ("skip", "include") for part in node.directives or ())
         if isinstance(node, FieldNode):
             return {(node.alias or node.name).value: self._field(node, parent, optional)}
@@ -205,11 +205,11 @@ class _Selecting:
         return Selection(children, _field_type(kind) if kind is not None else None, optional)
 
 
-def _merged(first: Selection, second: Selection) -> Selection:
+def _merge(first: Selection, second: Selection) -> Selection:
     """Both selections of one response key (GraphQL §5.3.2 lets them merge)."""
     children = dict(first.children)
     for key, selection in second.children.items():
-        children[key] = _merged(children[key], selection) if key in children else selection
+        children[key] = _merge(children[key], selection) if key in children else selection
     return Selection(children, first.type, first.optional and second.optional)
 
 

@@ -26,7 +26,7 @@ def no_schema() -> GraphQLSchema:
     return build_schema("type Query { any: Int }")
 
 
-def loaded_schema(name: str) -> GraphQLSchema:
+def load_schema(name: str) -> GraphQLSchema:
     """The schema of that name that is shipped, or in that file as it is now: SDL, or an introspection query's JSON.
 
     Its own faults are the API's business and are passed over: published schemas have them (GitHub's defines fields

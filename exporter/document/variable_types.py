@@ -112,7 +112,7 @@ class _Checking:
 
     def _of_object(self, kind: GraphQLInputObjectType, value: Template, at: KeysBelow) -> Iterator[ValueFault]:
         if not isinstance(value, dict):
-            wrong = f"is {_described(value)}, and {kind.name} is an object"
+            wrong = f"is {_kind(value)}, and {kind.name} is an object"
             yield ValueFault(at, wrong, f"give it its fields: {', '.join(kind.fields)}")
             return
         for name, item in value.items():
@@ -166,10 +166,10 @@ def _fits(kind: object, found: FieldType) -> bool:
 def _of_leaf(kind: object, value: Template, at: KeysBelow) -> Iterator[ValueFault]:
     if isinstance(kind, GraphQLEnumType):
         if value not in kind.values if isinstance(value, str) else True:
-            shown = value if isinstance(value, str) else _described(value)
+            shown = value if isinstance(value, str) else _kind(value)
             yield ValueFault(at, f"{shown} is no word of {kind.name}", _nearest(str(value), kind.values))
     elif is_specified_scalar_type(kind) and not _is_of(str(kind), value):  # type: ignore[arg-type]
-        yield ValueFault(at, f"is {_described(value)}, and {kind} is wanted", _REMEDIES[str(kind)])
+        yield ValueFault(at, f"is {_kind(value)}, and {kind} is wanted", _REMEDIES[str(kind)])
 
 
 def never_equal(field: FieldType, value: Json) -> str:
@@ -198,7 +198,7 @@ def _fits_int(value: int | float) -> bool:
     return -_INT_LIMIT <= value < _INT_LIMIT
 
 
-def _described(value: Template) -> str:
+def _kind(value: Template) -> str:
     match value:
         case bool():
             return "true or false"

@@ -24,7 +24,7 @@ class ResponsePath:
         return path_text(self.steps, innermost=self.innermost)
 
 
-def parsed_path(text: str) -> ResponsePath:
+def parse_path(text: str) -> ResponsePath:
     """The path that `text` writes: `usage.count`, `.id`, `tags[0].name`, or `.` for the row itself.
 
     Raises `ValueError` with the remedy.

@@ -73,7 +73,7 @@ class Samples:
         """The hash of each series' label values."""
         return list(map(hash, self.keys))
 
-    def joined(self, others: Samples) -> Samples:
+    def join(self, others: Samples) -> Samples:
         """These series and the others, of the same family."""
         labels = [[*column, *more] for column, more in zip(self.labels, others.labels, strict=True)]
         return Samples(self.family, labels, [*self.numbers, *others.numbers])

@@ -37,7 +37,7 @@ class Secret:
         if self.inline is not None:
             return self.inline
         if self.env is not None:
-            return self._revealed_from_environment(self.env)
+            return self._from_environment(self.env)
         if self.file is None:
             raise SecretUnreadable("the secret has no source")
         try:
@@ -50,7 +50,7 @@ class Secret:
         return text
 
     @staticmethod
-    def _revealed_from_environment(name: str) -> str:
+    def _from_environment(name: str) -> str:
         value = os.environ.get(name, "")
         if not value:
             raise SecretUnreadable(f"the environment variable {name} is unset or empty")

@@ -34,7 +34,7 @@ class Text:
 Template: TypeAlias = None | bool | int | float | str | Reference | Text | list["Template"] | dict[str, "Template"]
 
 
-def parsed_text(text: str) -> str | Reference | Text:
+def parse_text(text: str) -> str | Reference | Text:
     """The template in one scalar: plain text, one whole reference (which keeps its type), or text with references.
 
     Raises `ValueError` with the remedy.
@@ -53,14 +53,14 @@ def parsed_text(text: str) -> str | Reference | Text:
     return Text(parts)
 
 
-def parsed_template(value: Json) -> Template:
+def parse_template(value: Json) -> Template:
     """The template of a whole tree, such as a query's variables. Raises `ValueError` with the remedy."""
     if isinstance(value, str):
-        return parsed_text(value)
+        return parse_text(value)
     if isinstance(value, list):
-        return [parsed_template(item) for item in value]
+        return [parse_template(item) for item in value]
     if isinstance(value, dict):
-        return {key: parsed_template(item) for key, item in value.items()}
+        return {key: parse_template(item) for key, item in value.items()}
     return value
 
 
@@ -78,16 +78,16 @@ def references(template: Template) -> Iterator[Reference]:
             yield from references(item)
 
 
-def bound(template: Template, values: Mapping[str, Json]) -> Json:
+def bind(template: Template, values: Mapping[str, Json]) -> Json:
     """The template with each reference replaced by its value. Raises `KeyError` for a name without one."""
     if isinstance(template, Reference):
         return values[template.name]
     if isinstance(template, Text):
         return "".join(part if isinstance(part, str) else scalar_text(values[part.name]) for part in template.parts)
     if isinstance(template, list):
-        return [bound(item, values) for item in template]
+        return [bind(item, values) for item in template]
     if isinstance(template, dict):
-        return {key: bound(item, values) for key, item in template.items()}
+        return {key: bind(item, values) for key, item in template.items()}
     return template
 
 

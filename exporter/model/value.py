@@ -80,8 +80,8 @@ def converter(rule: ValueRule) -> Converter:
         return read
     divisor = UNIT_DIVISORS[rule.from_unit]
     if divisor.numerator == 1:
-        return lambda value: _scaled(read(value), lambda number: number * divisor.denominator)
-    return lambda value: _scaled(read(value), lambda number: number / divisor.numerator)
+        return lambda value: _scale(read(value), lambda number: number * divisor.denominator)
+    return lambda value: _scale(read(value), lambda number: number / divisor.numerator)
 
 
 def numbers(rule: ValueRule, values: Sequence[Json]) -> Sequence[Number | SkipReason]:
@@ -177,7 +177,7 @@ def _from_timestamp(value: Json) -> Number | SkipReason:
         return SkipReason.NOT_A_TIMESTAMP
 
 
-def _scaled(number: Number | SkipReason, scale: Callable[[Number], Number]) -> Number | SkipReason:
+def _scale(number: Number | SkipReason, scale: Callable[[Number], Number]) -> Number | SkipReason:
     if isinstance(number, SkipReason):
         return number
     try:

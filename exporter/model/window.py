@@ -32,7 +32,7 @@ class Window:
 
     def at(self, now: datetime) -> TimeRange:
         """The window at `now`: end = floor(now - delay, align), start = end - length."""
-        return self.ending_at(floored(now.astimezone(UTC) - self.delay, self.align, self.zone))
+        return self.ending_at(floor(now.astimezone(UTC) - self.delay, self.align, self.zone))
 
     def ending_at(self, end: datetime) -> TimeRange:
         """The window with that end. Whole days are the clock's, of 23 or 25 hours too; other lengths are real time."""
@@ -47,7 +47,7 @@ def aligns(align: timedelta) -> bool:
     return align > _NONE and (_DAY % align == _NONE or align == 7 * _DAY)
 
 
-def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
+def floor(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
     """The last multiple of `align` on the zone's clock that is not after `moment`; weeks begin on Monday (ISO 8601).
 
     Around a change of the clock the result is a real instant, never after `moment`. Of a reading that comes twice it is
@@ -58,9 +58,9 @@ def floored(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if align >= _DAY:
         return _in_zone(midnight - (local.weekday() * _DAY if align == 7 * _DAY else _NONE), zone)
-    floor = midnight + (local - midnight) // align * align
-    while not (past := [instant for instant in _instants(floor, zone) if instant <= moment]):
-        floor -= align
+    reading = midnight + (local - midnight) // align * align
+    while not (past := [instant for instant in _instants(reading, zone) if instant <= moment]):
+        reading -= align
     return max(past).astimezone(zone)
 
 
@@ -85,8 +85,8 @@ def period_end(start: datetime, period: Period, zone: tzinfo) -> datetime:
 
 def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
     """The last bucket of that width, by the clock, that ends at or before `end`."""
-    bucket_end = floored(end, width, zone)
-    return TimeRange(floored(bucket_end.astimezone(UTC) - timedelta(microseconds=1), width, zone), bucket_end)
+    bucket_end = floor(end, width, zone)
+    return TimeRange(floor(bucket_end.astimezone(UTC) - timedelta(microseconds=1), width, zone), bucket_end)
 
 
 def iso_text(moment: datetime) -> str:

@@ -8,8 +8,8 @@ from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
-from exporter.document.document import Document, DocumentError, parsed_document
-from exporter.document.schema import Schema, loaded_schema
+from exporter.document.document import Document, DocumentError, parse_document
+from exporter.document.schema import Schema, load_schema
 from exporter.plan.findings import Findings
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
@@ -30,7 +30,7 @@ def check_source_labels(loaded: Loaded, findings: Findings) -> None:
         seen.setdefault(values, source.name)
 
 
-def parsed_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
+def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
     """The queries, by name, whose documents and rows could be understood."""
     parsed: dict[str, ParsedQuery] = {}
     schemas: dict[str | None, Schema | None] = {None: None}
@@ -61,7 +61,7 @@ def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -
 
 def _schema(name: str, loaded: Loaded, findings: Findings) -> Schema | None:
     try:
-        return loaded_schema(name)
+        return load_schema(name)
     except (OSError, ValueError) as error:
         wrong = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
@@ -75,7 +75,7 @@ def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], fi
     document = None
     for schema in schemas:
         try:
-            document = parsed_document(query.document, schema)
+            document = parse_document(query.document, schema)
         except DocumentError as error:
             for fault in error.faults:
                 findings.add_in_text((*place, "document"), fault.line, fault.wrong, fault.remedy)

@@ -13,7 +13,7 @@ from exporter.model.samples import Family, MetricType
 from exporter.plan.findings import Findings
 
 
-def agreed_families(published: Iterable[tuple[Query, KeyPath, Family]], findings: Findings) -> dict[str, Family]:
+def agree_on_families(published: Iterable[tuple[Query, KeyPath, Family]], findings: Findings) -> dict[str, Family]:
     """The families by name, one for all that publish it; its help ends with how it is made."""
     first: dict[str, tuple[Family, KeyPath]] = {}
     made: dict[str, list[str]] = defaultdict(list)

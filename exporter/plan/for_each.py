@@ -11,12 +11,12 @@ from exporter.plan.findings import Findings
 from exporter.plan.response_paths import Feeders, ParsedQuery
 
 
-def found_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:
+def find_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:
     """For each query that has one, by name: the query whose rows feed it."""
     written = dict.fromkeys(query.name for query in loaded.config.queries)
     feeders: dict[str, ParsedQuery] = {}
     for parsed in queries.values():
-        for place, name in _fed_by(parsed):
+        for place, name in _feeder_names(parsed):
             feeder = queries.get(name)
             if feeder is None:
                 if name not in written and name not in loaded.broken:
@@ -30,7 +30,7 @@ def found_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: 
     return feeders
 
 
-def _fed_by(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, str]]:
+def _feeder_names(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, str]]:
     for name, over in parsed.query.for_each.items():
         if isinstance(over, RowsOf):
             yield (*parsed.place, "for_each", name), over.query

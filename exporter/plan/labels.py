@@ -10,7 +10,7 @@ from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.model.template import Reference
 from exporter.plan.findings import Findings
-from exporter.plan.plan import Bound, Column, Constant, LabelPlan, Looked, LookupPlan
+from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan
 from exporter.plan.response_paths import ParsedQuery, Scopes
 
 
@@ -69,9 +69,9 @@ class Labels:
             case PathLabel(path):
                 return self._findings.column(path, scopes, place)
             case LookupLabel():
-                return self._looked(spec, scopes, place)
+                return self._lookup_column(spec, scopes, place)
 
-    def _looked(self, spec: LookupLabel, scopes: Scopes, place: KeyPath) -> Looked | None:
+    def _lookup_column(self, spec: LookupLabel, scopes: Scopes, place: KeyPath) -> LookupColumn | None:
         known = self._lookups.get(spec.lookup)
         if known is None:
             names = ", ".join(self._lookups) or "none"
@@ -83,4 +83,4 @@ class Labels:
             self._findings.add(place, wrong, f"it has: {', '.join(fields)}")
             return None
         key = self._label(spec.key, scopes, place)
-        return Looked(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None
+        return LookupColumn(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None

@@ -13,7 +13,17 @@ from exporter.model.samples import Family, MetricType
 from exporter.model.value import ValueKind, ValueRule
 from exporter.plan.findings import Findings
 from exporter.plan.labels import Labels
-from exporter.plan.plan import Bound, BucketPlan, Constant, Hops, LabelPlan, Looked, MetricPlan, MissingPlan, TopPlan
+from exporter.plan.plan import (
+    Bound,
+    BucketPlan,
+    Constant,
+    Hops,
+    LabelPlan,
+    LookupColumn,
+    MetricPlan,
+    MissingPlan,
+    TopPlan,
+)
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -38,11 +48,11 @@ class Metrics:
         """The metrics of a query that can be published, and where they stand in the file."""
         planned = {}
         for place, metric in parsed.metrics():
-            if (made := self._planned(parsed, metric, place)) is not None:
+            if (made := self._metric_plan(parsed, metric, place)) is not None:
                 planned[place] = made
         return planned
 
-    def _planned(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
+    def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         try:
             scopes, leaf, kind = _value_place(metric.value, parsed.rows)
         except PathProblem as problem:
@@ -108,14 +118,16 @@ class Metrics:
 
     def _labels_of_missing(
         self, missing: Missing, labels: Mapping[str, LabelPlan], other: ParsedQuery, place: KeyPath
-    ) -> tuple[str | Constant | Bound | Looked, ...]:
+    ) -> tuple[str | Constant | Bound | LookupColumn, ...]:
         """For each label, the export of the other query's row that it comes from, or its plan where that knows."""
-        made: list[str | Constant | Bound | Looked] = []
+        made: list[str | Constant | Bound | LookupColumn] = []
         for name, label in sorted(labels.items()):
             if name in missing.labels:
                 self._findings.column(missing.labels[name], other.rows, (*place, name))
                 made.append(str(missing.labels[name]))
-            elif isinstance(label, Constant | Bound) or (isinstance(label, Looked) and isinstance(label.key, Bound)):
+            elif isinstance(label, Constant | Bound) or (
+                isinstance(label, LookupColumn) and isinstance(label.key, Bound)
+            ):
                 made.append(label)
             else:
                 wrong = f"does not say where the label {name} comes from"

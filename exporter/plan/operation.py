@@ -11,7 +11,7 @@ from itertools import product
 from exporter.config.source import Source
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
-from exporter.model.template import bound
+from exporter.model.template import bind
 from exporter.model.window import TimeRange, iso_text, period_end, period_start
 from exporter.plan.plan import Feed, PagesPlan, QueryPlan, Target
 
@@ -76,7 +76,7 @@ def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) 
         **target.values,
         **_time_values(moment),
     }
-    return Operation(query.document.text, {name: bound(template, values) for name, template in query.variables.items()})
+    return Operation(query.document.text, {name: bind(template, values) for name, template in query.variables.items()})
 
 
 def label_values(source: Source, target: Target) -> Mapping[str, Json]:
@@ -115,7 +115,7 @@ def targets(
     With `batch` the rows that came from one outer target are grouped, sorted by their values. `is_ours` chooses, by
     its key, what becomes a target, or a part of one.
     """
-    by_feed = [tuple(_fed(query, feed, rows, is_ours)) for feed in query.feeds]
+    by_feed = [tuple(_feed_values(query, feed, rows, is_ours)) for feed in query.feeds]
     found: dict[str, Target] = {}
     for values in product(*by_feed):
         target = _target({name: value for part in values for name, value in part.items()})
@@ -124,7 +124,7 @@ def targets(
     return tuple(found.values())
 
 
-def _fed(
+def _feed_values(
     query: QueryPlan, feed: Feed, rows: Iterable[FeedingRow], is_ours: Callable[[str], bool]
 ) -> Iterator[dict[str, Json]]:
     """The values of the references that begin with this feed's name, row by row or batch by batch."""

@@ -53,7 +53,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookupColumn:
     """A label value that a lookup gives for a key; an empty one where it does not know the key."""
 
     lookup: str
@@ -61,7 +61,7 @@ class Looked:
     field: str
 
 
-LabelPlan: TypeAlias = Column | Constant | Bound | Looked
+LabelPlan: TypeAlias = Column | Constant | Bound | LookupColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class MissingPlan:
     """
 
     query: str
-    labels: tuple[str | Constant | Bound | Looked, ...]
+    labels: tuple[str | Constant | Bound | LookupColumn, ...]
     value: Number
 
 
@@ -133,13 +133,13 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class PagesPlan:
-    """How an answer comes in pages. `limit` and `position` are key paths into the variables; `told` is where the answer
+    """How an answer comes in pages. `limit` and `position` are key paths into the variables; `info` is where the answer
     gives the total of rows, or (`by_cursor`) its `pageInfo`."""
 
     size: int
     limit: tuple[str, ...]
     position: tuple[str, ...]
-    told: Hops
+    info: Hops
     by_cursor: bool
     max_rows: int
 
@@ -191,22 +191,22 @@ class QueryPlan:
     audit_after_seconds: float | None = None
 
     @property
-    def fed_by(self) -> str | None:
+    def feeder(self) -> str | None:
         """The query whose rows are its targets, if any."""
         return next((feed.query for feed in self.feeds if feed.query is not None), None)
 
     @property
-    def counted_over(self) -> frozenset[str]:
+    def counts_over(self) -> frozenset[str]:
         """The queries whose rows have a value even where an answer does not name them."""
         return frozenset(metric.missing.query for metric in self.metrics if metric.missing is not None)
 
     @property
-    def reads_beside(self) -> frozenset[str]:
+    def reads(self) -> frozenset[str]:
         """The queries whose rows an answer is read with: for names, and for what it does not name."""
-        return self.counted_over | {lookup.query for lookup in self.lookups if lookup.query is not None}
+        return self.counts_over | {lookup.query for lookup in self.lookups if lookup.query is not None}
 
 
-def part(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
+def identity(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
     """All that decides what becomes of a query on a source, whatever other sources it runs on."""
     return replace(query, sources=()), source
 
@@ -221,9 +221,11 @@ class Plan:
     max_series: int
 
     @property
-    def parts(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
+    def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
         """All that decides what becomes of a query on a source, by their names."""
-        return {(query.name, source.name): part(query, source) for query in self.queries for source in query.sources}
+        return {
+            (query.name, source.name): identity(query, source) for query in self.queries for source in query.sources
+        }
 
     @property
     def audited(self) -> frozenset[str]:
@@ -233,9 +235,7 @@ class Plan:
     @property
     def read_by_others(self) -> frozenset[str]:
         """The queries whose rows others are polled for, or are read with."""
-        return frozenset(
-            name for query in self.queries for name in (query.fed_by, *query.reads_beside) if name is not None
-        )
+        return frozenset(name for query in self.queries for name in (query.feeder, *query.reads) if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from exporter.config.load import Loaded
 from exporter.model.errors import ConfigError
-from exporter.plan.documents import check_source_labels, parsed_queries
-from exporter.plan.families import agreed_families
+from exporter.plan.documents import check_source_labels, parse_queries
+from exporter.plan.families import agree_on_families
 from exporter.plan.findings import Findings
-from exporter.plan.for_each import found_feeders, in_order
+from exporter.plan.for_each import find_feeders, in_order
 from exporter.plan.labels import Labels, lookup_plans, used_lookups
 from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
@@ -32,8 +32,8 @@ def plan(loaded: Loaded) -> Plan:
 def _plan(loaded: Loaded, findings: Findings) -> Plan:
     """The plan of what could be understood."""
     check_source_labels(loaded, findings)
-    queries = parsed_queries(loaded, findings)
-    feeders = found_feeders(loaded, queries, findings)
+    queries = parse_queries(loaded, findings)
+    feeders = find_feeders(loaded, queries, findings)
     order = in_order(queries, feeders, findings)
     wanted = wants(order, feeders, loaded.config.lookups)
     lookups = lookup_plans(loaded, queries, findings)
@@ -43,7 +43,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
         findings.extend(variable_problems(parsed, feeders))
     metrics = Metrics(queries, Labels(lookups, findings), findings)
     planned = [(parsed, metrics.of_query(parsed)) for parsed in order]
-    families = agreed_families(
+    families = agree_on_families(
         ((parsed.query, place, metric.family) for parsed, found in planned for place, metric in found.items()), findings
     )
     ready = (

@@ -70,19 +70,19 @@ def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:
     pages, place = parsed.query.pages, (*parsed.place, "pages")
     if pages is None:
         return None
-    told_at, position = pages.total or pages.info, pages.offset or pages.cursor
-    assert told_at is not None  # the schema takes one of the two ways
+    info_path, position = pages.total or pages.info, pages.offset or pages.cursor
+    assert info_path is not None  # the schema takes one of the two ways
     assert position is not None
     for key, path in (("limit", pages.limit), ("cursor" if pages.cursor else "offset", position)):
         if not path.steps or path.steps[0] not in parsed.document.variables:
             declared = ", ".join(parsed.document.variables) or "none"
             findings.add((*place, key), f"{path} begins with no variable of the document", f"it has: {declared}")
     try:
-        told = Scopes((parsed.document.selection,)).below(told_at)
+        info = Scopes((parsed.document.selection,)).below(info_path)
     except PathProblem as problem:
         findings.add((*place, "total" if pages.total else "info"), problem.wrong, problem.remedy)
         return None
-    if pages.info is not None and not {"hasNextPage", "endCursor"} <= told.innermost.children.keys():
-        findings.add((*place, "info"), f"{told_at} does not select hasNextPage and endCursor", "select both")
+    if pages.info is not None and not {"hasNextPage", "endCursor"} <= info.innermost.children.keys():
+        findings.add((*place, "info"), f"{info_path} does not select hasNextPage and endCursor", "select both")
     limit, at = (tuple(str(step) for step in path.steps) for path in (pages.limit, position))
-    return PagesPlan(pages.size, limit, at, told.hops, pages.cursor is not None, pages.max_rows)
+    return PagesPlan(pages.size, limit, at, info.hops, pages.cursor is not None, pages.max_rows)

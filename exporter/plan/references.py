@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
-from exporter.model.response_path import parsed_path
+from exporter.model.response_path import parse_path
 from exporter.model.template import Reference
 from exporter.plan.findings import KeyProblem
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
@@ -20,16 +20,16 @@ def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[s
     """What is wrong with the references of a query, and with those that its targets carry for others."""
     feeder = feeders.get(parsed.query.name)
     for place, reference, in_label in query_references(parsed):
-        yield from _misplaced(parsed, feeder, place, reference, in_label=in_label)
+        yield from _place_problems(parsed, feeder, place, reference, in_label=in_label)
     for place, name in row_references(parsed, carried):
-        yield from _unanswered(parsed, feeder, place, name)
+        yield from _row_problems(parsed, feeder, place, name)
 
 
-def _misplaced(
+def _place_problems(
     parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: Reference, *, in_label: bool
 ) -> Iterator[KeyProblem]:
     query, (root, _, rest) = parsed.query, reference.name.partition(".")
-    shown = _braced(reference.name)
+    shown = _in_braces(reference.name)
     if root == "source":
         yield from _source_value_problems(parsed, place, rest, in_label=in_label)
     elif root == "window":
@@ -49,7 +49,7 @@ def _misplaced(
 
 
 def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in_label: bool) -> Iterator[KeyProblem]:
-    shown = _braced(f"source.{name}")
+    shown = _in_braces(f"source.{name}")
     for source in parsed.sources:
         if name in source.secret_values:
             if in_label:
@@ -59,12 +59,12 @@ def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in
             yield KeyProblem(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")
 
 
-def _unanswered(
+def _row_problems(
     parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: str
 ) -> Iterator[KeyProblem]:
     """A reference to rows which the list, or the feeding query, does not have."""
     root, _, rest = reference.partition(".")
-    over, shown = parsed.query.for_each[root], _braced(reference)
+    over, shown = parsed.query.for_each[root], _in_braces(reference)
     if not isinstance(over, RowsOf):
         if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
             yield KeyProblem(place, f"{shown}: not every item of the list has that", "add it to each")
@@ -72,12 +72,12 @@ def _unanswered(
     if feeder is None or is_outer(rest, feeder):
         return
     try:
-        column(parsed_path(rest or SELF), feeder.rows)
+        column(parse_path(rest or SELF), feeder.rows)
     except PathProblem as problem:
         yield KeyProblem(place, f"{shown}: {problem.wrong} of {over.query}", problem.remedy)
     except ValueError as error:
         yield KeyProblem(place, f"{shown}: {error}")
 
 
-def _braced(reference: str) -> str:
+def _in_braces(reference: str) -> str:
     return f"{{{{ {reference} }}}}"

@@ -78,9 +78,11 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     """The column that a label's path names, and its type where a schema tells it. Raises `PathProblem`."""
     if not path.steps:
         if scopes.innermost.children:
-            raise PathProblem(f"{scopes.text} is an object", f"name one of its fields: {_known(scopes.innermost)}")
+            raise PathProblem(
+                f"{scopes.text} is an object", f"name one of its fields: {_field_names(scopes.innermost)}"
+            )
         return Column(len(scopes.hops), ()), scopes.innermost.type
-    depth, steps = _found(path, scopes)
+    depth, steps = _find(path, scopes)
     while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name:
         if isinstance(steps[1], int):
             break
@@ -88,7 +90,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     way = _steps_down(steps, scopes.selections[depth], str(path))
     last = way[-1][1]
     if last.children:
-        raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_known(last)}")
+        raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_field_names(last)}")
     for hop, selection in way:
         if selection.type is not None and selection.type.lists > len(hop.indexes):
             raise PathProblem(
@@ -98,7 +100,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     return Column(depth, tuple(hop for hop, _ in way)), last.type
 
 
-def _found(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
+def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     """The depth at which a path's first name is found."""
     name = path.steps[0]
     if path.innermost:
@@ -145,5 +147,5 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"selected there: {', '.join(names)}" if names else "nothing is selected there; end the path earlier"
 
 
-def _known(selection: Selection) -> str:
+def _field_names(selection: Selection) -> str:
     return ", ".join(sorted(selection.children))

@@ -8,7 +8,7 @@ from typing import Final
 from exporter.config.query import Query, RowsOf
 from exporter.document.document import FieldType
 from exporter.document.variable_types import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
-from exporter.model.response_path import parsed_path
+from exporter.model.response_path import parse_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
 from exporter.plan.findings import KeyProblem
@@ -27,7 +27,7 @@ def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProb
         if variable.input is None or (name not in query.variables and not any(set_below)):
             continue
         value = query.variables.get(name, {})
-        for fault in value_faults(variable.input, value, lambda one: _known(parsed, one, feeders), set_below):
+        for fault in value_faults(variable.input, value, lambda one: _possible_values(parsed, one, feeders), set_below):
             yield KeyProblem((*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy)
     for key, steps, value in _set_by_pages(query):
         if (known := declared.get(str(steps[0]))) is not None and known.input is not None:
@@ -54,14 +54,14 @@ def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProble
     for name, over in parsed.query.for_each.items():
         for field, wanted in over.where.items() if isinstance(over, RowsOf) else ():
             reference = name if field == "." else f"{name}.{field}"
-            for known in _known_row(parsed, reference, feeders):
+            for known in _possible_row_values(parsed, reference, feeders):
                 for value in wanted:
                     if isinstance(known, FieldType) and (remedy := never_equal(known, value)):
                         wrong = f"{value} is never equal to {field}, which is {known.name}"
                         yield KeyProblem((*parsed.place, "for_each", name, "where", field), wrong, remedy)
 
 
-def _known(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Iterable[Known]:
+def _possible_values(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Iterable[Known]:
     """What a reference can be: for each source, or in all."""
     root, _, rest = reference.name.partition(".")
     if root == "source":
@@ -74,10 +74,10 @@ def _known(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Itera
         return [_WHOLE_NUMBER if rest.endswith("_unix") else _TEXT]
     if root not in parsed.query.for_each:
         return []
-    return _known_row(parsed, reference.name, feeders)
+    return _possible_row_values(parsed, reference.name, feeders)
 
 
-def _known_row(parsed: ParsedQuery, reference: str, feeders: Feeders) -> Iterable[Known]:
+def _possible_row_values(parsed: ParsedQuery, reference: str, feeders: Feeders) -> Iterable[Known]:
     """What a reference to the rows of a `for_each` can be; a list, for the innermost rows of a batch."""
     root, _, rest = reference.partition(".")
     over = parsed.query.for_each[root]
@@ -93,9 +93,9 @@ def _known_row(parsed: ParsedQuery, reference: str, feeders: Feeders) -> Iterabl
     if outer is None:
         return []
     if rest.partition(".")[0] in outer.query.for_each:
-        return _known_row(outer, rest, feeders)
+        return _possible_row_values(outer, rest, feeders)
     try:
-        found = column(parsed_path(rest or "."), outer.rows)[1]
+        found = column(parse_path(rest or "."), outer.rows)[1]
     except (PathProblem, ValueError):
         return []
     if found is None:

@@ -11,7 +11,7 @@ from exporter.config.labels import LookupLabel, ReferenceLabel
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
 from exporter.config.schema import Lookup
-from exporter.model.response_path import parsed_path
+from exporter.model.response_path import parse_path
 from exporter.model.template import Reference, references
 from exporter.plan.plan import RowsPlan
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
@@ -34,7 +34,7 @@ class Wants:
         columns = {}
         for text in sorted(self.exports.get(parsed.query.name, ())):
             try:
-                columns[text] = column(parsed_path(text), parsed.rows)[0]
+                columns[text] = column(parse_path(text), parsed.rows)[0]
             except (PathProblem, ValueError):
                 continue  # reported where it is written
         return RowsPlan(parsed.rows.hops, columns)
@@ -42,7 +42,7 @@ class Wants:
 
 def wants(order: Sequence[ParsedQuery], feeders: Feeders, lookups: Iterable[Lookup]) -> Wants:
     """What the queries, in the order of feeding, and the lookups want."""
-    carried = _carried_references(order, feeders)
+    carried = _carry_references(order, feeders)
     exports: defaultdict[str, set[str]] = defaultdict(set)
     for query, text in (*_of_targets(order, feeders, carried), *_of_lookups(lookups), *_of_missing(order)):
         exports[query].add(text)
@@ -76,7 +76,7 @@ def is_outer(reference: str, feeder: ParsedQuery | None) -> bool:
     return feeder is not None and reference.partition(".")[0] in feeder.query.for_each
 
 
-def _carried_references(order: Sequence[ParsedQuery], feeders: Feeders) -> dict[str, dict[str, KeyPath]]:
+def _carry_references(order: Sequence[ParsedQuery], feeders: Feeders) -> dict[str, dict[str, KeyPath]]:
     """What each query refers to itself, and what those that it feeds refer to further out."""
     carried: dict[str, dict[str, KeyPath]] = {parsed.query.name: {} for parsed in order}
     for parsed in reversed(order):
@@ -84,13 +84,13 @@ def _carried_references(order: Sequence[ParsedQuery], feeders: Feeders) -> dict[
         for place, reference, _ in query_references(parsed):
             if reference.name.partition(".")[0] in parsed.query.for_each:
                 own.setdefault(reference.name, place)
-        for feeder, place, name in _asked_of_feeder(parsed, feeders, own):
+        for feeder, place, name in _references_to_feeder(parsed, feeders, own):
             if is_outer(name, feeder):
                 carried[feeder.query.name].setdefault(name, place)
     return carried
 
 
-def _asked_of_feeder(
+def _references_to_feeder(
     parsed: ParsedQuery, feeders: Feeders, carried: Mapping[str, KeyPath]
 ) -> Iterator[tuple[ParsedQuery, KeyPath, str]]:
     """The references to the rows of a query's feeder, as they read from within these."""
@@ -105,7 +105,7 @@ def _of_targets(
     order: Sequence[ParsedQuery], feeders: Feeders, carried: Mapping[str, Mapping[str, KeyPath]]
 ) -> Iterator[tuple[str, str]]:
     for parsed in order:
-        for feeder, _, reference in _asked_of_feeder(parsed, feeders, carried[parsed.query.name]):
+        for feeder, _, reference in _references_to_feeder(parsed, feeders, carried[parsed.query.name]):
             if not is_outer(reference, feeder):
                 yield feeder.query.name, reference or SELF
 

@@ -12,7 +12,7 @@ from typing import Final
 from exporter.config.source import Source
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
-from exporter.plan.plan import Plan, QueryPlan, Target, part
+from exporter.plan.plan import Plan, QueryPlan, Target, identity
 from exporter.polling.course import Course, courses
 from exporter.polling.finding import Finding, Totals
 from exporter.polling.lanes import Lanes
@@ -28,7 +28,7 @@ _LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed
 class _Audit:
     """The audit of one period, begun; `part` is all that decides what it asks."""
 
-    part: tuple[QueryPlan, Source]
+    identity: tuple[QueryPlan, Source]
     period_start_time: float
     task: asyncio.Task[None]
 
@@ -65,7 +65,7 @@ class Auditor:
     def follow(self, plan: Plan) -> None:
         """Forgets what was found of queries that are gone or have changed, and ends the audits of those at once."""
         for pair, audit in tuple(self._audits.items()):
-            if plan.parts.get(pair) != audit.part:
+            if plan.identities.get(pair) != audit.identity:
                 audit.task.cancel()
                 del self._audits[pair]
                 self.findings.pop(pair, None)
@@ -84,7 +84,7 @@ class Auditor:
         closed = {target: state.closed for target, state in states.items() if state.closed is not None}
         published = {target: one.totals for target, one in closed.items() if one.start_time == start_time}
         task = group.create_task(self._audit(course, start_time, published))
-        self._audits[course.key] = _Audit(part(course.query, course.source), start_time, task)
+        self._audits[course.key] = _Audit(identity(course.query, course.source), start_time, task)
 
     async def _audit(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
         """Asks until all targets have answered, those that failed again and again, ever more rarely."""

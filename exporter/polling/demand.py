@@ -84,7 +84,7 @@ def _calls(query: QueryPlan) -> float:
     for feed in query.feeds:
         if feed.query is None:
             items *= len(feed.items)
-    if query.fed_by is None:
+    if query.feeder is None:
         return each * ceil(ceil(items / batch) / pack)
     return each * items / batch / pack
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from exporter.document.aliases import packed_operation, unpacked_responses
+from exporter.document.aliases import pack_operations, unpack_response
 from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, Response
 from exporter.plan.plan import PackPlan, QueryPlan
@@ -72,11 +72,11 @@ class PackedCalls:
         if len(chunk) == 1:
             self._answers[chunk[0]] = await self._answer(operations[0])
             return None
-        answer = await self._answer(packed_operation(operations, self._pack.shared))
+        answer = await self._answer(pack_operations(operations, self._pack.shared))
         if isinstance(answer, Failure):
             return answer
         self._largest = max(self._largest, len(chunk))
-        self._answers.update(zip(chunk, unpacked_responses(answer, len(chunk)), strict=True))
+        self._answers.update(zip(chunk, unpack_response(answer, len(chunk)), strict=True))
         return None
 
     async def _single_works(self, chunk: Sequence[int], operations: Sequence[Operation]) -> bool:

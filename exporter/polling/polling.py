@@ -106,7 +106,7 @@ async def _problem_in_replacing(token: TokenSource) -> str | None:
     if not token.can_revoke:
         return "there is no revocation_url, so the token was neither revoked nor renewed"
     try:
-        if await token.replaced():
+        if await token.replace():
             return None
     except TokenFailure as failure:
         return f"the token was revoked, but there is no other yet: {failure.reason}: {failure.detail}"

@@ -112,7 +112,7 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
         query, known, fan_out = course.query, states.get(course.key, []), targets.fan_out(*course.key)
         refused = targets.needs_too_many_calls(course)
         # without a row there is nothing to poll: then the query is as well as the one that feeds it
-        feeder = query.fed_by
+        feeder = query.feeder
         well = all(state.up for state in known) if known else feeder is not None and up[feeder, course.source.name]
         up[course.key] = well and not refused
         yield QueryStatus(

@@ -52,8 +52,8 @@ class Targets:
         self._read_by_others = plan.read_by_others
         self._fed: dict[str, list[QueryPlan]] = {}
         for query in plan.queries:
-            if query.fed_by is not None:
-                self._fed.setdefault(query.fed_by, []).append(query)
+            if query.feeder is not None:
+                self._fed.setdefault(query.feeder, []).append(query)
         self._store.follow(plan)
 
     def begin(self, begin: Begin) -> None:
@@ -67,7 +67,7 @@ class Targets:
         What changed, and what a source in `moved` answers, is polled anew, at once; until that has succeeded its old
         series stay, each result as a whole.
         """
-        before, after = self.plan.parts, plan.parts
+        before, after = self.plan.identities, plan.identities
         self._take_over(plan)
         for key in [key for key, part in before.items() if after.get(key) != part or key[1] in moved]:
             if (fan_out := self._fan_outs.pop(key, None)) is not None:
@@ -106,7 +106,7 @@ class Targets:
     def is_elsewhere(self, course: Course) -> bool:
         """Whether all targets of a query are other shards' for good, as it is polled for no rows."""
         known = self._fan_outs.get(course.key)
-        return course.query.fed_by is None and known is not None and not known.members
+        return course.query.feeder is None and known is not None and not known.members
 
     def needs_too_many_calls(self, course: Course) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
@@ -118,7 +118,7 @@ class Targets:
 
     def names_are_known(self, course: Course) -> bool:
         """Whether the queries whose rows the answers are read with have been tried."""
-        needed = (self._queries[name] for name in course.query.reads_beside if name in self._queries)
+        needed = (self._queries[name] for name in course.query.reads if name in self._queries)
         return all(self._is_tried(Course(query, course.source)) for query in needed)
 
     def is_awaited(self, course: Course, target: Target) -> bool:
@@ -195,7 +195,7 @@ class Targets:
         self._observer.on_drop(owner)
 
     def _feeder(self, course: Course) -> Course | None:
-        name = course.query.fed_by
+        name = course.query.feeder
         return None if name is None else Course(self._queries[name], course.source)
 
     def _is_polled_here(self, course: Course, key: str) -> bool:

@@ -15,7 +15,7 @@ from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
-from exporter.model.template import bound, scalar_text
+from exporter.model.template import bind, scalar_text
 from exporter.model.value import SkipReason, numbers, unix_seconds
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period
@@ -26,14 +26,14 @@ from exporter.plan.plan import (
     Constant,
     Hops,
     LabelPlan,
-    Looked,
+    LookupColumn,
     MetricPlan,
     MissingPlan,
     PagesPlan,
     QueryPlan,
     TopPlan,
 )
-from exporter.series.records import Records, records_at, shown
+from exporter.series.records import Records, hops_text, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -84,9 +84,9 @@ def extract(
             by_walk[metric.walk] = records_at(data, metric.walk)
         samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
         before = found.get(metric.family)
-        found[metric.family] = samples if before is None else _distinct(before.joined(samples), metric)
+        found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
         if sum(map(len, found.values())) > query.max_series:
-            raise ResultFailure(Reason.CARDINALITY, _grown(found.values(), query.max_series))
+            raise ResultFailure(Reason.CARDINALITY, _over_limit(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
         if any(map(math.isnan, found[family].numbers)):
             finite = {key: number for key, number in found[family].items if not math.isnan(number)}
@@ -97,7 +97,7 @@ def extract(
     window = moment.window
     return Result(
         samples=tuple(found.values()),
-        rows=_exported_rows(query, by_walk),
+        rows=_export_rows(query, by_walk),
         row_count=0 if query.rows is None else len(by_walk[query.rows.walk]),
         skipped=dict(skipped),
         lookup_misses=labels.misses,
@@ -129,13 +129,13 @@ class PagesTold:
 
 def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    found = Records(([cast("Json", response.data)],)).column(Column(0, pages.told))[0]
+    found = Records(([cast("Json", response.data)],)).column(Column(0, pages.info))[0]
     if not pages.by_cursor:
         if isinstance(found, bool) or not isinstance(found, int):
-            raise ResultFailure(Reason.SCHEMA, f"{shown(pages.told)} is not a number of rows")
+            raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} is not a number of rows")
         return PagesTold(total=found)
     if not isinstance(found, dict) or not isinstance(found.get("hasNextPage"), bool):
-        raise ResultFailure(Reason.SCHEMA, f"{shown(pages.told)} does not say hasNextPage")
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} does not say hasNextPage")
     cursor = found.get("endCursor")
     return PagesTold(next_cursor=cursor if found["hasNextPage"] and isinstance(cursor, str) else None)
 
@@ -145,7 +145,7 @@ def row_count(query: QueryPlan, response: Response) -> int:
     return len(records_at([cast("Json", response.data)], query.rows.walk)) if query.rows is not None else 0
 
 
-def _exported_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Mapping[str, Json], ...]:
+def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Mapping[str, Json], ...]:
     if query.rows is None or not query.rows.exports:
         return ()
     records = by_walk[query.rows.walk]
@@ -169,7 +169,7 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
         absent = dict.fromkeys(labels.keys_of_missing(metric.missing), metric.missing.value)
         for key in found.keys:
             absent.pop(key, None)
-        found = found.joined(Samples.of(metric.family, absent)) if absent else found
+        found = found.join(Samples.of(metric.family, absent)) if absent else found
     return found if metric.top is None else Samples.of(metric.family, _top(found.series, metric.top))
 
 
@@ -179,11 +179,11 @@ def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
         return samples
     series: dict[LabelValues, Number] = {}
     for key, number in samples.items:
-        _put(series, key, number, metric)
+        _insert(series, key, number, metric)
     return Samples.of(metric.family, series)
 
 
-def _put(series: dict[LabelValues, Number], key: LabelValues, number: Number, metric: MetricPlan) -> None:
+def _insert(series: dict[LabelValues, Number], key: LabelValues, number: Number, metric: MetricPlan) -> None:
     if key not in series:
         series[key] = number
     elif metric.aggregate is not None:
@@ -220,10 +220,10 @@ def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Jso
     values = records.column(Column(len(metric.walk), metric.leaf))
     kinds = set(map(type, values))
     if list in kinds:
-        records, values = records.exploded(values)
+        records, values = records.explode(values)
         kinds = set(map(type, values))
     if dict in kinds:
-        raise ResultFailure(Reason.SCHEMA, f"{shown(metric.walk + metric.leaf)} is an object, not a value")
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(metric.walk + metric.leaf)} is an object, not a value")
     if NoneType in kinds:
         records = records.where([value is not None for value in values])
         values = [value for value in values if value is not None]
@@ -243,19 +243,19 @@ class _Labels:
         read = [column for column in dict.fromkeys(sources) if column is not None]
         texts = dict(zip(read, _texts(records, read), strict=True))
         return [
-            [self._fixed(label)] * len(records) if source is None else self._read(label, texts[source])
+            [self._text(label)] * len(records) if source is None else self._read(label, texts[source])
             for label, source in zip(labels, sources, strict=True)
         ]
 
     def _read(self, label: LabelPlan, texts: Sequence[str]) -> Sequence[str]:
         """What a label makes of the texts of its column."""
-        if isinstance(label, Looked):
-            return [self._looked(label.lookup, text, label.field) for text in texts]
+        if isinstance(label, LookupColumn):
+            return [self._look_up(label.lookup, text, label.field) for text in texts]
         return texts
 
     def keys_of_missing(self, missing: MissingPlan) -> list[LabelValues]:
         """The label values of every row that an answer should have named."""
-        parts = [part if isinstance(part, str) else (self._fixed(part),) for part in missing.labels]
+        parts = [part if isinstance(part, str) else (self._text(part),) for part in missing.labels]
         needed = {part for part in parts if isinstance(part, str)}
         return [
             tuple(scalar_text(row[part]) if isinstance(part, str) else part[0] for part in parts)
@@ -263,18 +263,18 @@ class _Labels:
             if row.keys() >= needed  # not so of rows that are left over from another configuration
         ]
 
-    def _fixed(self, label: LabelPlan) -> str:
+    def _text(self, label: LabelPlan) -> str:
         """The text of a label that does not depend on the record."""
         match label:
             case Constant(text):
                 return text
             case Bound(template):
-                return scalar_text(bound(template, self._around.values))
-            case Looked(lookup, key, name):
-                return self._looked(lookup, self._fixed(key), name)
+                return scalar_text(bind(template, self._around.values))
+            case LookupColumn(lookup, key, name):
+                return self._look_up(lookup, self._text(key), name)
         raise AssertionError("the planner takes no column here")
 
-    def _looked(self, lookup: str, key: str, name: str) -> str:
+    def _look_up(self, lookup: str, key: str, name: str) -> str:
         row = self._around.names.get(lookup, {}).get(key)
         if row is None:
             self.misses += 1
@@ -284,7 +284,7 @@ class _Labels:
 
 def _column_of(label: LabelPlan) -> Column | None:
     """What a label is read from, if it depends on the record."""
-    read = label.key if isinstance(label, Looked) else label
+    read = label.key if isinstance(label, LookupColumn) else label
     return read if isinstance(read, Column) else None
 
 
@@ -298,7 +298,7 @@ def _texts(records: Records, columns: Sequence[Column]) -> list[Sequence[str]]:
             try:
                 texts.extend(map(known_texts.setdefault, values, values))
             except TypeError:  # it has no hash
-                wrong = f"{shown(column.hops)} is a list or an object, which cannot be a label"
+                wrong = f"{hops_text(column.hops)} is a list or an object, which cannot be a label"
                 raise ResultFailure(Reason.SCHEMA, wrong) from None
     return [
         cast("Sequence[str]", texts)
@@ -333,7 +333,7 @@ def _begins_at(text: Json) -> float | None:
         return None
 
 
-def _grown(found: Iterable[Samples], limit: int) -> str:
+def _over_limit(found: Iterable[Samples], limit: int) -> str:
     """Which family and label went over the limit."""
     most = max(found, key=len)
     widest = widest_label(most.family, most.keys)

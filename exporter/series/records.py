@@ -44,10 +44,10 @@ class Records:
         for at in range(0, len(self), _PART):
             yield Records(tuple(level[at : at + _PART] for level in self.levels))
 
-    def exploded(self, values: Sequence[Json]) -> tuple[Records, Sequence[Json]]:
+    def explode(self, values: Sequence[Json]) -> tuple[Records, Sequence[Json]]:
         """The records and these values of theirs, where a value that is a list stands once for each of its items."""
         parts = [_items(value) for value in values]
-        return Records(_repeated(self.levels, parts)), list(chain.from_iterable(parts))
+        return Records(_repeat(self.levels, parts)), list(chain.from_iterable(parts))
 
 
 def records_at(data: Sequence[Json], walk: Hops) -> Records:
@@ -57,16 +57,16 @@ def records_at(data: Sequence[Json], walk: Hops) -> Records:
     levels: tuple[Sequence[Json], ...] = (data,)
     for depth, hop in enumerate(walk):
         parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
-        levels = (*_repeated(levels, parts), list(chain.from_iterable(parts)))
+        levels = (*_repeat(levels, parts), list(chain.from_iterable(parts)))
     return Records(levels)
 
 
-def shown(hops: Hops) -> str:
+def hops_text(hops: Hops) -> str:
     """The path as messages write it."""
     return path_text(tuple(hop.name for hop in hops))
 
 
-def _repeated(levels: Iterable[Sequence[Json]], parts: Sequence[Sequence[Json]]) -> tuple[Sequence[Json], ...]:
+def _repeat(levels: Iterable[Sequence[Json]], parts: Sequence[Sequence[Json]]) -> tuple[Sequence[Json], ...]:
     """Each level with every object as often as there are items in its part."""
     counts = list(map(len, parts))
     return tuple(list(chain.from_iterable(map(repeat, level, counts))) for level in levels)
@@ -92,7 +92,7 @@ def _children(nodes: Sequence[Json], hop: Hop, way: Hops) -> Sequence[Json]:
     try:
         return [None if node is None else _child(node, hop) for node in nodes]
     except _WRONG_SHAPE:
-        raise ResultFailure(Reason.SCHEMA, f"the answer has no {shown(way)} in every row") from None
+        raise ResultFailure(Reason.SCHEMA, f"the answer has no {hops_text(way)} in every row") from None
 
 
 def _child(node: Json, hop: Hop) -> Json:

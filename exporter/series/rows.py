@@ -67,8 +67,8 @@ class Rows:
         if groups is None:
             groups = known.beside[names] = {}
             for row in rows:
-                groups.setdefault(_shared(row.outer, names), []).append(row.exports)
-        ways = {_shared(target.values, shape) for shape in known.shapes}
+                groups.setdefault(_key_of_values(row.outer, names), []).append(row.exports)
+        ways = {_key_of_values(target.values, shape) for shape in known.shapes}
         return tuple(exports for way in ways for exports in groups.get(way, ()))
 
     def names(self, lookup: LookupPlan, source: str) -> Names:
@@ -90,6 +90,6 @@ class Rows:
         return known.names[which]
 
 
-def _shared(values: Exports, names: Iterable[str]) -> str:
+def _key_of_values(values: Exports, names: Iterable[str]) -> str:
     """Those of the values that have one of these names, as a text that is equal where they are."""
     return json.dumps({name: values[name] for name in sorted(names) if name in values})

@@ -126,7 +126,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             window_seconds=result.window_seconds,
             window_end_time=result.window_end_time,
             period_start_time=result.period_start_time,
-            closed=_closed_period(result, samples) or previous.closed,
+            closed=_period_end(result, samples) or previous.closed,
         ),
         samples,
     )
@@ -146,7 +146,7 @@ def _state_after_failure(previous: State, outcome: PollOutcome, time: float) -> 
     )
 
 
-def _closed_period(result: Result, samples: Sequence[Samples]) -> ClosedPeriod | None:
+def _period_end(result: Result, samples: Sequence[Samples]) -> ClosedPeriod | None:
     if result.period_start_time is None or not result.period_complete:
         return None
     return ClosedPeriod(counter_totals(samples), result.period_start_time)
@@ -191,7 +191,7 @@ class Store:
         return Surroundings(
             label_values(source, target),
             {lookup.name: self._rows.names(lookup, source.name) for lookup in query.lookups},
-            {name: self._rows.beside(name, source.name, target) for name in query.counted_over},
+            {name: self._rows.beside(name, source.name, target) for name in query.counts_over},
         )
 
     def fold(

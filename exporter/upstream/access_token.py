@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, urlencode
 
 from exporter.config.source import OAuth2
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
-from exporter.upstream.token_response import granted_token
+from exporter.upstream.token_response import read_token
 from exporter.upstream.transport import Transport, WireResponse
 
 BLOCKED_SECONDS: Final = 300.0
@@ -104,15 +104,15 @@ class TokenSource:
         self._wanted.set()
         token, now = self._token, self._monotonic()
         if token is None or now >= token.expires_at:
-            return await self._patiently_renewed()
+            return await self._next_token_patiently()
         if now < token.waiting_at or (self._renewal is None and now < self._due_at()):
             return token
         with suppress(Failure, TimeoutError):
             async with asyncio.timeout((token.expires_at - now) / 2):
-                return await self._renewed()
+                return await self._next_token()
         return token
 
-    def refused(self, token: AccessToken) -> bool:
+    def reject(self, token: AccessToken) -> bool:
         """Drops a token that the API answered with 401, and says whether another try makes sense.
 
         Where new tokens are refused too, the token is not the reason: then such renewals become rarer and rarer.
@@ -128,7 +128,7 @@ class TokenSource:
         self._force_not_before_at = now + self._backoff_seconds(self._forced_in_a_row)
         return True
 
-    def accepted(self) -> None:
+    def accept(self) -> None:
         """Notes that the API took a new token where it had refused the old one."""
         self._forced_in_a_row = 0
         self._force_not_before_at = -math.inf
@@ -136,7 +136,7 @@ class TokenSource:
     async def force_renewal(self) -> AccessToken:
         """The endpoint's next token, at once, whatever waits are due."""
         self._not_before_at = -math.inf
-        return await self._renewed()
+        return await self._next_token()
 
     async def until_wanted(self) -> None:
         """Waits until a token was first asked for: there may be nothing to poll with it."""
@@ -151,7 +151,7 @@ class TokenSource:
                 await self._sleep(min(wait_seconds, longest))
                 continue
             with suppress(Failure):
-                await self._renewed()
+                await self._next_token()
 
     async def revoke(self, text: str | None = None, *, deadline_seconds: float | None = None) -> bool:
         """Revokes a token (RFC 7009), by default the present one, which is forgotten.
@@ -181,7 +181,7 @@ class TokenSource:
         """Whether there is an endpoint for it."""
         return self._oauth2.revocation_url is not None
 
-    async def replaced(self) -> bool:
+    async def replace(self) -> bool:
         """Revokes the present token and fetches another; who asks for a token meanwhile waits for that.
 
         Whether the server confirms the revocation; if not, the present token stays in use. Raises where it was revoked
@@ -208,7 +208,7 @@ class TokenSource:
         token = self._token
         return TokenStatus(
             valid=token is not None and self._monotonic() < token.expires_at,
-            blocked=self._blocked,
+            blocked=self._is_blocked,
             expiry_time=None if token is None else token.expiry_time,
             renewals=Counter(self._renewals),
             forced_renewals=self._forced,
@@ -219,14 +219,14 @@ class TokenSource:
         )
 
     @property
-    def _blocked(self) -> bool:
+    def _is_blocked(self) -> bool:
         return isinstance(self._failure, TokenFailure) and self._failure.permanent
 
     def _due_at(self) -> float:
         """When the next renewal is due: by the token's age, and not before a failure's wait is over."""
-        return max(-math.inf if self._token is None else self._token.renew_at, self._allowed_at())
+        return max(-math.inf if self._token is None else self._token.renew_at, self._next_request_at())
 
-    def _allowed_at(self) -> float:
+    def _next_request_at(self) -> float:
         """When the endpoint may be asked again after a failure: sooner if it refused other credentials than today's."""
         changed = self._refused_credentials is not None and self._credentials_changed()
         return -math.inf if changed else self._not_before_at
@@ -241,7 +241,7 @@ class TokenSource:
     def _credentials(self) -> tuple[str, str]:
         return self._oauth2.id_secret.reveal(), self._oauth2.key_secret.reveal()
 
-    async def _settled_credentials(self) -> tuple[str, str]:
+    async def _stable_credentials(self) -> tuple[str, str]:
         """The client's id and secret as one pair. Raises `SecretUnreadable`.
 
         A rotation may write one file after the other: where they are not those that worked, they are read until they
@@ -257,21 +257,21 @@ class TokenSource:
                 break
         return found
 
-    async def _patiently_renewed(self) -> AccessToken:
+    async def _next_token_patiently(self) -> AccessToken:
         """The next token; waits out a first short back-off, so that one hiccup of the endpoint fails no poll."""
         while True:
             try:
-                return await self._renewed()
+                return await self._next_token()
             except Failure:
-                wait_seconds = self._allowed_at() - self._monotonic()
+                wait_seconds = self._next_request_at() - self._monotonic()
                 if wait_seconds > _PATIENCE_SECONDS:
                     raise
             await self._sleep(max(wait_seconds, 0.0))
 
-    async def _renewed(self) -> AccessToken:
+    async def _next_token(self) -> AccessToken:
         """The next token, by one request that all callers share; who is cancelled does not cancel it."""
         if self._renewal is None:
-            if self._failure is not None and self._monotonic() < self._allowed_at():
+            if self._failure is not None and self._monotonic() < self._next_request_at():
                 raise self._failure.with_traceback(None)
             self._renewal = asyncio.create_task(self._renew())
             self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -281,12 +281,12 @@ class TokenSource:
         """One token request, and what it means for the next. Raises a `RenewalFailure` and nothing else."""
         credentials: tuple[str, str] | None = None
         try:
-            credentials = await self._settled_credentials()
-            token = await self._fetched(credentials)
+            credentials = await self._stable_credentials()
+            token = await self._fetch(credentials)
         except Failure as failure:
-            raise self._noted(failure, credentials) from None
+            raise self._note(failure, credentials) from None
         except Exception as error:  # a fault of ours must not end the renewals
-            raise self._noted(TokenFailure(Reason.INTERNAL, type(error).__name__), credentials) from error
+            raise self._note(TokenFailure(Reason.INTERNAL, type(error).__name__), credentials) from error
         finally:
             self._renewal = None
         self._failure, self._failures_in_a_row, self._not_before_at = None, 0, -math.inf
@@ -295,13 +295,13 @@ class TokenSource:
         self._token = token
         return token
 
-    def _noted(self, failure: Failure, credentials: tuple[str, str] | None) -> RenewalFailure:
+    def _note(self, failure: Failure, credentials: tuple[str, str] | None) -> RenewalFailure:
         """The failure as one of the renewal, with the wait that it brings."""
         if not isinstance(failure, RenewalFailure):
             failure = TokenFailure(failure.reason, failure.detail)
         self._failure = failure
         self._failures_in_a_row += 1
-        self._refused_credentials = credentials if self._blocked else None
+        self._refused_credentials = credentials if self._is_blocked else None
         self._not_before_at = self._monotonic() + self._wait_seconds(failure)
         self._renewals["error", failure.reason.value] += 1
         return failure
@@ -317,7 +317,7 @@ class TokenSource:
         """0.5 s, 1 s, 2 s … 60 s, less up to a quarter, so that exporters do not come back all at once."""
         return min(_MAX_BACKOFF_SECONDS, 2.0 ** min(times - 2, 10)) * (1 - self._jitter() / 4)
 
-    async def _fetched(self, credentials: tuple[str, str]) -> AccessToken:
+    async def _fetch(self, credentials: tuple[str, str]) -> AccessToken:
         """The token that the endpoint grants; the same one again keeps its expiry, and is asked for again late."""
         requested_at = self._monotonic()
         fields = {"grant_type": "client_credentials", **self._oauth2.endpoint_params}
@@ -325,7 +325,7 @@ class TokenSource:
             fields["scope"] = " ".join(self._oauth2.scopes)
         response = await self._post(self._oauth2.token_url, fields, credentials)
         wall_time = self._wall()
-        granted = granted_token(response, wall_time)
+        granted = read_token(response, wall_time)
         self._lifetime_mismatch = granted.mismatch
         now, old = self._monotonic(), self._token
         if old is not None and old.text == granted.text and now < old.expires_at:

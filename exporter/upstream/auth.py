@@ -22,11 +22,11 @@ class BearerAuth:
         """The answer. Raises `UpstreamFailure`, for a token that does not come too, and `SecretUnreadable`."""
         token = await self._token(deadline)
         response = await send(f"Bearer {token.text}")
-        if response.status == 401 and self._source.refused(token):
+        if response.status == 401 and self._source.reject(token):
             token = await self._token(deadline)
             response = await send(f"Bearer {token.text}")
             if response.status != 401:
-                self._source.accepted()
+                self._source.accept()
         return response
 
     async def _token(self, deadline: Deadline) -> AccessToken:

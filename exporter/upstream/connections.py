@@ -50,7 +50,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._network = Network()
         self._file_states = tls_file_states(tls)
-        self._factory = self._made_factory()
+        self._factory = self._make_factory()
         self._extensions: dict[str, Any] = {} if tls.server_name is None else {"sni_hostname": tls.server_name}
         self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
@@ -81,7 +81,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._closed = True
         await self._close_idle()
 
-    def _made_factory(self) -> httpcore.AsyncConnectionPool:
+    def _make_factory(self) -> httpcore.AsyncConnectionPool:
         """What makes connections, and nothing else: it knows proxies and tunnels. Raises `OSError`."""
         return httpcore.AsyncConnectionPool(
             ssl_context=ssl_context(self._tls),
@@ -97,7 +97,7 @@ class Connections(httpx.AsyncBaseTransport):
             return
         self._file_states = states
         try:
-            self._factory = self._made_factory()
+            self._factory = self._make_factory()
         except OSError as error:
             _log.warning("changed TLS files cannot be used; the old ones stay", detail=str(error))
             return
@@ -125,7 +125,7 @@ class Connections(httpx.AsyncBaseTransport):
         """One request and its answer. The connection is kept only if both ended well."""
         factory = self._factory
         try:
-            response = await self._whole(await self._begun(connection, request))
+            response = await self._whole(await self._begin(connection, request))
         except BaseException:
             await connection.aclose()
             raise
@@ -136,7 +136,7 @@ class Connections(httpx.AsyncBaseTransport):
             self._idle.append((request.url.origin, connection))
         return response
 
-    async def _begun(
+    async def _begin(
         self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request
     ) -> httpcore.Response:
         """The answer up to its body."""
@@ -192,7 +192,7 @@ class _Body:
     def add(self, chunk: bytes) -> None:
         """Raises `UpstreamFailure`: `too_large` or `decode`."""
         self._received += len(chunk)
-        for piece in (chunk,) if self._inflater is None else self._inflated(chunk):
+        for piece in (chunk,) if self._inflater is None else self._inflate(chunk):
             self._content.write(piece)
             if max(self._received, self._content.tell()) > self._limit:
                 raise self._too_large()
@@ -203,7 +203,7 @@ class _Body:
             raise UpstreamFailure(Reason.DECODE, "the answer's gzip ends early")
         return self._content.getvalue()
 
-    def _inflated(self, chunk: bytes) -> Iterator[bytes]:
+    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
         """What the chunk becomes, in pieces of `_PIECE_BYTES` at most: the rest of a bomb is never made."""
         while chunk:
             try:

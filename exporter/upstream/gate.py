@@ -33,7 +33,7 @@ class Gate:
     @asynccontextmanager
     async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
         """A place among the source's polls, once it is the query's turn and any pause is over."""
-        async with self.turns.taken(query):
+        async with self.turns.take(query):
             while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
                 await asyncio.sleep(seconds)
             self.in_flight[query] = self.in_flight.get(query, 0) + 1

@@ -65,37 +65,37 @@ def _check_status(answer: WireResponse) -> None:
     family = Reason.HTTP_5XX if status >= 500 else Reason.HTTP_4XX
     wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
     waits = status in (429, 503)
-    detail = f"the API answered {status}{_told_in(answer) if status == 400 else ''}"
+    detail = f"the API answered {status}{_server_words(answer) if status == 400 else ''}"
     raise UpstreamFailure(_BY_STATUS.get(status, family), detail, retry_after_seconds=wait if waits else None)
 
 
-def _told_in(answer: WireResponse) -> str:
+def _server_words(answer: WireResponse) -> str:
     """What a GraphQL server says of a request that it does not execute (GraphQL over HTTP §6.4)."""
     try:
-        content = _decoded(answer.body)
+        content = _decode(answer.body)
         errors = _errors(content.get("errors")) if answer.is_json and isinstance(content, dict) else ()
     except UpstreamFailure:
         return ""
-    return f": {_shown(errors[0])}" if errors else ""
+    return f": {_error_text(errors[0])}" if errors else ""
 
 
 def _response(answer: WireResponse) -> Response:
     """The GraphQL response in a successful answer (GraphQL §7.1). Raises `UpstreamFailure`."""
     if answer.body and not answer.is_json:
         raise UpstreamFailure(Reason.CONTENT_TYPE, "the API did not answer with JSON; is the URL right?")
-    content = _decoded(answer.body)
+    content = _decode(answer.body)
     if not isinstance(content, dict) or not ("data" in content or "errors" in content):
         raise UpstreamFailure(Reason.SCHEMA, "the answer is JSON, but not a GraphQL response")
     errors = _errors(content.get("errors"))
     data = content.get("data")
     if data is None and errors:
-        raise UpstreamFailure(Reason.GRAPHQL, _shown(errors[0]))
+        raise UpstreamFailure(Reason.GRAPHQL, _error_text(errors[0]))
     if not isinstance(data, dict):
         raise UpstreamFailure(Reason.SCHEMA, "the answer's data is not an object")
     return Response(data, errors, len(answer.body))
 
 
-def _decoded(body: bytes) -> Any:
+def _decode(body: bytes) -> Any:
     """The JSON of a body in UTF-8, with or without a byte-order mark. 32 MiB take about half a second."""
     if not body:
         raise UpstreamFailure(Reason.JSON, "the answer is empty")
@@ -136,5 +136,5 @@ def _line(text: str) -> str:
     return " ".join(shown.split())[:_MAX_MESSAGE_LENGTH]
 
 
-def _shown(error: GraphQLError) -> str:
+def _error_text(error: GraphQLError) -> str:
     return f"{error.message} (at {'.'.join(map(str, error.path))})" if error.path else error.message

@@ -18,7 +18,7 @@ class Turns:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the query whose turn is next stands first
 
     @asynccontextmanager
-    async def taken(self, query: str) -> AsyncIterator[None]:
+    async def take(self, query: str) -> AsyncIterator[None]:
         """A place, once it is this query's turn."""
         await self._place(query)
         try:
@@ -79,7 +79,7 @@ class Pace:
     async def passed(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
-        async with self._turns.taken(query):
+        async with self._turns.take(query):
             if len(self._passed_at) >= self._requests:
                 while (wait := self._passed_at[-self._requests] + self._per_seconds - self._monotonic()) > 0:
                     await self._sleep(wait)

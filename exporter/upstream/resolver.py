@@ -27,12 +27,12 @@ class Resolver:
         with suppress(ValueError):
             return [str(ipaddress.ip_address(host))]
         try:
-            lookup = self._lookups.get(host) or self._started(host)
+            lookup = self._lookups.get(host) or self._start(host)
             return await asyncio.shield(lookup)
         except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
             raise UpstreamFailure(Reason.DNS, f"cannot resolve {host}: {os_problem(error)}") from None
 
-    def _started(self, host: str) -> asyncio.Future[list[str]]:
+    def _start(self, host: str) -> asyncio.Future[list[str]]:
         lookup: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         threading.Thread(target=self._look_up, args=(host, lookup), name=f"dns {host}", daemon=True).start()
         self._lookups[host] = lookup

@@ -42,7 +42,7 @@ class Granted:
     mismatch: bool
 
 
-def granted_token(response: WireResponse, wall_time: float) -> Granted:
+def read_token(response: WireResponse, wall_time: float) -> Granted:
     """The token of an answer (RFC 6749 §5.1). `wall_time` stands in for a missing `Date`. Raises `TokenFailure`."""
     _check_status(response)
     if not response.is_json:
@@ -60,13 +60,13 @@ def granted_token(response: WireResponse, wall_time: float) -> Granted:
     kind = answer.get("token_type")
     if kind is not None and (not isinstance(kind, str) or kind.lower() != "bearer"):
         raise TokenFailure(Reason.TOKEN_TYPE, "the token_type is not Bearer")
-    told = _expires_in(answer.get("expires_in"))
+    declared = _expires_in(answer.get("expires_in"))
     date = http_date(response.headers.get("date"))
     own = _jwt_lifetime(text, wall_time if date is None else date)
     if own is not None and own <= 0:
         raise TokenFailure(Reason.BAD_TOKEN, "the access token has expired already, by its own exp")
-    known = [seconds for seconds in (told, own) if seconds is not None]
-    mismatch = told is not None and own is not None and abs(told - own) > _ALLOWED_MISMATCH_SECONDS
+    known = [seconds for seconds in (declared, own) if seconds is not None]
+    mismatch = declared is not None and own is not None and abs(declared - own) > _ALLOWED_MISMATCH_SECONDS
     return Granted(text, min(MAX_LIFETIME_SECONDS, *(known or [DEFAULT_LIFETIME_SECONDS])), mismatch)
 
 

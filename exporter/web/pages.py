@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from exporter.config.load import Loaded
-from exporter.config.redacted import shown_yaml
+from exporter.config.redacted import yaml_without_secrets
 from exporter.exposition import Format, Joiner
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan
@@ -52,7 +52,9 @@ class ExporterSite:
 
     def configuration(self) -> Answer:
         """The configuration that is in use, as YAML."""
-        return Answer.of(shown_yaml(self.loaded, self.censor).encode(), fields=(("cache-control", "no-store"),))
+        return Answer.of(
+            yaml_without_secrets(self.loaded, self.censor).encode(), fields=(("cache-control", "no-store"),)
+        )
 
     def healthy(self) -> bool:
         return True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
@@ -25,7 +25,7 @@ def including(*groups: str) -> str:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("group", shipped_names())
+@pytest.mark.parametrize("group", catalogue_names())
 def test_every_group_yields_every_metric_that_it_names(
     group: str, start_insights: StartInsights, start_exporter: StartExporter, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
@@ -19,7 +19,7 @@ from tests.support.figures import figures
 from tests.support.standstill import NOW, access_token, answered, differences, including, shown
 from tests.unit.choreo.test_catalogue import ON_DEMAND, content
 
-GROUPS: Final = tuple(name.removeprefix("choreo/") for name in shipped_names())
+GROUPS: Final = tuple(name.removeprefix("choreo/") for name in catalogue_names())
 FOR_EACH_API: Final = ("latency", "reports")
 
 

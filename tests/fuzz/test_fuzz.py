@@ -34,7 +34,7 @@ from exporter.polling.poll import Poller
 from exporter.series.extraction import Surroundings
 from exporter.series.store import Owner, Store
 from exporter.upstream.graphql import GraphQLClient
-from exporter.upstream.token_response import MAX_LIFETIME_SECONDS, granted_token
+from exporter.upstream.token_response import MAX_LIFETIME_SECONDS, read_token
 from exporter.upstream.transport import Transport, WireResponse
 from tests.support.plans import planned
 from tests.support.processes import Snapshot
@@ -168,7 +168,7 @@ grants = bodies(
 def test_answers_of_a_token_endpoint(status: int, fields: Mapping[str, str], body: bytes, wall_time: float) -> None:
     """Whatever a token endpoint answers, it grants a token that a header can carry, for a while, or none."""
     try:
-        granted = granted_token(WireResponse(status, fields, body), wall_time)
+        granted = read_token(WireResponse(status, fields, body), wall_time)
     except TokenFailure as refused:
         failure = refused
     else:

@@ -128,8 +128,8 @@ class CountedTurns(Turns):
     given = 0
 
     @asynccontextmanager
-    async def taken(self, query: str) -> AsyncIterator[None]:
-        async with super().taken(query):
+    async def take(self, query: str) -> AsyncIterator[None]:
+        async with super().take(query):
             self.given += 1
             yield
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.dashboards.shipped.alerting import LEADS
 from tests.support.grafana import (
     FOLDER,
@@ -391,7 +391,7 @@ def test_no_percentile_is_added_or_averaged(dashboard: JsonObject) -> None:
 
 def families() -> dict[str, str]:
     """Every metric of the catalogue, with its type."""
-    queries = [query for group in shipped_names() for query in catalogue(group)["queries"]]
+    queries = [query for group in catalogue_names() for query in catalogue(group)["queries"]]
     return {
         metric["name"]: metric.get("type", "gauge") for query in queries for metric in query.get("metrics", ())
     }  # fmt: skip
@@ -451,7 +451,7 @@ def test_totals_come_from_counters_and_lines_from_gauges() -> None:
 
 def test_the_queries_whose_age_is_shown_are_there() -> None:
     """The age of data is that of queries of the catalogue, not of a name that nothing has."""
-    known = {query["name"] for group in shipped_names() for query in catalogue(group)["queries"]}
+    known = {query["name"] for group in catalogue_names() for query in catalogue(group)["queries"]}
     for dashboard in DASHBOARDS.values():
         for _, expr in expressions(dashboard):
             for alternatives in re.findall(r'query=~"([^"$]+)"', expr):

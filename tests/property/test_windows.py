@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.window import Period, Window, floored, last_bucket, period_end, period_start
+from exporter.model.window import Period, Window, floor, last_bucket, period_end, period_start
 
 ZONES = (
     "UTC",
@@ -80,10 +80,10 @@ def is_real(moment: datetime) -> bool:
 def test_a_floor_is_a_real_instant_never_after_the_moment(place: tuple[datetime, tzinfo], align: timedelta) -> None:
     """A window never ends in the future, nor at a time that the clock skipped, nor more than an alignment ago."""
     moment, zone = place
-    floor = floored(moment, align, zone)
-    assert timedelta(0) <= real(floor, moment) < align + timedelta(hours=25)
-    assert is_real(floor)
-    assert real(floored(floor, align, zone), floor) == timedelta(0)
+    end = floor(moment, align, zone)
+    assert timedelta(0) <= real(end, moment) < align + timedelta(hours=25)
+    assert is_real(end)
+    assert real(floor(end, align, zone), end) == timedelta(0)
 
 
 @given(places(), aligns, st.integers(0, 7200))
@@ -91,7 +91,7 @@ def test_time_goes_on_and_so_does_the_floor(place: tuple[datetime, tzinfo], alig
     """A later poll never asks for an earlier window, even when the clock is set back."""
     moment, zone = place
     later = moment + timedelta(seconds=seconds)
-    assert real(floored(moment, align, zone), floored(later, align, zone)) >= timedelta(0)
+    assert real(floor(moment, align, zone), floor(later, align, zone)) >= timedelta(0)
 
 
 @given(places(), aligns, st.sampled_from(MINUTES), st.integers(0, 3600))

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from exporter.config.load import load
-from exporter.config.nodes import parsed_nodes
+from exporter.config.nodes import parse_nodes
 from exporter.model.errors import ConfigError
 from exporter.model.samples import Json
 from exporter.plan.planner import plan
@@ -68,13 +68,13 @@ def problems(text: str) -> str:
 def test_any_text_is_yaml_or_is_refused_in_words(text: str) -> None:
     """A broken file is an error with a text, never a crash."""
     with suppress(ConfigError):
-        parsed_nodes(text, "c.yaml")
+        parse_nodes(text, "c.yaml")
 
 
 @given(trees)
 def test_plain_values_are_read_as_they_were_written(tree: Json) -> None:
     """JSON is YAML (1.2): values keep their types and their text."""
-    assert parsed_nodes(json.dumps({"a": tree}, ensure_ascii=False), "c.yaml").value == {"a": tree}
+    assert parse_nodes(json.dumps({"a": tree}, ensure_ascii=False), "c.yaml").value == {"a": tree}
 
 
 @given(syntax, st.integers(0, len(GOOD)))

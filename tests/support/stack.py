@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
@@ -108,7 +108,7 @@ def fast_configuration(divisor: float = DIVISOR, groups: Iterable[str] | None = 
 
 
 def _with_names(groups: Iterable[str] | None) -> list[str]:
-    return list(dict.fromkeys(["choreo/names", *(shipped_names() if groups is None else groups)]))
+    return list(dict.fromkeys(["choreo/names", *(catalogue_names() if groups is None else groups)]))
 
 
 def catalogue(group: str) -> Any:

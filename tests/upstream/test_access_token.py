@@ -346,7 +346,7 @@ def test_a_late_refusal_does_not_cost_the_new_token(upstream: Upstream, clock: C
         async with wired(upstream, clock=clock) as wire:
             old = await wire.source.token()
             new = await wire.source.force_renewal()
-            assert wire.source.refused(old)
+            assert wire.source.reject(old)
             assert await wire.source.token() is new
             assert wire.source.status().forced_renewals == 0
 
@@ -682,7 +682,7 @@ def test_renewal_survives_a_fault_of_ours(upstream: Upstream, clock: Clock, monk
     async def run() -> None:
         async with wired(upstream, clock=clock) as wire:
             with monkeypatch.context() as patch:
-                patch.setattr("exporter.upstream.access_token.granted_token", broken)
+                patch.setattr("exporter.upstream.access_token.read_token", broken)
                 await renewed_in_background(wire, clock, seconds=1)
             assert wire.source.status().renewals[("error", "internal")] == 2
             clock.advance(1)

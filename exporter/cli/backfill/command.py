@@ -63,7 +63,7 @@ def backfill(
     """
     on_all = _labels(labels)
     plan = plan_of(config_file)
-    queries = _chosen(plan, names)
+    queries = _choose_queries(plan, names)
     if output.exists() and not force:
         fail(f"{output} is there already; write --force to replace it, or --output to name another")
     partial = output.with_name(f"{output.name}.partial")
@@ -73,11 +73,11 @@ def backfill(
     span = _span(start, end, step, now)
     _warn_of_gaps(queries, span)
     wanted = {"from": start, "to": end or "", "step": step or "", "queries": " ".join(names)}
-    history = _opened(partial, {**wanted, "configuration": _mark(config_file)})
+    history = _open(partial, {**wanted, "configuration": _mark(config_file)})
     try:
-        span = _kept_span(history, span)
-        progress = run(_filled(plan, queries, span, history))
-        written = _written(history, output, on_all)
+        span = _stored_span(history, span)
+        progress = run(_fill(plan, queries, span, history))
+        written = _write(history, output, on_all)
     except Interrupted as error:
         fail(f"{error}; what came is kept: give the same command again to go on")
     except KeyboardInterrupt:
@@ -106,7 +106,7 @@ def _labels(given: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _chosen(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
+def _choose_queries(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
     """The queries to ask. Ends the command for one whose past the API does not know."""
     for name in names:
         if query_of(plan, name) not in with_history(plan, ()):
@@ -122,7 +122,7 @@ def _mark(config_file: Path) -> str:
     return hashlib.sha256(config_file.read_bytes() + __version__.encode()).hexdigest()
 
 
-def _opened(partial: Path, wanted: Mapping[str, str]) -> History:
+def _open(partial: Path, wanted: Mapping[str, str]) -> History:
     """The history to go on with. Ends the command where it is another command's."""
     try:
         fresh = not partial.exists()
@@ -147,11 +147,11 @@ def _span(start: str, end: str | None, step: str | None, now: float) -> Span:
     safe = (now - _HEAD_SECONDS) // _BLOCK_SECONDS * _BLOCK_SECONDS
     last = safe if end is None else min(now, _time(end, now, "--to"))
     if first >= last:
-        fail(f"--from {_shown(first)} is not before the end, {_shown(last)}")
+        fail(f"--from {_utc(first)} is not before the end, {_utc(last)}")
     return Span(first, last, None if step is None else _step(step))
 
 
-def _kept_span(history: History, span: Span) -> Span:
+def _stored_span(history: History, span: Span) -> Span:
     """The span that a stopped run began with, or else this one, which is kept."""
     about = history.about
     if "start" not in about:
@@ -190,20 +190,20 @@ def _time(text: str, now: float, option: str) -> float:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
-async def _filled(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: History) -> Progress:
+async def _fill(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: History) -> Progress:
     async with upstreams_of(plan.sources) as upstreams:
         a_round = Round(plan, lambda course, _: upstreams[course.source.name].client)
         found = await fan_outs(a_round, queries)
         click.echo(
-            f"from {_shown(span.start)} to {_shown(span.end)}: {len(found)} queries,"
+            f"from {_utc(span.start)} to {_utc(span.end)}: {len(found)} queries,"
             f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests",
             err=True,
         )
-        with show_progress("requests") as told:
-            return await fill(a_round, found, span, history, lambda at: told(at.done, at.total))
+        with show_progress("requests") as report:
+            return await fill(a_round, found, span, history, lambda at: report(at.done, at.total))
 
 
-def _written(history: History, output: Path, labels: Mapping[str, str]) -> Written:
+def _write(history: History, output: Path, labels: Mapping[str, str]) -> Written:
     """The file, whole or not at all."""
     with atomic_file(output) as file:
         return history.write(file, labels)
@@ -216,10 +216,10 @@ def _tell(output: Path, span: Span, written: Written, now: float, *, ends_by_its
         f"Next:    promtool tsdb create-blocks-from openmetrics {output} DATA   # Prometheus' --storage.tsdb.path"
     )
     if (safe_at := _leaves_head_at(span.end)) > now:
-        click.echo(f"         not before {_shown(safe_at)}: until then a running Prometheus holds this time in memory")
+        click.echo(f"         not before {_utc(safe_at)}: until then a running Prometheus holds this time in memory")
     if ends_by_itself:
-        click.echo(f"Later:   after {_shown(_leaves_head_at(now))}, for the time until Prometheus' first own sample:")
-        click.echo(f"         the same with --from={_shown(span.end)} --to=THE TIME OF THAT SAMPLE")
+        click.echo(f"Later:   after {_utc(_leaves_head_at(now))}, for the time until Prometheus' first own sample:")
+        click.echo(f"         the same with --from={_utc(span.end)} --to=THE TIME OF THAT SAMPLE")
 
 
 def _leaves_head_at(at: float) -> float:
@@ -236,5 +236,5 @@ def _tell_failures(progress: Progress) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _shown(at: float) -> str:
+def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -120,10 +120,10 @@ def request_count(found: Sequence[FanOut], span: Span) -> int:
 
 
 async def fill(
-    a_round: Round, found: Sequence[FanOut], span: Span, history: History, told: Callable[[Progress], None]
+    a_round: Round, found: Sequence[FanOut], span: Span, history: History, report: Callable[[Progress], None]
 ) -> Progress:
     """Asks for what the history does not have yet, oldest first. Raises `Interrupted`; what came is kept."""
-    run = _Run(a_round, history, Progress(request_count(found, span)), told)
+    run = _Run(a_round, history, Progress(request_count(found, span)), report)
     steps = _steps(found, span)
     workers = max(source.concurrency for source in a_round.plan.sources)
     try:
@@ -134,7 +134,7 @@ async def fill(
         raise Interrupted(str(errors.exceptions[0])) from None
     finally:
         history.commit()
-        told(run.progress)
+        report(run.progress)
     return run.progress
 
 
@@ -156,10 +156,12 @@ def _steps_of(fan_out: FanOut, span: Span) -> Iterator[_Step]:
 class _Run:
     """The workers of one run, and what they share."""
 
-    def __init__(self, a_round: Round, history: History, progress: Progress, told: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, a_round: Round, history: History, progress: Progress, report: Callable[[Progress], None]
+    ) -> None:
         self._round = a_round
         self._history = history
-        self._told = told
+        self._report = report
         self._refused: Counter[str] = Counter()
         self._committed_at = time.monotonic()
         self.progress = progress
@@ -177,7 +179,7 @@ class _Run:
             if members:
                 await self._take(step, members)
             self.progress.done += 1
-            self._told(self.progress)
+            self._report(self.progress)
             if not self.progress.done % 1000:
                 await asyncio.sleep(0)  # a resumed run has much to pass over
 
@@ -190,7 +192,7 @@ class _Run:
                 continue
             self._refused[owner] = 0
             try:
-                self._history.put(owner, step.time, outcome.result)
+                self._history.save(owner, step.time, outcome.result)
             except DuplicateSeries as error:
                 self._refused[owner] = _GIVEN_UP_AFTER
                 self._fail(step, str(error))

@@ -81,7 +81,7 @@ class History:
             is not None
         )
 
-    def put(self, owner: str, time: float, result: Result) -> None:
+    def save(self, owner: str, time: float, result: Result) -> None:
         """Takes in what an owner yielded at that time, whole or not at all. Raises `DuplicateSeries`."""
         rows = [
             (self._number(owner, samples.family, values), time, number, result.period_start_time)
@@ -124,7 +124,7 @@ class History:
                 points = self._database.execute(
                     "SELECT time, value, period FROM sample WHERE series = ? ORDER BY time", (number,)
                 )
-                for time, value in _held(points) if family.type is MetricType.COUNTER else _plain(points):
+                for time, value in _running_maximum(points) if family.type is MetricType.COUNTER else _plain(points):
                     samples += 1
                     out.write(b"%s %s %s\n" % (prefix, _number_text(value).encode(), _time_text(time).encode()))
         out.write(b"# EOF\n")
@@ -140,7 +140,7 @@ class History:
         return [Family(name, MetricType(kind), help_, tuple(json.loads(names))) for name, kind, help_, names in rows]
 
 
-def _held(points: Iterable[tuple[float, Number, float | None]]) -> Iterator[tuple[float, Number]]:
+def _running_maximum(points: Iterable[tuple[float, Number, float | None]]) -> Iterator[tuple[float, Number]]:
     """A counter's points, of which none is lower than one before it in its period."""
     period, highest = None, None
     for time, value, of_period in points:

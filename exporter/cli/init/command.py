@@ -74,11 +74,11 @@ def init(
     configure_logging("error", "logfmt")
     secret_file = output.with_suffix(".secret")
     _refuse_to_overwrite(output, force)
-    handle = organization or _prompted("Organization handle", "--organization or CHOREO_ORG_HANDLE")
-    key = consumer_key or _prompted("Consumer key", "--consumer-key or CHOREO_CONSUMER_KEY")
+    handle = organization or _prompt("Organization handle", "--organization or CHOREO_ORG_HANDLE")
+    key = consumer_key or _prompt("Consumer key", "--consumer-key or CHOREO_CONSUMER_KEY")
     secret, place = _secret(consumer_secret_file, secret_file, force)
     account = Account(url, token_url, revocation_url, handle, key, secret)
-    found = run(_proved(account, organization_id))
+    found = run(_explore(account, organization_id))
     if place.written:
         with atomic_file(secret_file, mode=0o600) as file:  # for this user alone
             file.write(f"{secret.reveal()}\n".encode())
@@ -102,7 +102,7 @@ def _refuse_to_overwrite(file: Path, force: bool) -> None:
         fail(f"{file}: the folder is not there; make it, or write --output to name another")
 
 
-def _prompted(what: str, instead: str, *, hide: bool = False) -> str:
+def _prompt(what: str, instead: str, *, hide: bool = False) -> str:
     """What the user types. Without a terminal there is nobody to ask."""
     if not sys.stdin.isatty():
         fail(f"{what} is missing; give {instead}")
@@ -116,7 +116,7 @@ def _secret(file: Path | None, secret_file: Path, force: bool) -> tuple[Secret, 
     if os.environ.get("CHOREO_CONSUMER_SECRET"):
         return Secret(env="CHOREO_CONSUMER_SECRET"), SecretPlace()
     _refuse_to_overwrite(secret_file, force)
-    text = _prompted("Consumer secret", "CHOREO_CONSUMER_SECRET or --consumer-secret-file", hide=True)
+    text = _prompt("Consumer secret", "CHOREO_CONSUMER_SECRET or --consumer-secret-file", hide=True)
     return Secret(inline=text), SecretPlace(file=Path(secret_file.name), written=secret_file)
 
 
@@ -142,7 +142,7 @@ def _source(account: Account) -> Source:
         fail(f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}")
 
 
-async def _proved(account: Account, organization_id: str | None) -> Found:
+async def _explore(account: Account, organization_id: str | None) -> Found:
     """What the account sees. Ends the command with the likely causes where it sees nothing."""
     source = _source(account)
     async with upstreams_of((source,)) as upstreams:
@@ -154,10 +154,10 @@ async def _proved(account: Account, organization_id: str | None) -> Found:
             fail(f"no access token from {account.token_url}: {failure.detail}", likely_causes(failure, upstream.source))
         seconds = token.expires_at - token.obtained_at
         click.echo(f"Access token: granted, lives {seconds:.0f} seconds")
-        return await _found(upstream, account, organization_id)
+        return await _list_environments(upstream, account, organization_id)
 
 
-async def _found(upstream: Upstream, account: Account, organization_id: str | None) -> Found:
+async def _list_environments(upstream: Upstream, account: Account, organization_id: str | None) -> Found:
     organizations = await _rows(upstream, "query { listOrganizations { uuid handle name } }", {}, "listOrganizations")
     mine = next((one for one in organizations if account.handle == one["handle"]), None)
     if mine is None and organization_id is None:

@@ -44,7 +44,7 @@ def config_text(account: Account, found: Found, place: SecretPlace, schema: str)
     secret = (
         "client_secret: ${CHOREO_CONSUMER_SECRET}"
         if place.file is None
-        else f"client_secret_file: {_quoted(str(place.file))}"
+        else f"client_secret_file: {_yaml_text(str(place.file))}"
     )
     needed = "# Needs:     CHOREO_CONSUMER_SECRET in the environment\n" if place.file is None else ""
     on_premise = ", ".join(name for name, kind in found.environments if kind == "ON_PREM")
@@ -58,17 +58,17 @@ def config_text(account: Account, found: Found, place: SecretPlace, schema: str)
 {needed}
 sources:
   - name: choreo
-    url: {_quoted(account.url)}
+    url: {_yaml_text(account.url)}
     schema: choreo
-    labels: {{organization: {_quoted(account.handle)}}}
+    labels: {{organization: {_yaml_text(account.handle)}}}
     oauth2:
-      token_url: {_quoted(account.token_url)}
-      revocation_url: {_quoted(account.revocation_url)}
-      client_id: {_quoted(account.key)}
+      token_url: {_yaml_text(account.token_url)}
+      revocation_url: {_yaml_text(account.revocation_url)}
+      client_id: {_yaml_text(account.key)}
       {secret}
       scopes: [apim:api_manage]
-      endpoint_params: {{orgHandle: {_quoted(account.handle)}}}
-    values: {{org_id: {_quoted(found.organization_id)}}}
+      endpoint_params: {{orgHandle: {_yaml_text(account.handle)}}}
+    values: {{org_id: {_yaml_text(found.organization_id)}}}
 
 # Choreo's own Insights pages; environments, tenants and the names of APIs are found by themselves.
 include:
@@ -84,6 +84,6 @@ include:
 """
 
 
-def _quoted(text: str) -> str:
+def _yaml_text(text: str) -> str:
     """A YAML scalar in quotes that is read as this very text."""
     return json.dumps(text.replace("${", "$${"), ensure_ascii=False)

@@ -25,7 +25,7 @@ from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
-from exporter.cli.query.recording import RecordingError, read_recording, recorded, recording_json, write_recording
+from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
 from exporter.config.source import Source
 from exporter.exposition import Format, head, pieces
 from exporter.model.clock import Clock
@@ -72,13 +72,10 @@ def query(
     asked_query = query_of(plan, name)
     source = source_of(asked_query.sources, source_name)
     course, choice = Course(asked_query, source), _Choice(wanted, everything)
-    if response is not None:
-        polls = run(_replayed(plan, course, choice, response))
-    else:
-        polls = run(_polled(plan, course, choice))
+    polls = run(_poll(plan, course, choice) if response is None else _replay(plan, course, choice, response))
     concealed = concealing((source,))
     if save is not None:
-        _save(save, concealed(recording_json(recorded(polls.all, polls.time))))
+        _save(save, concealed(recording_json(recording_of(polls.all, polls.time))))
     output = Output()
     for position, asked in enumerate(polls.asked, start=1):
         _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
@@ -93,7 +90,7 @@ class _Choice:
     values: tuple[str, ...]
     everything: bool
 
-    def chosen(self, targets: Sequence[Target]) -> list[Target]:
+    def choose(self, targets: Sequence[Target]) -> list[Target]:
         """Those targets. Ends the command where there is none."""
         known = {target.key: {_text(value) for value in target.values.values()} for target in targets}
         found = [target for target in targets if known[target.key].issuperset(self.values)]
@@ -118,22 +115,22 @@ class _Polls:
         return (*self.needed, *self.asked)
 
 
-async def _polled(plan: Plan, course: Course, choice: _Choice) -> _Polls:
+async def _poll(plan: Plan, course: Course, choice: _Choice) -> _Polls:
     source = course.source
     async with upstreams_of((source,)) as upstreams:
         upstream, now = upstreams[source.name], time.time()
         seconds = await token_seconds(upstream, source)
         a_round = Round(plan, lambda *_: upstream.client, Clock(wall=lambda: now))
-        return await _asked(a_round, course, choice, now, seconds)
+        return await _ask(a_round, course, choice, now, seconds)
 
 
-async def _replayed(plan: Plan, course: Course, choice: _Choice, file: Path) -> _Polls:
+async def _replay(plan: Plan, course: Course, choice: _Choice, file: Path) -> _Polls:
     try:
         recording = read_recording(file)
     except RecordingError as error:
         fail(str(error))
     a_round = Round(plan, recording.client, Clock(wall=lambda: recording.time))
-    return await _asked(a_round, course, choice, recording.time, None)
+    return await _ask(a_round, course, choice, recording.time, None)
 
 
 def _save(file: Path, content: Json) -> None:
@@ -143,12 +140,10 @@ def _save(file: Path, content: Json) -> None:
         fail(str(error))
 
 
-async def _asked(
-    a_round: Round, course: Course, choice: _Choice, now: float, seconds_for_token: float | None
-) -> _Polls:
+async def _ask(a_round: Round, course: Course, choice: _Choice, now: float, seconds_for_token: float | None) -> _Polls:
     needed = await a_round.prepare(course)
     targets = a_round.targets(course)
-    asked = [await a_round.ask(course, target) for target in choice.chosen(targets)]
+    asked = [await a_round.ask(course, target) for target in choice.choose(targets)]
     return _Polls(now, seconds_for_token, needed, tuple(asked), len(targets))
 
 

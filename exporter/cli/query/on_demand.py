@@ -17,7 +17,7 @@ from exporter.config.source import Source
 from exporter.model.errors import SecretUnreadable
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
-from exporter.model.template import bound, parsed_template, references
+from exporter.model.template import bind, parse_template, references
 
 PREFIX: Final = "choreo/on_demand/"
 _DEADLINE_SECONDS: Final = 30.0
@@ -56,7 +56,7 @@ def _operation(name: str, source: Source, changes: Sequence[str]) -> Operation:
     blanks = [f"--var {path}=…" for path, value in _leaves(variables) if _BLANK.search(str(value))]
     if blanks:
         fail(f"{name} has blanks to fill in: {' '.join(blanks)}")
-    return Operation(entry["document"], _bound(variables, source))
+    return Operation(entry["document"], _bind_variables(variables, source))
 
 
 def _set(variables: dict[str, Json], change: str) -> None:
@@ -78,10 +78,10 @@ def _set(variables: dict[str, Json], change: str) -> None:
     at[last] = str(value) if isinstance(at.get(last), str) and not isinstance(value, list | dict) else value
 
 
-def _bound(variables: dict[str, Json], source: Source) -> dict[str, Json]:
+def _bind_variables(variables: dict[str, Json], source: Source) -> dict[str, Json]:
     """The variables with the source's values. Ends the command for one that it does not have."""
     values: dict[str, Json] = {f"source.{name}": value for name, value in source.values.items()}
-    template = parsed_template(variables)
+    template = parse_template(variables)
     for reference in references(template):
         name = reference.name.removeprefix("source.")
         if name in source.secret_values:
@@ -91,7 +91,7 @@ def _bound(variables: dict[str, Json], source: Source) -> dict[str, Json]:
                 fail(f"secret_values.{name}: {failure.detail}")
         elif reference.name not in values:
             fail(f"the source {source.name} has no value {name}; add it to its values")
-    found = bound(template, values)
+    found = bind(template, values)
     assert isinstance(found, dict)
     return found
 

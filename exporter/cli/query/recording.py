@@ -17,7 +17,7 @@ from exporter.cli.ad_hoc import Asked
 from exporter.model.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.samples import Json
-from exporter.model.template import bound
+from exporter.model.template import bind
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan, Target
 from exporter.polling.course import Course
@@ -80,10 +80,10 @@ class _AsWritten(dict[str, Json]):
 
 def _as_written(query: QueryPlan, target: Target) -> dict[str, Json]:
     values = _AsWritten(target.values)
-    return {name: bound(template, values) for name, template in query.variables.items()}
+    return {name: bind(template, values) for name, template in query.variables.items()}
 
 
-def recorded(asked: Iterable[Asked], time: float) -> Recording:
+def recording_of(asked: Iterable[Asked], time: float) -> Recording:
     """The recording of these polls; failed ones have no answer in it."""
     return Recording(
         time,

@@ -26,16 +26,16 @@ _NO_SELECTION: Final = Selection()
 def anonymous(polls: Iterable[Asked], plan: Plan) -> tuple[Asked, ...]:
     """The polls that were answered, with other names in their answers and targets."""
     answered = [asked for asked in polls if asked.responses]
-    names = _Names(frozenset(_said_by(plan)))
+    names = _Names(frozenset(_configured_texts(plan)))
     for asked in answered:
         for response in asked.responses:
             names.collect(response.data, asked.query.document.selection)
         for name, value in asked.target.values.items():
             names.collect_value(value, name)
-    return tuple(names.replaced(asked) for asked in answered)
+    return tuple(names.rename(asked) for asked in answered)
 
 
-def _said_by(plan: Plan) -> Iterator[str]:
+def _configured_texts(plan: Plan) -> Iterator[str]:
     """Every text that stands in the configuration, and so in every request or label anyway."""
     for query in plan.queries:
         yield from _texts(dict(query.variables))
@@ -84,7 +84,7 @@ class _Names:
         """Takes in the texts of a target's value."""
         self.collect(value, _NO_SELECTION, name.rpartition(".")[2])
 
-    def replaced(self, asked: Asked) -> Asked:
+    def rename(self, asked: Asked) -> Asked:
         """The poll with the other names."""
         if not self._made:
             by_key: dict[str, list[str]] = {}

@@ -24,7 +24,7 @@ from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option
 from exporter.cli.output import Output, show_progress
-from exporter.cli.query.recording import RecordingError, recorded, recording_json, write_recording
+from exporter.cli.query.recording import RecordingError, recording_json, recording_of, write_recording
 from exporter.cli.verify.anonymity import anonymous
 from exporter.cli.verify.freshness import Freshness, freshness
 from exporter.cli.verify.operations import (
@@ -36,7 +36,7 @@ from exporter.cli.verify.operations import (
     query_report,
     sum_report,
 )
-from exporter.cli.verify.probing import Probed, data_filter, probed
+from exporter.cli.verify.probing import Probed, data_filter, probe_api
 from exporter.config.source import Source
 from exporter.model.clock import Clock
 from exporter.model.duration import duration_seconds, duration_text
@@ -91,7 +91,7 @@ def verify(
     plan = plan_of(config_file)
     source = source_of(plan.sources, source_name)
     chosen = [query_of(plan, name) for name in names] or [query for query in plan.queries if source in query.sources]
-    findings = run(_found(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
+    findings = run(_examine(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
     output = Output()
     _show(output, findings, source)
     if record is not None:
@@ -102,7 +102,7 @@ def verify(
         raise click.exceptions.Exit(1)
 
 
-async def _found(
+async def _examine(
     plan: Plan, chosen: Sequence[QueryPlan], source: Source, tries: int, watch_seconds: float, most_aliases: int
 ) -> _Findings:
     async with upstreams_of((source,)) as upstreams:
@@ -111,27 +111,27 @@ async def _found(
         a_round = Round(plan, lambda *_: upstreams[source.name].client, Clock(wall=lambda: now))
         findings = _Findings()
         reports: list[QueryReport] = []
-        with show_progress("queries") as told:
+        with show_progress("queries") as progress:
             for number, query in enumerate(chosen):
-                told(number, len(chosen))
+                progress(number, len(chosen))
                 reports.append(await query_report(a_round, Course(query, source), tries))
         findings.operations = [one for report in reports for one in report.operations]
-        worked = [report.asked for report in reports if report.asked is not None and report.worked]
+        worked = [report.asked for report in reports if report.asked is not None and report.has_result]
         counting = [asked for asked in worked if has_counters(asked.query)]
         findings.sums = [await sum_report(a_round, asked, now) for asked in counting]
         if counting and watch_seconds:
             await _watch(a_round, counting[0], watch_seconds, findings)
         known = data_filter(worked)
         if source.schema_ == "choreo" and most_aliases and known is not None:
-            findings.probed = await probed(a_round, *known, now, most_aliases)
+            findings.probed = await probe_api(a_round, *known, now, most_aliases)
         findings.polls, findings.time = a_round.asked, now
         return findings
 
 
 async def _watch(a_round: Round, asked: Asked, seconds: float, findings: _Findings) -> None:
-    with show_progress("seconds watched") as told:
+    with show_progress("seconds watched") as progress:
         try:
-            findings.fresh = asked.query, await freshness(a_round, asked, seconds, told)
+            findings.fresh = asked.query, await freshness(a_round, asked, seconds, progress)
         except ResultFailure as failure:
             findings.troubles.append(f"watching {asked.query.name}: {failure.reason}: {failure.detail}")
 
@@ -196,7 +196,7 @@ def _show_probed(output: Output, found: Probed) -> None:
 
 
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:
-    content = recording_json(recorded(anonymous(findings.polls, plan), findings.time))
+    content = recording_json(recording_of(anonymous(findings.polls, plan), findings.time))
     try:
         write_recording(file, concealing((source,))(content))
     except RecordingError as error:

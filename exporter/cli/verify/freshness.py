@@ -65,7 +65,9 @@ class _Bucket:
         self.value, self.observed_time = value, sent_time
 
 
-async def freshness(a_round: Round, asked: Asked, watch_seconds: float, told: Callable[[int, int], None]) -> Freshness:
+async def freshness(
+    a_round: Round, asked: Asked, watch_seconds: float, report: Callable[[int, int], None]
+) -> Freshness:
     """What was seen in so many seconds, by two observations at least: three buckets that have just ended, and older
     ones. Raises `ResultFailure`."""
     step = max(_SHORTEST_STEP_SECONDS, watch_seconds / _OBSERVATIONS)
@@ -79,7 +81,7 @@ async def freshness(a_round: Round, asked: Asked, watch_seconds: float, told: Ca
     for number in itertools.count(1):
         next_at = time.monotonic() + step
         await asyncio.gather(*(_observe(a_round, asked, bucket) for bucket in buckets))
-        told(round(time.monotonic() - began_at), round(watch_seconds))
+        report(round(time.monotonic() - began_at), round(watch_seconds))
         if number > 1 and time.monotonic() >= until:
             break
         await asyncio.sleep(max(0.0, min(next_at, until) - time.monotonic()))

@@ -14,7 +14,7 @@ from exporter.document.root_fields import root_fields
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.model.samples import Json, LabelValues, MetricType, Number
-from exporter.model.window import TimeRange, floored
+from exporter.model.window import TimeRange, floor
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
 from exporter.polling.course import Course
@@ -64,7 +64,7 @@ class QueryReport:
     asked: Asked | None = None
 
     @property
-    def worked(self) -> bool:
+    def has_result(self) -> bool:
         return self.asked is not None and self.asked.outcome.result is not None
 
 
@@ -79,7 +79,7 @@ async def query_report(a_round: Round, course: Course, tries: int) -> QueryRepor
     except ResultFailure as failure:
         return _not_asked(query, failure.detail)
     if not targets:
-        return _not_asked(query, f"{query.fed_by} has no rows to ask it for")
+        return _not_asked(query, f"{query.feeder} has no rows to ask it for")
     for target in targets[:tries]:
         asked = await a_round.ask(course, target)
         result = asked.outcome.result
@@ -168,7 +168,7 @@ async def totals(a_round: Round, asked: Asked, start: datetime, end: datetime) -
 
 async def sum_report(a_round: Round, asked: Asked, now: float) -> SumReport:
     """Whether the totals of two adjacent quarters of an hour, some hours ago, add up to those of both."""
-    middle = floored(datetime.fromtimestamp(now, UTC) - _SETTLED, _PART, UTC)
+    middle = floor(datetime.fromtimestamp(now, UTC) - _SETTLED, _PART, UTC)
     try:
         first = await totals(a_round, asked, middle - _PART, middle)
         second = await totals(a_round, asked, middle, middle + _PART)

@@ -11,7 +11,7 @@ from exporter.cli.ad_hoc import Asked, Round
 from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
-from exporter.model.window import floored, iso_text
+from exporter.model.window import floor, iso_text
 
 _GRANULARITIES: Final[Mapping[str, timedelta]] = {
     "1m": timedelta(minutes=1),
@@ -48,9 +48,9 @@ def data_filter(polls: Sequence[Asked]) -> tuple[Asked, Json] | None:
     return None
 
 
-async def probed(a_round: Round, asked: Asked, data: Json, now: float, most_aliases: int) -> Probed:
+async def probe_api(a_round: Round, asked: Asked, data: Json, now: float, most_aliases: int) -> Probed:
     """What the API takes, asked with the filter of a poll that worked."""
-    probe = _Probe(a_round, asked, data, floored(datetime.fromtimestamp(now, UTC), timedelta(hours=1), UTC))
+    probe = _Probe(a_round, asked, data, floor(datetime.fromtimestamp(now, UTC), timedelta(hours=1), UTC))
     granularities = {name: await probe.granularity(name) for name in ("", *_GRANULARITIES)}
     aliases, refused = await probe.aliases(most_aliases)
     return Probed(granularities, aliases, refused, probe.trouble)

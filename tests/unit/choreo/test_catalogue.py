@@ -14,15 +14,15 @@ import pytest
 import yaml
 from graphql import FieldNode, OperationDefinitionNode, parse
 
-from exporter.config.include import shipped_names
+from exporter.config.include import catalogue_names
 from exporter.config.load import load
-from exporter.document.document import DocumentError, parsed_document
-from exporter.document.schema import loaded_schema
+from exporter.document.document import DocumentError, parse_document
+from exporter.document.schema import load_schema
 from exporter.model.samples import MetricType
 from exporter.plan.planner import plan
 
 ROOT = Path(__file__).parents[3]
-CHOREO = loaded_schema("choreo")
+CHOREO = load_schema("choreo")
 PAGES = ("overview", "traffic", "errors", "latency", "cache", "devices", "alerts", "geography", "reports", "on_premise")
 LOOKUPS = {"listOrganizations", "listEnvironments", "listTenants", "listAllAPI", "listApplications"}
 ON_DEMAND = {
@@ -96,14 +96,14 @@ def test_every_operation_of_the_api_has_a_role() -> None:
 
 def test_the_files_are_the_pages_of_choreo() -> None:
     """What `include` offers is a group for each page, what needs an on-premise key, and the names."""
-    assert set(shipped_names()) == {f"choreo/{name}" for name in ("names", *PAGES)}
+    assert set(catalogue_names()) == {f"choreo/{name}" for name in ("names", *PAGES)}
 
 
 @pytest.mark.parametrize(("name", "document"), documents())
 def test_every_document_is_one_that_the_api_takes(name: str, document: str) -> None:
     """Documents are right by the API's own schema, those on demand too."""
     try:
-        parsed_document(document, CHOREO)
+        parse_document(document, CHOREO)
     except DocumentError as error:
         pytest.fail(f"{name}: {error}")
 
@@ -119,7 +119,7 @@ def test_every_variable_of_a_document_has_a_value_and_every_value_a_variable() -
     """Also what is on demand can be sent as it is, once its blanks are filled in."""
     entries = [(query["name"], query) for _, query in queries()] + list(content("on_demand").items())
     for name, entry in entries:
-        declared = parsed_document(entry["document"], CHOREO).variables
+        declared = parse_document(entry["document"], CHOREO).variables
         paged = {entry["pages"][key].partition(".")[0] for key in ("limit", "offset")} if "pages" in entry else set()
         assert set(declared) == set(entry.get("variables", {})) | paged, name
 
@@ -244,7 +244,7 @@ def test_countries_have_two_letter_codes() -> None:
     assert lookup["table"]["Norway"] == {"code": "NO"}
 
 
-@pytest.mark.parametrize("group", shipped_names())
+@pytest.mark.parametrize("group", catalogue_names())
 def test_one_line_enables_a_group(group: str, tmp_path: Path) -> None:
     """`include` of a group is a whole configuration; every path, label and reference in it is proved."""
     file = tmp_path / "config.yaml"
@@ -262,7 +262,7 @@ def test_one_line_enables_a_group(group: str, tmp_path: Path) -> None:
 def test_all_groups_can_be_enabled_together(tmp_path: Path) -> None:
     """Groups share the names, and nothing else."""
     file = tmp_path / "config.yaml"
-    file.write_text(included(*shipped_names()), "utf-8")
+    file.write_text(included(*catalogue_names()), "utf-8")
     assert {query.name for query in plan(load(file, {})).queries} == {query["name"] for _, query in queries()}
 
 

@@ -43,10 +43,10 @@ def points(history: History, labels: Mapping[str, str] | None = None) -> list[tu
 
 def test_samples_of_a_series_stand_together_in_the_order_of_time(history: History) -> None:
     """However they came, the file is what OpenMetrics asks for: families and series in order, times rising."""
-    history.put("two", 20.5, result(GAUGE, {("b",): 2.5}))
-    history.put("one", 20, result(GAUGE, {("a",): 3}))
-    history.put("one", 10, result(GAUGE, {("a",): 1, ("c",): 7}))
-    history.put("three", 10, result(COUNTER, {("a",): 4}, 0.0))
+    history.save("two", 20.5, result(GAUGE, {("b",): 2.5}))
+    history.save("one", 20, result(GAUGE, {("a",): 3}))
+    history.save("one", 10, result(GAUGE, {("a",): 1, ("c",): 7}))
+    history.save("three", 10, result(COUNTER, {("a",): 4}, 0.0))
     assert points(history) == [
         ("depth", {"name": "a"}, 1, 10),
         ("depth", {"name": "a"}, 3, 20),
@@ -59,8 +59,8 @@ def test_samples_of_a_series_stand_together_in_the_order_of_time(history: Histor
 def test_a_counter_does_not_fall_within_its_period(history: History) -> None:
     """As in the running exporter: what the upstream took back is held, and a new period begins at its own figure."""
     for time, value, period in ((1, 5, 0.0), (2, 4, 0.0), (3, 6, 0.0), (4, 1, 4.0), (5, 0, 4.0)):
-        history.put("one", time, result(COUNTER, {("a",): value}, period))
-        history.put("two", time, result(GAUGE, {("a",): value}, period))
+        history.save("one", time, result(COUNTER, {("a",): value}, period))
+        history.save("two", time, result(GAUGE, {("a",): value}, period))
     found = points(history)
     assert [value for name, _, value, _ in found if name == "requests_total"] == [5, 5, 6, 1, 1]
     assert [value for name, _, value, _ in found if name == "depth"] == [5, 4, 6, 1, 0]
@@ -68,7 +68,7 @@ def test_a_counter_does_not_fall_within_its_period(history: History) -> None:
 
 def test_labels_of_prometheus_are_added_and_own_ones_stay(history: History) -> None:
     """`--label` stands on every series; a label that the series has itself is kept, as with honor_labels."""
-    history.put("one", 1, result(GAUGE, {("a",): 1}))
+    history.save("one", 1, result(GAUGE, {("a",): 1}))
     assert points(history, {"job": 'the "job"\\', "name": "other"})[0][1] == {"name": "a", "job": 'the "job"\\'}
 
 
@@ -76,17 +76,17 @@ def test_what_was_kept_is_there_when_the_run_goes_on(tmp_path: Path) -> None:
     """A run that was stopped finds its samples, its series and what it had asked for already."""
     first = History(tmp_path / "h")
     first.say({"from": "30d"})
-    first.put("one", 1, result(GAUGE, {("a",): 1}))
+    first.save("one", 1, result(GAUGE, {("a",): 1}))
     first.close()
     second = History(tmp_path / "h")
     assert second.about == {"from": "30d"}
     assert second.has("one", 1)
     assert not second.has("one", 2)
     assert not second.has("two", 1)
-    second.put("one", 2, result(GAUGE, {("a",): 2}))
+    second.save("one", 2, result(GAUGE, {("a",): 2}))
     assert [value for _, _, value, _ in points(second)] == [1, 2]
     with pytest.raises(DuplicateSeries, match="depth"):
-        second.put("two", 3, result(GAUGE, {("a",): 3}))
+        second.save("two", 3, result(GAUGE, {("a",): 3}))
     second.close()
 
 
@@ -105,7 +105,7 @@ def test_any_label_and_any_number_comes_back(
 ) -> None:
     """Whatever an API answers is in the file as the same number under the same label."""
     history = History(tmp_path_factory.mktemp("history") / "h")
-    history.put("one", 1, result(GAUGE, {(text,): value for text, value in pairs}))
+    history.save("one", 1, result(GAUGE, {(text,): value for text, value in pairs}))
     found = {labels["name"]: value for _, labels, value, _ in points(history)}
     assert found == {text: float(value) for text, value in pairs}
     history.close()

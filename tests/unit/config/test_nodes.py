@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.config.nodes import key_text, parsed_nodes
+from exporter.config.nodes import key_text, parse_nodes
 from exporter.model.errors import ConfigError
 from exporter.model.samples import Json
 
 
 def messages(text: str) -> list[str]:
     with pytest.raises(ConfigError) as refused:
-        parsed_nodes(text, "c.yaml")
+        parse_nodes(text, "c.yaml")
     return [str(problem) for problem in refused.value.problems]
 
 
@@ -44,17 +44,17 @@ def messages(text: str) -> list[str]:
 )
 def test_scalars_are_yaml_1_2(text: str, value: Json) -> None:
     """`no` is a country and `1:30` is text: only what looks like a number, a boolean or null is one."""
-    assert parsed_nodes(f"a: {text}", "c.yaml").value == {"a": value}
+    assert parse_nodes(f"a: {text}", "c.yaml").value == {"a": value}
 
 
 def test_aliases_are_expanded() -> None:
     """A block that is written once can stand in many places."""
-    assert parsed_nodes("a: &x {b: 1}\nc: *x", "c.yaml").value == {"a": {"b": 1}, "c": {"b": 1}}
+    assert parse_nodes("a: &x {b: 1}\nc: *x", "c.yaml").value == {"a": {"b": 1}, "c": {"b": 1}}
 
 
 def test_every_key_knows_its_line() -> None:
     """Messages about a key name the line on which it stands; a missing one, that of its surroundings."""
-    nodes = parsed_nodes("queries:\n\n  - name: a\n    labels:\n      x: y\n  - name: b\n", "c.yaml")
+    nodes = parse_nodes("queries:\n\n  - name: a\n    labels:\n      x: y\n  - name: b\n", "c.yaml")
     assert nodes.line(("queries", 0, "labels", "x")) == 5
     assert nodes.line(("queries", 1)) == 6
     assert nodes.line(("queries", 1, "help", "x")) == 6
@@ -64,12 +64,12 @@ def test_every_key_knows_its_line() -> None:
 @pytest.mark.parametrize(("text", "line"), [("d: |\n  one\n  two\n", 3), ("d: >-\n  one\n  two\n", 3), ("d: one\n", 2)])
 def test_a_line_in_a_text_is_a_line_in_the_file(text: str, line: int) -> None:
     """A fault on line 2 of a document is told as a line of the file, to jump to."""
-    assert parsed_nodes(text, "c.yaml").text_line(("d",), 2) == line
+    assert parse_nodes(text, "c.yaml").text_line(("d",), 2) == line
 
 
 def test_a_text_line_without_its_text_is_the_line_of_the_key() -> None:
     """Where the text stands elsewhere, the key's line is told."""
-    assert parsed_nodes("a: 1\nd: 5\n", "c.yaml").text_line(("d",), 7) == 2
+    assert parse_nodes("a: 1\nd: 5\n", "c.yaml").text_line(("d",), 7) == 2
 
 
 def test_duplicate_keys_are_refused() -> None:

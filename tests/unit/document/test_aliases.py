@@ -10,7 +10,7 @@ from graphql import DocumentNode, build_schema, execute_sync, parse, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.document.aliases import packed_operation, unpacked_responses
+from exporter.document.aliases import pack_operations, unpack_response
 from exporter.model.outcome import GraphQLError, Operation, Response
 
 SCHEMA = build_schema("""
@@ -71,7 +71,7 @@ def answer(operation: Operation) -> Response:
 def test_a_pack_is_answered_as_its_calls_are(document: str, org: str, tenants: list[str]) -> None:
     """Values, nulls and errors with their paths are those of single calls, with aliases, fragments and directives."""
     calls = [Operation(document, {"org": org, "data": {"tenant": tenant}}) for tenant in tenants]
-    together = unpacked_responses(answer(packed_operation(calls, frozenset({"org"}))), len(calls))
+    together = unpack_response(answer(pack_operations(calls, frozenset({"org"}))), len(calls))
     for one, alone in zip(together, map(answer, calls), strict=True):
         assert one.data == alone.data
         assert set(one.errors) == set(alone.errors)
@@ -80,7 +80,7 @@ def test_a_pack_is_answered_as_its_calls_are(document: str, org: str, tenants: l
 def test_variables_that_all_targets_share_are_sent_once() -> None:
     """A pack is no longer than it needs to be."""
     calls = [Operation(DOCUMENTS[0], {"org": "o", "data": {"tenant": tenant}}) for tenant in "ab"]
-    packed = packed_operation(calls, frozenset({"org"}))
+    packed = pack_operations(calls, frozenset({"org"}))
     assert packed.variables == {"all_org": "o", "t0_data": {"tenant": "a"}, "t1_data": {"tenant": "b"}}
     assert packed.document.count("$all_org: String!") == 1
 
@@ -88,6 +88,6 @@ def test_variables_that_all_targets_share_are_sent_once() -> None:
 def test_an_error_of_no_alias_is_every_calls_error() -> None:
     """What cannot be said of one target is said of all: better no value than a wrong one."""
     errors = (GraphQLError("late"), GraphQLError("odd", ("t9_x",)), GraphQLError("own", ("t1_x", "a", 0)))
-    first, second = unpacked_responses(Response({"t0_x": 1, "t1_x": 2}, errors), 2)
+    first, second = unpack_response(Response({"t0_x": 1, "t1_x": 2}, errors), 2)
     assert first == Response({"x": 1}, errors[:2])
     assert second == Response({"x": 2}, (*errors[:2], GraphQLError("own", ("x", "a", 0))))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, introspection_from_schema
 
-from exporter.document.document import Document, DocumentError, FieldType, Selection, parsed_document
-from exporter.document.schema import loaded_schema
+from exporter.document.document import Document, DocumentError, FieldType, Selection, parse_document
+from exporter.document.schema import load_schema
 
 SCHEMA = build_schema("""
     type Query { org(id: ID!): Org  states: [[State!]!]!  node: Node }
@@ -27,20 +27,20 @@ def selected(selection: Selection) -> object:
 
 def faults(text: str) -> list[str]:
     with pytest.raises(DocumentError) as refused:
-        parsed_document(text, SCHEMA)
+        parse_document(text, SCHEMA)
     return [f"{fault.line}: {fault.wrong}" for fault in refused.value.faults]
 
 
 def test_response_keys_are_aliases_where_there_are_aliases() -> None:
     """A path names what stands in the answer, so an alias counts and the field's own name does not."""
-    document = parsed_document("{ now: traffic { n: count } later: traffic { count } }", None)
+    document = parse_document("{ now: traffic { n: count } later: traffic { count } }", None)
     assert selected(document.selection) == {"now": {"n": {}}, "later": {"count": {}}}
 
 
 def test_fragments_and_repeated_fields_are_merged() -> None:
     """What an answer will have is known through fragments, named or inline, and through fields selected twice."""
     text = "query { org { ...A name } org { apis { count } } } fragment A on Org { apis { id ... { extra } } }"
-    assert selected(parsed_document(text, None).selection) == {
+    assert selected(parse_document(text, None).selection) == {
         "org": {"apis": {"id": {}, "extra": {}, "count": {}}, "name": {}}
     }
 
@@ -51,13 +51,13 @@ def test_what_may_be_left_out_of_an_answer_is_optional() -> None:
         "query ($x: Boolean!) { a @include(if: $x) b @skip(if: $x) c ... @include(if: $x) { d }"
         " ... on Other { e } f @skip(if: $x) f }"
     )
-    selection = parsed_document(text, None).selection
+    selection = parse_document(text, None).selection
     assert {key for key, child in selection.children.items() if child.optional} == {"a", "b", "d", "e"}
 
 
 def test_a_fragment_on_the_type_itself_is_not_optional() -> None:
     """With a schema, a type condition that always holds is known to."""
-    selection = parsed_document("{ node { ... on Node { id } ... on API { count } } }", SCHEMA).selection
+    selection = parse_document("{ node { ... on Node { id } ... on API { count } } }", SCHEMA).selection
     node = selection.children["node"]
     assert (node.children["id"].optional, node.children["count"].optional) == (False, True)
 
@@ -65,7 +65,7 @@ def test_a_fragment_on_the_type_itself_is_not_optional() -> None:
 def test_variables_are_required_where_nothing_else_gives_them_a_value() -> None:
     """`!` without a default asks for a value."""
     text = "query ($a: ID!, $b: [Int!]! = [1], $c: Int) { org(a: $a, b: $b, c: $c) { name } }"
-    variables = parsed_document(text, None).variables
+    variables = parse_document(text, None).variables
     assert {name: (variable.type, variable.required) for name, variable in variables.items()} == {
         "a": ("ID!", True), "b": ("[Int!]!", False), "c": ("Int", False)
     }  # fmt: skip
@@ -73,7 +73,7 @@ def test_variables_are_required_where_nothing_else_gives_them_a_value() -> None:
 
 def test_types_are_known_with_a_schema() -> None:
     """A schema tells what a value is, and how many lists are around it."""
-    selection = parsed_document('{ org(id: "1") { apis { count } } states }', SCHEMA).selection
+    selection = parse_document('{ org(id: "1") { apis { count } } states }', SCHEMA).selection
     apis = selection.children["org"].children["apis"]
     assert apis.type == FieldType("API", False, (), 1)
     assert apis.children["count"].type == FieldType("Int", True)
@@ -113,14 +113,14 @@ def test_a_faulty_document_is_told_with_the_line(text: str, found: list[str]) ->
 def test_faults_that_need_no_schema_are_found_without_one(text: str) -> None:
     """Undeclared variables and fragments that are missing or circular are load errors for every source."""
     with pytest.raises(DocumentError):
-        parsed_document(text, None)
+        parse_document(text, None)
 
 
 @pytest.mark.parametrize("text", ["{ a " * 5_000, "{ a " * 300 + "}" * 300, "{" + " a" * 30_000 + "}"])
 def test_an_enormous_document_is_an_error_and_not_a_crash(text: str) -> None:
     """Depth and length are bounded."""
     try:
-        assert isinstance(parsed_document(text, SCHEMA), Document)
+        assert isinstance(parse_document(text, SCHEMA), Document)
     except DocumentError as error:
         assert error.faults  # noqa: PT017 - either is fine
 
@@ -135,7 +135,7 @@ def test_a_schema_is_read_from_sdl_and_from_introspection(tmp_path: Path) -> Non
     ):
         file = tmp_path / name
         file.write_text(text)
-        schema = loaded_schema(str(file))
+        schema = load_schema(str(file))
         assert schema.query_type is not None
         assert "states" in schema.query_type.fields
 
@@ -148,14 +148,14 @@ def test_what_is_no_schema_is_refused_in_words(tmp_path: Path, text: str) -> Non
     file = tmp_path / "s"
     file.write_text(text)
     with pytest.raises(ValueError, match="neither a schema in SDL nor an introspection answer: "):
-        loaded_schema(str(file))
+        load_schema(str(file))
 
 
 def test_a_schema_with_faults_of_its_own_is_taken(tmp_path: Path) -> None:
     """Published schemas are not always valid by the letter; documents can be checked against them all the same."""
     file = tmp_path / "s"
     file.write_text("type Query { a: Int  b: String  b: String  c: Empty }  type Empty")
-    assert parsed_document("{ a b }", loaded_schema(str(file))).selection.children.keys() == {"a", "b"}
+    assert parse_document("{ a b }", load_schema(str(file))).selection.children.keys() == {"a", "b"}
 
 
 def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
@@ -163,12 +163,12 @@ def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "s"
     file.write_text("type Mutation { a: Int }")
     with pytest.raises(ValueError, match="it has no type Query"):
-        loaded_schema(str(file))
+        load_schema(str(file))
 
 
 def test_the_shipped_schema_is_valid() -> None:
     """`schema: choreo` knows the operations of Choreo Insights."""
-    query = loaded_schema("choreo").query_type
+    query = load_schema("choreo").query_type
     assert query is not None
     assert "getTotalTraffic" in query.fields
 
@@ -176,5 +176,5 @@ def test_the_shipped_schema_is_valid() -> None:
 def test_the_same_document_is_equal_whenever_it_is_read() -> None:
     """A reload tells by it that a query did not change."""
     text = "query ($id: ID!) { org(id: $id) { name } }"
-    assert parsed_document(text, SCHEMA) == parsed_document(text, SCHEMA)
-    assert parsed_document(text, SCHEMA) != parsed_document(text.replace("name", "name apis { id }"), SCHEMA)
+    assert parse_document(text, SCHEMA) == parse_document(text, SCHEMA)
+    assert parse_document(text, SCHEMA) != parse_document(text.replace("name", "name apis { id }"), SCHEMA)

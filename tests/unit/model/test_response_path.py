@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.response_path import ResponsePath, parsed_path
+from exporter.model.response_path import ResponsePath, parse_path
 
 
 @pytest.mark.parametrize(
@@ -19,17 +19,17 @@ from exporter.model.response_path import ResponsePath, parsed_path
 )
 def test_names_joined_by_dots_and_indexes_are_a_path(text: str, steps: tuple[str | int, ...]) -> None:
     """`usage.count` and `tags[0].name` mean the fields and the elements that they name."""
-    assert parsed_path(text) == ResponsePath(steps)
+    assert parse_path(text) == ResponsePath(steps)
 
 
 def test_a_dot_alone_is_the_row_itself() -> None:
     """`.` is the row, for answers that are lists of numbers or texts."""
-    assert parsed_path(".") == ResponsePath((), innermost=True)
+    assert parse_path(".") == ResponsePath((), innermost=True)
 
 
 def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
     """`.id` is the innermost `id`, whatever the parents select."""
-    assert parsed_path(".id") == ResponsePath(("id",), innermost=True)
+    assert parse_path(".id") == ResponsePath(("id",), innermost=True)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
 def test_what_is_not_a_path_is_refused_with_the_remedy(text: str) -> None:
     """A mistyped path is a load error that shows how a path is written."""
     with pytest.raises(ValueError, match=r"is not a response path; write names .* such as usage\.count"):
-        parsed_path(text)
+        parse_path(text)
 
 
 @pytest.mark.parametrize("text", [".", ".id", "id", "usage.count", "tags[0].name", "grid[1][20]"])
 def test_a_path_is_shown_as_it_was_written(text: str) -> None:
     """Messages show a path in the user's own spelling."""
-    assert str(parsed_path(text)) == text
+    assert str(parse_path(text)) == text

@@ -5,67 +5,67 @@ from __future__ import annotations
 import pytest
 
 from exporter.model.samples import Json
-from exporter.model.template import Reference, Text, bound, parsed_template, parsed_text, references, scalar_text
+from exporter.model.template import Reference, Text, bind, parse_template, parse_text, references, scalar_text
 
 
 @pytest.mark.parametrize("text", ["plain", "", "{ braces }", "}}", "carbon.super", "{a}", "{"])
 def test_text_without_references_stays_itself(text: str) -> None:
     """Plain text in variables is sent as it is."""
-    assert parsed_text(text) == text
-    assert bound(parsed_text(text), {}) == text
+    assert parse_text(text) == text
+    assert bind(parse_text(text), {}) == text
 
 
 @pytest.mark.parametrize("value", ["x", 7, 1.5, True, None, ["a"], {"b": 1}])
 def test_a_whole_reference_keeps_its_type(value: Json) -> None:
     """`"{{ environment.id }}"` sends a number as a number and a list as a list."""
-    template = parsed_text("{{ environment.id }}")
+    template = parse_text("{{ environment.id }}")
     assert template == Reference("environment.id")
-    assert bound(template, {"environment.id": value}) == value
+    assert bind(template, {"environment.id": value}) == value
 
 
 def test_references_inside_text_become_text() -> None:
     """`env-{{ environment.id }}` is text, whatever the id is."""
-    template = parsed_text("env-{{ environment.id }}/{{a}}")
+    template = parse_text("env-{{ environment.id }}/{{a}}")
     assert template == Text(("env-", Reference("environment.id"), "/", Reference("a")))
-    assert bound(template, {"environment.id": 7, "a": True}) == "env-7/true"
+    assert bind(template, {"environment.id": 7, "a": True}) == "env-7/true"
 
 
 def test_two_references_side_by_side_are_text() -> None:
     """`{{ a }}{{ b }}` joins both."""
-    assert bound(parsed_text("{{ a }}{{ b }}"), {"a": 1, "b": 2}) == "12"
+    assert bind(parse_text("{{ a }}{{ b }}"), {"a": 1, "b": 2}) == "12"
 
 
 def test_references_are_bound_at_any_depth() -> None:
     """Variables are trees; references work everywhere in them, and the rest stays."""
     tree: Json = {"org": {"id": "{{ source.org_id }}", "n": 5}, "list": ["{{ a }}", "x {{ a }}", None]}
-    template = parsed_template(tree)
+    template = parse_template(tree)
     assert [reference.name for reference in references(template)] == ["source.org_id", "a", "a"]
-    assert bound(template, {"source.org_id": "o", "a": 1}) == {"org": {"id": "o", "n": 5}, "list": [1, "x 1", None]}
+    assert bind(template, {"source.org_id": "o", "a": 1}) == {"org": {"id": "o", "n": 5}, "list": [1, "x 1", None]}
 
 
 def test_a_bound_value_is_not_read_as_a_template_again() -> None:
     """An upstream's own `{{ }}` in an id is plain text: no injection."""
-    assert bound(parsed_text("{{ a }}!"), {"a": "{{ b }}", "b": "no"}) == "{{ b }}!"
+    assert bind(parse_text("{{ a }}!"), {"a": "{{ b }}", "b": "no"}) == "{{ b }}!"
 
 
 @pytest.mark.parametrize("text", ["{{ a", "{{", "x {{ a }} {{ b", "{{ a } }"])
 def test_a_reference_that_is_not_closed_is_refused(text: str) -> None:
     """A forgotten `}}` is a load error, not literal text."""
     with pytest.raises(ValueError, match=r"not closed; write \{\{ name \}\}"):
-        parsed_text(text)
+        parse_text(text)
 
 
 @pytest.mark.parametrize("text", ["{{ }}", "{{}}", "{{ a + b }}", "{{ a.b() }}", "{{ a[0] }}", "{{ .a }}", "{{ a. }}"])
 def test_expressions_are_refused(text: str) -> None:
     """Only dotted names can stand in a reference: no expression language, no code."""
     with pytest.raises(ValueError, match=r"is not a reference; write a dotted name such as \{\{ environment\.id \}\}"):
-        parsed_text(text)
+        parse_text(text)
 
 
 def test_a_reference_without_a_value_is_an_error() -> None:
     """A reference is never silently empty."""
     with pytest.raises(KeyError):
-        bound(parsed_text("{{ a }}"), {})
+        bind(parse_text("{{ a }}"), {})
 
 
 @pytest.mark.parametrize(

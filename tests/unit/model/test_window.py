@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.model.window import TimeRange, Window, aligns, floored, iso_text, last_bucket, period_end, period_start
+from exporter.model.window import TimeRange, Window, aligns, floor, iso_text, last_bucket, period_end, period_start
 
 COLOMBO = ZoneInfo("Asia/Colombo")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -62,22 +62,22 @@ def test_other_lengths_cannot_be_aligned_to(align: timedelta) -> None:
 
 def test_weeks_begin_on_monday() -> None:
     """A week's floor is Monday's midnight (ISO 8601), in the zone."""
-    assert floored(utc("2021-08-18T12:00:00"), 7 * DAY, UTC) == utc("2021-08-16T00:00:00")
-    assert floored(utc("2021-08-15T18:29:00"), 7 * DAY, COLOMBO).isoformat() == "2021-08-09T00:00:00+05:30"
-    assert floored(utc("2021-08-15T18:31:00"), 7 * DAY, COLOMBO).isoformat() == "2021-08-16T00:00:00+05:30"
+    assert floor(utc("2021-08-18T12:00:00"), 7 * DAY, UTC) == utc("2021-08-16T00:00:00")
+    assert floor(utc("2021-08-15T18:29:00"), 7 * DAY, COLOMBO).isoformat() == "2021-08-09T00:00:00+05:30"
+    assert floor(utc("2021-08-15T18:31:00"), 7 * DAY, COLOMBO).isoformat() == "2021-08-16T00:00:00+05:30"
 
 
 def test_the_hour_that_comes_twice_is_not_left_twice() -> None:
     """In autumn, the floor follows real time: it does not jump back when the clock does."""
-    assert floored(utc("2024-10-27T00:45:00"), HOUR, BERLIN).isoformat() == "2024-10-27T02:00:00+02:00"
-    assert floored(utc("2024-10-27T01:45:00"), HOUR, BERLIN).isoformat() == "2024-10-27T02:00:00+01:00"
-    assert floored(utc("2024-10-27T01:45:00"), 90 * MINUTE, BERLIN).isoformat() == "2024-10-27T01:30:00+02:00"
-    assert floored(utc("2024-11-03T06:10:00"), 2 * HOUR, HAVANA).isoformat() == "2024-11-03T00:00:00-05:00"
+    assert floor(utc("2024-10-27T00:45:00"), HOUR, BERLIN).isoformat() == "2024-10-27T02:00:00+02:00"
+    assert floor(utc("2024-10-27T01:45:00"), HOUR, BERLIN).isoformat() == "2024-10-27T02:00:00+01:00"
+    assert floor(utc("2024-10-27T01:45:00"), 90 * MINUTE, BERLIN).isoformat() == "2024-10-27T01:30:00+02:00"
+    assert floor(utc("2024-11-03T06:10:00"), 2 * HOUR, HAVANA).isoformat() == "2024-11-03T00:00:00-05:00"
 
 
 def test_the_hour_that_is_skipped_is_not_a_time() -> None:
     """In spring, a floor in the skipped hour is the instant of the change."""
-    assert floored(utc("2024-03-31T01:10:00"), 2 * HOUR, BERLIN).isoformat() == "2024-03-31T03:00:00+02:00"
+    assert floor(utc("2024-03-31T01:10:00"), 2 * HOUR, BERLIN).isoformat() == "2024-03-31T03:00:00+02:00"
 
 
 def test_a_day_ends_at_midnight_and_the_next_begins() -> None:
@@ -115,7 +115,7 @@ def test_a_day_whose_midnight_comes_twice_begins_once(hour: str) -> None:
     """In Havana, midnight of 3 November 2024 came twice: the day began at the first."""
     moment = utc(f"2024-11-03T{hour}:00")
     assert period_start(moment, "day", HAVANA).isoformat() == "2024-11-03T00:00:00-04:00"
-    assert floored(moment, DAY, HAVANA).isoformat() == "2024-11-03T00:00:00-04:00"
+    assert floor(moment, DAY, HAVANA).isoformat() == "2024-11-03T00:00:00-04:00"
 
 
 def test_the_last_bucket_is_whole() -> None:

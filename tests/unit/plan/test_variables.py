@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.document.document import FieldType
 from exporter.document.variable_types import Known, Literal, place_faults, value_faults
-from exporter.model.template import Reference, parsed_template
+from exporter.model.template import Reference, parse_template
 
 SCHEMA = build_schema("""
     scalar Date
@@ -71,7 +71,7 @@ def refused_places(text: str, value: Any) -> set[tuple[str | int, ...]]:
 @given(TYPES, VALUES)
 def test_a_literal_is_refused_where_a_server_refuses_it(text: str, value: Any) -> None:
     """The check has the same faults as the reference implementation, neither more nor fewer."""
-    faults = list(value_faults(kind(text), parsed_template(value), lambda _: ()))
+    faults = list(value_faults(kind(text), parse_template(value), lambda _: ()))
     places = {fault.at[:-1] if "has no field" in fault.wrong else fault.at for fault in faults}
     assert places == refused_places(text, value)
 
@@ -114,7 +114,7 @@ def test_a_reference_is_judged_by_what_is_known_of_it(text: str, value: str, kno
         asked.append(reference.name)
         return [known]
 
-    found = list(value_faults(kind(text), parsed_template(value), what))
+    found = list(value_faults(kind(text), parse_template(value), what))
     assert [one.wrong for one in found][:1] == ([fault] if fault is not None else [])
 
 

@@ -84,7 +84,7 @@ def test_places_are_neither_lost_nor_made(places: int, comers: list[tuple[str, i
         inside: set[int] = set()
 
         async def stay(number: int, query: str, steps: int) -> None:
-            async with turns.taken(query):
+            async with turns.take(query):
                 inside.add(number)
                 assert len(inside) <= places
                 try:
@@ -103,6 +103,6 @@ def test_places_are_neither_lost_nor_made(places: int, comers: list[tuple[str, i
         assert all(task.cancelled() or task.exception() is None for task in tasks)
         async with asyncio.timeout(1):
             for number in range(places):
-                await turns.taken(str(number)).__aenter__()
+                await turns.take(str(number)).__aenter__()
 
     asyncio.run(test())

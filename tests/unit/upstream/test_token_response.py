@@ -10,7 +10,7 @@ import pytest
 
 from exporter.model.errors import Reason, TokenFailure
 from exporter.upstream.retry_after import retry_after_seconds
-from exporter.upstream.token_response import granted_token
+from exporter.upstream.token_response import read_token
 from exporter.upstream.transport import WireResponse
 
 DATE = "Tue, 24 Nov 2026 00:00:00 GMT"
@@ -59,13 +59,13 @@ def jwt(**claims: Any) -> str:
 )
 def test_good_answers_have_a_lifetime(fields: dict[str, Any], lifetime: float) -> None:
     """The lifetime is the earlier of `expires_in` and the token's own `exp`; a day at most, 300 s without both."""
-    assert granted_token(answer(token(**fields)), 0.0).lifetime_seconds == lifetime
+    assert read_token(answer(token(**fields)), 0.0).lifetime_seconds == lifetime
 
 
 def test_a_lifetime_that_the_token_contradicts_is_noted() -> None:
     """`expires_in` and `exp` that differ are a mismatch, which a metric shows."""
-    assert granted_token(answer(token(access_token=jwt(exp=DATE_TIME + 30))), 0.0).mismatch
-    assert not granted_token(answer(token(access_token=jwt(exp=DATE_TIME + 61))), 0.0).mismatch
+    assert read_token(answer(token(access_token=jwt(exp=DATE_TIME + 30))), 0.0).mismatch
+    assert not read_token(answer(token(access_token=jwt(exp=DATE_TIME + 61))), 0.0).mismatch
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_lifetime_that_the_token_contradicts_is_noted() -> None:
 def test_bad_answers_have_a_reason(response: WireResponse, reason: Reason, permanent: bool) -> None:
     """Whatever is wrong with an answer has its own word; only OAuth's own permanent errors are not retried soon."""
     with pytest.raises(TokenFailure) as caught:
-        granted_token(response, 0.0)
+        read_token(response, 0.0)
     assert (caught.value.reason, caught.value.permanent) == (reason, permanent)
     assert "test-token" not in caught.value.detail
 
