@@ -53,25 +53,23 @@ class Samples:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @property
-    def keys(self) -> Iterator[LabelValues]:
+    def label_values(self) -> Iterator[LabelValues]:
         """The label values of each series."""
         return zip(*self.labels, strict=True) if self.labels else repeat((), len(self.numbers))
 
-    @property
     def items(self) -> Iterator[tuple[LabelValues, Number]]:
         """The label values of each series, and its value."""
-        return zip(self.keys, self.numbers, strict=True)
+        return zip(self.label_values(), self.numbers, strict=True)
 
     @property
     def series(self) -> dict[LabelValues, Number]:
         """Label values -> value."""
-        return dict(self.items)
+        return dict(self.items())
 
     @cached_property
     def hashes(self) -> list[int]:
         """The hash of each series' label values."""
-        return list(map(hash, self.keys))
+        return list(map(hash, self.label_values()))
 
     def join(self, others: Samples) -> Samples:
         """These series and the others, of the same family."""

@@ -89,7 +89,7 @@ def extract(
             raise ResultFailure(Reason.CARDINALITY, _over_limit(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
         if any(map(math.isnan, found[family].numbers)):
-            finite = {key: number for key, number in found[family].items if not math.isnan(number)}
+            finite = {key: number for key, number in found[family].items() if not math.isnan(number)}
             skipped[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
             found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
@@ -167,7 +167,7 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
     found = _distinct(Samples(metric.family, columns, cast("Sequence[Number]", read)), metric)
     if metric.missing is not None:
         absent = dict.fromkeys(labels.keys_of_missing(metric.missing), metric.missing.value)
-        for key in found.keys:
+        for key in found.label_values():
             absent.pop(key, None)
         found = found.join(Samples.of(metric.family, absent)) if absent else found
     return found if metric.top is None else Samples.of(metric.family, _top(found.series, metric.top))
@@ -178,7 +178,7 @@ def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
     if len(set(samples.hashes)) == len(samples):
         return samples
     series: dict[LabelValues, Number] = {}
-    for key, number in samples.items:
+    for key, number in samples.items():
         _insert(series, key, number, metric)
     return Samples.of(metric.family, series)
 
@@ -336,7 +336,7 @@ def _begins_at(text: Json) -> float | None:
 def _over_limit(found: Iterable[Samples], limit: int) -> str:
     """Which family and label went over the limit."""
     most = max(found, key=len)
-    widest = widest_label(most.family, most.keys)
+    widest = widest_label(most.family, most.label_values())
     return f"more than max_series ({limit}): {most.family.name} has {len(most)}; {widest}"
 
 

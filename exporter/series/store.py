@@ -310,7 +310,7 @@ class Store:
         for at every poll."""
         largest = max(result.samples, key=lambda one: self._claims.count(one.family.name))
         present = islice(self._claims.some(largest.family.name), _LOOKED_AT)
-        label = widest_label(largest.family, {*present, *islice(largest.keys, _LOOKED_AT)})
+        label = widest_label(largest.family, {*present, *islice(largest.label_values(), _LOOKED_AT)})
         return f"{largest.family.name} has {self._claims.count(largest.family.name)} and would have more; {label}"
 
     def _withdraw(self, owner: Owner) -> None:

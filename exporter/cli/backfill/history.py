@@ -86,7 +86,7 @@ class History:
         rows = [
             (self._number(owner, samples.family, values), time, number, result.period_start_time)
             for samples in result.samples
-            for values, number in samples.items
+            for values, number in samples.items()
         ]
         self._database.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?)", map(_storable, rows))
         self._database.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (owner, time))

@@ -162,7 +162,7 @@ async def totals(a_round: Round, asked: Asked, start: datetime, end: datetime) -
         (samples.family.name, values): number
         for samples in outcome.result.samples
         if samples.family.type is MetricType.COUNTER
-        for values, number in samples.items
+        for values, number in samples.items()
     }
 
 
