@@ -20,7 +20,7 @@ _IRREGULAR: Final = """
     sought spent spoken stood taken taught thought thrown told understood won worn written
 """
 IRREGULAR: Final = frozenset(_IRREGULAR.split())
-NO_PARTICIPLES: Final = frozenset({"feed", "need", "proceed", "seed", "speed", "embed", "exceed"})
+NO_PARTICIPLES: Final = frozenset({"feed", "heed", "need", "proceed", "seed", "speed", "embed", "exceed"})
 
 
 def is_participle(name: str) -> bool:
