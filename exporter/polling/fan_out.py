@@ -21,11 +21,26 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """When a target is polled next, and how often it failed since it last worked. Monotonic seconds; never while it
-    is being polled."""
+    """When a target is polled next, in monotonic seconds, never while it is being polled; how often it failed since it
+    last worked, and how many polls are left out for requests that were sent beyond those of the polls that failed."""
 
     due_at: float
     failures: int = 0
+    owed: int = 0
+
+    def take_success(self) -> None:
+        """Takes in that it works."""
+        self.failures = self.owed = 0
+
+    def take_failure(self, extra_requests: int) -> bool:
+        """Takes in a failure that cost so many requests more than a poll that works; whether a poll is to be left out.
+
+        After the first failure none is, so that a short trouble is over soon.
+        """
+        self.failures += 1
+        leaves_out = self.failures > 1 and self.owed > 0
+        self.owed += extra_requests - leaves_out
+        return leaves_out
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +51,12 @@ class Pack:
     members: dict[Target, Member] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+    def splits(self, targets: Iterable[Target]) -> bool:
+        """Whether it is found out if smaller packs work, where a pack of these is refused: while one of them works, and
+        then ever more rarely."""
+        failures = min((member.failures for target in targets if (member := self.members.get(target))), default=0)
+        return failures == 0 or (failures >= 4 and failures.bit_count() == 1)
 
     def end(self) -> None:
         """Ends the task that polls it."""

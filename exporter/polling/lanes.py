@@ -43,11 +43,13 @@ class Lanes:
         """A place among the polls of the course's source, once it is its turn and any pause is over."""
         return self.gates[course.source.name].passed(course.query.name, self._clock.monotonic)
 
-    async def poll(self, course: Course, published_end_times: Mapping[Target, float | None], size: int) -> PackOutcome:
+    async def poll(
+        self, course: Course, published_end_times: Mapping[Target, float | None], size: int, *, splits: bool = True
+    ) -> PackOutcome:
         """What came of a poll of these targets, by whoever holds a place; see `Poller.poll`."""
         name = course.source.name
         poller = Poller(self._clients[name], self._around, self.paces.get(name), self._clock)
-        polled = await poller.poll(course, published_end_times, size)
+        polled = await poller.poll(course, published_end_times, size, splits=splits)
         for outcome in polled.outcomes.values():
             self._heed(name, outcome)
         return polled

@@ -22,14 +22,21 @@ Answer: TypeAlias = Response | Failure
 class PackedCalls:
     """The requests of one poll: packs of `size`, and smaller ones where the server refuses them while it answers a
     single call. `accepted` is the largest pack that it took then, half of one that it refused at most, or 1. A refusal
-    that a bad call among the others explains is no reason for smaller packs."""
+    that a bad call among the others explains is no reason for smaller packs.
 
-    def __init__(self, query: QueryPlan, pack: PackPlan, client: Client, pace: Pace | None, size: int) -> None:
+    Without `splits`, what a pack is refused with is the failure of all of its calls. `extra_requests` are those beyond
+    the packs that were to be sent."""
+
+    def __init__(
+        self, query: QueryPlan, pack: PackPlan, client: Client, pace: Pace | None, size: int, *, splits: bool = True
+    ) -> None:
         self._query = query
         self._pack = pack
         self._client = client
         self._pace = pace
         self._size = size
+        self._splits = splits
+        self.extra_requests = 0
         self._answers: dict[int, Answer] = {}
         self._largest = 1
         self._refused_size = size
@@ -52,13 +59,15 @@ class PackedCalls:
     async def answers(self, operations: Sequence[Operation]) -> list[Answer]:
         """An answer for each operation."""
         waiting = deque(_chunks(list(range(len(operations))), self._size))
+        self.extra_requests = -len(waiting)
         while waiting:
             chunk = waiting.popleft()
             asked = [operations[position] for position in chunk]
             failure = await self._ask(chunk, asked)
             if failure is None:
                 continue
-            if failure.reason not in _REFUSALS or not await self._single_works(chunk, operations):
+            may_be_size = self._splits and failure.reason in _REFUSALS
+            if not may_be_size or not await self._single_works(chunk, operations):
                 self._answers.update((position, failure) for position in chunk if position not in self._answers)
                 continue
             self._refused_size = min(self._refused_size, len(chunk))
@@ -90,6 +99,7 @@ class PackedCalls:
         return False
 
     async def _answer(self, asked: Operation) -> Answer:
+        self.extra_requests += 1
         if self._pace is not None:
             await self._pace.passed(self._query.name)
         try:

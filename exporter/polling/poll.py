@@ -32,12 +32,13 @@ Around: TypeAlias = Callable[[QueryPlan, Source, Target], Surroundings]
 class PackOutcome:
     """What came of each target, and how many targets in one operation the server takes, as far as it is known now.
 
-    `refusal` says how it refused more.
+    `refusal` says how it refused more, `extra_requests` how many requests were sent to find out.
     """
 
     outcomes: Mapping[Target, PollOutcome]
     accepted: int
     refusal: str = ""
+    extra_requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,17 @@ class Poller:
         self._clock = clock
 
     async def poll(
-        self, course: Course, published_end_times: Mapping[Target, float | None], size: int = 1
+        self, course: Course, published_end_times: Mapping[Target, float | None], size: int = 1, *, splits: bool = True
     ) -> PackOutcome:
         """What came of one poll of these targets: in packs of `size` where the query has them, else one call after the
         other. Each operation has the query's time-out.
 
-        With each target stands the end of its window that is on the page, in Unix seconds.
+        With each target stands the end of its window that is on the page, in Unix seconds. Without `splits`, it is not
+        found out whether smaller packs work where one is refused.
         """
         pack = course.query.pack
         if pack is not None and len(published_end_times) > 1:
-            return await self._poll_in_packs(course, pack, published_end_times, size)
+            return await self._poll_in_packs(course, pack, published_end_times, size, splits=splits)
         outcomes = {target: await self._poll_one(course, target, end) for target, end in published_end_times.items()}
         return PackOutcome(outcomes, size)
 
@@ -91,7 +93,13 @@ class Poller:
         return await self.poll_over(course, target, moment)
 
     async def _poll_in_packs(
-        self, course: Course, pack: PackPlan, published_end_times: Mapping[Target, float | None], size: int
+        self,
+        course: Course,
+        pack: PackPlan,
+        published_end_times: Mapping[Target, float | None],
+        size: int,
+        *,
+        splits: bool,
     ) -> PackOutcome:
         query, monotonic = course.query, self._clock.monotonic
         started_at, now = monotonic(), self._now()
@@ -103,7 +111,7 @@ class Poller:
                 calls.append(_Call(target, moment, operation(query, course.source, target, moment)))
             except Exception as error:
                 outcomes[target] = failed_outcome(error, monotonic() - started_at)
-        packed = PackedCalls(query, pack, self._client, self._pace, size)
+        packed = PackedCalls(query, pack, self._client, self._pace, size, splits=splits)
         try:
             answers = await packed.answers([call.operation for call in calls])
         except Exception as error:
@@ -111,7 +119,7 @@ class Poller:
             return PackOutcome(outcomes, size)
         for call, answer in zip(calls, answers, strict=True):
             outcomes[call.target] = self._outcome(course, call, answer, monotonic() - started_at)
-        return PackOutcome(outcomes, packed.accepted, packed.refusal)
+        return PackOutcome(outcomes, packed.accepted, packed.refusal, packed.extra_requests)
 
     def _outcome(self, course: Course, call: _Call, answer: Answer, duration_seconds: float) -> PollOutcome:
         query, errors = course.query, 0

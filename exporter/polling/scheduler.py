@@ -74,7 +74,7 @@ class Scheduler:
                 return
             try:
                 ends = {target: self._store.state(course.owner(target)).published_end_time for target in ticks}
-                polled = await self._lanes.poll(course, ends, fan_out.size.present)
+                polled = await self._lanes.poll(course, ends, fan_out.size.present, splits=pack.splits(ticks))
             finally:
                 fan_out.give_back(pack, ticks, self._clock.monotonic())
         closing: list[Member] = []
@@ -83,8 +83,14 @@ class Scheduler:
             member = fan_out.members.get(target)
             if taken is None or member is None:
                 continue
-            member.failures = member.failures + 1 if taken.reason is not None else 0
-            member.due_at = self._next_at(course, target, member, ticks[target], phase)
+            member.due_at = self._next_at(course, target, ticks[target], phase)
+            if taken.reason is None:
+                member.take_success()
+            elif member.take_failure(polled.extra_requests):
+                member.due_at += course.query.interval_seconds
+            elif self._targets.is_awaited(course, target):
+                now, interval = self._clock.monotonic(), course.query.interval_seconds
+                member.due_at = retry_at(member.failures, now, interval, phase, self._jitter())
             if _closes_period(taken, ends[target]):
                 closing.append(member)
         stands_until = self._clock.monotonic() + course.query.interval_seconds  # what is polled together stays together
@@ -107,17 +113,13 @@ class Scheduler:
                 self._observer.on_pack_refusal(*course.key, polled.accepted, polled.refusal)
             self._targets.regroup(course, fan_out, tuple(fan_out.members))
 
-    def _next_at(self, course: Course, target: Target, member: Member, tick_at: float, phase: float) -> float:
-        """When a target is polled next: at its next tick, also after a failure, so that an API in trouble is asked no
-        more often than one that works. Only what others wait for is tried sooner, as long as it has never worked: it is
-        asked in place of all of them. Ticks that passed are told."""
-        now, interval = self._clock.monotonic(), course.query.interval_seconds
-        next_at = next_tick_at(now, interval, phase)
+    def _next_at(self, course: Course, target: Target, tick_at: float, phase: float) -> float:
+        """When a target is polled next: at its next tick. Ticks that passed are told."""
+        interval = course.query.interval_seconds
+        next_at = next_tick_at(self._clock.monotonic(), interval, phase)
         if missed := ticks_between(tick_at, next_at, interval):
             self._observer.on_overrun(course.owner(target), missed)
-        if not member.failures or not self._targets.is_awaited(course, target):
-            return next_at
-        return retry_at(member.failures, now, interval, phase, self._jitter())
+        return next_at
 
 
 def _phase(course: Course, pack: Pack) -> float:

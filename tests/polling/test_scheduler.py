@@ -319,14 +319,19 @@ FAILURES: dict[str, Behaviour] = {
 
 def test_an_api_that_fails_is_asked_no_more_often_than_one_that_works() -> None:
     """Whatever fails, and for twenty intervals, an API has no more requests than another gets that works."""
-    behaviours = {"healthy": answer({"data": {"value": 1}}), **FAILURES}
+    data = dict.fromkeys(("value", "t0_value", "t1_value", "t2_value"), 1)
+    behaviours = {"healthy": answer({"data": data}), **FAILURES}
+    packed = "for_each: {n: [1, 2, 3]}\n          pack: 3"
     queries = "".join(
         f"""
         - name: {name}{number}
           sources: [{name}]
           interval: 600ms
           timeout: 400ms
-          document: "{{ value }}"
+          {packed if number else ""}
+          document: "query Q($n: Int) {{ value(n: $n) }}"
+          variables: {{n: {'"{{ n }}"' if number else 1}}}
+          labels: {{n: {'"{{ n }}"' if number else "{const: one}"}}}
           metrics: [{{name: {name}{number}, help: Values., value: value}}]"""
         for name in behaviours
         for number in (0, 1)
@@ -350,7 +355,8 @@ def test_an_api_that_fails_is_asked_no_more_often_than_one_that_works() -> None:
         asyncio.run(run(upstreams))
         requests = {name: len(upstream.api.journal) for name, upstream in upstreams.items()}
     allowed = requests.pop("healthy")
-    assert not {name: count for name, count in requests.items() if not allowed / 2 < count <= allowed + 2}, allowed
+    # a quarter more is for ticks at other moments, and for those that a busy machine misses
+    assert not {name: count for name, count in requests.items() if not allowed / 2 < count <= 1.25 * allowed}, allowed
 
 
 def test_what_others_wait_for_is_tried_again_soon() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.plan.plan import Target
-from exporter.polling.fan_out import FanOut, PackSize, into_packs
+from exporter.polling.fan_out import FanOut, Member, PackSize, into_packs
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 
@@ -131,3 +131,27 @@ def test_packs_shrink_at_once_and_grow_after_an_hour() -> None:
     assert [size.present for at in at_hours if size.adapt(size.present, at)] == [12, 24, 25]
     assert size.adapt(12, 20_000.0)
     assert size.present == 12
+
+
+def test_what_smaller_packs_would_do_is_found_out_ever_more_rarely() -> None:
+    """While a pack fails as a whole, the requests that find it out come at its 1st, 5th, 9th and 17th failure."""
+    fan_out = FanOut(2)
+    pair = targets("a", "b")
+    (pack,) = fan_out.regroup(pair, 0.0).begun
+    asked = []
+    for number in range(1, 20):
+        if pack.splits(pair):
+            asked.append(number)
+        for target in pair:
+            fan_out.members[target].take_failure(0)
+    assert asked == [1, 5, 9, 17]
+    fan_out.members[pair[0]].take_success()
+    assert pack.splits(pair)
+
+
+def test_a_failure_that_cost_more_requests_is_paid_back() -> None:
+    """So many polls are left out, none of them after the first failure; nothing is owed by what works."""
+    member = Member(0.0)
+    assert [member.take_failure(extra) for extra in (2, 0, 0, 0, 3, 0)] == [False, True, True, False, False, True]
+    member.take_success()
+    assert [member.take_failure(0) for _ in range(3)] == [False, False, False]
