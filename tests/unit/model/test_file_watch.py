@@ -1,0 +1,49 @@
+"""Whether files have changed, and whether who writes them has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporter.model.file_watch import FileWatch, file_states
+
+
+def test_a_change_is_one_when_nobody_writes_any_more(tmp_path: Path) -> None:
+    """What is still being written is not taken; what is there at the start is no change."""
+    file = tmp_path / "file"
+    file.write_text("first")
+    watch = FileWatch(lambda: (file,))
+    assert not watch.has_changed()
+    file.write_text("the second")
+    assert not watch.has_changed()
+    file.write_text("the second, and more")
+    assert not watch.has_changed()
+    assert watch.has_changed()
+    assert not watch.has_changed()
+
+
+def test_a_file_that_goes_and_comes_has_changed(tmp_path: Path) -> None:
+    """Also where it comes back as it was; a file that is watched only now has not."""
+    file, other = tmp_path / "file", tmp_path / "other"
+    file.write_text("text")
+    files = [file]
+    watch = FileWatch(lambda: files)
+    file.unlink()
+    assert [watch.has_changed() for _ in range(3)] == [False, True, False]
+    file.write_text("text")
+    assert [watch.has_changed() for _ in range(3)] == [False, True, False]
+    other.write_text("text")
+    files.append(other)
+    assert [watch.has_changed() for _ in range(3)] == [False, False, False]
+
+
+def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
+    """As Kubernetes replaces the files of a Secret; one that is not there has no state."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("same")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "one")
+    before = file_states([link])
+    link.unlink()
+    assert file_states([link]) == {link: None}
+    link.symlink_to(tmp_path / "two")
+    assert file_states([link]) != before
