@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
 import os
 import ssl
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,8 +24,6 @@ _VERSIONS: Final = {
 }
 _VERIFY_MODES: Final = {
     "NoClientCert": ssl.CERT_NONE,
-    "RequestClientCert": ssl.CERT_OPTIONAL,
-    "RequireAnyClientCert": ssl.CERT_REQUIRED,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
@@ -77,7 +73,6 @@ def server_context(settings: WebSettings) -> ssl.SSLContext:
             context.load_cert_chain(cert_file, key_file, password=b"")  # an encrypted key is not asked for
         key = "cipher_suites"
         _speak(context, config)
-        key = "client_auth_type"
         _ask_clients(context, config)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         said = "it is not PEM" if isinstance(error, UnicodeError) else tls_problem(error)
@@ -111,8 +106,6 @@ def _speak(context: ssl.SSLContext, config: TLSServer) -> None:
 
 def _ask_clients(context: _ServerContext, config: TLSServer) -> None:
     context.verify_mode = _VERIFY_MODES[config.client_auth_type]
-    if config.client_auth_type in ("RequestClientCert", "RequireAnyClientCert"):
-        _accept_any_certificate(context)
     if config.client_allowed_sans is not None:
         context.allowed_names = frozenset(map(_canonical, config.client_allowed_sans))
 
@@ -139,31 +132,3 @@ def _as_file(content: bytes) -> Iterator[str]:
         file.flush()
         file.seek(0)
         yield f"/dev/fd/{file.fileno()}"
-
-
-_Verify: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
-_SSL_VERIFY_PEER, _SSL_VERIFY_FAIL_IF_NO_PEER_CERT = 1, 2
-
-
-_any: Final = _Verify(lambda _well, _store: 1)  # kept for good: OpenSSL holds its address
-
-
-def _accept_any_certificate(context: ssl.SSLContext) -> None:
-    """Makes the context take whatever certificate a client has the key of, as two of Go's policies do.
-
-    Python's ssl cannot say that, OpenSSL can: its `SSL_CTX_set_verify` is called on what CPython's context holds, its
-    first field. Raises `ValueError` where this Python is another.
-    """
-    try:
-        import _ssl
-
-        library = ctypes.CDLL(_ssl.__file__)
-        set_verify, verify_mode = library.SSL_CTX_set_verify, library.SSL_CTX_get_verify_mode
-        if sys.implementation.name != "cpython":
-            raise AttributeError
-    except (ImportError, AttributeError, OSError):
-        raise ValueError("this Python's OpenSSL cannot be told to accept any certificate") from None
-    inner = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
-    verify_mode.argtypes, verify_mode.restype = (ctypes.c_void_p,), ctypes.c_int
-    set_verify.argtypes, set_verify.restype = (ctypes.c_void_p, ctypes.c_int, _Verify), None
-    set_verify(inner, verify_mode(inner), _any)
