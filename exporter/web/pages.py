@@ -6,7 +6,8 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,8 @@ from exporter.series.store import State
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
 from exporter.web.server import ListenAddress
-from exporter.web.status_page import SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
+from exporter.web.status_page import MAX_SOUGHT, SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
+from exporter.web.turns import Turns
 
 
 @dataclass(slots=True)
@@ -36,25 +38,41 @@ class ExporterSite:
     censor: Callable[[str], str]
     joiner: Joiner = field(default_factory=Joiner)
     was_ready: bool = False
+    turns: Turns = field(init=False)
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web: status page"))
+    shown: tuple[Loaded, Answer] | None = None
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self._home)
 
     def metrics(self, form: Representation) -> bytes:
         own = self.own_metrics(form.format is Format.OPENMETRICS)
         return self.joiner.join(self.polling.store.page(), own, form.format, form.gzip)
 
-    async def home(self, sought: str) -> Answer:
-        pieces = self.polling.store.page().raw(Format.TEXT)
-        families = await asyncio.to_thread(families_found, pieces, sought)  # of a big page it takes a while
+    def home(self, sought: str) -> Awaitable[Answer]:
+        """The status page, at most a second old."""
+        return self.turns.page(sought[:MAX_SOUGHT])
+
+    async def _home(self, sought: str) -> Answer:
         now = time.time()
         queries = tuple(_query_view(status, self.censor) for status in query_statuses(self.polling))
         sources = tuple(_source_view(status, now, self.censor) for status in source_statuses(self.polling))
-        view = View(now, self.telemetry_path.removeprefix("/"), queries, sources, families, sought)
-        return html_answer(status_page(view), styles=[STYLE], scripts=[SCRIPT])
+        pieces = self.polling.store.page().raw(Format.TEXT)
+
+        def render() -> Answer:
+            families = families_found(pieces, sought)
+            view = View(now, self.telemetry_path.removeprefix("/"), queries, sources, families, sought)
+            return html_answer(status_page(view), styles=[STYLE], scripts=[SCRIPT])
+
+        # of a big page it takes a while; in a thread of its own, so that no poll waits for one
+        return await asyncio.get_running_loop().run_in_executor(self.thread, render)
 
     def configuration(self) -> Answer:
-        """The configuration that is in use, as YAML."""
-        return Answer.of(
-            yaml_without_secrets(self.loaded, self.censor).encode(), fields=(("cache-control", "no-store"),)
-        )
+        """The configuration that is in use, as YAML. It is rendered once after each load."""
+        if self.shown is None or self.shown[0] is not self.loaded:
+            body = yaml_without_secrets(self.loaded, self.censor).encode()
+            self.shown = (self.loaded, Answer.of(body, fields=(("cache-control", "no-store"),)))
+        return self.shown[1]
 
     def healthy(self) -> bool:
         return True

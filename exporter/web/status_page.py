@@ -18,6 +18,9 @@ from exporter import __version__
 
 MAX_SERIES: Final = 500  # on the page
 UNASKED_SERIES: Final = 5  # of each family, as long as nothing was looked for
+MAX_QUERIES: Final = 500  # on the page, those that fail first
+MAX_SOURCES: Final = 100
+MAX_SOUGHT: Final = 200  # characters of what is looked for
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-][\d:]+")
 
@@ -167,14 +170,19 @@ def _queries(view: View) -> str:
     if any(query.up is None for query in view.queries):
         said += ", some not polled yet"
     names = ("Query", "State", "Last poll", "Took", "Rows", "Series", "Next poll", "Window as sent")
-    rows = "".join(_query_rows(query, view.now, names) for query in view.queries)
+    shown = (
+        sorted(view.queries, key=lambda query: query.up is not False)
+        if len(view.queries) > MAX_QUERIES
+        else view.queries
+    )
+    rows = "".join(_query_rows(query, view.now, names) for query in shown[:MAX_QUERIES])
     heads = "".join(f"<th>{name}</th>" for name in names)
     return f"""<section id="queries">
 <h2>Queries <small>{said}</small></h2>
 <table>
 <thead><tr>{heads}</tr></thead>
 {rows}</table>
-</section>
+{_rest(len(view.queries) - MAX_QUERIES)}</section>
 """
 
 
@@ -214,15 +222,20 @@ def _next(query: QueryView) -> str:
 
 def _sources(view: View) -> str:
     names = ("Source", "Access token", "Remaining life", "Last renewed", "Renewals")
-    rows = "".join(_source_rows(source, names) for source in view.sources)
+    shown = sorted(view.sources, key=lambda source: source.well) if len(view.sources) > MAX_SOURCES else view.sources
+    rows = "".join(_source_rows(source, names) for source in shown[:MAX_SOURCES])
     heads = "".join(f"<th>{name}</th>" for name in names)
     return f"""<section id="sources">
 <h2>Sources</h2>
 <table>
 <thead><tr>{heads}</tr></thead>
 {rows}</table>
-</section>
+{_rest(len(view.sources) - MAX_SOURCES)}</section>
 """
+
+
+def _rest(count: int) -> str:
+    return f'<p class="more">and {count} more; the metrics have them</p>\n' if count > 0 else ""
 
 
 def _source_rows(source: SourceView, names: tuple[str, ...]) -> str:

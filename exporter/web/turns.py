@@ -1,0 +1,61 @@
+"""Pages that are dear to make: one at a time, each once for all who ask for it, and none for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from exporter.web.messages import Answer
+
+FRESH_SECONDS: Final = 1.0
+MAX_WAITING: Final = 8
+_BUSY: Final = Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", "1"),))
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A page that is being made, or waits for it."""
+
+    task: asyncio.Task[Answer]
+    askers: int = 0
+
+
+class Turns:
+    """Has pages made by `make`, one a second at most, and gives the same again for so long."""
+
+    def __init__(self, make: Callable[[str], Awaitable[Answer]]) -> None:
+        self._make = make
+        self._lock = asyncio.Lock()
+        self._turns: dict[str, _Turn] = {}
+        self._latest: tuple[str, Answer] | None = None
+        self._made_at = -FRESH_SECONDS
+
+    async def page(self, key: str) -> Answer:
+        """The page of that key, at most a second old. 429 where too many others wait for theirs."""
+        if self._latest is not None and self._latest[0] == key and time.monotonic() - self._made_at < FRESH_SECONDS:
+            return self._latest[1]
+        turn = self._turns.get(key)
+        if turn is None:
+            if len(self._turns) >= MAX_WAITING:
+                return _BUSY
+            turn = self._turns[key] = _Turn(asyncio.create_task(self._take(key), name="web: page"))
+        turn.askers += 1
+        try:
+            return await asyncio.shield(turn.task)
+        finally:
+            turn.askers -= 1
+            if not turn.askers:
+                turn.task.cancel()  # all who asked have gone, or it is done
+                if self._turns.get(key) is turn:
+                    del self._turns[key]
+
+    async def _take(self, key: str) -> Answer:
+        async with self._lock:
+            await asyncio.sleep(self._made_at + FRESH_SECONDS - time.monotonic())
+            answer = await self._make(key)
+            self._latest, self._made_at = (key, answer), time.monotonic()
+            return answer
