@@ -62,7 +62,7 @@ svg { display: block } text { font-size: 10px; fill: #52606d }
 .table { border-collapse: collapse; width: 100% } .table td, .table th { text-align: left; padding: 5px 8px 5px 0;
  white-space: nowrap } .table tr { border-bottom: 1px solid #e9edf2 } .table th { color: #1f60c4 } a { color: #1f60c4 }
 .table .number { text-align: right } .empty { color: #6e7780; text-align: center; padding-top: 20px; font-size: 15px }
-.name { display: inline-block; width: 150px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle }
+.name { display: inline-block; width: 190px; overflow: hidden; text-overflow: ellipsis; vertical-align: middle }
 .bar { display: inline-block; height: 12px; background: #8ab8ff; vertical-align: middle; margin-right: 6px }
 """
 
@@ -174,10 +174,10 @@ class Look:
     def color(self, value: float) -> str:
         """The colour of the word for the value, or of the highest threshold that it reaches."""
         if (word := self._word(value)) and word.get("color"):
-            return NAMED.get(word["color"], word["color"])
+            return str(NAMED.get(word["color"], word["color"]))
         steps = self.properties.get("thresholds", {}).get("steps", [])
         reached = [step["color"] for step in steps if step["value"] is None or value >= step["value"]]
-        return NAMED.get(reached[-1], reached[-1]) if reached else "inherit"
+        return str(NAMED.get(reached[-1], reached[-1])) if reached else "inherit"
 
     @property
     def fixed_color(self) -> str:
@@ -259,7 +259,7 @@ def chart(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
     if not lines:
         return empty(panel)
     calcs = panel["options"]["legend"]["calcs"]
-    lines.sort(key=lambda line: -line.calc(calcs[0]) if not math.isnan(line.calc(calcs[0])) else math.inf)
+    ranked = sorted(lines, key=lambda line: (math.isnan(line.calc(calcs[0])), -line.calc(calcs[0])))
     below = min(size[1] * 0.4, 18 * (len(lines) + 1))
     width, height = size[0], size[1] - below - 18
     custom = panel["fieldConfig"]["defaults"]["custom"]
@@ -272,7 +272,7 @@ def chart(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
     rows = "".join(
         f'<tr><td><span style="color:{line.color}">{"╌" if line.is_dashed else "■"}</span> {escape(line.name)}</td>'
         + "".join(f"<td style='white-space:nowrap'>{line.look.text(line.calc(calc))}</td>" for calc in calcs)
-        for line in lines
+        for line in ranked
     )
     legend = (
         f'<div style="height:{below}px;overflow:hidden"><table class="legend"><tr><th></th>{heads}</tr>{rows}</table>'
@@ -449,7 +449,7 @@ def bars(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) -
         name = legend_of(target, one.labels)
         look = Look.of(panel, prometheus.end, target["refId"], name)
         color = look.color(one.last) if "thresholds" in look.properties else color_of_name(name)
-        width = (size[0] - 250) * one.last / (found[0].last or 1)
+        width = (size[0] - 290) * one.last / (found[0].last or 1)
         bar = f'<span class="bar" style="width:{width:.0f}px;background:{color}"></span>'
         text = f'<span class="name">{escape(name)}</span> {bar}{escape(look.text(one.last))}'
         drawn.append(f'<div style="height:{height}px;white-space:nowrap">{text}</div>')
@@ -544,7 +544,7 @@ def page(dashboard: JsonObject, url: str, view: View) -> tuple[str, int]:
     prometheus = Prometheus(url.rstrip("/"), view.end, view.range_seconds, chosen)
     places = list(placed(dashboard, view.width, opened=view.opened))
     with ThreadPoolExecutor(4) as threads:
-        parts = list(threads.map(lambda one: html_of(*one, prometheus), places))
+        parts = list(threads.map(lambda one: html_of(one[0], one[1], prometheus), places))
     about = (
         f"A preview, drawn by scripts/picture.py from this dashboard's own queries over the last "
         f"{duration_text(view.range_seconds)} of a simulated organization. This is not a picture of Grafana. "

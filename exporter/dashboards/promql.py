@@ -59,6 +59,13 @@ def in_range(counter: str, *variables: str, ago: str = "", **matchers: str) -> s
     return f"increase({series(counter, *variables, **matchers)}[$__range]{ago})"
 
 
+def a_week_before(counter: str, *by: str, variables: tuple[str, ...] = ()) -> str:
+    """What a counter grew by in the same range a week before, for each value of these labels. Nothing where that range
+    is not known from its beginning, as a part of it would be taken for the whole."""
+    grown = total(in_range(counter, *variables, ago=WEEK), *by)
+    return f"{grown} and on ({', '.join(by)}) {total(series(counter, *variables) + f'{WEEK}$__range', *by)}"
+
+
 def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: str) -> str:
     """What the windows of five minutes in the chosen time range (or `ago`) add up to, put end to end: also of what is
     so rare that its counter's series is born by the event that is to be counted.

@@ -36,8 +36,16 @@ EMPTY: Final = {
     ("choreo-insights-objectives.json", "Audit of the totals"): "no query of the catalogue has audit",
     (EXPORTER, "Values skipped"): "there are such series only after a value that is no number",
 }
-# Figures of a panel that have no value in health, by their legends: then the panel shows the others.
-IN_HEALTH: Final = {"Late by", "Stopped", "Reason: {{reason}}", "last HIGH today", "lifetimes differ", "{{query}} pack"}
+# Figures and lines that have no value in health or with few APIs, by their legends: then the panel shows the others.
+IN_HEALTH: Final = {
+    "Late by",
+    "Stopped",
+    "Reason: {{reason}}",
+    "last HIGH today",
+    "lifetimes differ",
+    "{{query}} pack",
+    "Others",
+}
 # What there is only after more minutes or days than a test has.
 LATER: Final = re.compile(r"offset 1w|:(ratio|increase)(30m|\d+[hd])\b|:(usual|avg1h)\b|ALERTS")
 

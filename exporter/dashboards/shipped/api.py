@@ -26,6 +26,7 @@ from exporter.dashboards.panels import (
 from exporter.dashboards.promql import (
     WEEK,
     a_minute,
+    a_week_before,
     highest,
     in_range,
     leading,
@@ -87,7 +88,7 @@ def _headlines() -> tuple[Panel, ...]:
             requests,
             decimals=0,
             legend="requests",
-            compared=Figure(total(in_range(REQUESTS, "api", ago=WEEK)), "a week before", thresholds=GREY, decimals=0),
+            compared=Figure(a_week_before(REQUESTS, variables=("api",)), "a week before", thresholds=GREY, decimals=0),
             links=(page_link("Traffic", "traffic", _KEPT),),
         ),
         stat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import GREEN, GREY, GREY_LINE, Column, Figure, Line, figures, table, time_series
-from exporter.dashboards.promql import WEEK, a_minute, highest, in_range, ratio, recorded, series, total
+from exporter.dashboards.promql import WEEK, a_minute, a_week_before, highest, in_range, ratio, recorded, series, total
 from exporter.dashboards.shipped.words import (
     ENVIRONMENT_LEGEND,
     LAST_WEEK,
@@ -36,7 +36,8 @@ def _share(hits: str, misses: str, *by: str) -> str:
 
 
 def _headlines() -> Panel:
-    before = _share(in_range(_HITS, ago=WEEK), in_range(_MISSES, ago=WEEK))
+    hits, misses = a_week_before(_HITS), a_week_before(_MISSES)
+    before = f"({hits}) / (({hits}) + ({misses}) > 0)"
     return figures(
         "Caches",
         f"Hits divided by hits and misses {RANGE}, and in the same range a week before; and the hits and misses. "

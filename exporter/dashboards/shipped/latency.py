@@ -71,14 +71,14 @@ def _headlines() -> Panel:
         f"count({highest(series(P95, 'api'), *_BY)} > on ({by}) {highest(of_apis(P95_THRESHOLD), *_BY)}) or vector(0)"
     )
     return figures(
-        "The slowest API",
+        "The slowest API now",
         f"Of the slowest of the chosen APIs, {_QUARTER}: the 95th percentile of the response, and the same a week "
         "before; the median; the 95th percentile of the backend's part. Then the APIs whose 95th percentile is above "
         "their threshold in thresholds.yaml.",
-        Figure(slowest(P95), "p95 now", "s", LATENCY),
-        Figure(slowest(P95, WEEK), "p95 a week before", "s", GREY),
-        Figure(slowest(_P50), "median now", "s", GREY),
-        Figure(slowest(hops("p95")[1][0]), "p95 of the backend now", "s", GREY),
+        Figure(slowest(P95), "p95, quarter of an hour", "s", LATENCY),
+        Figure(slowest(P95, WEEK), "a week before", "s", GREY),
+        Figure(slowest(_P50), "median", "s", GREY),
+        Figure(slowest(hops("p95")[1][0]), "p95 of the backend", "s", GREY),
         Figure(slow, "APIs above threshold now", thresholds=SOME_IS_BAD, decimals=0),
         height=4,
     )
@@ -88,7 +88,7 @@ def _charts() -> tuple[Panel, ...]:
     metric = series(P95, "api")
     return (
         bar_gauge(
-            "Slowest APIs now",
+            "Slowest APIs, last 5 minutes",
             "95th percentile of the response latency in the last 5 minutes, of the ten slowest. (Console: Top 10 "
             "Slowest APIs.)",
             largest(highest(series(_SLOWEST, "api"), "environment", *API)),

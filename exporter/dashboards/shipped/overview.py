@@ -29,6 +29,7 @@ from exporter.dashboards.panels import (
 from exporter.dashboards.promql import (
     WEEK,
     a_minute,
+    a_week_before,
     highest,
     in_range,
     or_zero,
@@ -111,7 +112,7 @@ def _headlines() -> tuple[Panel, ...]:
             total(in_range("choreo_requests_total")),
             decimals=0,
             legend="requests",
-            compared=Figure(total(in_range("choreo_requests_total", ago=WEEK)), "a week before", thresholds=GREY,
+            compared=Figure(a_week_before("choreo_requests_total"), "a week before", thresholds=GREY,
                             decimals=0),
             links=(page_link("Traffic", "traffic", _KEPT),),
         ),
@@ -158,7 +159,7 @@ def _everything(record: str) -> str:
 
 def _apis() -> Panel:
     requests = total(in_range(REQUESTS), *_BY)
-    before = total(in_range(REQUESTS, ago=WEEK), *_BY)
+    before = a_week_before(REQUESTS, *_BY)
     five, four = (_errors(codes, requests) for codes in (FIVE, FOUR))
     return table(
         "APIs, the worst first",
@@ -179,7 +180,7 @@ def _apis() -> Panel:
             thresholds=LEFT,
             decimals=0,
         ),
-        Column("To last week", f"{ratio(requests, before)} - 1", unit="percentunit", decimals=0),
+        Column("To last week", f"{requests} / ({before}) - 1", unit="percentunit", decimals=0),
         Column("Trend", a_minute("choreo_window_api_requests", *_BY), unit=PER_MINUTE, trend=True),
         sort_by="5xx share",
         links={"API": (api_of_cells(API_PLACE_COLUMNS),)},

@@ -5,7 +5,17 @@ from __future__ import annotations
 from exporter.dashboards.links import api_of_cells, api_of_labels
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import GREY, LATENCY, SOME_IS_4XX, Column, Figure, Line, figures, table, time_series
-from exporter.dashboards.promql import WEEK, highest, in_range, leading, over_range, ratio, selector, series, total
+from exporter.dashboards.promql import (
+    a_week_before,
+    highest,
+    in_range,
+    leading,
+    over_range,
+    ratio,
+    selector,
+    series,
+    total,
+)
 from exporter.dashboards.shipped.words import (
     API,
     API_COLUMNS,
@@ -42,7 +52,13 @@ def _headlines() -> Panel:
     def used(*by: str) -> str:
         return f"count({total(_USAGE, *by)} > 0) or vector(0)"
 
-    before = total(in_range(_COUNTER, "api", "application", ago=WEEK))
+    before = a_week_before(
+        _COUNTER,
+        variables=(
+            "api",
+            "application",
+        ),
+    )
     return figures(
         "Usage",
         f"Requests of the chosen applications to the chosen APIs {RANGE}, and in the same range a week before; the "

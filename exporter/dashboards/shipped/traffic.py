@@ -19,6 +19,7 @@ from exporter.dashboards.panels import (
 from exporter.dashboards.promql import (
     WEEK,
     a_minute,
+    a_week_before,
     highest,
     in_range,
     leading,
@@ -66,7 +67,7 @@ def _headlines() -> Panel:
         f"Requests to the chosen APIs {RANGE}, and in the same range a week before; the APIs (each version for "
         "itself) that had requests, and the applications that made them.",
         Figure(total(requests), "in the range", decimals=0),
-        Figure(total(in_range(REQUESTS, "api", ago=WEEK)), "a week before", thresholds=GREY, decimals=0),
+        Figure(a_week_before(REQUESTS, variables=("api",)), "a week before", thresholds=GREY, decimals=0),
         Figure(f"count({total(requests, *API)} > 0) or vector(0)", "APIs in the range"),
         Figure(f"count({usage} > 0) or vector(0)", "applications in the range"),
         height=4,
