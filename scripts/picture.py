@@ -356,12 +356,19 @@ def table(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
         return matrix(panel, prometheus, changes["groupingToMatrix"], size)
     titles: dict[str, str] = changes["organize"]["renameByName"]
     labels = [name for name in titles if not name.startswith(("Value", "Trend #"))]
+    answers = [prometheus.answer(panel, target) for target in panel["targets"]]
+    known = [{name for one in answer for name in one.labels} for answer in answers if answer]
+    keys = [name for name in labels if all(name in names for names in known)]  # as Grafana merges: by what all have
     rows: dict[tuple[str, ...], dict[str, Series]] = {}
-    for target in panel["targets"]:
+    texts_of: dict[tuple[str, ...], dict[str, str]] = {}
+    for target, answer in zip(panel["targets"], answers, strict=True):
         value = "Value" if len(panel["targets"]) == 1 else f"Value #{target['refId']}"
         title = titles.get(value) or titles[f"Trend #{target['refId']}"]
-        for one in prometheus.answer(panel, target):
-            rows.setdefault(tuple(one.labels.get(name, "") for name in labels), {})[title] = one
+        for one in answer:
+            key = tuple(one.labels.get(name, "") for name in keys)
+            rows.setdefault(key, {})[title] = one
+            texts_of.setdefault(key, {}).update({name: one.labels[name] for name in labels if name in one.labels})
+    lines = [(tuple(texts_of[key].get(name, "") for name in labels), cells) for key, cells in rows.items()]
     if not rows:
         return empty(panel)
     columns = [title for name, title in titles.items() if name not in labels]
@@ -374,12 +381,12 @@ def table(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
             return math.isnan(value), value if not sort["desc"] else -value
         return False, row[0][[titles[name] for name in labels].index(sort["displayName"])]
 
-    shown = [name for name in labels if any(row[labels.index(name)] for row in rows)]
+    shown = [name for name in labels if any(texts[labels.index(name)] for texts, _ in lines)]
     heads = [f"<th>{escape(titles[name])}</th>" for name in shown]
     heads += [f'<th class="number">{escape(title)}</th>' for title in columns]
     largest = {title: max((row[title].last for row in rows.values() if title in row), default=0) for title in columns}
     body = []
-    for texts, cells in sorted(rows.items(), key=rank)[: int(size[1] // 24)]:
+    for texts, cells in sorted(lines, key=rank)[: int(size[1] // 24)]:
         line = [_label_cell(panel, prometheus, titles[name], texts[labels.index(name)]) for name in shown]
         line += [_value_cell(panel, prometheus, title, cells.get(title), largest[title]) for title in columns]
         body.append(f"<tr>{''.join(line)}</tr>")

@@ -63,7 +63,8 @@ def a_week_before(counter: str, *by: str, variables: tuple[str, ...] = ()) -> st
     """What a counter grew by in the same range a week before, for each value of these labels. Nothing where that range
     is not known from its beginning, as a part of it would be taken for the whole."""
     grown = total(in_range(counter, *variables, ago=WEEK), *by)
-    return f"{grown} and on ({', '.join(by)}) {total(series(counter, *variables) + f'{WEEK}$__range', *by)}"
+    first = total(f"increase({series(counter, *variables)}[15m]{WEEK}$__range)", *by)
+    return f"{grown} and on ({', '.join(by)}) {first}"
 
 
 def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: str) -> str:

@@ -206,9 +206,16 @@ def _upstream() -> tuple[Panel, ...]:
     return (
         time_series(
             "Demand on the rate limit",
-            "Requests that the polls need, divided by those that rate_limit allows, of each source: above 100 % "
-            "polls come too late. None where no source has rate_limit.",
+            "Requests that the polls need, divided by those that rate_limit allows, of each source with rate_limit: "
+            "above 100 % polls come too late. On the right the seconds for which a source asked to be left alone "
+            "(Retry-After), and the seconds a second that requests waited for rate_limit.",
             Line(highest(_of_source("rate_limit_demand_ratio"), "source"), "{{source}}"),
+            Line(highest(_of_source("upstream_backoff_seconds"), "source"), "{{source}} left alone", right="s"),
+            Line(
+                added(f"rate({_of_source('rate_limit_wait_seconds_total')}[$__rate_interval])", "source"),
+                "{{source}} waits",
+                right="s",
+            ),
             unit="percentunit",
             calcs=("lastNotNull", "max"),
             width=16,

@@ -49,12 +49,17 @@ def objectives() -> Dashboard:
 
 
 def budget_left(recorded_of: Callable[[str], str] = of_apis) -> str:
-    """The part of the error budget of 30 days that is left, of each API; below 0, it is overspent."""
+    """The part of the error budget of 30 days that is left, of each API; below 0, it is overspent.
+
+    Days of which nothing is known count as days with as many requests and no error: a burst in the first hour after the
+    rules were loaded spends an hour's part of the budget, and not all of it.
+    """
     errors, requests = (
-        f"sum_over_time({recorded_of(f'api:choreo_api_{what}:increase30m')}[30d:30m])"
-        for what in ("errors", "requests")
+        f"{recorded_of(f'api:choreo_api_{what}:increase30m')}[30d:30m]" for what in ("errors", "requests")
     )
-    return f"(1 - {errors} / ({requests} > 0) / (1 - {recorded_of(_OBJECTIVE)}))"
+    known = f"count_over_time({requests}) / {_BUDGET_SECONDS // 1800}"
+    spent = f"sum_over_time({errors}) / (sum_over_time({requests}) > 0) * ({known})"
+    return f"(1 - {spent} / (1 - {recorded_of(_OBJECTIVE)}))"
 
 
 def burn_rate(window: str) -> str:
@@ -143,7 +148,8 @@ def _charts() -> tuple[Panel, ...]:
         ),
         time_series(
             "Least budget left",
-            "What was left of the error budget of 30 days at each moment, of the API that had least.",
+            "What was left of the error budget of 30 days at each moment, of the API that had least. Days of which "
+            "nothing is known count as days without errors.",
             Line(f"min({budget_left()})", "left"),
             unit="percentunit",
             signed=True,
