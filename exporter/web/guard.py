@@ -11,7 +11,7 @@ import asyncio
 import enum
 import ipaddress
 import resource
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -56,6 +56,7 @@ class Connections:
         self.empty = asyncio.Event()
         self.empty.set()
         self._by_client: Counter[str] = Counter()
+        self._pipelining: deque[Guard] = deque()
 
     def enter(self, newcomer: Guard) -> None:
         """Adds a connection. Where there are too many, another goes: who has stalled longest."""
@@ -77,6 +78,24 @@ class Connections:
             del self._by_client[member.client]
         if not self.members:
             self.empty.set()
+
+    def go_on_later(self, member: Guard) -> None:
+        """Has a connection that sent more than one request go on, one connection at each turn of the event loop.
+
+        Scrapers do not pipeline: who does fills the network with answers, and would have all turns (row 98).
+        """
+        self._pipelining.append(member)
+        if len(self._pipelining) == 1:
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        member = self._pipelining[0]
+        try:
+            member.go_on()
+        finally:
+            self._pipelining.popleft()
+            if self._pipelining:
+                asyncio.get_running_loop().call_soon(self._go_on)
 
     def sweep(self, now: float) -> None:
         """Closes the connections that are past a deadline, by the clock of the event loop."""
@@ -269,7 +288,8 @@ class Guard(asyncio.BufferedProtocol):
         self._writable = True
         if self._behind is not None:
             self._behind.resume_writing()
-        self._look_later()  # a transport of asyncio is not done yet, and may not be closed here
+        if self._kept:
+            self._look_later()  # a transport of asyncio is not done yet, and may not be closed here
 
     # bytes
 
@@ -313,9 +333,10 @@ class Guard(asyncio.BufferedProtocol):
         """Goes on when the application had its turn: it knows whether a request has come."""
         if not self._looks_later:
             self._looks_later = True
-            self._loop.call_soon(self._look)
+            self._connections.go_on_later(self)
 
-    def _look(self) -> None:
+    def go_on(self) -> None:
+        """Hands on what was kept."""
         self._looks_later = self._ends_head = False
         self._feed()
 

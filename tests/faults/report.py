@@ -23,7 +23,7 @@ HEAD: Final = (
     "| # | what goes wrong | what happens | how it shows | test | result |\n| --- | --- | --- | --- | --- | --- |"
 )
 _IN_FULL: Final = re.compile(r"[\[-]full[\]-]")
-_ROW_ID: Final = re.compile(r"(?:test_|-|\[)(row_(\d\d)_\w+)")
+_ROW_ID: Final = re.compile(r"(?:test_|-|\[)(row_(\d{2,3})_\w+)")
 
 
 @dataclass(frozen=True, slots=True)
