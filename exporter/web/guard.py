@@ -261,7 +261,7 @@ class Guard(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.leave(self)
-        self._let_go(error)
+        self._let_go()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._connections.buffer
@@ -401,7 +401,7 @@ class Guard(asyncio.BufferedProtocol):
         """Sends the end, and drops for a moment what still comes."""
         self._kept = b""
         self._enter(_Phase.LINGER)
-        self._let_go(None)
+        self._let_go()
         if transport.can_write_eof():
             transport.write_eof()
             if not transport.is_reading():
@@ -409,10 +409,16 @@ class Guard(asyncio.BufferedProtocol):
         else:
             transport.close()
 
-    def _let_go(self, error: Exception | None) -> None:
+    @property
+    def has_let_go(self) -> bool:
+        """Whether the protocol behind is done with."""
+        return self._behind is None
+
+    def _let_go(self) -> None:
+        """Ends the protocol behind, always without an error: uvicorn's keeps its timer if there was one."""
         behind, self._behind = self._behind, None
         if behind is not None:
-            behind.connection_lost(error)
+            behind.connection_lost(None)
 
     def _close_after_what_is_ready(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -440,7 +446,7 @@ class _GuardedTransport(asyncio.Transport):
         self._guard.abort()
 
     def is_closing(self) -> bool:
-        return self._transport.is_closing()
+        return self._guard.has_let_go or self._transport.is_closing()
 
     def pause_reading(self) -> None:
         self._guard.pass_on(False)

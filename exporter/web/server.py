@@ -34,7 +34,7 @@ DEFAULT_PORT = 10093
 _BACKLOG = 1024
 _STOP_SECONDS = 0.8
 _REFUSED_SECONDS: Final = 0.05
-_NEVER_SECONDS: Final = 2**31
+_LATER_SECONDS: Final = 300
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})")
 
 
@@ -119,7 +119,7 @@ class WebServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=_NEVER_SECONDS,  # the guard closes what is idle
+            timeout_keep_alive=_LATER_SECONDS,  # the guard closes what is idle, and sooner
         )
         self._config.load()
         self._state = ServerState()

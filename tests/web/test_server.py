@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import io
 import json
@@ -24,11 +25,12 @@ import pytest
 import structlog
 import trustme
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.daemon.logs import configure_logging
 from exporter.exposition import Format, body
 from exporter.model.samples import Samples
-from exporter.web.guard import Limits
+from exporter.web.guard import Guard, Limits
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenAddress, ListenError, WebServer
@@ -655,3 +657,25 @@ def test_a_client_that_vanishes_is_no_matter(site: ASite) -> None:
             cut_off(web.connect(), request)
         assert web.connections_become(0)
         assert httpx.get(web.url + "/metrics").status_code == 200
+
+
+def test_connections_that_end_badly_leave_nothing(site: ASite) -> None:
+    """Clients that reset their connections, or are refused, do not make the process grow."""
+    endings = {
+        b"GET /-/healthy HTTP/1.1\r\n\r\n": b"Healthy\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nabc": b"Request Entity Too Large\n",
+    }
+    with running(site) as web:
+        for request, end in endings.items():
+            for _ in range(50):
+                with web.connect() as client:
+                    client.sendall(request)
+                    assert client.recv(1000).endswith(end)
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert web.connections_become(0)
+
+        def left() -> int:
+            gc.collect()
+            return sum(isinstance(each, (HttpToolsProtocol, Guard)) for each in gc.get_objects())
+
+        assert eventually(lambda: left() < 10)
