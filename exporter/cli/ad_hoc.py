@@ -67,7 +67,8 @@ class Listening:
         self.exchanges: list[Exchange] = []
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
-        """The response, within the deadline. Raises `UpstreamFailure`."""
+        """The response as any JSON, within the deadline, so that all of it can be seen. Raises `UpstreamFailure`."""
+        operation = replace(operation, shape=None)
         began_at = self._monotonic()
         try:
             response = await self._client.execute(operation, deadline_seconds=deadline_seconds)

@@ -29,6 +29,8 @@ from exporter.config.scalars import (
 from exporter.model.samples import Json
 from exporter.model.window import Period
 
+DEFAULT_MAX_SERIES: Final = 20_000
+
 
 class WindowConfig(Strict):
     """The time range that a query asks for: end = floor(now - delay, align), start = end - length."""
@@ -183,7 +185,7 @@ class Query(Strict):
     """Labels of all metrics of the query."""
     metrics: tuple[Metric, ...] = ()
     """What is published; may be left out where `rows` feed other queries."""
-    max_series: Count = 20_000
+    max_series: Count = DEFAULT_MAX_SERIES
     """The most series; beyond it nothing of the answer is taken."""
     on_partial: Literal["keep", "publish"] = "keep"
     """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came."""

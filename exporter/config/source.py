@@ -232,7 +232,7 @@ class Source(Strict):
     rate_limit: RateLimit | None = None
     """Never more requests than that in any stretch of that length; queries wait in turn, however many calls each
     has."""
-    max_body_size: ByteCount = 32 * 2**20
+    max_body_size: ByteCount = 8 * 2**20
     """The largest answer."""
 
     @model_validator(mode="after")

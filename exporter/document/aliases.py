@@ -27,7 +27,7 @@ from graphql import (
     visit,
 )
 
-from exporter.model.outcome import GraphQLError, Operation, Response
+from exporter.model.outcome import GraphQLError, Operation, Response, Shape
 from exporter.model.samples import Json
 
 _ALIAS: Final = re.compile(r"t([0-9]+)_(.+)", re.DOTALL)
@@ -40,11 +40,16 @@ def pack_operations(operations: Sequence[Operation], shared: frozenset[str]) -> 
     for position, operation in enumerate(operations):
         for name, value in operation.variables.items():
             variables[_SHARED + name if name in shared else _prefix(position) + name] = value
-    return Operation(pack_document(operations[0].document, len(operations), shared), variables)
+    first = operations[0]
+    shape = None if first.shape is None else first.shape.in_pack(len(operations))
+    return Operation(pack_document(first.document, len(operations), shared), variables, shape)
 
 
-def unpack_response(response: Response, size: int) -> tuple[Response, ...]:
-    """A response for each call of a pack. An error of one alias is an error of that call, any other one of all."""
+def unpack_response(response: Response, size: int, shape: Shape | None = None) -> tuple[Response, ...]:
+    """A response for each call of a pack. An error of one alias is an error of that call, any other one of all.
+
+    `shape` is what reads the answer to one call, where the response was read by a shape.
+    """
     data: list[dict[str, Json]] = [{} for _ in range(size)]
     errors: list[list[GraphQLError]] = [[] for _ in range(size)]
     for alias, value in (response.data or {}).items():
@@ -57,7 +62,12 @@ def unpack_response(response: Response, size: int) -> tuple[Response, ...]:
         else:
             for of_call in errors:
                 of_call.append(error)
-    return tuple(Response(part, tuple(of_call)) for part, of_call in zip(data, errors, strict=True))
+    if shape is None or response.shaped is None:
+        return tuple(Response(part, tuple(of_call)) for part, of_call in zip(data, errors, strict=True))
+    return tuple(
+        Response(None, tuple(of_call), shaped=shape.unpack(response.shaped, position), share=response.share)
+        for position, of_call in enumerate(errors)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -4,17 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from exporter.model.errors import Reason
 from exporter.model.samples import Json, Samples
 
+ABSENT: Final = msgspec.UNSET  # stands for a key that an answer does not have, as null is a value
+
+
+class Envelope(Protocol):
+    """A GraphQL answer as its decoder gives it: both are `ABSENT` where it has no such key."""
+
+    data: Any
+    errors: Any
+
+
+class Shape(Protocol):
+    """What reads the answers to a document (`AnswerShape`), and how many values one may have."""
+
+    max_values: int
+    max_values_reason: str
+    in_pages: bool
+
+    def decode(self, body: bytes | memoryview) -> Envelope:
+        """The answer in these bytes. Raises `ValueError` or `RecursionError`."""
+
+    def convert(self, content: Mapping[str, Any]) -> Envelope:
+        """The same of an answer that was read as any JSON."""
+
+    def in_pack(self, size: int) -> Shape:
+        """What reads the answer to a pack of so many calls."""
+
+    def unpack(self, data: object, position: int) -> object:
+        """The data of the call at that position of a pack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A document with its variables at one moment: what is sent."""
+    """A document with its variables at one moment: what is sent, and what reads the answer; any JSON without it."""
 
     document: str
     variables: Mapping[str, Json]
+    shape: Shape | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +60,17 @@ class GraphQLError:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A GraphQL answer over HTTP: `data` as it came, and the errors beside it (GraphQL §7.1)."""
+    """A GraphQL answer over HTTP: `data` as it came, and the errors beside it (GraphQL §7.1).
+
+    `shaped` is what the operation's shape made of the data, which is None then. `share` is the memory that it counts
+    for, as long as anything refers to it.
+    """
 
     data: dict[str, Json] | None
     errors: tuple[GraphQLError, ...] = ()
     bytes_received: int = 0
+    shaped: Any = None
+    share: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

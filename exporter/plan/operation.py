@@ -76,7 +76,8 @@ def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) 
         **target.values,
         **_time_values(moment),
     }
-    return Operation(query.document.text, {name: bind(template, values) for name, template in query.variables.items()})
+    variables = {name: bind(template, values) for name, template in query.variables.items()}
+    return Operation(query.document.text, variables, query.shape)
 
 
 def label_values(source: Source, target: Target) -> Mapping[str, Json]:
@@ -94,7 +95,7 @@ def with_page(sent: Operation, pages: PagesPlan, position: Json) -> Operation:
     _set(size, pages.limit, pages.size)
     if position is not None:
         _set(size, pages.position, position)
-    return Operation(sent.document, size)
+    return Operation(sent.document, size, sent.shape)
 
 
 def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
 from typing import Literal, TypeAlias
 
 from exporter.config.source import Source
+from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
@@ -112,6 +113,17 @@ class MetricPlan:
     top: TopPlan | None = None
 
 
+def columns_of(metric: MetricPlan) -> Iterator[Column]:
+    """All that a metric reads of its records."""
+    yield Column(len(metric.walk), metric.leaf)
+    for label in metric.labels:
+        read = label.key if isinstance(label, LookupColumn) else label
+        if isinstance(read, Column):
+            yield read
+    if metric.bucket is not None:
+        yield metric.bucket.start
+
+
 @dataclass(frozen=True, slots=True)
 class RowsPlan:
     """The rows that other queries refer to, and the columns of them that are referred to, by their text."""
@@ -165,7 +177,8 @@ class LookupPlan:
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """A query, ready to run. `needed` are the references to `for_each` rows that its targets carry."""
+    """A query, ready to run. `needed` are the references to `for_each` rows that its targets carry; `shape` reads the
+    answers."""
 
     name: str
     sources: tuple[Source, ...]
@@ -188,6 +201,7 @@ class QueryPlan:
     lookups: tuple[LookupPlan, ...]
     max_series: int
     publishes_partial: bool
+    shape: AnswerShape = field(compare=False)  # which follows from the rest
     audit_after_seconds: float | None = None
 
     @property

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from exporter.config.query import ForEachList, Query, RowsOf
+from collections.abc import Iterator
+
+from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
+from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
+from exporter.document.document import Selection
 from exporter.model.template import references as references_in
 from exporter.model.window import Window
 from exporter.plan.findings import Findings
-from exporter.plan.plan import Feed, LookupPlan, MetricPlan, PackPlan, PagesPlan, QueryPlan
+from exporter.plan.plan import (
+    Column,
+    Feed,
+    Hop,
+    Hops,
+    LookupPlan,
+    MetricPlan,
+    PackPlan,
+    PagesPlan,
+    QueryPlan,
+    RowsPlan,
+    columns_of,
+)
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 from exporter.plan.wants import SELF, Wants
 
@@ -22,6 +38,7 @@ def query_plan(
     """The plan of a query, with what the others want of it."""
     query = parsed.query
     window = query.window
+    pages, rows = _pages(parsed, findings), wants.rows(parsed)
     return QueryPlan(
         name=query.name,
         sources=parsed.sources,
@@ -39,13 +56,51 @@ def query_plan(
         period=query.period,
         audit_after_seconds=None if query.audit is None else query.audit.after.total_seconds(),
         zone=query.timezone,
-        pages=_pages(parsed, findings),
-        rows=wants.rows(parsed),
+        pages=pages,
+        rows=rows,
         metrics=metrics,
         lookups=lookups,
         max_series=query.max_series,
         publishes_partial=query.on_partial == "publish",
+        shape=_shape(parsed, metrics, rows, pages),
     )
+
+
+def _shape(
+    parsed: ParsedQuery, metrics: tuple[MetricPlan, ...], rows: RowsPlan | None, pages: PagesPlan | None
+) -> AnswerShape:
+    """What reads the answers: the values of metrics and labels, the rows, and what a page says of the others."""
+    walks: list[tuple[Hops, list[Column]]] = [(metric.walk, list(columns_of(metric))) for metric in metrics]
+    whole: set[Keys] = set()
+    if rows is not None:
+        walks.append((rows.walk, []))
+        whole = {_keys(rows.walk, column) for column in rows.exports.values()}
+    if pages is not None:
+        told = (("hasNextPage",), ("endCursor",)) if pages.by_cursor else ((),)
+        walks += [((*pages.info, *map(Hop, key)), []) for key in told]
+    used = {_keys(walk, column) for walk, columns in walks for column in (Column(len(walk), ()), *columns)}
+    most = max(parsed.query.max_series, pages.max_rows if pages is not None else 0, DEFAULT_MAX_SERIES)
+    selected = tuple(_selected_keys(parsed.document.selection))
+    fields = len(selected)
+    return AnswerShape(
+        (keys for keys in selected if keys in used),
+        whole,
+        max_values=ROWS_A_SERIES * most * fields,
+        max_values_reason=f"{ROWS_A_SERIES} rows of {fields} values for each of {most} series (max_series)",
+        in_pages=pages is not None,
+    )
+
+
+def _keys(walk: Hops, column: Column) -> Keys:
+    """The response keys from the data to a column."""
+    return tuple(hop.name for hop in (*walk[: column.depth], *column.hops))
+
+
+def _selected_keys(selection: Selection, way: Keys = ()) -> Iterator[Keys]:
+    """All response keys of a document, from the data, in its order."""
+    for key, child in selection.children.items():
+        yield (*way, key)
+        yield from _selected_keys(child, (*way, key))
 
 
 def _feed(name: str, over: RowsOf | ForEachList) -> Feed:

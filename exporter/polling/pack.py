@@ -85,7 +85,7 @@ class PackedCalls:
         if isinstance(answer, Failure):
             return answer
         self._largest = max(self._largest, len(chunk))
-        self._answers.update(zip(chunk, unpack_response(answer, len(chunk)), strict=True))
+        self._answers.update(zip(chunk, unpack_response(answer, len(chunk), operations[0].shape), strict=True))
         return None
 
     async def _single_works(self, chunk: Sequence[int], operations: Sequence[Operation]) -> bool:

@@ -53,7 +53,7 @@ class Conversation:
             responses.append(response)
             rows = row_count(self._query, response)
             count += rows
-            told = pages_told(pages, response)
+            told = pages_told(self._query, pages, response)
             if not pages.by_cursor:
                 if total is not None and told.total != total:
                     return None

@@ -11,6 +11,9 @@ from functools import reduce
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
+from msgspec import Struct, UnsetType
+
+from exporter.document.answer_shape import attribute
 from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
@@ -33,7 +36,7 @@ from exporter.plan.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.series.records import Records, hops_text, records_at
+from exporter.series.records import Node, Records, hops_text, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -74,7 +77,7 @@ def extract(
     Null is no sample. What cannot be converted is left out and counted. Raises `ResultFailure`: `schema` where the
     answer lacks what the document selects, `duplicate_series`, or `cardinality`; then nothing of it is published.
     """
-    data = [cast("Json", response.data) for response in responses]
+    data = [_data(query, response) for response in responses]
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
     found: dict[Family, Samples] = {}
@@ -127,22 +130,27 @@ class PagesTold:
         return self.next_cursor if self.total is None else rows
 
 
-def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
+def pages_told(query: QueryPlan, pages: PagesPlan, response: Response) -> PagesTold:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    found = Records(([cast("Json", response.data)],)).column(Column(0, pages.info))[0]
+    found = Records(([_data(query, response)],)).column(Column(0, pages.info))[0]
     if not pages.by_cursor:
         if isinstance(found, bool) or not isinstance(found, int):
             raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} is not a number of rows")
         return PagesTold(total=found)
-    if not isinstance(found, dict) or not isinstance(found.get("hasNextPage"), bool):
+    goes_on, cursor = (getattr(found, attribute(key), None) for key in ("hasNextPage", "endCursor"))
+    if not isinstance(goes_on, bool):
         raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} does not say hasNextPage")
-    cursor = found.get("endCursor")
-    return PagesTold(next_cursor=cursor if found["hasNextPage"] and isinstance(cursor, str) else None)
+    return PagesTold(next_cursor=cursor if goes_on and isinstance(cursor, str) else None)
 
 
 def row_count(query: QueryPlan, response: Response) -> int:
     """How many rows a page has. Raises `ResultFailure` (`schema`)."""
-    return len(records_at([cast("Json", response.data)], query.rows.walk)) if query.rows is not None else 0
+    return len(records_at([_data(query, response)], query.rows.walk)) if query.rows is not None else 0
+
+
+def _data(query: QueryPlan, response: Response) -> Node:
+    """The data of a response as the query's shape reads it."""
+    return query.shape.data(response.data) if response.shaped is None else response.shaped
 
 
 def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Mapping[str, Json], ...]:
@@ -213,21 +221,30 @@ def _top(found: Mapping[LabelValues, Number], top: TopPlan) -> dict[LabelValues,
     return kept
 
 
-def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Json]]:
+def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Node]]:
     """The records that have a value, and their values; a record stands once for each item of a value that is a list."""
     if metric.constant is not None:
         return records, [metric.constant] * len(records)
-    values = records.column(Column(len(metric.walk), metric.leaf))
+    column = Column(len(metric.walk), metric.leaf)
+    values = records.raw_column(column)
     kinds = set(map(type, values))
+    if UnsetType in kinds:
+        values = records.column(column)
+        kinds = set(map(type, values))
     if list in kinds:
         records, values = records.explode(values)
         kinds = set(map(type, values))
-    if dict in kinds:
+    if _has_object(kinds):
         raise ResultFailure(Reason.SCHEMA, f"{hops_text(metric.walk + metric.leaf)} is an object, not a value")
     if NoneType in kinds:
         records = records.where([value is not None for value in values])
         values = [value for value in values if value is not None]
     return records, values
+
+
+def _has_object(kinds: Iterable[type]) -> bool:
+    """Whether one of the types is that of an object of an answer."""
+    return any(issubclass(kind, dict | Struct) for kind in kinds)
 
 
 class _Labels:
@@ -290,22 +307,34 @@ def _column_of(label: LabelPlan) -> Column | None:
 
 def _texts(records: Records, columns: Sequence[Column]) -> list[Sequence[str]]:
     """The texts of each column; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
-    shared: list[list[Json]] = [[] for _ in columns]
-    known: list[dict[Json, Json]] = [{} for _ in columns]
+    shared: list[list[Node]] = [[] for _ in columns]
+    known: list[dict[Node, Node]] = [{} for _ in columns]
     for part in records.parts():
         for column, texts, known_texts in zip(columns, shared, known, strict=True):
-            values = part.column(column)
+            values = part.raw_column(column)
             try:
                 texts.extend(map(known_texts.setdefault, values, values))
             except TypeError:  # it has no hash
-                wrong = f"{hops_text(column.hops)} is a list or an object, which cannot be a label"
-                raise ResultFailure(Reason.SCHEMA, wrong) from None
+                raise _no_label(column) from None
     return [
-        cast("Sequence[str]", texts)
-        if set(map(type, known_texts)) <= {str}
-        else list(map(scalar_text, records.column(column)))  # 1 and true would be one
+        _column_texts(records, column, texts, set(map(type, known_texts)))
         for column, texts, known_texts in zip(columns, shared, known, strict=True)
     ]
+
+
+def _column_texts(records: Records, column: Column, values: Sequence[Node], kinds: set[type]) -> Sequence[str]:
+    """The texts of a column's values, which are of these types."""
+    if kinds <= {str}:
+        return values
+    if UnsetType in kinds:
+        values = records.column(column)
+    if _has_object(kinds):
+        raise _no_label(column)
+    return list(map(scalar_text, records.column(column)))  # of the values themselves 1 and true would be one
+
+
+def _no_label(column: Column) -> ResultFailure:
+    return ResultFailure(Reason.SCHEMA, f"{hops_text(column.hops)} is a list or an object, which cannot be a label")
 
 
 def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:

@@ -1,20 +1,25 @@
-"""What response paths lead to in an answer, held by columns: not one object more for each record."""
+"""What response paths lead to in an answer, held by columns: not one object more for each record.
+
+The answer's objects are those that the query's `AnswerShape` makes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
-from operator import itemgetter
+from operator import attrgetter
 from types import NoneType
-from typing import Final, cast
+from typing import Any, Final, TypeAlias
 
+from exporter.document.answer_shape import attribute
 from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import ABSENT
 from exporter.model.response_path import path_text
-from exporter.model.samples import Json
 from exporter.plan.plan import Column, Hop, Hops
 
-_WRONG_SHAPE: Final = (KeyError, TypeError)
+Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
+_WRONG_SHAPE: Final = (AttributeError, TypeError)
 _PART: Final = 1000
 
 
@@ -23,7 +28,7 @@ class Records:
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
     those between the objects on the way. All levels are of one length."""
 
-    levels: tuple[Sequence[Json], ...]
+    levels: tuple[Sequence[Node], ...]
 
     def __len__(self) -> int:
         return len(self.levels[-1])
@@ -32,29 +37,39 @@ class Records:
         """Those records alone."""
         return Records(tuple(list(compress(level, wanted)) for level in self.levels))
 
-    def column(self, column: Column) -> Sequence[Json]:
+    def column(self, column: Column) -> Sequence[Node]:
         """One value for each record; null on the way is null. Raises `ResultFailure` (`schema`)."""
         nodes = self.levels[column.depth]
         for hop in column.hops:
             nodes = _children(nodes, hop, column.hops)
         return nodes
 
+    def raw_column(self, column: Column) -> Sequence[Node]:
+        """The same, but that `ABSENT` may be among the values: whoever looks at their types anyway sees it there, and
+        takes `column` then."""
+        if len(column.hops) == 1 and not column.hops[0].indexes:
+            try:
+                return list(map(attrgetter(attribute(column.hops[0].name)), self.levels[column.depth]))
+            except AttributeError:  # a null among them, perhaps
+                pass
+        return self.column(column)
+
     def parts(self) -> Iterator[Records]:
         """The same records, so many at a time as stay in the processor's cache while several columns are read."""
         for at in range(0, len(self), _PART):
             yield Records(tuple(level[at : at + _PART] for level in self.levels))
 
-    def explode(self, values: Sequence[Json]) -> tuple[Records, Sequence[Json]]:
+    def explode(self, values: Sequence[Node]) -> tuple[Records, Sequence[Node]]:
         """The records and these values of theirs, where a value that is a list stands once for each of its items."""
         parts = [_items(value) for value in values]
         return Records(_repeat(self.levels, parts)), list(chain.from_iterable(parts))
 
 
-def records_at(data: Sequence[Json], walk: Hops) -> Records:
+def records_at(data: Sequence[Node], walk: Hops) -> Records:
     """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`."""
     if None in data:
         raise ResultFailure(Reason.SCHEMA, "the answer has no data")
-    levels: tuple[Sequence[Json], ...] = (data,)
+    levels: tuple[Sequence[Node], ...] = (data,)
     for depth, hop in enumerate(walk):
         parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
         levels = (*_repeat(levels, parts), list(chain.from_iterable(parts)))
@@ -66,13 +81,13 @@ def hops_text(hops: Hops) -> str:
     return path_text(tuple(hop.name for hop in hops))
 
 
-def _repeat(levels: Iterable[Sequence[Json]], parts: Sequence[Sequence[Json]]) -> tuple[Sequence[Json], ...]:
+def _repeat(levels: Iterable[Sequence[Node]], parts: Sequence[Sequence[Node]]) -> tuple[Sequence[Node], ...]:
     """Each level with every object as often as there are items in its part."""
     counts = list(map(len, parts))
     return tuple(list(chain.from_iterable(map(repeat, level, counts))) for level in levels)
 
 
-def _items(value: Json) -> Sequence[Json]:
+def _items(value: Node) -> Sequence[Node]:
     """The items of a list, at any depth, without nulls; what is no list is its own only item."""
     if not isinstance(value, list):
         return () if value is None else (value,)
@@ -82,24 +97,29 @@ def _items(value: Json) -> Sequence[Json]:
     return [item for item in value if item is not None] if NoneType in kinds else value
 
 
-def _children(nodes: Sequence[Json], hop: Hop, way: Hops) -> Sequence[Json]:
+def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
     """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
-    if not (hop.indexes or hop.optional):
+    if not hop.indexes:
         try:
-            return list(map(itemgetter(hop.name), cast("Sequence[dict[str, Json]]", nodes)))
-        except _WRONG_SHAPE:  # a null among them, perhaps
+            found = list(map(attrgetter(attribute(hop.name)), nodes))
+        except AttributeError:  # a null among them, perhaps
             pass
+        else:
+            if ABSENT not in found:
+                return found
     try:
         return [None if node is None else _child(node, hop) for node in nodes]
     except _WRONG_SHAPE:
         raise ResultFailure(Reason.SCHEMA, f"the answer has no {hops_text(way)} in every row") from None
 
 
-def _child(node: Json, hop: Hop) -> Json:
-    """What a hop leads to. Raises `KeyError` or `TypeError` where the answer is not of that shape."""
-    if hop.optional and hop.name not in cast("dict[str, Json]", node):
-        return None
-    child = cast("dict[str, Json]", node)[hop.name]
+def _child(node: Node, hop: Hop) -> Node:
+    """What a hop leads to. Raises `AttributeError` or `TypeError` where the answer is not of that shape."""
+    child = getattr(node, attribute(hop.name))
+    if child is ABSENT:
+        if hop.optional:
+            return None
+        raise AttributeError(hop.name)
     for index in hop.indexes:
         if child is None:
             return None

@@ -20,10 +20,13 @@ import structlog
 from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
+from exporter.upstream.memory import BIG_BYTES, Share
 from exporter.upstream.network import Network, Stream, Unanswered
 from exporter.upstream.tls import ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
+SHARE: Final = "exporter.share"
+BODY: Final = "exporter.body"
 _PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
     {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
@@ -69,13 +72,14 @@ class Connections(httpx.AsyncBaseTransport):
         outgoing = httpcore.Request(
             request.method, url, headers=request.headers.raw, content=request.content, extensions=self._extensions
         )
+        share: Share = request.extensions[SHARE]
         async with self._free:
             await self._follow_files()
             reused = await self._idle_connection(url.origin)
             if reused is not None:
                 with suppress(_Lost):
-                    return await self._exchange(reused, outgoing)
-            return await self._exchange(self._factory.create_connection(url.origin), outgoing)
+                    return await self._exchange(reused, outgoing, share)
+            return await self._exchange(self._factory.create_connection(url.origin), outgoing, share)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -120,12 +124,12 @@ class Connections(httpx.AsyncBaseTransport):
         return found[1]
 
     async def _exchange(
-        self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request
+        self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request, share: Share
     ) -> httpx.Response:
         """One request and its answer. The connection is kept only if both ended well."""
         factory = self._factory
         try:
-            response = await self._whole(await self._begin(connection, request))
+            response = await self._whole(await self._begin(connection, request), share)
         except BaseException:
             await connection.aclose()
             raise
@@ -152,7 +156,7 @@ class Connections(httpx.AsyncBaseTransport):
         finally:
             self._codes[code] += 1
 
-    async def _whole(self, answer: httpcore.Response) -> httpx.Response:
+    async def _whole(self, answer: httpcore.Response, share: Share) -> httpx.Response:
         """The answer with its body, without the headers by which httpx would act on its own."""
         headers = httpx.Headers(answer.headers)
         if 300 <= answer.status < 400:
@@ -161,7 +165,9 @@ class Connections(httpx.AsyncBaseTransport):
         assert isinstance(answer.stream, AsyncIterable)
         try:
             async for chunk in answer.stream:
-                body.add(chunk)
+                for size in body.add(chunk):
+                    if size > BIG_BYTES:
+                        await share.hold(size)
         except _ERRORS as error:
             stream = answer.extensions["network_stream"]
             if isinstance(stream, Stream) and stream.ended:
@@ -169,7 +175,8 @@ class Connections(httpx.AsyncBaseTransport):
             raise _failure(error) from None
         await answer.aclose()
         kept = [(name, value) for name, value in headers.multi_items() if name not in _DROPPED_HEADERS]
-        return httpx.Response(answer.status, headers=kept, content=body.whole())
+        # Not as its content: httpx's responses and their streams refer to each other, so that they are freed late.
+        return httpx.Response(answer.status, headers=kept, extensions={BODY: body.whole()})
 
 
 class _Body:
@@ -189,13 +196,17 @@ class _Body:
         if length.isdecimal() and int(length[:20]) > limit:
             raise self._too_large()
 
-    def add(self, chunk: bytes) -> None:
-        """Raises `UpstreamFailure`: `too_large` or `decode`."""
+    def add(self, chunk: bytes) -> Iterator[int]:
+        """Takes the chunk in piece by piece, and gives the size of the body after each.
+
+        Raises `UpstreamFailure`: `too_large` or `decode`.
+        """
         self._received += len(chunk)
         for piece in (chunk,) if self._inflater is None else self._inflate(chunk):
             self._content.write(piece)
             if max(self._received, self._content.tell()) > self._limit:
                 raise self._too_large()
+            yield self._content.tell()
 
     def whole(self) -> bytes:
         """Raises `UpstreamFailure` (decode) where the gzip stream has not reached its end."""

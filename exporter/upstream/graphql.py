@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.model.outcome import GraphQLError, Operation, Response
+from exporter.model.outcome import ABSENT, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
+from exporter.upstream import memory
+from exporter.upstream.memory import AnswerMemory, Share
 from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.transport import Auth, Transport, WireResponse
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
 _MAX_MESSAGE_LENGTH: Final = 200
-BIG_BYTES: Final = 262_144  # what is larger is read beside the event loop; of this much, json takes 3 ms
+_MAX_PATH_STEPS: Final = 20
+_MAX_STEP_LENGTH: Final = 50
+_MAX_ERRORS: Final = 1000
+_PIECE_BYTES: Final = 65536  # what stays in the processor's cache
+BIG_BYTES: Final = memory.BIG_BYTES
+_SLOW_SHARE: Final = 4  # of max_body_size: Python's own parser takes several times the memory
+BYTES_A_VALUE: Final = 10  # an answer of max_body_size may have a value for each so many bytes
+# What a value takes at most, as an element of a list: read by a shape (a text), and by Python's own parser (an object).
+_SHAPED_BYTES: Final = 72
+_UNSHAPED_BYTES: Final = 200
 
 
 class Client(Protocol):
@@ -30,18 +45,38 @@ class GraphQLClient:
     """Executes operations at one endpoint."""
 
     def __init__(
-        self, url: str, transport: Transport, auth: Auth | None, *, headers: Mapping[str, Secret] | None = None
+        self,
+        url: str,
+        transport: Transport,
+        auth: Auth | None,
+        *,
+        headers: Mapping[str, Secret] | None = None,
+        max_values: int | None = None,
+        answer_memory: AnswerMemory | None = None,
     ) -> None:
+        """`max_values` is how many values an answer may have, `answer_memory` what big ones share with others."""
         self._url = url
         self._transport = transport
         self._auth = auth
         self._headers = headers or {}
+        self._max_values = max_values
+        self._memory = answer_memory or AnswerMemory()
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
         """The response, within the deadline; errors beside data are in it.
 
         Raises `UpstreamFailure`, or `SecretUnreadable` for a credential.
         """
+        share = self._memory.share()
+        response: Response | None = None
+        try:
+            response = await self._response(operation, deadline_seconds, share)
+            return response
+        finally:
+            if response is None or response.share is None:
+                share.end()  # now, even if a traceback still refers to it
+
+    async def _response(self, operation: Operation, deadline_seconds: float, share: Share) -> Response:
         body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
         headers = {"content-type": "application/json", "accept": _ACCEPT}
         headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
@@ -51,9 +86,52 @@ class GraphQLClient:
             content=body.encode("utf-8", "replace"),
             deadline_seconds=deadline_seconds,
             auth=self._auth,
+            share=share,
         )
         _check_status(answer)
-        return await asyncio.to_thread(_response, answer) if len(answer.body) > BIG_BYTES else _response(answer)
+        if len(answer.body) <= BIG_BYTES:
+            return _response(answer, operation.shape)
+        return await self._read(answer, operation.shape, share)
+
+    async def _read(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
+        """The response in a big answer, read beside the event loop once there is memory for it."""
+        values = await asyncio.to_thread(value_count, answer.body)
+        self._check_values(values, shape)
+        if shape is not None:
+            await share.hold(len(answer.body) + _SHAPED_BYTES * values)
+            try:
+                found = await asyncio.to_thread(_read_by_shape, answer, shape)
+            except _UNREAD:
+                pass
+            else:
+                await share.hold(_SHAPED_BYTES * values)
+                return found if shape.in_pages else replace(found, share=share)
+        self._check_slow(answer)
+        await share.hold(len(answer.body) + _UNSHAPED_BYTES * values)
+        return await asyncio.to_thread(_read_as_json, answer, shape)
+
+    def _check_values(self, values: int, shape: Shape | None) -> None:
+        """Raises `UpstreamFailure` (`too_large`) for more values than the limits allow."""
+        if self._max_values is not None and values > self._max_values:
+            allowed = f"{self._max_values} may stand in an answer of max_body_size: one in {BYTES_A_VALUE} bytes"
+            raise UpstreamFailure(Reason.TOO_LARGE, f"the answer has {values} values; {allowed}")
+        if shape is not None and values > shape.max_values:
+            allowed = f"{shape.max_values} are allowed: {shape.max_values_reason}"
+            raise UpstreamFailure(Reason.TOO_LARGE, f"the answer has {values} values; {allowed}")
+
+    def _check_slow(self, answer: WireResponse) -> None:
+        """Raises `UpstreamFailure` (`json`) for more than Python's own parser may read: it keeps every value."""
+        if self._max_values is None or len(answer.body) <= (allowed := self._max_values * BYTES_A_VALUE // _SLOW_SHARE):
+            return
+        what = "is not JSON in UTF-8, or has NaN, a number beyond every float or half of a surrogate pair"
+        detail = f"the answer {what}, which is read up to a quarter of max_body_size ({allowed} bytes)"
+        raise UpstreamFailure(Reason.JSON, detail)
+
+
+def value_count(body: bytes) -> int:
+    """How many values a body has at most: each but the first stands after a comma or a bracket that opens."""
+    pieces = (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
+    return sum(len(piece) - len(piece.translate(None, b",[{")) for piece in pieces)
 
 
 def _check_status(answer: WireResponse) -> None:
@@ -71,6 +149,8 @@ def _check_status(answer: WireResponse) -> None:
 
 def _server_words(answer: WireResponse) -> str:
     """What a GraphQL server says of a request that it does not execute (GraphQL over HTTP §6.4)."""
+    if len(answer.body) > BIG_BYTES or not answer.is_json:
+        return ""
     try:
         content = _decode(answer.body)
         errors = _errors(content.get("errors")) if answer.is_json and isinstance(content, dict) else ()
@@ -79,30 +159,86 @@ def _server_words(answer: WireResponse) -> str:
     return f": {_error_text(errors[0])}" if errors else ""
 
 
-def _response(answer: WireResponse) -> Response:
+_UNREAD: Final = (ValueError, RecursionError)
+
+
+def _response(answer: WireResponse, shape: Shape | None) -> Response:
     """The GraphQL response in a successful answer (GraphQL §7.1). Raises `UpstreamFailure`."""
+    if shape is not None:
+        try:
+            return _read_by_shape(answer, shape)
+        except _UNREAD:
+            pass
+    return _read_as_json(answer, shape)
+
+
+def _read_by_shape(answer: WireResponse, shape: Shape) -> Response:
+    """The response as the shape reads it. Raises `UpstreamFailure`, or one of `_UNREAD` where the shape's parser is
+    stricter than Python's own, or the answer is not JSON."""
+    _check_kind(answer)
+    start = len(codecs.BOM_UTF8) if answer.body.startswith(codecs.BOM_UTF8) else 0
+    envelope = shape.decode(memoryview(answer.body)[start:] if start else answer.body)
+    shaped, errors = _check(envelope.data, envelope.errors)
+    return Response(None, errors, len(answer.body), shaped)
+
+
+def _read_as_json(answer: WireResponse, shape: Shape | None) -> Response:
+    """The response as Python's own parser reads it, which takes NaN, 1e999 and half of a surrogate pair."""
+    _check_kind(answer)
+    content = _decode(answer.body)
+    if not isinstance(content, dict):
+        raise UpstreamFailure(Reason.SCHEMA, _NO_RESPONSE)
+    if shape is None:
+        data, errors = _check(content.get("data", ABSENT), content.get("errors", ABSENT))
+        return Response(data, errors, len(answer.body))
+    envelope = shape.convert(content)
+    shaped, errors = _check(envelope.data, envelope.errors)
+    return Response(None, errors, len(answer.body), shaped)
+
+
+_NO_RESPONSE: Final = "the answer is JSON, but not a GraphQL response"
+
+
+def _check_kind(answer: WireResponse) -> None:
     if answer.body and not answer.is_json:
         raise UpstreamFailure(Reason.CONTENT_TYPE, "the API did not answer with JSON; is the URL right?")
-    content = _decode(answer.body)
-    if not isinstance(content, dict) or not ("data" in content or "errors" in content):
-        raise UpstreamFailure(Reason.SCHEMA, "the answer is JSON, but not a GraphQL response")
-    errors = _errors(content.get("errors"))
-    data = content.get("data")
-    if data is None and errors:
-        raise UpstreamFailure(Reason.GRAPHQL, _error_text(errors[0]))
-    if not isinstance(data, dict):
+
+
+def _check(data: Any, errors: Any) -> tuple[Any, tuple[GraphQLError, ...]]:
+    """The data, which is an object, and the errors. Raises `UpstreamFailure`."""
+    if data is ABSENT and errors is ABSENT:
+        raise UpstreamFailure(Reason.SCHEMA, _NO_RESPONSE)
+    found = _errors(errors)
+    if (data is ABSENT or data is None) and found:
+        raise UpstreamFailure(Reason.GRAPHQL, _error_text(found[0]))
+    if data is ABSENT or isinstance(data, str | int | float | list | None):
         raise UpstreamFailure(Reason.SCHEMA, "the answer's data is not an object")
-    return Response(data, errors, len(answer.body))
+    return data, found
 
 
 def _decode(body: bytes) -> Any:
-    """The JSON of a body in UTF-8, with or without a byte-order mark. 32 MiB take about half a second."""
+    """The JSON of a body in UTF-8, with or without a byte-order mark."""
     if not body:
         raise UpstreamFailure(Reason.JSON, "the answer is empty")
     try:
-        return json.loads(body.decode("utf-8-sig"), object_hook=_as_it_is if len(body) > BIG_BYTES else None)
-    except (ValueError, RecursionError):
+        text = _without_lone_surrogates(body.decode("utf-8-sig"))
+        return json.loads(text, object_hook=_as_it_is if len(body) > BIG_BYTES else None)
+    except _UNREAD:
         raise UpstreamFailure(Reason.JSON, "the answer is not JSON in UTF-8") from None
+
+
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """The JSON with U+FFFD for each half of a surrogate pair, which no page could carry, and which would make two
+    series of what looks the same on it."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["lone"] else escape[0], text)
 
 
 def _as_it_is(found: dict[str, Any]) -> dict[str, Any]:
@@ -111,29 +247,40 @@ def _as_it_is(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _errors(value: object) -> tuple[GraphQLError, ...]:
-    if value is None:
+    """The errors; of very many the first, and one of no path that counts the others."""
+    if value is None or value is ABSENT:
         return ()
     if not isinstance(value, list):
         raise UpstreamFailure(Reason.GRAPHQL, "the answer's errors are not a list")
-    return tuple(_error(item) for item in value)
+    found = tuple(map(_error, islice(value, _MAX_ERRORS)))
+    return (*found, GraphQLError(f"{len(value) - _MAX_ERRORS} more errors")) if len(value) > _MAX_ERRORS else found
 
 
 def _error(item: object) -> GraphQLError:
     """One error, with text that is fit for a log line."""
-    message = item.get("message") if isinstance(item, dict) else None
-    path = item.get("path") if isinstance(item, dict) else None
-    return GraphQLError(
-        _line(message) if isinstance(message, str) else "an error without a message",
-        tuple(_line(step) if isinstance(step, str) else step for step in path if isinstance(step, str | int))
-        if isinstance(path, list)
-        else (),
+    message, path = (
+        (item.get("message"), item.get("path"))
+        if isinstance(item, dict)
+        else (getattr(item, "message", None), getattr(item, "path", None))
     )
+    text = _line(message, _MAX_MESSAGE_LENGTH) if isinstance(message, str) else "an error without a message"
+    return GraphQLError(text, _path(path) if isinstance(path, list) else ())
 
 
-def _line(text: str) -> str:
+def _path(steps: Sequence[object]) -> tuple[str | int, ...]:
+    """The path of an error: the response keys and positions that lead to it, so many of them as fit a log line."""
+    found: Iterable[str | int] = (step for step in steps if isinstance(step, str | int))
+    kept = tuple(
+        step if isinstance(step, int) and abs(step) < 2**53 else _line(str(step)[:_MAX_STEP_LENGTH], _MAX_STEP_LENGTH)
+        for step in islice(found, _MAX_PATH_STEPS)
+    )
+    return (*kept, "…") if len(steps) > _MAX_PATH_STEPS else kept
+
+
+def _line(text: str, length: int) -> str:
     """A text in one short line of printable characters."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * _MAX_MESSAGE_LENGTH])
-    return " ".join(shown.split())[:_MAX_MESSAGE_LENGTH]
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * length])
+    return " ".join(shown.split())[:length]
 
 
 def _error_text(error: GraphQLError) -> str:

@@ -17,10 +17,11 @@ import httpx
 from exporter import __version__
 from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.upstream.connections import Connections
+from exporter.upstream.connections import BODY, SHARE, Connections
 from exporter.upstream.deadline import Deadline
+from exporter.upstream.memory import AnswerMemory, Share
 
-DEFAULT_MAX_BODY_BYTES: Final = 32 * 2**20
+DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
 _DEFAULT_TLS: Final = TLSConfig()
 
 
@@ -84,25 +85,29 @@ class Transport:
         content: bytes,
         deadline_seconds: float,
         auth: Auth | None = None,
+        share: Share | None = None,
     ) -> WireResponse:
         """The answer to a POST; its status is never a redirect's. Raises `UpstreamFailure`, or what `auth` raises.
 
         The deadline holds for all of it: waiting for a token or a free connection, a second request after a 401,
-        the last byte of the body.
+        the last byte of the body. A big body counts for `share`, and waits until that can hold it.
         """
         try:
-            request = self._client.build_request("POST", url, headers=dict(headers), content=content)
+            request = self._client.build_request(
+                "POST", url, headers=dict(headers), content=content, extensions={SHARE: share or AnswerMemory().share()}
+            )
         except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
             raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
         deadline = Deadline(deadline_seconds)
-        if auth is None:
-            return await self._exchange(request, deadline)
 
         async def send(authorization: str) -> WireResponse:
             request.headers["authorization"] = authorization
             return await self._exchange(request, deadline)
 
-        return await auth.exchange(send, deadline)
+        try:
+            return await (self._exchange(request, deadline) if auth is None else auth.exchange(send, deadline))
+        finally:
+            del request.extensions[SHARE]  # a response is freed late, and its request with it
 
     async def _exchange(self, request: httpx.Request, deadline: Deadline) -> WireResponse:
         try:
@@ -110,7 +115,7 @@ class Transport:
                 response = await self._client.send(request, auth=None)
         except TimeoutError:
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline.seconds:g} s") from None
-        return WireResponse(response.status_code, dict(response.headers), response.content)
+        return WireResponse(response.status_code, dict(response.headers), response.extensions.pop(BODY))
 
     async def close(self) -> None:
         """Closes idle connections now, and those in use when their exchange has ended."""

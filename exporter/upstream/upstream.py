@@ -9,10 +9,13 @@ from typing import Final
 from exporter.config.source import Access, Source
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
-from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.graphql import BYTES_A_VALUE, GraphQLClient
+from exporter.upstream.memory import AnswerMemory
 from exporter.upstream.transport import Transport
 
 _REVOCATION_SECONDS: Final = 2.0  # of the five that a stop may take
+_MAX_GRANT_BYTES: Final = 2**20
+_ANSWER_MEMORY: Final = AnswerMemory()  # of the process, as its memory is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,15 +65,29 @@ def _client(access: Access) -> tuple[GraphQLClient, tuple[Transport, ...], Token
         max_connections=2 * access.concurrency + 10,
         max_body_bytes=access.max_body_size,
     )
-    headers = access.http_headers
+
+    def client(auth: BearerAuth | HeaderAuth | BasicAuth | None) -> GraphQLClient:
+        return GraphQLClient(
+            access.url,
+            transport,
+            auth,
+            headers=access.http_headers,
+            max_values=access.max_body_size // BYTES_A_VALUE,
+            answer_memory=_ANSWER_MEMORY,
+        )
+
     if access.oauth2 is not None:
-        of_tokens = Transport(tls=access.oauth2.tls_config, proxy_url=access.proxy_url, proxy_headers=proxy_headers)
+        of_tokens = Transport(
+            tls=access.oauth2.tls_config,
+            proxy_url=access.proxy_url,
+            proxy_headers=proxy_headers,
+            max_body_bytes=_MAX_GRANT_BYTES,
+        )
         token = TokenSource(access.oauth2, of_tokens)
-        client = GraphQLClient(access.url, transport, BearerAuth(token), headers=headers)
-        return client, (transport, of_tokens), token
+        return client(BearerAuth(token)), (transport, of_tokens), token
     auth: HeaderAuth | BasicAuth | None = None
     if access.authorization is not None:
         auth = HeaderAuth(access.authorization.type, access.authorization.secret)
     elif access.basic_auth is not None:
         auth = BasicAuth(access.basic_auth.username, access.basic_auth.secret)
-    return GraphQLClient(access.url, transport, auth, headers=headers), (transport,), None
+    return client(auth), (transport,), None

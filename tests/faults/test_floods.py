@@ -19,7 +19,7 @@ from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.faults.test_clients import Site, ready, started
-from tests.faults.test_sizes import memory_bytes
+from tests.support.memory_limits import memory_bytes
 from tests.support.processes import Exporter, eventually
 from tests.support.upstream import Upstream, reply
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -29,13 +30,12 @@ from exporter.cli.query.recording import RecordingError, read_recording, recordi
 from exporter.config.source import Source
 from exporter.exposition import Format, head, pieces
 from exporter.model.clock import Clock
-from exporter.model.errors import Failure, ResultFailure
+from exporter.model.errors import Failure
 from exporter.model.outcome import Result
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
-from exporter.plan.plan import Plan, Target
+from exporter.plan.plan import Hops, Plan, Target
 from exporter.polling.course import Course
-from exporter.series.records import records_at
 
 
 @click.command()
@@ -174,13 +174,30 @@ def _show_rows(output: Output, asked: Asked, concealed: Callable[[Json], Json]) 
     if rows is None or not rows.walk:
         return
     try:
-        records = records_at([response.data for response in asked.responses], rows.walk)
-    except ResultFailure:
+        found = [concealed(row) for response in asked.responses for row in _rows(response.data, rows.walk)]
+    except (KeyError, TypeError):
         return  # told as the poll's failure
-    found = [concealed(row) for row in records.levels[-1]]
     columns = list(dict.fromkeys(key for row in found if isinstance(row, dict) for key in row)) or ["."]
     cells = [[row.get(key) if isinstance(row, dict) else row for key in columns] for row in found]
     output.table(f"Rows ({len(found)})", columns, cells)
+
+
+def _rows(node: Json, walk: Hops) -> Iterator[Json]:
+    """What a walk leads to in an answer that was read as any JSON. Raises `KeyError` or `TypeError` where there is no
+    such way."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _rows(item, walk)
+    elif node is not None and not walk:
+        yield node
+    elif node is not None:
+        (name, indexes, optional), rest = (walk[0].name, walk[0].indexes, walk[0].optional), walk[1:]
+        fields = cast("dict[str, Json]", node)
+        child = fields.get(name) if optional else fields[name]
+        for index in indexes:
+            items = cast("list[Json] | None", child)
+            child = items[index] if items is not None and index < len(items) else None
+        yield from _rows(child, rest)
 
 
 def _show_series(output: Output, result: Result) -> None:

@@ -31,7 +31,7 @@ def test_defaults_are_those_of_the_reference(tmp_path: Path) -> None:
     query, source = config.queries[0], config.sources[0]
     assert (query.interval, query.timeout_seconds, query.stale_after_seconds) == (timedelta(minutes=1), 10.0, 600.0)
     assert (query.max_calls, query.max_series, config.max_series) == (1000, 20_000, 200_000)
-    assert (source.concurrency, source.max_body_size) == (10, 32 * 2**20)
+    assert (source.concurrency, source.max_body_size) == (10, 8 * 2**20)
 
 
 def test_variables_are_replaced_inside_scalars(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Rows of answers that are small on the wire and large in memory, or made to spoil a log line or a page."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import pytest
+
+from tests.faults.configuration import query, source_of
+from tests.faults.conftest import Start
+from tests.faults.invariants import OWN
+from tests.support.memory_limits import forget_highest, memory_bytes, memory_limit
+from tests.support.processes import Exporter, eventually, get
+from tests.support.upstream import Behaviour, Upstream, reply
+
+LIMIT_BYTES: Final = 256 * 2**20  # what deploy/kubernetes gives it
+BODY_BYTES: Final = 8 * 2**20  # the default of max_body_size
+TARGETS: Final = 10
+SOUND: Final = json.dumps({"data": {"rows": [{"id": "a", "value": 1}]}}).encode()
+
+
+def filled(head: bytes, part: bytes, tail: bytes, *, size: int = BODY_BYTES) -> bytes:
+    """A body of that size: the head, as many parts as there is room for, and the tail without the last comma."""
+    return head + (part * ((size - len(head) - len(tail)) // len(part))).rstrip(b",") + tail
+
+
+def numbered(head: bytes, part: str, tail: bytes, *, size: int = BODY_BYTES) -> bytes:
+    """The same of parts that all differ, by a number of eight digits."""
+    many = (size - len(head) - len(tail)) // len(part % 0)
+    return head + ",".join([part % number for number in range(many)]).encode() + tail
+
+
+def hostile() -> Iterator[tuple[str, bytes]]:
+    rows, end = b'{"data":{"rows":[', b"]}}"
+    yield "empty_lists", filled(rows, b"[],", end)
+    yield "empty_objects", filled(rows, b"{},", end)
+    yield "rows", filled(rows, b'{"id":"aa","value":1000},', end)
+    yield "rows_that_differ", numbered(rows, '{"id":"%08d","value":1}', end)
+    yield "keys", numbered(b'{"data":{"rows":[{', '"k%08d":1', b"}]}}")
+    yield "keys_at_the_top", numbered(b'{"data":{', '"k%08d":1', b"}}")
+    yield "texts_in_a_value", numbered(b'{"data":{"rows":[{"id":"a","value":[', '"%08d"', b"]}]}}")
+    yield "numbers_in_a_value", filled(b'{"data":{"rows":[{"id":"a","value":[', b"1000,", b"]}]}}")
+    yield "errors", filled(b'{"data":null,"errors":[', b"1,", b"]}")
+    yield "errors_that_say_nothing", filled(b'{"errors":[', b"{},", b"]}")
+    yield "error_path", filled(b'{"errors":[{"message":"x","path":[', b"1,", b"]}]}")
+    yield "nests", filled(b'{"data":{"rows":', b"[", b"}}")
+    yield "nested_objects", filled(b'{"data":{"rows":', b'{"rows":', b"}}")
+    yield "nests_in_what_is_not_used", filled(b'{"data":{"other":', b"[", b"}}")
+    yield "text", filled(b'{"data":{"rows":[{"value":1,"id":{"x":"', b"a", b'"}}]}}')
+    yield "number", filled(b'{"data":{"rows":[{"id":"a","value":', b"9", b"}]}}")
+    yield "fraction", filled(b'{"data":{"rows":[{"id":"a","value":0.', b"9", b"e}]}}")
+    yield "escapes", filled(b'{"data":{"rows":[{"value":{},"id":"', b"\\u0041", b'"}]}}')
+    yield "wide_letters", filled(b'{"data":{"rows":[{"value":{},"id":"', "🦊".encode(), b'"}]}}')
+    yield "spaces", filled(b'{"data":{"rows":', b" ", b"}}")
+    yield "halves_of_pairs", filled(b'{"data":{"rows":[{"value":{},"id":"', b"\\ud800", b'"}]}}')
+    yield "not_a_number", filled(rows, b'{"value":NaN},', end, size=BODY_BYTES // 2)
+    yield "too_long", filled(rows, b"[],", end, size=4 * BODY_BYTES)
+
+
+HOSTILE: Final = dict(hostile())
+
+
+def packed(body: bytes) -> Behaviour:
+    """The answer as a server sends it that means harm: as little as possible on the wire."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return reply(packing.compress(body) + packing.flush(), headers={"content-encoding": "gzip"})
+
+
+def watched(start: Start, stack: ExitStack, upstream: Upstream, **more: Any) -> Exporter:
+    """An exporter in its limit of memory whose query has ten targets, all well, beside a query that stays well."""
+    prefix = stack.enter_context(memory_limit(LIMIT_BYTES))
+    upstream.operation("large").always(reply(SOUND))
+    large = query(
+        "large",
+        "2s",
+        timeout="2s",
+        document="query large { rows { id value } }",
+        rows="rows",
+        for_each={"number": list(range(TARGETS))},
+        labels={"id": "id", "number": "{{ number }}"},
+        **more,
+    )
+    exporter = start([source_of(upstream)], [query("sound", "2s"), large], prefix=prefix)
+    exporter.wait_until_ready()
+    eventually(lambda: exporter.value(f"{OWN}query_up") == 2, "good start")
+    return exporter
+
+
+def slowest_scrape(exporter: Exporter, upstream: Upstream, requests: int) -> float:
+    """Seconds of the slowest scrape until the query has been asked so many times more."""
+    route, slowest = upstream.operation("large"), 0.0
+    before, until = len(route.journal), time.monotonic() + 60
+    while len(route.journal) < before + requests:
+        assert time.monotonic() < until, exporter.log[-2000:]
+        began = time.monotonic()
+        assert get(f"{exporter.url}/metrics").status_code == 200
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.01)
+    return slowest
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstream: Upstream) -> None:
+    """Ten answers at once that are made to fill the memory are refused, in the memory that our manifests give; scrapes
+    go on in time, and so do the other queries and what was published before."""
+    exporter = watched(start, stack, upstream)
+    series, idle = exporter.samples("large"), memory_bytes(exporter, "VmRSS")
+    forget_highest(exporter)
+    upstream.operation("large").always(packed(HOSTILE[name]))
+    slowest = slowest_scrape(exporter, upstream, 3 * TARGETS)
+    grown = memory_bytes(exporter, "VmHWM") - idle
+    print(f"{name}: {grown / 2**20:.0f} MiB, slowest scrape {slowest:.2f} s")  # shown where it fails
+    assert exporter.samples("large") == series
+    assert exporter.value(f"{OWN}query_up", query="sound") == 1
+    assert exporter.value(f"{OWN}poll_failures_total", query="sound") is None
+    reasons = {labels["reason"] for labels, value in exporter.samples(f"{OWN}poll_failures_total") if value}
+    refused = {"too_large", "schema", "json", "graphql", "cardinality", "duplicate_series"}
+    assert reasons <= refused | {"timeout"}  # of those that wait until there is memory for them
+    assert reasons
+    assert grown <= 100 * 2**20, f"{grown / 2**20:.0f} MiB"
+    assert slowest <= 1.0
