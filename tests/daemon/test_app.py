@@ -66,7 +66,7 @@ def test_the_first_round_is_made_at_once(insights: Simulator, start_exporter: St
 def test_a_row_that_disappears_upstream_disappears_here(insights: Simulator, start_exporter: StartExporter) -> None:
     """The series of an API that is deleted are gone after the next poll."""
     exporter = start_exporter(insights, ENVIRONMENTS + APIS).wait_until_ready()
-    gone = exporter.samples("choreo_api_info")[0][0]["api_id"]
+    gone = eventually(lambda: exporter.samples("choreo_api_info"), "names of APIs")[0][0]["api_id"]
     insights.faults.set(removed_apis=(gone,))
     eventually(lambda: not exporter.samples("choreo_api_info", api_id=gone), "removal of the API")
     assert exporter.samples("choreo_api_info")
@@ -263,7 +263,9 @@ def test_how_old_the_figures_are_and_why_outlives_them(insights: Simulator, star
 """
     )
     exporter = start_exporter(insights, queries).wait_until_ready()
-    assert exporter.value("insights_exporter_query_failure_reason", query="hour") is None
+    eventually(
+        lambda: exporter.value("insights_exporter_query_failure_reason", query="hour") is None, "polls that all succeed"
+    )
     insights.faults.set(api="error503")
     eventually(lambda: not exporter.samples("hour_requests"), "removal of stale values")
     targets = exporter.value("insights_exporter_query_targets", query="hour")
