@@ -105,7 +105,7 @@ class Prometheus:
         return self.answers[key]
 
     def _asked(self, expr: str, instant: bool, step: float) -> Iterator[Series]:
-        begin = math.ceil((self.end - self.range_seconds) / step) * step
+        begin = min(math.ceil((self.end - self.range_seconds) / step) * step, self.end)
         path, more = ("query", {"time": self.end}) if instant else (
             "query_range", {"start": begin, "end": self.end, "step": step}
         )  # fmt: skip
