@@ -372,14 +372,18 @@ def table(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
     if not rows:
         return empty(panel)
     columns = [title for name, title in titles.items() if name not in labels]
-    (sort,) = panel["options"]["sortBy"]
+    sorts = panel["options"]["sortBy"]
 
-    def rank(row: tuple[tuple[str, ...], dict[str, Series]]) -> tuple[bool, Any]:
-        if sort["displayName"] in columns:
-            one = row[1].get(sort["displayName"])
-            value = math.nan if one is None else one.last
-            return math.isnan(value), value if not sort["desc"] else -value
-        return False, row[0][[titles[name] for name in labels].index(sort["displayName"])]
+    def rank(row: tuple[tuple[str, ...], dict[str, Series]]) -> list[Any]:
+        ranks: list[Any] = []
+        for sort in sorts:
+            if sort["displayName"] in columns:
+                one = row[1].get(sort["displayName"])
+                value = math.nan if one is None else one.last
+                ranks += [math.isnan(value), 0 if math.isnan(value) else -value if sort["desc"] else value]
+            else:
+                ranks.append(row[0][[titles[name] for name in labels].index(sort["displayName"])])
+        return ranks
 
     shown = [name for name in labels if any(texts[labels.index(name)] for texts, _ in lines)]
     heads = [f"<th>{escape(titles[name])}</th>" for name in shown]

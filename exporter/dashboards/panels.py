@@ -257,6 +257,7 @@ def table(
     labels: Mapping[str, str],
     *columns: Column,
     sort_by: str = "",
+    then_by: str = "",
     ascending: bool = False,
     links: Mapping[str, Sequence[JsonObject]] | None = None,
     words: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
@@ -267,8 +268,8 @@ def table(
 ) -> Panel:
     """A row for each combination of labels (label -> title), with the columns' values.
 
-    It is sorted by `sort_by`, else by the first column. `links` and `words` are those of the labels' columns, by
-    title; `hidden` labels are asked for, but are no columns.
+    It is sorted by `sort_by`, else by the first column, and where that is the same by `then_by`. `links` and `words`
+    are those of the labels' columns, by title; `hidden` labels are asked for, but are no columns.
     """
     renamed = dict(labels)
     for index, column in enumerate(columns):
@@ -288,7 +289,9 @@ def table(
     options = {
         "showHeader": True,
         "cellHeight": "sm",
-        "sortBy": [{"displayName": sort_by or columns[0].title, "desc": not ascending}],
+        "sortBy": [
+            {"displayName": name, "desc": not ascending} for name in (sort_by or columns[0].title, then_by) if name
+        ],
     }
     targets = tuple(
         Target(column.expr, " ".join(f"{{{{{name}}}}}" for name in labels)) if column.trend

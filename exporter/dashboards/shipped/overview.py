@@ -50,9 +50,11 @@ from exporter.dashboards.shipped.words import (
     P95,
     PLACE,
     PLACE_COLUMNS,
+    PROXY,
     RANGE,
     REQUESTS,
     SERVER_ERRORS,
+    TARGET,
     errors_in_range,
     framed,
 )
@@ -164,14 +166,15 @@ def _apis() -> Panel:
     return table(
         "APIs, the worst first",
         f"Each API {RANGE}: requests per minute; answers with 4xx and with 5xx; the share of 5xx, which sorts the "
-        "table; and the requests against the week before. As of now: the 95th percentile of the newest quarter of an "
-        "hour, and what is left of the error budget of 30 days. The small line is requests per minute. A click opens "
-        "the API.",
+        "table; and the requests against the week before. As of now: the share of 5xx, which sorts the table, the "
+        "95th percentile of the newest quarter of an hour, and what is left of the error budget of 30 days. The "
+        "small line is requests per minute. A click opens the API.",
         API_PLACE_COLUMNS,
         Column("Requests/min", f"{requests} * 60 / $__range_s", unit="none", decimals=2),
         Column("4xx", four, thresholds=SOME_IS_4XX),
         Column("5xx", five, thresholds=SOME_IS_5XX),
         Column("5xx share", ratio(five, requests), unit="percentunit", thresholds=ERROR_RATIO, decimals=2),
+        Column("5xx now", _share_now(), unit="percentunit", thresholds=ERROR_RATIO, decimals=1),
         Column("p95", highest(series(P95), *_BY), unit="s", thresholds=LATENCY),
         Column(
             "Budget left",
@@ -182,10 +185,20 @@ def _apis() -> Panel:
         ),
         Column("To last week", f"{requests} / ({before}) - 1", unit="percentunit", decimals=0),
         Column("Trend", a_minute("choreo_window_api_requests", *_BY), unit=PER_MINUTE, trend=True),
-        sort_by="5xx share",
+        sort_by="5xx now",
+        then_by="5xx share",
         links={"API": (api_of_cells(API_PLACE_COLUMNS),)},
         height=11,
     )
+
+
+def _share_now() -> str:
+    """The share of 5xx in the last five minutes: as the rules know it every minute, else in the newest windows."""
+    requests = total(series("choreo_window_api_requests"), *_BY)
+    sides = (or_zero(total(series(window, code=FIVE), *_BY), like=requests) for window in (PROXY, TARGET))
+    known = highest(recorded("api:choreo_api_errors:ratio5m", *PLACE), *_BY)
+    failed = " + ".join(sides)
+    return f"{known} or {ratio(f'({failed})', requests)}"
 
 
 def _errors(codes: str, requests: str) -> str:
