@@ -150,7 +150,8 @@ def _each_query() -> Panel:
 def _polls() -> tuple[Panel, ...]:
     success, interval = _of_query("query_last_success_timestamp_seconds"), _of_query("query_interval_seconds")
     age = highest(f"(time() - {success}) / {interval}", *_BY)
-    oldest = highest(f"(timestamp({success}) - {success} @ end()) / {interval} @ end()", *_BY)
+    last = [f"last_over_time({metric}[$__range] @ end())" for metric in (success, interval)]
+    oldest = highest(f"(time() - {last[0]}) / {last[1]}", *_BY)
     share = highest(f"{_of_query('poll_duration_seconds')} / {interval}", *_BY)
     longest = highest(
         f"max_over_time({_of_query('poll_duration_seconds')}[$__range] @ end()) / {interval} @ end()", *_BY
@@ -185,7 +186,7 @@ def _polls() -> tuple[Panel, ...]:
             "Age in intervals",
             "Time since each query last succeeded, in its own intervals: above 2 it is late, above 5 stopped. The "
             "ten oldest at the end of the range.",
-            Line(leading(age, _BY, oldest.replace(f"timestamp({success})", "time()")), _QUERY),
+            Line(leading(age, _BY, oldest), _QUERY),
             unit="none",
             calcs=("lastNotNull", "max"),
             thresholds=(("transparent", None), ("orange", 2.0), ("red", 5.0)),
