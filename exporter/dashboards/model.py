@@ -92,7 +92,7 @@ def dashboard_json(dashboard: Dashboard) -> JsonObject:
         "links": [_link(tag) for tag in dashboard.tags],
         "annotations": {"list": list(dashboard.annotations)},
         "templating": {"list": list(dashboard.variables)},
-        "panels": list(_placed(dashboard.rows)),
+        "panels": list(_place(dashboard.rows)),
     }
 
 
@@ -108,12 +108,12 @@ def _link(tag: str) -> JsonObject:
     }
 
 
-def _placed(rows: Iterable[Row]) -> Iterator[JsonObject]:
+def _place(rows: Iterable[Row]) -> Iterator[JsonObject]:
     """Every row and panel with its id and place; the panels of a collapsed row stand inside it."""
     y, number = 0, 1
     for row in rows:
         if not row.title:
-            panels, y = _laid_out(row.panels, y, number)
+            panels, y = _lay_out(row.panels, y, number)
             number += len(panels)
             yield from panels
             continue
@@ -124,7 +124,7 @@ def _placed(rows: Iterable[Row]) -> Iterator[JsonObject]:
             "collapsed": row.collapsed,
             "gridPos": {"x": 0, "y": y, "w": COLUMNS, "h": 1},
         }
-        panels, below = _laid_out(row.panels, y + 1, number + 1)
+        panels, below = _lay_out(row.panels, y + 1, number + 1)
         number += 1 + len(panels)
         y = y + 1 if row.collapsed else below
         yield {**heading, "panels": panels if row.collapsed else []}
@@ -132,7 +132,7 @@ def _placed(rows: Iterable[Row]) -> Iterator[JsonObject]:
             yield from panels
 
 
-def _laid_out(panels: Iterable[Panel], y: int, number: int) -> tuple[list[JsonObject], int]:
+def _lay_out(panels: Iterable[Panel], y: int, number: int) -> tuple[list[JsonObject], int]:
     """The panels side by side, in the next line where there is no room, and the height at which the last line ends."""
     placed: list[JsonObject] = []
     x = line_height = 0

@@ -102,7 +102,7 @@ def stat(
     if compared is not None:
         first = Figure(expr, legend or title, unit, thresholds, decimals, words)
         return figures(title, description, first, compared, links=links, nothing=nothing, width=width, height=height)
-    fields = _fields(unit, thresholds, decimals, noValue=nothing, **_linked(links), **_mapped(words))
+    fields = _fields(unit, thresholds, decimals, noValue=nothing, **_link(links), **_map_values(words))
     targets = (Target(expr, legend, instant=True),)
     return Panel("stat", title, description, targets, width, height, fields, _stat_options(named=bool(legend)))
 
@@ -119,7 +119,7 @@ def figures(
     interval: str = "1m",
 ) -> Panel:
     """Several figures side by side, each with its name; one that has no value is not there."""
-    fields = _fields(several[0].unit, several[0].thresholds, noValue=nothing, **_linked(links))
+    fields = _fields(several[0].unit, several[0].thresholds, noValue=nothing, **_link(links))
     fields["overrides"] = [
         _override(
             "byFrameRefID",
@@ -127,7 +127,7 @@ def figures(
             unit=one.unit,
             thresholds=_steps(one.thresholds),
             **({"decimals": one.decimals} if one.decimals is not None else {}),
-            **_mapped(one.words),
+            **_map_values(one.words),
         )
         for index, one in enumerate(several)
     ]
@@ -174,7 +174,7 @@ def time_series(
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
-    fields = _fields(unit, None, None, color=dict(_BY_NAME), custom=custom, noValue="none", **_linked(links))
+    fields = _fields(unit, None, None, color=dict(_BY_NAME), custom=custom, noValue="none", **_link(links))
     fields["defaults"].pop("max", None)  # a ratio of 1 % is to be seen
     if thresholds is not None:
         fields["defaults"]["thresholds"] = _steps(thresholds)
@@ -245,7 +245,7 @@ def bar_gauge(
     }
     targets = (Target(f"sort_desc({expr})", legend, instant=True),)
     decimals = 0 if unit == COUNT else None
-    fields = _fields(unit, thresholds, decimals, noValue="none", **_linked(links))
+    fields = _fields(unit, thresholds, decimals, noValue="none", **_link(links))
     if thresholds is None:
         fields["defaults"]["color"] = dict(_BY_NAME)
     return Panel("bargauge", title, description, targets, width, height, fields, options)
@@ -283,7 +283,7 @@ def table(
     fields["defaults"]["noValue"] = nothing
     fields["overrides"] = [
         *(_override("byName", title, links=list(of)) for title, of in (links or {}).items()),
-        *(_override("byName", title, **_mapped(of)) for title, of in (words or {}).items()),
+        *(_override("byName", title, **_map_values(of)) for title, of in (words or {}).items()),
         *(_column_override(column) for column in columns),
     ]
     options = {
@@ -380,7 +380,7 @@ def state_timeline(
 ) -> Panel:
     """Which state something had over time: the `words` and colours of its values, or well (1) and not (0)."""
     fields = _fields("none", ONE_IS_GOOD, custom={"fillOpacity": 70, "lineWidth": 0}, noValue="none")
-    fields["defaults"] |= _mapped(UP_OR_FAILING if words is None else words)
+    fields["defaults"] |= _map_values(UP_OR_FAILING if words is None else words)
     if words == {}:  # states without words of their own: a colour each
         fields["defaults"] |= {"color": {"mode": "palette-classic"}}
     options = {
@@ -411,11 +411,11 @@ def _fields(unit: str, thresholds: Thresholds | None, decimals: int | None = Non
     return {"defaults": defaults | more, "overrides": []}
 
 
-def _linked(links: Sequence[JsonObject]) -> JsonObject:
+def _link(links: Sequence[JsonObject]) -> JsonObject:
     return {"links": list(links)} if links else {}
 
 
-def _mapped(words: Mapping[str, tuple[str, str]] | None) -> JsonObject:
+def _map_values(words: Mapping[str, tuple[str, str]] | None) -> JsonObject:
     """Texts and colours (none, if empty) in place of values."""
     if not words:
         return {}
@@ -445,7 +445,7 @@ def _column_override(column: Column) -> JsonObject:
     if column.bar:
         properties["custom.cellOptions"] = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
         properties["color"] = {"mode": "fixed", "fixedColor": "blue"}
-    return _override("byName", column.title, **properties, **_mapped(column.words))
+    return _override("byName", column.title, **properties, **_map_values(column.words))
 
 
 def _override(matcher: str, of: str, **properties: Any) -> JsonObject:

@@ -63,7 +63,7 @@ def pieces(samples: Samples) -> Iterator[bytes]:
     Values are finite. Integers up to 2^53 are written exactly, larger ones as the nearest float, floats as the
     shortest text that gives the same float back. Raises OverflowError for an integer that no float is near to.
     """
-    fixed, columns = _fixed_and_columns(samples)
+    fixed, columns = _constants_and_columns(samples)
     text_of = str if _all_plain(samples.numbers) else _number
     begin, end = 0, _FIRST_PIECE_ROWS
     while numbers := samples.numbers[begin:end]:
@@ -77,11 +77,11 @@ def head(family: Family, in_format: Format) -> bytes:
     name, text = family.name, _on_one_line(family.help)
     if in_format is Format.OPENMETRICS:
         name = name.removesuffix("_total") if family.type is MetricType.COUNTER else name
-        text = _escaped(family.help)
+        text = _escape(family.help)
     return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n".encode()
 
 
-def _fixed_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+def _constants_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """What all lines have in common, and between it the label values that differ, escaped. A label that has one value
     is in common. To look at each value once is less work than to look at each line."""
     fixed, columns, text = [], [], samples.family.name
@@ -89,10 +89,10 @@ def _fixed_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Sequen
         values = set(column)
         text += f'{"," if at else "{"}{name}="'
         if len(values) == 1:
-            text += _escaped(*values)
+            text += _escape(*values)
         else:
             fixed.append(text)
-            columns.append(_escaped_column(column, values))
+            columns.append(_escape_column(column, values))
             text = ""
         text += '"'
     return [*fixed, f"{text}}} " if samples.labels else f"{text} ", "\n"], columns
@@ -112,15 +112,15 @@ def _woven(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     return "".join(cells)
 
 
-def _escaped_column(column: Sequence[str], values: Set[str]) -> Sequence[str]:
+def _escape_column(column: Sequence[str], values: Set[str]) -> Sequence[str]:
     """The column as a page has it; `values` are those that are in it."""
     if not _UNFIT.search("".join(values)):
         return column
-    escaped = {value: _escaped(value) for value in values}
+    escaped = {value: _escape(value) for value in values}
     return list(map(escaped.__getitem__, column))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """A label value, or a help text in OpenMetrics."""
     return _on_one_line(text).replace('"', r"\"")
 

@@ -58,7 +58,7 @@ class Asking:
         """The environments that the caller may see: on-premise ones alone with an on-premise key."""
         return tuple(e for e in organization.environments if e.type == "ON_PREM" or not self.on_prem)
 
-    def known_scope(self, data_filter: Arguments) -> Scope | None:
+    def scope_of(self, data_filter: Arguments) -> Scope | None:
         """The scope of a DataFilter; None if it names something unknown; raises GraphQLError if it cannot be."""
         project_id = data_filter.get("projectId")
         if project_id is not None and self.on_prem:
@@ -77,7 +77,7 @@ class Asking:
 
     def scope(self, arguments: Arguments) -> Scope:
         """The scope of a field's dataFilter; raises GraphQLError if the caller may not see it or it is not there."""
-        scope = self.known_scope(arguments["dataFilter"])
+        scope = self.scope_of(arguments["dataFilter"])
         if scope is None:
             raise GraphQLError("DataFilter: no such organization, environment, tenant or project for this token.")
         return scope

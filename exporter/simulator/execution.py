@@ -47,7 +47,7 @@ class WireAnswer:
     body: dict[str, Any]
 
 
-def resolved_by(name: str, resolver: Resolver) -> Any:
+def resolver_for(name: str, resolver: Resolver) -> Any:
     """A resolver as graphql-core calls it; it refuses operations that the settings refuse."""
 
     def resolve(_: Any, info: "GraphQLResolveInfo[Asking]", **arguments: Any) -> Any:
@@ -65,7 +65,7 @@ def insights_schema() -> GraphQLSchema:
     schema = build_schema(text)
     assert schema.query_type is not None
     for name, field in schema.query_type.fields.items():
-        field.resolve = resolved_by(name, RESOLVERS[name])
+        field.resolve = resolver_for(name, RESOLVERS[name])
     return schema
 
 

@@ -52,7 +52,7 @@ class FaultState:
         )
 
 
-def typed_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+def parse_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes as constructor arguments; raises ValueError for unknown names and wrong types."""
     defaults = asdict(FaultState())
     typed: dict[str, Any] = {}
@@ -93,13 +93,13 @@ class Faults:
         """How often a fault was switched; what was computed under another figure may be outdated."""
         return len(self._states)
 
-    def switched_ms(self, number: int) -> int:
+    def switch_ms(self, number: int) -> int:
         """When the state of that number began (the healthy start is number 0), in milliseconds of the epoch."""
         return self._starts_ms[number]
 
     def set(self, **changes: Any) -> FaultState:
         """Switches the named faults from now on and returns the new state; raises ValueError for bad ones."""
-        typed = typed_changes(changes)
+        typed = parse_changes(changes)
         with self._lock:
             state = replace(self._states[-1], **typed)
             # A clock that stands still, or goes back, must not make a fault hold before an earlier one.

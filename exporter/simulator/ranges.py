@@ -33,7 +33,7 @@ class Bucket:
     end_ms: int
 
 
-def parsed_time(name: str, text: str) -> datetime:
+def parse_time(name: str, text: str) -> datetime:
     """A time with its offset, UTC if it has none; raises GraphQLError if it is not ISO 8601."""
     try:
         moment = datetime.fromisoformat(text)
@@ -49,7 +49,7 @@ def epoch_ms(moment: datetime) -> int:
 
 def time_range(time_filter: Mapping[str, Any]) -> TimeRange:
     """The range of a TimeFilter; raises GraphQLError unless from is before to."""
-    start, end = parsed_time("from", time_filter["from"]), parsed_time("to", time_filter["to"])
+    start, end = parse_time("from", time_filter["from"]), parse_time("to", time_filter["to"])
     if start >= end:
         raise GraphQLError("TimeFilter: 'from' must be earlier than 'to'.")
     offset = start.utcoffset() or timedelta()

@@ -117,7 +117,7 @@ class Endpoints:
             return await self._oauth(request, exchange, receive)
         return self._own(request)
 
-    async def _held(self, receive: Receive, hangs: Callable[[], bool]) -> None:
+    async def _wait_while_hanging(self, receive: Receive, hangs: Callable[[], bool]) -> None:
         """Returns when the endpoint hangs no more; raises ClientGone when the client has had enough of it."""
         while hangs():
             try:
@@ -129,7 +129,7 @@ class Endpoints:
 
     async def _oauth(self, request: HttpRequest, exchange: Exchange, receive: Receive) -> HttpAnswer:
         """The answer of the token or the revocation endpoint."""
-        await self._held(receive, lambda: self._faults.current.token_endpoint == HANG)
+        await self._wait_while_hanging(receive, lambda: self._faults.current.token_endpoint == HANG)
         state = self._faults.current.token_endpoint
         if state == "error503":
             return unavailable()
@@ -141,12 +141,12 @@ class Endpoints:
             except ValueError as error:
                 raise OAuthError("invalid_request", str(error)) from None
             self._tokens.check_client(request.headers.get("authorization", ""), fields)
-            return self._revoked(fields, exchange) if exchange.kind == "revoke" else self._issued(fields, exchange)
+            return self._revoke(fields, exchange) if exchange.kind == "revoke" else self._issue(fields, exchange)
         except OAuthError as error:
             exchange.error = error.error
             return oauth_answer(error)
 
-    def _issued(self, fields: dict[str, str], exchange: Exchange) -> HttpAnswer:
+    def _issue(self, fields: dict[str, str], exchange: Exchange) -> HttpAnswer:
         """An access token, as RFC 6749 §5.1 has it."""
         token = self._tokens.issue(fields)
         exchange.token_number = token.number
@@ -158,7 +158,7 @@ class Endpoints:
         }
         return HttpAnswer(200, body, NO_STORE)
 
-    def _revoked(self, fields: dict[str, str], exchange: Exchange) -> HttpAnswer:
+    def _revoke(self, fields: dict[str, str], exchange: Exchange) -> HttpAnswer:
         """Revocation, as RFC 7009 §2.2 has it: also of unknown tokens it is a success."""
         if not fields.get("token"):
             raise OAuthError("invalid_request", "token is missing.")
@@ -170,7 +170,7 @@ class Endpoints:
         """The answer to an operation."""
         if self._settings.latency_seconds:
             await asyncio.sleep(self._settings.latency_seconds)
-        await self._held(receive, lambda: self._faults.current.api == HANG)
+        await self._wait_while_hanging(receive, lambda: self._faults.current.api == HANG)
         state = self._faults.current.api
         if state == "error503":
             return unavailable()
@@ -187,7 +187,7 @@ class Endpoints:
         if wait_seconds:
             body = {"code": "900800", "message": "Message throttled out"}
             return HttpAnswer(429, body, {"retry-after": str(ceil(wait_seconds))})
-        return await self._executed(request, exchange, token)
+        return await self._execute(request, exchange, token)
 
     def _over_limit(self) -> float:
         """Seconds until the next request is within the limit; 0 if this one is, which then counts."""
@@ -201,7 +201,7 @@ class Endpoints:
         self._recent.append(now)
         return 0.0
 
-    async def _executed(self, request: HttpRequest, exchange: Exchange, token: Token | None) -> HttpAnswer:
+    async def _execute(self, request: HttpRequest, exchange: Exchange, token: Token | None) -> HttpAnswer:
         """The answer to an operation of a caller who may ask."""
         if request.media_type != "application/json":
             return HttpAnswer(415, {"errors": [{"message": "The body must be application/json."}]})

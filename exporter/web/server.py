@@ -230,20 +230,20 @@ async def _listening_socket(address: ListenAddress) -> socket.socket:
     try:
         if address.host is None:
             try:
-                return _bound(socket.AF_INET6, ("::", address.port))
+                return _bind(socket.AF_INET6, ("::", address.port))
             except OSError as error:
                 if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     raise
-                return _bound(socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104 - what was asked for
+                return _bind(socket.AF_INET, ("0.0.0.0", address.port))  # noqa: S104 - what was asked for
         found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
-        return _bound(family, where)
+        return _bind(family, where)
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise ListenError(error.errno, f"cannot listen on {address}: {reason}") from error
 
 
-def _bound(family: int, where: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]) -> socket.socket:
+def _bind(family: int, where: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

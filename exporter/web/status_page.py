@@ -138,7 +138,7 @@ def status_page(view: View) -> str:
 <h1>Insights Exporter</h1>
 <p>Version {__version__} · {_clock(view.now)}</p>
 <nav>
-<a href="{_escaped(view.metrics_path)}">Metrics</a>
+<a href="{_escape(view.metrics_path)}">Metrics</a>
 <a href="config">Configuration</a>
 <a href="-/healthy">Healthy</a>
 <a href="-/ready">Ready</a>
@@ -188,21 +188,21 @@ def _queries(view: View) -> str:
 
 def _query_rows(query: QueryView, now: float, names: tuple[str, ...]) -> str:
     cells = (
-        f"<b>{_escaped(query.name)}</b> <small>{_escaped(query.source)}</small>",
+        f"<b>{_escape(query.name)}</b> <small>{_escape(query.source)}</small>",
         _mark(query.up) + (f" <small>{query.failing} of {query.targets} targets</small>" if query.failing else ""),
         _ago(query.polled_time, now),
         "–" if query.duration_seconds is None else duration_in_words(query.duration_seconds),
         "–" if query.rows is None else str(query.rows),
         str(query.series),
         _next(query),
-        _TIME.sub(r"<time>\g<0></time>", _escaped(query.window)) or "–",
+        _TIME.sub(r"<time>\g<0></time>", _escape(query.window)) or "–",
     )
     row = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=True))
     if not query.problem:
         return f"<tbody><tr>{row}</tr></tbody>\n"
     when = "" if query.up is False else f"worked again; {_ago(query.problem_time, now)}: "
     kind = "problem" if query.up is False else "past problem"
-    error = f'<tr class="{kind}"><td colspan="{len(names)}">{when}{_escaped(query.problem)}</td></tr>'
+    error = f'<tr class="{kind}"><td colspan="{len(names)}">{when}{_escape(query.problem)}</td></tr>'
     return f"<tbody><tr>{row}</tr>{error}</tbody>\n"
 
 
@@ -241,8 +241,8 @@ def _rest(count: int) -> str:
 def _source_rows(source: SourceView, names: tuple[str, ...]) -> str:
     failed = f", {source.failed_renewals} failed" if source.failed_renewals else ""
     cells = (
-        f"<b>{_escaped(source.name)}</b> <small>{_escaped(source.url)}</small>",
-        f'<span class="mark {"well" if source.well else "failing"}">{_escaped(source.token)}</span>',
+        f"<b>{_escape(source.name)}</b> <small>{_escape(source.url)}</small>",
+        f'<span class="mark {"well" if source.well else "failing"}">{_escape(source.token)}</span>',
         "–" if source.remaining_seconds is None else duration_in_words(source.remaining_seconds),
         "–" if source.age_seconds is None else f"{duration_in_words(source.age_seconds)} ago",
         f"{source.renewals} worked{failed}" if source.renewals or failed else "–",
@@ -250,7 +250,7 @@ def _source_rows(source: SourceView, names: tuple[str, ...]) -> str:
     row = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=True))
     if not source.problem:
         return f"<tbody><tr>{row}</tr></tbody>\n"
-    error = f'<tr class="problem"><td colspan="{len(names)}">{_escaped(source.problem)}</td></tr>'
+    error = f'<tr class="problem"><td colspan="{len(names)}">{_escape(source.problem)}</td></tr>'
     return f"<tbody><tr>{row}</tr>{error}</tbody>\n"
 
 
@@ -262,7 +262,7 @@ def _metrics(view: View) -> str:
     return f"""<section id="metrics">
 <h2>Metrics <small>{said}</small></h2>
 <form action="./#metrics">
-<label>Filter <input type="search" name="q" value="{_escaped(view.sought)}" placeholder="words of a name or label">
+<label>Filter <input type="search" name="q" value="{_escape(view.sought)}" placeholder="words of a name or label">
 </label>
 <button>Find</button> {all_}
 </form>
@@ -275,13 +275,11 @@ def _family_parts(families: Iterable[FamilyView]) -> Iterator[str]:
         if not family.series:
             continue
         more = family.found - len(family.series)
-        rows = "".join(
-            f"<tr><td>{_escaped(text)}</td><td>{_escaped(value)}</td></tr>\n" for text, value in family.series
-        )
+        rows = "".join(f"<tr><td>{_escape(text)}</td><td>{_escape(value)}</td></tr>\n" for text, value in family.series)
         rest = f'<p class="more">and {more} more; the filter finds them</p>\n' if more else ""
         yield f"""<article>
-<h3>{_escaped(family.name)} <small>{_escaped(family.type)}</small></h3>
-<p>{_escaped(family.help)}</p>
+<h3>{_escape(family.name)} <small>{_escape(family.type)}</small></h3>
+<p>{_escape(family.help)}</p>
 <table class="series">
 {rows}</table>
 {rest}</article>
@@ -296,5 +294,5 @@ def _clock(time: float) -> str:
     return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(text, quote=True)

@@ -56,7 +56,7 @@ class WebConfiguration:
                 return self._dressed(_UNAUTHORIZED)
             if self._passwords.remembers(users, *credentials):
                 return self._dressed(application(request))
-            return self._admitted(application, request, *credentials)
+            return self._admit(application, request, *credentials)
 
         return guard
 
@@ -92,7 +92,7 @@ class WebConfiguration:
         self._passwords.close()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    async def _admitted(self, application: Application, request: Request, user: str, password: bytes) -> Answer:
+    async def _admit(self, application: Application, request: Request, user: str, password: bytes) -> Answer:
         try:
             users = self._settings.config.basic_auth_users
             right = await self._passwords.is_right(users, user, password, request.client)

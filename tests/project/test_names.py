@@ -44,6 +44,13 @@ def test_functions_are_named_with_verbs_and_nouns(room: str) -> None:
     assert len(participles) <= MOST * len(names), ", ".join(participles)
 
 
+def test_the_whole_program_is_named_with_verbs_and_nouns() -> None:
+    """The same holds for all rooms together."""
+    names = list(function_names("."))
+    participles = [name for name in names if is_participle(name)]
+    assert len(participles) <= MOST * len(names), ", ".join(participles)
+
+
 @pytest.mark.parametrize("name", ["rendered", "_told", "found_feeders", "left_over", "_kept_span"])
 def test_a_participle_is_seen(name: str) -> None:
     """A name that says what something became instead of what happens is counted, regular or not."""

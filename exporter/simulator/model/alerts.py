@@ -30,7 +30,7 @@ class Alert:
     message: str
 
 
-def made_alert(
+def make_alert(
     time_ms: int, environment: Environment, tenant: str, api: Api, category: str, severity: str, figure: int
 ) -> Alert:
     """An alert with the metric and the wording of its category."""
@@ -60,7 +60,7 @@ def seeded(
         time_ms = hour * HOUR_MS + random.randrange(HOUR_MS)
         category = random.choice(("LATENCY", "TRAFFIC"))
         severity = random.choice(("LOW", "LOW", "MEDIUM"))
-        yield made_alert(time_ms, environment, tenant, random.choice(apis), category, severity, random.randint(40, 900))
+        yield make_alert(time_ms, environment, tenant, random.choice(apis), category, severity, random.randint(40, 900))
 
 
 def affected(apis: tuple[Api, ...], names: tuple[str, ...]) -> list[Api]:
@@ -76,9 +76,9 @@ def of_state(
     if state.latency_factor >= SLOW_FROM:
         for api in affected(apis, state.only_apis) if state.only_apis else apis[:3]:
             figure = int(api.base_latency_ms * state.latency_factor)
-            yield made_alert(time_ms, environment, tenant, api, "LATENCY", "HIGH", figure)
+            yield make_alert(time_ms, environment, tenant, api, "LATENCY", "HIGH", figure)
     for api in affected(apis, state.silent_apis):
-        yield made_alert(time_ms, environment, tenant, api, "TRAFFIC", "HIGH", 100)
+        yield make_alert(time_ms, environment, tenant, api, "TRAFFIC", "HIGH", 100)
 
 
 class Alerts:

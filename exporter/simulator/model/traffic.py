@@ -129,13 +129,13 @@ class Traffic:
             if key in self._tallies and self.settled(end_ms, known_at_ms):
                 self._tallies.move_to_end(key)
                 return self._tallies[key]
-            tally = self._counted(environment_id, tenant, start_ms, end_ms, known_at_ms)
+            tally = self._tally_of(environment_id, tenant, start_ms, end_ms, known_at_ms)
             if self.settled(end_ms, known_at_ms) and end_ms - start_ms > HOUR_MS:
                 self._tallies[key] = tally
                 cut(self._tallies, KEPT_TALLIES)
             return tally
 
-    def _counted(self, environment_id: str, tenant: str, start_ms: int, end_ms: int, known_at_ms: int) -> Tally:
+    def _tally_of(self, environment_id: str, tenant: str, start_ms: int, end_ms: int, known_at_ms: int) -> Tally:
         """The tally of a range, from the largest settled pieces that fit into it."""
         tally: Tally = Counter()
         at = start_ms
@@ -187,7 +187,7 @@ class Traffic:
         plain = self._faults.calm(hour * HOUR_MS, (hour + 1) * HOUR_MS) and not self._settings.correction_share
         for minute in range(hour * 60, hour * 60 + 60):
             if plain:
-                first, size, draws = self._drawn(environment_id, tenant, minute)
+                first, size, draws = self._draws_of(environment_id, tenant, minute)
                 found.extend([first + number % size for number in draws[0]])
             else:
                 cell = self._cell(environment_id, tenant, minute)
@@ -203,7 +203,7 @@ class Traffic:
         if key in self._cells:
             self._cells.move_to_end(key)
             return self._cells[key]
-        first, size, draws = self._drawn(environment_id, tenant, minute)
+        first, size, draws = self._draws_of(environment_id, tenant, minute)
         indexes: list[int | None] = [first + number % size for number in draws[0]]
         if not self._faults.calm(minute * MINUTE_MS, (minute + 1) * MINUTE_MS):
             indexes = self._with_faults(environment_id, minute, indexes, draws)
@@ -224,7 +224,7 @@ class Traffic:
             changed.append(under_fault(self._registry, index, state, names, failing, throttled))
         return changed
 
-    def _drawn(self, environment_id: str, tenant: str, minute: int) -> tuple[int, int, list[Column]]:
+    def _draws_of(self, environment_id: str, tenant: str, minute: int) -> tuple[int, int, list[Column]]:
         """Where a minute's patterns begin, how many there are to choose from, and the minute's draws."""
         home = self._pool(environment_id, tenant)
         level = rhythm(minute) if self._settings.daily_rhythm else 1.0
@@ -251,7 +251,7 @@ class Traffic:
         """Drops what was computed for times at which a fault has been switched since."""
         if self._faults.changes == self._seen_changes:
             return
-        earliest_ms = self._faults.switched_ms(self._seen_changes)
+        earliest_ms = self._faults.switch_ms(self._seen_changes)
         self._seen_changes = self._faults.changes
         self._tallies.clear()
         forget_from(self._cells, earliest_ms, MINUTE_MS)

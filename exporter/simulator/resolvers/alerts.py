@@ -13,7 +13,7 @@ from exporter.simulator.ranges import time_range, time_span
 CATEGORIES = ("LATENCY", "TRAFFIC")
 
 
-def kept_alerts(asking: Asking, arguments: Arguments) -> Iterator[tuple[Alert, int]]:
+def recent_alerts(asking: Asking, arguments: Arguments) -> Iterator[tuple[Alert, int]]:
     """The alerts of the time filter that are not older than a week, each with the offset to write its time in."""
     asked, scope = time_range(arguments["timeFilter"]), asking.scope(arguments)
     for environment in scope.environments:
@@ -40,7 +40,7 @@ def alert_summary(asking: Asking, arguments: Arguments) -> dict[str, Any]:
             "severity": alert.severity,
             "message": alert.message,
         }
-        for alert, offset_ms in kept_alerts(asking, arguments)
+        for alert, offset_ms in recent_alerts(asking, arguments)
         if category in (None, alert.category)
         and (not api_ids or alert.api.id in api_ids)
         and matches(search, found, alert.api, alert.message)
@@ -55,7 +55,9 @@ def top_apis(asking: Asking, arguments: Arguments) -> dict[str, Any]:
     search = given.get("searchFilter")
     found = search_ids(asking, search)
     counts = Counter(
-        alert.api.id for alert, _ in kept_alerts(asking, arguments) if matches(search, found, alert.api, alert.message)
+        alert.api.id
+        for alert, _ in recent_alerts(asking, arguments)
+        if matches(search, found, alert.api, alert.message)
     )
     usage = [{"apiId": api_id, "count": count} for api_id, count in sorted(counts.items())]
     shown, pagination = page(asking, given.get("paginationFilter"), usage, "count", "desc")

@@ -18,7 +18,7 @@ def errors_of(given: Arguments) -> Callable[[Pattern], bool]:
     return lambda p: p.failed and api_id in (None, p.api.id) and app_id in (None, p.application.id)
 
 
-def known_category(category: str) -> str:
+def category_of(category: str) -> str:
     """The category, if there is such a one; raises GraphQLError if not."""
     if category not in COLUMNS:
         raise GraphQLError(f"category {category!r} is unknown; known are {', '.join(COLUMNS)}.")
@@ -28,7 +28,7 @@ def known_category(category: str) -> str:
 def by_category(asking: Asking, arguments: Arguments) -> dict[str, Any]:
     """Errors of each category over time; categories that were not asked for are null."""
     given = arguments.get("errorsByCategoryFilter") or {}
-    wanted = [known_category(category) for category in given.get("categories") or COLUMNS]
+    wanted = [category_of(category) for category in given.get("categories") or COLUMNS]
     scope, asked = asking.scope(arguments), time_range(arguments["timeFilter"])
     width, cut = asking.buckets(asked, given.get("granularity"))
     one_of = errors_of(given)
@@ -44,7 +44,7 @@ def details(asking: Asking, arguments: Arguments) -> dict[str, Any]:
     given = arguments.get("errorsDetailsFilter") or {}
     category, search = given.get("category"), given.get("searchFilter")
     if category is not None:
-        known_category(category)
+        category_of(category)
     found, one_of = search_ids(asking, search), errors_of(given)
     scope = asking.scope(arguments)
     _, cut = asking.buckets(time_range(arguments["timeFilter"]), given.get("granularity"))

@@ -42,7 +42,7 @@ def tenants(asking: Asking, arguments: Arguments) -> list[str]:
 
 def all_apis(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
     """The APIs of a tenant, of one provider if it is given."""
-    scope = asking.known_scope(arguments["dataFilter"])
+    scope = asking.scope_of(arguments["dataFilter"])
     provider = arguments.get("provider")
     return [
         {"id": api.id, "name": api.name, "version": api.version, "provider": api.provider}
@@ -53,13 +53,13 @@ def all_apis(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
 
 def providers(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
     """Who provides the APIs of a tenant."""
-    scope = asking.known_scope(arguments["dataFilter"])
+    scope = asking.scope_of(arguments["dataFilter"])
     return [{"name": name} for name in sorted({api.provider for api in (asking.apis(scope) if scope else ())})]
 
 
 def applications(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
     """The applications of a tenant: of one owner, or subscribed to one of the APIs, if that is given."""
-    scope = asking.known_scope(arguments["dataFilter"])
+    scope = asking.scope_of(arguments["dataFilter"])
     given = arguments.get("applicationFilter") or {}
     api_ids, owner = asking.ids(given, "apiIds"), given.get("owner")
     return [
@@ -71,7 +71,7 @@ def applications(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
 
 def subscribers(asking: Asking, arguments: Arguments) -> list[dict[str, Any]]:
     """The owners of the applications of a tenant that are subscribed to one of the APIs, or to any."""
-    scope = asking.known_scope(arguments["dataFilter"])
+    scope = asking.scope_of(arguments["dataFilter"])
     api_ids = asking.ids(arguments.get("subscriberFilter"), "apiIds")
     names = {
         application.owner
