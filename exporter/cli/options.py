@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 from click.core import ParameterSource
 
 from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from exporter.web.server import ListenAddress
+from exporter.model.listen_address import ListenAddress
 
 DEFAULT_ADDRESS = ":10093"
 
@@ -30,8 +28,6 @@ class _ListenAddressType(click.ParamType["ListenAddress"]):
     name = "address"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ListenAddress:
-        from exporter.web.server import ListenAddress
-
         try:
             return value if isinstance(value, ListenAddress) else ListenAddress.parse(value)
         except ValueError as error:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from exporter.model.listen_address import ListenAddress
 from exporter.polling.shard import NOT_SPLIT, Shard
-
-if TYPE_CHECKING:  # the web server costs a command that needs none a tenth of its start
-    from exporter.web.server import ListenAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
 from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
@@ -25,6 +26,8 @@ from exporter.plan.plan import (
 )
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 from exporter.plan.wants import SELF, Wants
+
+_ANY_VALUES: Final = 250_000  # as many values may stand in any answer
 
 
 def query_plan(
@@ -85,7 +88,7 @@ def _shape(
     return AnswerShape(
         (keys for keys in selected if keys in used),
         whole,
-        max_values=ROWS_A_SERIES * most * fields,
+        max_values=max(_ANY_VALUES, ROWS_A_SERIES * most * fields),
         max_values_reason=f"{ROWS_A_SERIES} rows of {fields} values for each of {most} series (max_series)",
         in_pages=pages is not None,
     )

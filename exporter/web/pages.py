@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from exporter.config.load import Loaded
 from exporter.config.redacted import yaml_without_secrets
 from exporter.exposition import Format, Joiner
+from exporter.model.listen_address import ListenAddress
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
@@ -21,7 +22,6 @@ from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, s
 from exporter.series.store import State
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
-from exporter.web.server import ListenAddress
 from exporter.web.status_page import MAX_SOUGHT, SCRIPT, STYLE, QueryView, SourceView, View, families_found, status_page
 from exporter.web.turns import Turns
 

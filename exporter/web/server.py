@@ -9,12 +9,10 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,6 +21,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from exporter.model.listen_address import ListenAddress
 from exporter.web.application import ASGIApplication
 from exporter.web.guard import Connections, Guard, Limits, client_of
 from exporter.web.messages import Answer, Application
@@ -35,34 +34,10 @@ _BACKLOG = 1024
 _STOP_SECONDS = 0.8
 _REFUSED_SECONDS: Final = 0.05
 _LATER_SECONDS: Final = 300
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})")
 
 
 class ListenError(OSError):
     """An address cannot be listened on. Its text is one line for the operator, with the address and the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    """Where to listen. Without a host: on all addresses of the machine. Port 0: one that is free."""
-
-    host: str | None
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> ListenAddress:
-        """`:10093`, `127.0.0.1:0`, `localhost:9090` or `[::1]:9000`. Raises ValueError with the reason."""
-        match = _ADDRESS.fullmatch(text)
-        if match is None:
-            raise ValueError(f"{text!r} is not a listen address; write :PORT, HOST:PORT or [IPv6]:PORT")
-        port = int(match["port"])
-        if port > 65535:
-            raise ValueError(f"{text!r} is not a listen address; ports end at 65535")
-        return cls(match["ipv6"] or match["host"] or None, port)
-
-    def __str__(self) -> str:
-        host = self.host or ""
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
 class _Protocol(HttpToolsProtocol):

@@ -23,7 +23,6 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "nested too deeply": "the locked graphql-core finds that itself; older ones do not",
     "the secret has no source…": "a fault of the program",
     "…; choose another value": "OpenSSL takes all versions and ciphers that may be written",
-    "this Python's OpenSSL cannot be told to accept any certificate…": "depends on the Python",
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",

@@ -16,13 +16,14 @@ from typing import Any
 import uvloop
 
 from exporter.exposition import Board, Format, Joiner, body
+from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Family, MetricType, Samples
 from exporter.web.guard import Limits
 from exporter.web.messages import Answer, Application
 from exporter.web.negotiation import Representation
 from exporter.web.pages import html_answer
 from exporter.web.routes import Handler
-from exporter.web.server import ListenAddress, WebServer
+from exporter.web.server import WebServer
 
 LOOPBACK = ListenAddress("127.0.0.1", 0)
 PATIENCE_SECONDS = 10.0

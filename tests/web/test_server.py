@@ -30,11 +30,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.daemon.logs import configure_logging
 from exporter.exposition import Format, body
+from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Samples
 from exporter.web.guard import Guard, Limits
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
-from exporter.web.server import ListenAddress, ListenError, WebServer
+from exporter.web.server import ListenError, WebServer
 from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, cut_off, eventually, is_closed, received, running
 
 CUT_REQUESTS = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n")
