@@ -39,7 +39,7 @@ def pack_operations(operations: Sequence[Operation], shared: frozenset[str]) -> 
     variables: dict[str, Json] = {}
     for position, operation in enumerate(operations):
         for name, value in operation.variables.items():
-            variables[_SHARED + name if name in shared else _prefix(position) + name] = value
+            variables[_SHARED + name if name in shared else alias_prefix(position) + name] = value
     first = operations[0]
     shape = None if first.shape is None else first.shape.in_pack(len(operations))
     return Operation(pack_document(first.document, len(operations), shared), variables, shape)
@@ -81,7 +81,7 @@ def pack_document(text: str, size: int, shared: frozenset[str]) -> str:
     selections: list[SelectionNode] = []
     copies: list[FragmentDefinitionNode] = []
     for position in range(size):
-        prefix = _prefix(position)
+        prefix = alias_prefix(position)
         variables += [_rename(part, prefix, shared) for part in definitions if part.variable.name.value not in shared]
         own = [_rename(part, prefix, shared) for part in _alias(operation.selection_set.selections, prefix, fragments)]
         selections += own
@@ -96,7 +96,8 @@ def pack_document(text: str, size: int, shared: frozenset[str]) -> str:
     return print_ast(DocumentNode(definitions=(packed, *copies)))
 
 
-def _prefix(position: int) -> str:
+def alias_prefix(position: int) -> str:
+    """What stands before the response keys of the call at that position of a pack."""
     return f"t{position}_"
 
 

@@ -7,20 +7,19 @@ whether they matter and how to name them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, Union
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from exporter.document.aliases import alias_prefix
 from exporter.model.outcome import ABSENT, Envelope
 from exporter.model.samples import Json
 
 Keys: TypeAlias = tuple[str, ...]
 
 _LISTS: Final = 3  # so many lists may stand around an object; of scalars any number
-_ALIAS: Final = re.compile(r"t([0-9]+)_(.+)", re.DOTALL)
 _OPTIONS: Final[Mapping[str, Any]] = {"gc": False, "eq": False}  # no cycles, and nothing compares them
 # A row for each of so many series may be folded into others by aggregate, top or bucket.
 ROWS_A_SERIES: Final = 10
@@ -86,7 +85,7 @@ class AnswerShape:
     def unpack(self, data: object, position: int) -> object:
         """The data of the call at that position of a pack."""
         keys = {path[0] for path in (*self._paths, *self._whole)}
-        values = {attribute(key): getattr(data, attribute(f"t{position}_{key}"), ABSENT) for key in keys}
+        values = {attribute(key): getattr(data, attribute(alias_prefix(position) + key), ABSENT) for key in keys}
         return self._decoder.root(**values)
 
     @property
@@ -111,7 +110,7 @@ _decoders: WeakValueDictionary[tuple[tuple[Keys, ...], frozenset[Keys]], _Decode
 
 
 def _in_pack(path: Keys, position: int) -> Keys:
-    return (f"t{position}_{path[0]}", *path[1:])
+    return (alias_prefix(position) + path[0], *path[1:])
 
 
 def _of(kind: Any) -> Any:

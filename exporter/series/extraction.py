@@ -326,11 +326,10 @@ def _column_texts(records: Records, column: Column, values: Sequence[Node], kind
     """The texts of a column's values, which are of these types."""
     if kinds <= {str}:
         return values
-    if UnsetType in kinds:
-        values = records.column(column)
+    values = records.column(column)  # of what was collected 1 and true would be one
     if _has_object(kinds):
         raise _no_label(column)
-    return list(map(scalar_text, records.column(column)))  # of the values themselves 1 and true would be one
+    return list(map(scalar_text, values))
 
 
 def _no_label(column: Column) -> ResultFailure:
