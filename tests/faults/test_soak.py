@@ -41,6 +41,7 @@ SHAKY_QUERIES: Final = 20
 PATIENT: Final = "5s"
 GROWTH_BYTES: Final = 5 * 2**20
 LONG_SECONDS: Final = 300
+_ESTABLISHED: Final = "01"
 _SOUND: Final = who_is_known(answer({"data": {"value": 1}}))
 _FAULTS_OF_THE_API: Final[tuple[Behaviour, ...]] = (
     reset,
@@ -58,18 +59,29 @@ _FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (status(503), silence, reset, 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What a process holds."""
+    """What a process holds, without its open connections to the upstreams: how many it needs at once is the moment's."""
 
     memory_bytes: int
     descriptors: int
     tasks: int
 
     @classmethod
-    def of(cls, exporter: Exporter) -> Holdings:
+    def of(cls, exporter: Exporter, *upstreams: Upstream) -> Holdings:
         folder = Path("/proc", str(exporter.popen.pid))
         pages = int((folder / "statm").read_text().split()[1])
-        descriptors = len(list((folder / "fd").iterdir()))
-        return cls(pages * os.sysconf("SC_PAGE_SIZE"), descriptors, int(exporter.value(f"{OWN}tasks") or 0))
+        targets = {os.readlink(entry) for entry in (folder / "fd").iterdir()}
+        connections = _open_connections(folder, {upstream.port for upstream in upstreams})
+        tasks = int(exporter.value(f"{OWN}tasks") or 0)
+        return cls(pages * os.sysconf("SC_PAGE_SIZE"), len(targets - connections), tasks)
+
+
+def _open_connections(process: Path, ports: set[int]) -> set[str]:
+    """The established connections to these ports, as `/proc/PID/fd` names them (proc(5), /proc/net/tcp). One that the
+    other side has closed is not among them: whoever keeps it leaks it."""
+    rows = [line.split() for line in (process / "net" / "tcp").read_text().splitlines()[1:]]
+    return {
+        f"socket:[{row[9]}]" for row in rows if row[3] == _ESTABLISHED and int(row[2].rpartition(":")[2], 16) in ports
+    }
 
 
 def soak_seconds() -> list[object]:
@@ -221,7 +233,7 @@ def rested(exporter: Exporter, sound: Upstream, shaky: Upstream, *, more_queries
     for _ in range(3):
         asked = len(sound.api.journal)
         eventually(lambda asked=asked: len(sound.api.journal) > asked + SHAKY_QUERIES, "more polls")  # type: ignore[misc]
-        found.append(Holdings.of(exporter))
+        found.append(Holdings.of(exporter, sound, shaky))
     return Holdings(
         min(each.memory_bytes for each in found),
         min(each.descriptors for each in found),

@@ -242,7 +242,12 @@ def test_an_audit_that_fails_is_told_and_made_again(
     watched = started(stack, tmp_path, insights, "exporter", ENVIRONMENTS + COUNTED)
     watched_until(lambda: watched.audited_end is not None, "audit", watched)
     before = watched.audited_end
-    watched_until(lambda: last_end() in watched.at_end and last_end() != before, "end of the next period", watched)
+    environments = {one.id for one in insights.model.organizations[0].environments}
+
+    def every_target_ended() -> bool:
+        return last_end() != before and watched.at_end.get(last_end(), {}).keys() == environments
+
+    watched_until(every_target_ended, "end of the next period", watched)
     end = last_end()
     insights.faults.set(api="error503")
     watched_until(lambda: watched.page.total(FAILURES) > 0, "failure", watched)
