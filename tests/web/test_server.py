@@ -534,28 +534,6 @@ def test_silent_clients_on_the_tls_port_are_closed(site: ASite) -> None:
 # listening and stopping
 
 
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        (":10093", ListenAddress(None, 10093)),
-        ("127.0.0.1:0", ListenAddress("127.0.0.1", 0)),
-        ("[::1]:9000", ListenAddress("::1", 9000)),
-        ("localhost:65535", ListenAddress("localhost", 65535)),
-    ],
-)
-def test_listen_addresses_are_read(text: str, address: ListenAddress) -> None:
-    """As Prometheus' own flag has them, and back."""
-    assert ListenAddress.parse(text) == address
-    assert str(address) == text
-
-
-@pytest.mark.parametrize("text", ["", "10093", "::1:9000", ":70000", "host:", "http://x:1", "[::1]", ":-1", ":1 "])
-def test_bad_listen_addresses_are_refused_by_name(text: str) -> None:
-    """The error repeats what was written and says what is right."""
-    with pytest.raises(ValueError, match=re.escape(repr(text)) + " is not a listen address"):
-        ListenAddress.parse(text)
-
-
 def listen(site: ASite, *addresses: str) -> tuple[ListenAddress, ...]:
     """Starts and stops; returns where it listened."""
 
