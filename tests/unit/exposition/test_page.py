@@ -1,4 +1,4 @@
-"""Lines, blocks and the page, without I/O."""
+"""The page: families in their places, whatever came and went before, and what a scrape is given."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import random
 import shutil
 import subprocess
 import sys
-import zlib
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parsed_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parsed_text
 
-from exporter.exposition import Block, Board, Body, Format, Joiner, OpenMember, Page, body, head
-from exporter.exposition.lines import SMALL_BYTES, pieces
+from exporter.exposition import Board, Body, Format, Joiner, Page, body
+from exporter.exposition.lines import pieces
 from exporter.model.samples import Family, MetricType, Number, Samples
 
 GAUGE = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
@@ -35,112 +34,6 @@ def rows(count: int, start: int = 0) -> dict[tuple[str, ...], Number]:
 
 def text_of(page: Page, in_format: Format = Format.TEXT, own: bytes = b"") -> str:
     return Joiner().join(page, own, in_format, gzip=False).decode()
-
-
-# lines
-
-
-def test_a_line_has_every_label_in_the_family_s_order() -> None:
-    """A series is its name, its labels and its value."""
-    samples = Samples.of(GAUGE, {("orders", "200"): 5, ("", "500"): 0.25})
-    assert lines_of(samples) == (
-        'choreo_window_requests{api="orders",code="200"} 5\nchoreo_window_requests{api="",code="500"} 0.25\n'
-    )
-
-
-def test_a_family_without_labels_has_no_braces() -> None:
-    """One series alone is its name and its value."""
-    assert lines_of(Samples.of(Family("up_to_date", MetricType.GAUGE, "", ()), {(): 1})) == "up_to_date 1\n"
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        ('say "hi"', r"say \"hi\""),
-        ("C:\\temp", r"C:\\temp"),
-        ("two\nlines", r"two\nlines"),
-        ("\\n", r"\\n"),
-        ("50 %s {} %", "50 %s {} %"),
-        ("tab\tcr\rnul\0", "tab\tcr\rnul\0"),
-        ("naïve 🦊", "naïve 🦊"),
-        ("half \ud83e of a pair", "half \ufffd of a pair"),
-        ('\udcff"', '\ufffd\\"'),
-    ],
-)
-def test_label_values_are_escaped(value: str, written: str) -> None:
-    """Whatever an API returns as a name arrives as that name, and its neighbours are untouched."""
-    samples = Samples.of(COUNTER, {("plain",): 1, (value,): 2})
-    assert lines_of(samples) == f'choreo_requests_total{{api="plain"}} 1\nchoreo_requests_total{{api="{written}"}} 2\n'
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (0, "0"),
-        (-3, "-3"),
-        (2**53, "9007199254740992"),
-        (-(2**53), "-9007199254740992"),
-        (2**53 + 1, "9007199254740992.0"),
-        (10**300, "1e+300"),
-        (0.1, "0.1"),
-        (-0.0, "-0.0"),
-        (5e-324, "5e-324"),
-        (1.7976931348623157e308, "1.7976931348623157e+308"),
-        (True, "1"),
-    ],
-)
-def test_numbers_are_exact(value: Number, written: str) -> None:
-    """Integers stay integers as long as a float holds them, and floats come back as they were."""
-    assert lines_of(Samples.of(COUNTER, {("a",): value, ("b",): 1.5})).splitlines()[0].split(" ")[1] == written
-
-
-def test_big_results_come_in_pieces_of_whole_lines() -> None:
-    """A hundred thousand rows can be written a few at a time."""
-    samples = Samples.of(family("n"), rows(50_000))
-    whole = list(pieces(samples))
-    assert len(whole) > 1
-    assert all(piece.endswith(b"\n") and len(piece) < 100_000 for piece in whole)
-    assert b"".join(whole).count(b"\n") == 50_000
-    assert body(samples).length == sum(map(len, whole))
-
-
-def test_heads_name_the_family_as_the_format_wants_it() -> None:
-    """A counter is headed with `_total` in the text format and without it in OpenMetrics."""
-    assert head(COUNTER, Format.TEXT) == (
-        b"# HELP choreo_requests_total Requests.\n# TYPE choreo_requests_total counter\n"
-    )
-    assert head(COUNTER, Format.OPENMETRICS) == b"# HELP choreo_requests Requests.\n# TYPE choreo_requests counter\n"
-
-
-def test_help_is_escaped_as_the_format_wants_it() -> None:
-    """OpenMetrics escapes quotes in HELP, the text format does not know that."""
-    odd = Family("x", MetricType.GAUGE, 'a "b" \\ c\nd \ud800', ())
-    assert head(odd, Format.TEXT) == '# HELP x a "b" \\\\ c\\nd \ufffd\n# TYPE x gauge\n'.encode()
-    assert head(odd, Format.OPENMETRICS) == '# HELP x a \\"b\\" \\\\ c\\nd \ufffd\n# TYPE x gauge\n'.encode()
-
-
-# blocks
-
-
-def test_blocks_of_all_sizes_are_one_gzip_member() -> None:
-    """Decoders that stop after the first member see everything."""
-    source = random.Random(2)
-    raws = [bytes(source.choices(b"abc\n", k=size)) for size in (0, 1, 5, 5000, 32768, 32769, 200_000, 0, 7)]
-    member = OpenMember().with_blocks([Block.of(raws[:4]), Block.of([raws[4]])])
-    whole = member.with_blocks([Block.of([raw]) for raw in raws[5:]]).close()
-    decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    assert decoder.decompress(whole) == b"".join(raws)
-    assert decoder.eof
-    assert decoder.unused_data == b""
-
-
-def test_nothing_is_a_gzip_member_too() -> None:
-    """An empty page can be asked for in gzip."""
-    assert gzip.decompress(OpenMember().close()) == b""
-    assert gzip.decompress(OpenMember().with_blocks([Block.of([]), Block.of([b""])]).close()) == b""
-
-
-# the page
 
 
 def test_families_are_sorted_and_headed_once() -> None:
@@ -305,14 +198,6 @@ def test_owners_keep_their_order() -> None:
     assert text_of(board.page()) != before
     board.put(0, COUNTER, body(Samples.of(COUNTER, {("0",): 1})))
     assert text_of(board.page()) == before
-
-
-def test_small_and_big_bodies_are_told_apart_by_size() -> None:
-    """A body is deflated by itself as soon as that pays."""
-    assert Body.of([b"x" * (SMALL_BYTES - 1)]).block is None
-    assert Body.of([b"x" * SMALL_BYTES]).block is not None
-    assert Body.of([b"one 1\n", b"two 2\n"]).raw == b"one 1\ntwo 2\n"
-    assert Body.of([]).length == 0
 
 
 # joined with the exporter's own metrics
