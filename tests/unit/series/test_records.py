@@ -1,0 +1,139 @@
+"""Records: what a walk down an answer leads to, and the values of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exporter.document.answer_shape import AnswerShape
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import ABSENT
+from exporter.plan.plan import Column, Hop, Hops
+from exporter.series.records import Records, hops_text, records_at
+
+SHAPE = AnswerShape(
+    [("org", "name"), ("org", "apis", "id"), ("org", "apis", "tags"), ("org", "apis", "owner", "name")], max_values=100
+)
+APIS: Hops = (Hop("org"), Hop("apis"))
+
+
+def data(*contents: dict[str, Any] | None) -> list[Any]:
+    """The data of pages, as the shape reads them."""
+    return [SHAPE.data(content) for content in contents]
+
+
+def apis(*rows: Any) -> list[Any]:
+    return data({"org": {"name": "Acme", "apis": list(rows)}})
+
+
+def ids(records: Records) -> list[Any]:
+    return list(records.column(Column(2, (Hop("id"),))))
+
+
+def test_a_walk_leads_to_each_element_of_the_lists_on_it() -> None:
+    """Lists explode at any depth, pages follow each other, and outer objects stay known to each record."""
+    pages = data(
+        {"org": [{"name": "Acme", "apis": [{"id": 1}, [{"id": 2}, [{"id": 3}]]]}, {"name": "Beta", "apis": []}]},
+        {"org": {"name": "Gamma", "apis": {"id": 4}}},
+    )
+    records = records_at(pages, APIS)
+    assert ids(records) == [1, 2, 3, 4]
+    assert list(records.column(Column(1, (Hop("name"),)))) == ["Acme", "Acme", "Acme", "Gamma"]
+    assert len(records) == len(records.levels[0]) == 4
+
+
+def test_a_walk_of_no_step_leads_to_the_data() -> None:
+    """A query without rows has one record a page."""
+    pages = data({"org": None}, {"org": None})
+    assert records_at(pages, ()).levels == (pages,)
+
+
+@pytest.mark.parametrize(
+    "org", [None, {"apis": None}, {"apis": []}, {"apis": [None]}, {"apis": [[None], []]}, [], [None]]
+)
+def test_null_on_the_way_ends_the_walk(org: Any) -> None:
+    """What is null has no rows, and is no failure."""
+    assert len(records_at(data({"org": org}), APIS)) == 0
+
+
+@pytest.mark.parametrize("content", [{}, {"org": {}}, {"org": 5}, {"org": {"apis": [{}], "name": 1}, "x": 1}])
+def test_a_key_that_is_not_there_is_a_failure_that_names_the_way(content: dict[str, Any]) -> None:
+    """An answer that lacks what the document selects is refused as a whole."""
+    with pytest.raises(ResultFailure, match=r"the answer has no org(\.apis(\.id)?)? in every row") as failed:
+        records_at(data(content), (*APIS, Hop("id")))
+    assert failed.value.reason is Reason.SCHEMA
+
+
+def test_an_answer_without_data_is_a_failure() -> None:
+    """One page without data is enough."""
+    with pytest.raises(ResultFailure, match="the answer has no data") as failed:
+        records_at([*apis(), None], APIS)
+    assert failed.value.reason is Reason.SCHEMA
+
+
+def test_a_column_has_a_value_for_each_record() -> None:
+    """Null on the way to a value is null."""
+    records = records_at(apis({"owner": {"name": "x"}}, {"owner": None}, {"owner": {"name": None}}), APIS)
+    assert list(records.column(Column(2, (Hop("owner"), Hop("name"))))) == ["x", None, None]
+
+
+def test_an_index_picks_an_element() -> None:
+    """Where a list has none there, or is null, the value is null; of a list in a list an index picks further."""
+    records = records_at(apis(*({"tags": tags} for tags in ([1, 2], [3], [], None))), APIS)
+    assert list(records.column(Column(2, (Hop("tags", (1,)),)))) == [2, None, None, None]
+    assert list(records.raw_column(Column(2, (Hop("tags", (0,)),)))) == [1, 3, None, None]
+    nested = records_at(apis({"tags": [[1, 2]]}, {"tags": [None]}), APIS)
+    assert list(nested.column(Column(2, (Hop("tags", (0, 1)),)))) == [2, None]
+
+
+def test_an_index_into_what_is_no_list_is_a_failure() -> None:
+    """A number has no elements."""
+    records = records_at(apis({"tags": 5}), APIS)
+    with pytest.raises(ResultFailure, match=r"the answer has no tags in every row"):
+        records.column(Column(2, (Hop("tags", (0,)),)))
+
+
+def test_only_what_may_be_left_out_may_be_absent() -> None:
+    """With `@include` a key can be missing, and is null then; any other key that is missing is a failure."""
+    records = records_at(apis({"id": 1}, {}), APIS)
+    assert list(records.column(Column(2, (Hop("id", (), optional=True),)))) == [1, None]
+    with pytest.raises(ResultFailure, match="the answer has no id in every row"):
+        records.column(Column(2, (Hop("id"),)))
+
+
+def test_a_raw_column_shows_what_is_absent() -> None:
+    """Whoever looks at the types of the values sees it there; with a null in the way it is judged at once."""
+    records = records_at(apis({"id": 1}, {}), APIS)
+    assert list(records.raw_column(Column(2, (Hop("id"),)))) == [1, ABSENT]
+    through = records_at(apis({"owner": {"name": "x"}}, {"owner": None}), APIS)
+    assert list(through.raw_column(Column(2, (Hop("owner"), Hop("name"))))) == ["x", None]
+    levels = Records((*through.levels, through.column(Column(2, (Hop("owner"),)))))
+    assert list(levels.raw_column(Column(3, (Hop("name"),)))) == ["x", None]
+
+
+def test_some_records_can_be_taken_alone() -> None:
+    """Each keeps the objects around it."""
+    records = records_at(apis({"id": 1}, {"id": 2}, {"id": 3}), APIS).where([True, False, True])
+    assert ids(records) == [1, 3]
+    assert len(records.levels[0]) == 2
+
+
+def test_records_come_in_parts_that_are_all_of_them() -> None:
+    """No record is left out or comes twice, whatever their number."""
+    for count in (0, 1, 999, 1000, 1001, 2500):
+        parts = list(records_at(apis(*({"id": number} for number in range(count))), APIS).parts())
+        assert [one for part in parts for one in ids(part)] == list(range(count))
+        assert all(0 < len(part) <= 1000 and len(part.levels[0]) == len(part) for part in parts)
+
+
+def test_a_record_stands_once_for_each_item_of_its_value() -> None:
+    """A value that is a list makes as many records; null items and empty lists make none."""
+    records, values = records_at(apis({"id": 1}, {"id": 2}, {"id": 3}), APIS).explode([[5, None, [6]], 7, None])
+    assert list(values) == [5, 6, 7]
+    assert ids(records) == [1, 1, 2]
+
+
+def test_a_way_is_written_with_dots() -> None:
+    """As messages name it."""
+    assert hops_text(APIS) == "org.apis"
