@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-from graphql import build_schema, introspection_from_schema
+from graphql import build_schema
 
 from exporter.document.document import Document, DocumentError, FieldType, Selection, parse_document
-from exporter.document.schema import load_schema
 
 SCHEMA = build_schema("""
     type Query { org(id: ID!): Org  states: [[State!]!]!  node: Node }
@@ -123,54 +119,6 @@ def test_an_enormous_document_is_an_error_and_not_a_crash(text: str) -> None:
         assert isinstance(parse_document(text, SCHEMA), Document)
     except DocumentError as error:
         assert error.faults  # noqa: PT017 - either is fine
-
-
-def test_a_schema_is_read_from_sdl_and_from_introspection(tmp_path: Path) -> None:
-    """`schema:` takes what one has: SDL, or the answer to an introspection query, with or without `data`."""
-    answer = introspection_from_schema(SCHEMA)
-    for name, text in (
-        ("a.graphql", "type Query { states: Int }"),
-        ("b.json", json.dumps(answer)),
-        ("c.json", json.dumps({"data": answer})),
-    ):
-        file = tmp_path / name
-        file.write_text(text)
-        schema = load_schema(str(file))
-        assert schema.query_type is not None
-        assert "states" in schema.query_type.fields
-
-
-@pytest.mark.parametrize(
-    "text", ["type Query {", "{}", '{"data": 5}', '{"data": null}', "{nonsense", "hello", '{"__schema": 1}']
-)
-def test_what_is_no_schema_is_refused_in_words(tmp_path: Path, text: str) -> None:
-    """A wrong file is told as such, not as a traceback."""
-    file = tmp_path / "s"
-    file.write_text(text)
-    with pytest.raises(ValueError, match="neither a schema in SDL nor an introspection answer: "):
-        load_schema(str(file))
-
-
-def test_a_schema_with_faults_of_its_own_is_taken(tmp_path: Path) -> None:
-    """Published schemas are not always valid by the letter; documents can be checked against them all the same."""
-    file = tmp_path / "s"
-    file.write_text("type Query { a: Int  b: String  b: String  c: Empty }  type Empty")
-    assert parse_document("{ a b }", load_schema(str(file))).selection.children.keys() == {"a", "b"}
-
-
-def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
-    """Where nothing can be asked, nothing can be checked."""
-    file = tmp_path / "s"
-    file.write_text("type Mutation { a: Int }")
-    with pytest.raises(ValueError, match="it has no type Query"):
-        load_schema(str(file))
-
-
-def test_the_shipped_schema_is_valid() -> None:
-    """`schema: choreo` knows the operations of Choreo Insights."""
-    query = load_schema("choreo").query_type
-    assert query is not None
-    assert "getTotalTraffic" in query.fields
 
 
 def test_the_same_document_is_equal_whenever_it_is_read() -> None:

@@ -1,0 +1,86 @@
+"""Schemas: the shipped one, SDL, and the answer to an introspection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from graphql import build_schema, introspection_from_schema
+
+from exporter.document.document import parse_document
+from exporter.document.schema import load_schema, no_schema
+
+SCHEMA = build_schema("type Query { states: [Int] }")
+
+
+def test_a_schema_is_read_from_sdl_and_from_introspection(tmp_path: Path) -> None:
+    """`schema:` takes what one has: SDL, or the answer to an introspection query, with or without `data`."""
+    answer = introspection_from_schema(SCHEMA)
+    for name, text in (
+        ("a.graphql", "type Query { states: Int }"),
+        ("b.json", json.dumps(answer)),
+        ("c.json", json.dumps({"data": answer})),
+    ):
+        file = tmp_path / name
+        file.write_text(text)
+        schema = load_schema(str(file))
+        assert schema.query_type is not None
+        assert "states" in schema.query_type.fields
+
+
+@pytest.mark.parametrize(
+    "text", ["type Query {", "{}", '{"data": 5}', '{"data": null}', "{nonsense", "hello", '{"__schema": 1}']
+)
+def test_what_is_no_schema_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    """A wrong file is told as such, not as a traceback."""
+    file = tmp_path / "s"
+    file.write_text(text)
+    with pytest.raises(ValueError, match="neither a schema in SDL nor an introspection answer: "):
+        load_schema(str(file))
+
+
+def test_a_schema_with_faults_of_its_own_is_taken(tmp_path: Path) -> None:
+    """Published schemas are not always valid by the letter; documents can be checked against them all the same."""
+    file = tmp_path / "s"
+    file.write_text("type Query { a: Int  b: String  b: String  c: Empty }  type Empty")
+    assert parse_document("{ a b }", load_schema(str(file))).selection.children.keys() == {"a", "b"}
+
+
+def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
+    """Where nothing can be asked, nothing can be checked."""
+    file = tmp_path / "s"
+    file.write_text("type Mutation { a: Int }")
+    with pytest.raises(ValueError, match="it has no type Query"):
+        load_schema(str(file))
+
+
+def test_the_shipped_schema_is_valid() -> None:
+    """`schema: choreo` knows the operations of Choreo Insights."""
+    query = load_schema("choreo").query_type
+    assert query is not None
+    assert "getTotalTraffic" in query.fields
+
+
+def test_a_file_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """After a reload documents are checked against what the file says then; the same text is read once."""
+    file = tmp_path / "s"
+    file.write_text("type Query { a: Int }")
+    first = load_schema(str(file))
+    assert load_schema(str(file)) is first
+    file.write_text("type Query { b: Int }")
+    query = load_schema(str(file)).query_type
+    assert query is not None
+    assert query.fields.keys() == {"b"}
+
+
+def test_a_schema_that_cannot_be_read_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """A missing file is not one with a bad text."""
+    with pytest.raises(FileNotFoundError):
+        load_schema(str(tmp_path / "none"))
+
+
+def test_rules_that_need_no_schema_have_one_without_meaning() -> None:
+    """It is made once."""
+    assert no_schema() is no_schema()
+    assert no_schema().query_type is not None
