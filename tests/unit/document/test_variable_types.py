@@ -134,7 +134,8 @@ def test_a_fault_is_named_where_it_is_with_what_would_be_right(
         ("Int", 5), ("Int", 5.0), ("Int", 2**31 - 1), ("Int", -(2**31)), ("Float", 5), ("Float", 2**40), ("ID", 5),
         ("ID", 2**40), ("ID", "a"), ("String", "5"), ("Boolean", False), ("Kind", "UP"), ("[Int]", 5), ("[[Int]]", [5]),
         ("[Kind!]", ["UP", "DOWN"]), ("Date", {"any": ["thing"]}), ("Filter", None),
-        ("Filter", {"id": "a", "on": None}), ("Filter", {"id": "a", "not": {"id": "b", "page": {"limit": 1}}}), ("Int!", "${LIMIT}"),
+        ("Filter", {"id": "a", "on": None}), ("Filter", {"id": "a", "not": {"id": "b", "page": {"limit": 1}}}),
+        ("Int!", "${LIMIT}"),
     ],
 )  # fmt: skip
 def test_what_a_server_takes_is_taken(text: str, value: Json) -> None:

@@ -75,6 +75,7 @@ def test_big_results_come_in_pieces_of_whole_lines() -> None:
     whole = list(pieces(samples))
     assert len(whole) > 1
     assert all(piece.endswith(b"\n") and len(piece) < 100_000 for piece in whole)
+    assert all(len(piece) > 30_000 for piece in whole[1:-1])
     assert b"".join(whole).count(b"\n") == 50_000
     assert body(samples).length == sum(map(len, whole))
 
@@ -105,15 +106,30 @@ def test_a_label_that_all_series_share_is_on_every_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers",
-    [[1, 2.5], [2**53, -(2**53)], [2**53 + 2, 1], [1, -(2**53) - 2], [True, 2.5], [1.0, 2.0], [0, False]],
+    ("numbers", "written"),
+    [
+        ([1, 2.5], ["1", "2.5"]),
+        ([2**53, -(2**53)], ["9007199254740992", "-9007199254740992"]),
+        ([2**53 + 2, 1], ["9007199254740994.0", "1"]),
+        ([1, -(2**53) - 2], ["1", "-9007199254740994.0"]),
+        ([2**53 + 2, -(2**53) - 2], ["9007199254740994.0", "-9007199254740994.0"]),
+        ([True, 2.5], ["1", "2.5"]),
+        ([0, False], ["0", "0"]),
+        ([1.0, 2e20], ["1.0", "2e+20"]),
+    ],
     ids=str,
 )
-def test_a_number_is_written_alike_whatever_stands_beside_it(numbers: list[Number]) -> None:
+def test_a_number_is_written_alike_whatever_stands_beside_it(numbers: list[Number], written: list[str]) -> None:
     """Columns of one kind take a shorter way, and the lines do not show it."""
     family = Family("n", MetricType.GAUGE, "N.", ("a",))
-    alone = [lines_of(Samples.of(family, {(str(at),): number})) for at, number in enumerate(numbers)]
-    assert lines_of(Samples.of(family, {(str(at),): number for at, number in enumerate(numbers)})) == "".join(alone)
+    lines = lines_of(Samples.of(family, {(str(at),): number for at, number in enumerate(numbers)})).splitlines()
+    assert [line.split(" ")[1] for line in lines] == written
+
+
+def test_columns_that_do_not_fit_the_family_are_a_fault() -> None:
+    """No label is left out of a line."""
+    with pytest.raises(ValueError, match="zip"):
+        lines_of(Samples(GAUGE, [["a"]], [1]))
 
 
 def test_an_integer_that_no_float_is_near_to_is_refused() -> None:
