@@ -95,7 +95,7 @@ def check_url(value: str) -> str:
     """An HTTP URL as it is. Raises `ValueError`, also where it carries a user or a password."""
     try:
         parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:

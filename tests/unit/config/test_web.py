@@ -9,7 +9,6 @@ import pytest
 
 from exporter.config.web import load_web
 from exporter.model.errors import ConfigError
-from exporter.web.basic_auth import basic_credentials
 from exporter.web.web_config import WebConfiguration
 
 FILES = Path(__file__).parents[2] / "data" / "web_config"
@@ -59,26 +58,3 @@ def test_a_policy_that_verifies_nothing_is_refused(tmp_path: Path, policy: str) 
     file.write_text(f"tls_server_config:\n  cert: a\n  key: b\n  client_auth_type: {policy}\n")
     with pytest.raises(ConfigError, match=f":4: .*{policy} verifies no certificate.*write RequireAndVerifyClientCert"):
         load_web(file)
-
-
-@pytest.mark.parametrize(
-    ("header", "found"),
-    [
-        ("Basic YWxpY2U6czNjcjN0", ("alice", b"s3cr3t")),
-        ("basic  YWxpY2U6czNjcjN0 ", ("alice", b"s3cr3t")),
-        ("Basic YTpiOmM=", ("a", b"b:c")),
-        ("Basic Og==", ("", b"")),
-        ("Basic w7w6w7w=", ("ü", "ü".encode())),
-        ("Basic YWxpY2U=", None),
-        ("Basic /w==", None),
-        ("Basic /zph", None),
-        ("Basic !", None),
-        ("Basic", None),
-        ("Bearer YWxpY2U6czNjcjN0", None),
-        ("", None),
-        (f"Basic {'A' * 4000}", None),
-    ],
-)
-def test_credentials_are_read_from_a_header(header: str, found: tuple[str, bytes] | None) -> None:
-    """RFC 7617: the scheme in any case, a password with colons, UTF-8; everything else is no credentials."""
-    assert basic_credentials(header) == found

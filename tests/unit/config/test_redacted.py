@@ -1,0 +1,80 @@
+"""A configuration as `/config` shows it: what was read, and no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from exporter.config.load import load
+from exporter.config.redacted import yaml_without_secrets
+
+CONFIG = """\
+sources:
+  - name: acme
+    url: https://api.example/graphql
+    schema: null
+    oauth2:
+      token_url: https://sts.example/token
+      client_id: ${ID}
+      client_secret: ${SECRET}
+      endpoint_params: {orgHandle: "${ORG}"}
+    http_headers: {X-Api-Key: "header-secret"}
+    proxy_url: http://proxy.example:3128
+    proxy_connect_header: {Proxy-Authorization: ["Basic proxy-secret"]}
+    values: {org: "${ORG}", enabled: yes}
+    secret_values: {tenant: {env: SECRET}}
+queries:
+  - name: orders
+    document: |
+      query {
+        open
+      }
+    metrics: [{name: shop_open_orders, help: Orders., value: open, labels: {a: {const: "x"}}}]
+  - name: more
+    document: "{ open }"
+    metrics: [{name: shop_more, help: Größe., value: 1}]
+"""
+ENVIRON = {"ID": "the-id", "SECRET": "the-secret", "ORG": "acme-org"}
+
+
+def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str) -> str:
+    file = folder / "c.yaml"
+    file.write_text(text, encoding="utf-8")
+    return yaml_without_secrets(load(file, ENVIRON), censored)
+
+
+def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:
+    """Secrets of every kind are `<secret>`; variables are put in; the rest is as it was written, in its order."""
+    expected = yaml.safe_load(CONFIG.replace("${ORG}", "acme-org"))
+    source = expected["sources"][0]
+    source["oauth2"] |= {"client_id": "<secret>", "client_secret": "<secret>"}
+    source["http_headers"] = {"X-Api-Key": "<secret>"}
+    source["proxy_connect_header"] = {"Proxy-Authorization": ["<secret>"]}
+    source["secret_values"] = {"tenant": "<secret>"}
+    source["values"] = {"org": "acme-org", "enabled": "yes"}
+    text = shown(tmp_path)
+    assert yaml.safe_load(text) == expected
+    assert not any(secret in text for secret in ("the-id", "the-secret", "header-secret", "proxy-secret"))
+    order = [text.index(f"\n  {key}:") for key in ("url", "oauth2", "http_headers", "values", "secret_values")]
+    assert order == sorted(order)
+
+
+def test_a_document_stays_readable(tmp_path: Path) -> None:
+    """A text of several lines is a block, letters stay letters, and nothing is an alias of something else."""
+    text = shown(tmp_path, CONFIG + "  - {name: q, document: '{ a }', for_each: &x {n: [1]}, variables: {y: *x}}\n")
+    assert "\n  document: |\n    query {\n      open\n    }\n" in text
+    assert "Größe." in text
+    assert "&" not in text
+    assert "*" not in text
+
+
+def test_the_last_look_is_at_every_text_and_key(tmp_path: Path) -> None:
+    """What is hidden from the log is hidden here, too, wherever it stands: as a value, in a list, as a key."""
+    text = shown(tmp_path, censored=lambda text: text.replace("acme", "<hidden>").replace("orgHandle", "<key>"))
+    assert "acme" not in text
+    assert "orgHandle" not in text
+    read = yaml.safe_load(text)["sources"][0]
+    assert read["values"]["org"] == "<hidden>-org"
+    assert read["oauth2"]["endpoint_params"] == {"<key>": "<hidden>-org"}
