@@ -112,3 +112,9 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.002)
+
+
+async def post(transport: Transport, url: str, *, deadline_seconds: float = 10.0) -> int:
+    """The status of a request over that transport."""
+    headers = {"content-type": "text/plain"}
+    return (await transport.post(url, headers=headers, content=b"x", deadline_seconds=deadline_seconds)).status

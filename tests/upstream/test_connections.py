@@ -1,27 +1,19 @@
-"""Connections: kept, repeated once, never leaked; names resolved without holding anybody up; proxies."""
+"""Connections: kept, repeated once, never leaked; proxies."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpcore
 import pytest
 import trustme
-import uvloop
 
 from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.upstream.network import Network
 from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
@@ -38,22 +30,10 @@ from tests.support.upstream import (
     silence,
     when,
 )
-from tests.support.wiring import failure_of, until, wired
+from tests.support.wiring import failure_of, post, until, wired
+from tests.upstream.conftest import LOOPS
 
-LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 OK = answer({"data": {"value": 1}})
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as running:
-        running.api.always(OK)
-        yield running
-
-
-async def post(transport: Transport, url: str, *, deadline_seconds: float = 10.0) -> int:
-    headers = {"content-type": "text/plain"}
-    return (await transport.post(url, headers=headers, content=b"x", deadline_seconds=deadline_seconds)).status
 
 
 def test_polls_share_a_connection(upstream: Upstream) -> None:
@@ -67,32 +47,6 @@ def test_polls_share_a_connection(upstream: Upstream) -> None:
         await until(lambda: upstream.open_connections == 0)
 
     asyncio.run(polls())
-
-
-@LOOPS
-def test_a_connection_that_is_reset_at_once_is_a_reset(
-    upstream: Upstream, loop: Callable[[], asyncio.AbstractEventLoop]
-) -> None:
-    """Row 8: an API, or a firewall before it, that takes connections and resets them is at fault, not the exporter."""
-    connected = threading.Event()
-    upstream.on_connect = when(connected, reset)
-
-    async def polls() -> None:
-        stream = await Network().connect_tcp("127.0.0.1", upstream.port)
-        connected.set()
-        with pytest.raises(httpcore.ReadError):
-            await stream.read(1)
-        assert not stream.get_extra_info("ssl_object")
-        assert stream.get_extra_info("is_readable"), "it would be used again"
-        await stream.aclose()
-        transport = Transport()
-        for _ in range(20):
-            failures = await asyncio.gather(*(failure_of(post(transport, upstream.api_url)) for _ in range(20)))
-            assert {failure.reason for failure in failures} <= {Reason.RESET, Reason.CONNECT}
-        await transport.close()
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(polls())
 
 
 @pytest.mark.parametrize("ending", ["closed while idle", "reset while idle", "closed on use", "reset on use"])
@@ -246,131 +200,6 @@ def test_cookies_are_not_kept(upstream: Upstream) -> None:
 
     asyncio.run(polls())
     assert all("cookie" not in request.headers for request in upstream.api.journal)
-
-
-# ------------------------------------------------------------------------------------------------------- names
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Names that a test makes up: their addresses, an error, or an event that the look-up waits for."""
-    known: dict[str, Any] = {}
-    system = socket.getaddrinfo
-    ended = threading.Event()
-
-    def getaddrinfo(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
-        if host not in known:
-            return system(host, port, *rest, **options)
-        found = known[host]
-        if found is None:
-            ended.wait(30)
-            found = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        if isinstance(found, Exception):
-            raise found
-        return [(0, socket.SOCK_STREAM, 6, "", (address, 0)) for address in found]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield known
-    ended.set()
-
-
-@LOOPS
-def test_an_unknown_name_is_told(names: dict[str, Any], loop: Any) -> None:
-    """Row 2: a name that does not exist fails the poll with `dns`."""
-    names["nowhere.test"] = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    async def poll() -> None:
-        transport = Transport()
-        failed = await failure_of(post(transport, "http://nowhere.test/"))
-        assert failed.reason is Reason.DNS
-        assert failed.detail == "cannot resolve nowhere.test: Name or service not known"
-        await transport.close()
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(poll())
-
-
-@LOOPS
-def test_a_look_up_that_hangs_holds_up_nobody_else(names: dict[str, Any], upstream: Upstream, loop: Any) -> None:
-    """Row 3: polls end at their deadline, other hosts are polled, and threads do not pile up."""
-    names["hanging.test"] = None
-    names["api.test"] = ["127.0.0.1"]
-
-    async def polls() -> None:
-        transport = Transport(max_connections=100)
-        hanging = "http://hanging.test/"
-        failures = asyncio.gather(*(failure_of(post(transport, hanging, deadline_seconds=0.3)) for _ in range(50)))
-        await asyncio.sleep(0)
-        assert await post(transport, f"http://api.test:{upstream.port}/graphql") == 200
-        assert {failure.reason for failure in await failures} == {Reason.TIMEOUT}
-        assert (await failure_of(post(transport, hanging, deadline_seconds=0.01))).reason is Reason.TIMEOUT
-        assert sum(thread.name == "dns hanging.test" for thread in threading.enumerate()) == 1
-        await transport.close()
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(polls())
-
-
-def test_a_look_up_that_hangs_does_not_hold_up_the_end() -> None:
-    """Row 3: the program ends at once, although a look-up would take ten minutes more."""
-    program = """
-import asyncio, socket, time
-from exporter.model.errors import UpstreamFailure
-from exporter.upstream.transport import Transport
-socket.getaddrinfo = lambda *_, **__: time.sleep(600)
-async def main():
-    try:
-        await Transport().post("http://hanging.test/", headers={}, content=b"", deadline_seconds=0.1)
-    except UpstreamFailure as failure:
-        print(failure.reason)
-asyncio.run(main())
-"""
-    started_at = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout == "timeout\n"
-    assert ended.stderr == ""
-    assert time.monotonic() - started_at < 60
-
-
-def test_each_address_of_a_name_is_tried(names: dict[str, Any], upstream: Upstream) -> None:
-    """An address that refuses or says nothing does not hide one that answers."""
-    names["api.test"] = ["127.0.0.2", "::1", "127.0.0.1"]
-
-    async def poll() -> None:
-        transport = Transport()
-        assert await post(transport, f"http://api.test:{upstream.port}/graphql", deadline_seconds=5) == 200
-        await transport.close()
-
-    asyncio.run(poll())
-
-
-def test_an_address_that_says_nothing_costs_a_quarter_of_a_second(
-    names: dict[str, Any], upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """RFC 8305: the next address is tried while the first is still silent, and the first is given up then."""
-    names["api.test"] = ["127.0.0.9", "127.0.0.1"]
-    given_up = asyncio.Event()
-    import httpcore
-
-    connect = httpcore.AnyIOBackend.connect_tcp
-
-    async def connect_tcp(self: Any, host: str, port: int, **options: Any) -> Any:
-        if host == "127.0.0.9":
-            try:
-                await asyncio.Event().wait()
-            finally:
-                given_up.set()
-        return await connect(self, host, port, **options)
-
-    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect_tcp)
-
-    async def poll() -> None:
-        transport = Transport()
-        assert await post(transport, f"http://api.test:{upstream.port}/graphql", deadline_seconds=5) == 200
-        await asyncio.wait_for(given_up.wait(), 5)
-        await transport.close()
-
-    asyncio.run(poll())
 
 
 # ----------------------------------------------------------------------------------------------------- proxies

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from exporter.model.errors import Reason, TokenFailure
-from exporter.upstream.retry_after import retry_after_seconds
 from exporter.upstream.token_response import read_token
 from exporter.upstream.transport import WireResponse
 
@@ -100,22 +99,3 @@ def test_bad_answers_have_a_reason(response: WireResponse, reason: Reason, perma
         read_token(response, 0.0)
     assert (caught.value.reason, caught.value.permanent) == (reason, permanent)
     assert "test-token" not in caught.value.detail
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("5", 5),
-        ("0", 0),
-        (str(10**12), 3600),
-        ("-1", None),
-        ("abc", None),
-        ("", None),
-        (None, None),
-        ("Tue, 24 Nov 2026 00:00:30 GMT", 30),
-        ("Mon, 23 Nov 2026 00:00:30 GMT", 0),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    """`Retry-After` is a number of seconds or a date, an hour at most; what cannot be read is no wish."""
-    assert retry_after_seconds(value, DATE) == seconds
