@@ -46,7 +46,7 @@ def test_a_token_is_shown_with_every_request(upstream: Upstream) -> None:
 
     async def work(_: Wired, auth: BearerAuth) -> None:
         api = Api(OK, OK, OK)
-        for _ in range(3):
+        for _poll in range(3):
             assert await auth.exchange(api.send, Deadline(10)) is OK
         assert api.shown == ["Bearer token-1"] * 3
         assert len(upstream.token.journal) == 1
@@ -85,7 +85,7 @@ def test_a_token_that_was_taken_forgives_the_refusals_before(upstream: Upstream)
 
     async def work(wire: Wired, auth: BearerAuth) -> None:
         api = Api(UNAUTHORIZED, OK, UNAUTHORIZED, OK)
-        for _ in range(2):
+        for _poll in range(2):
             assert await auth.exchange(api.send, Deadline(10)) is OK
         assert len(api.shown) == 4
         assert wire.source.status().forced_renewals == 2
