@@ -70,6 +70,12 @@ class _LazyGroup(click.Group):
     help="Load the configuration again whenever its file, or a schema file that it names, has changed.",
 )
 @listen_address_option
+@click.option(
+    "--web.systemd-socket",
+    "systemd_socket",
+    is_flag=True,
+    help="Serve on the sockets that systemd passes, instead of the addresses.",
+)
 @web_config_file_option
 @telemetry_path_option
 @route_prefix_option

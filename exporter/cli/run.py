@@ -35,6 +35,8 @@ def run(options: Options) -> int:
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
     except ListenError as error:
-        _log.error("cannot listen", detail=error.strerror, remedy="give another --web.listen-address")
+        flag = "start it from a .socket unit, or leave --web.systemd-socket out"
+        remedy = flag if options.systemd_socket else "give another --web.listen-address"
+        _log.error("cannot listen", detail=error.strerror, remedy=remedy)
         return 1
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from exporter.daemon.logs import censored, hide
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, keep_watching
-from exporter.daemon.systemd import keep_watchdog_calm, notify
+from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
 from exporter.model.file_watch import FileWatch
 from exporter.polling.polling import Polling
 from exporter.telemetry.metrics import Telemetry, WebFigures
@@ -26,7 +27,7 @@ from exporter.telemetry.reload_status import ReloadStatus
 from exporter.telemetry.reporter import Reporter
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages import ExporterSite, metrics_url
-from exporter.web.server import WebServer
+from exporter.web.server import ListenError, WebServer
 from exporter.web.web_config import WebConfiguration
 
 _STOP_SECONDS: Final = 4.5
@@ -54,6 +55,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     web = WebServer(
         site,
         listen_addresses=options.listen_addresses,
+        listeners=_passed_sockets() if options.systemd_socket else (),
         telemetry_path=options.telemetry_path,
         route_prefix=options.route_prefix,
         routes={
@@ -102,6 +104,13 @@ async def _stop(tasks: list[asyncio.Task[Any]], web: WebServer, polling: Polling
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
+
+
+def _passed_sockets() -> tuple[socket.socket, ...]:
+    try:
+        return passed_sockets()
+    except OSError as error:
+        raise ListenError(error.errno, f"--web.systemd-socket: {error.strerror}") from error
 
 
 def _take_over(site: ExporterSite, found: Checked) -> None:

@@ -24,3 +24,4 @@ class Options:
     route_prefix: str = ""
     shard: Shard = NOT_SPLIT
     reload_on_hangup: bool = True
+    systemd_socket: bool = False

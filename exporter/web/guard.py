@@ -466,6 +466,8 @@ Address: TypeAlias = tuple[Any, ...]
 
 def client_of(address: Address) -> str:
     """Who an address counts as. Of IPv6 a client has a whole /64 (RFC 4291 §2.5.4)."""
+    if not address:
+        return ""  # of a Unix socket: all are one
     host = str(address[0]).partition("%")[0]
     try:
         ip = ipaddress.ip_address(host)

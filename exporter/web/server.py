@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final
@@ -54,6 +54,7 @@ class _Protocol(HttpToolsProtocol):
 class WebServer:
     """Serves a site on its addresses, in the running event loop. Leaves signals and logging to the application.
 
+    `listeners` are sockets that listen already, which do not block; where there are any, they stand for the addresses.
     `routes` are further paths with their handlers by method, as `{"/-/reload": {"POST": reload}}`.
     `route_prefix`, as `/insights`, stands before every path.
     `guard` stands before all of them, and lets through whom it likes.
@@ -65,6 +66,7 @@ class WebServer:
         site: Site,
         *,
         listen_addresses: tuple[ListenAddress, ...] = (ListenAddress(None, DEFAULT_PORT),),
+        listeners: Sequence[socket.socket] = (),
         telemetry_path: str = "/metrics",
         route_prefix: str = "",
         routes: Mapping[str, Mapping[str, Handler]] | None = None,
@@ -73,9 +75,9 @@ class WebServer:
         guard: Callable[[Application], Application] | None = None,
     ) -> None:
         self.requests_by_code: Counter[str] = Counter()
-        self._listen_addresses = listen_addresses
+        self._listen_addresses = () if listeners else listen_addresses
         self._tls = tls
-        names = None if tls is not None else own_names([address.host for address in listen_addresses])
+        names = None if tls is not None else own_names([address.host for address in self._listen_addresses])
         application: Application = same_site(Routes(site, telemetry_path, routes or {}), names)
         if route_prefix:
             application = below(route_prefix, application)
@@ -98,7 +100,7 @@ class WebServer:
         )
         self._config.load()
         self._state = ServerState()
-        self._listeners: list[socket.socket] = []
+        self._listeners = list(listeners)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -109,7 +111,9 @@ class WebServer:
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where it listens in fact: with the port that was given for a port 0."""
-        return tuple(ListenAddress(*each.getsockname()[:2]) for each in self._listeners)
+        return tuple(
+            ListenAddress(*each.getsockname()[:2]) for each in self._listeners if each.family != socket.AF_UNIX
+        )
 
     async def start(self) -> None:
         """Listens on all addresses, or raises ListenError and on none."""

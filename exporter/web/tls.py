@@ -23,9 +23,14 @@ _VERSIONS: Final = {
     "TLS13": "TLSv1_3",
 }
 _VERIFY_MODES: Final = {
-    "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_CURVES: Final = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
 }
 
 
@@ -61,18 +66,22 @@ class _ServerContext(ssl.SSLContext):
 
 def server_context(settings: WebSettings) -> ssl.SSLContext:
     """The context for a connection. Raises `ConfigError` for a certificate, key or CA that cannot be used."""
-    config = settings.config.tls_server_config
+    config = settings.config.tls
     assert config is not None  # who has none serves without TLS
     context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    key = "client_ca_file" if config.client_ca_file is not None else "client_ca"
+    key = "client_ca_file" if config.client_ca_file else "client_ca"
     try:
         if settings.client_ca is not None:
             context.load_verify_locations(cadata=settings.client_ca.decode("ascii"))
-        key = "cert_file" if config.cert_file is not None else "cert"
+        elif config.asks_clients:
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+        key = "cert_file" if config.cert_file else "cert"
         with _as_file(settings.cert) as cert_file, _as_file(settings.key) as key_file:
             context.load_cert_chain(cert_file, key_file, password=b"")  # an encrypted key is not asked for
         key = "cipher_suites"
         _speak(context, config)
+        key = "curve_preferences"
+        _choose_curves(context, config)
         _ask_clients(context, config)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         said = "it is not PEM" if isinstance(error, UnicodeError) else tls_problem(error)
@@ -91,21 +100,38 @@ def _unusable(settings: WebSettings, key: str, said: str) -> Problem:
 def _speak(context: ssl.SSLContext, config: TLSServer) -> None:
     """Sets versions and ciphers. No session is resumed, so every connection is judged by the present settings."""
     ciphers = [CIPHERS[name] for name in config.cipher_suites if name in CIPHERS]
-    if config.min_version < "TLS12":
+    if config.lowest_version < "TLS12":
         context.set_ciphers(":".join([*ciphers, "@SECLEVEL=0"]) if ciphers else _SERVES_OLD_VERSIONS)
     elif ciphers:
         context.set_ciphers(":".join(ciphers))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # who writes TLS10 has been told by everybody
-        context.minimum_version = ssl.TLSVersion[_VERSIONS[config.min_version]]
+        context.minimum_version = ssl.TLSVersion[_VERSIONS[config.lowest_version]]
         context.maximum_version = ssl.TLSVersion[_VERSIONS[config.max_version]]
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    if not config.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
 
 
+def can_choose_curves(config: TLSServer) -> bool:
+    """Whether this Python can tell OpenSSL these curves: before 3.15 it can tell it one."""
+    return len(config.curve_preferences) <= 1 or hasattr(ssl.SSLContext, "set_groups")
+
+
+def _choose_curves(context: ssl.SSLContext, config: TLSServer) -> None:
+    curves = [_CURVES[name] for name in config.curve_preferences]
+    if len(curves) == 1:
+        context.set_ecdh_curve(curves[0])
+    elif curves and can_choose_curves(config):
+        cast("Any", context).set_groups(":".join(curves))
+
+
 def _ask_clients(context: _ServerContext, config: TLSServer) -> None:
-    context.verify_mode = _VERIFY_MODES[config.client_auth_type]
+    """Sets whom clients must be. Each authority that is given is trusted, also one that another one vouches for."""
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_mode = _VERIFY_MODES.get(config.client_auth_type, ssl.CERT_NONE)
     if config.client_allowed_sans is not None:
         context.allowed_names = frozenset(map(_canonical, config.client_allowed_sans))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
@@ -13,13 +14,14 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from exporter.config.web import WebSettings, load_web
+from exporter.config.web import WebConfig, WebSettings, files_of, load_web
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.file_watch import FileState, file_states
 from exporter.telemetry.reload_status import ReloadStatus
 from exporter.web.basic_auth import Busy, PasswordCheck, basic_credentials
 from exporter.web.messages import Answer, Application, RawFields, Request
-from exporter.web.tls import RenewableContext, server_context
+from exporter.web.request_limit import RequestLimit
+from exporter.web.tls import RenewableContext, can_choose_curves, server_context
 
 CHECK_SECONDS: Final = 2.0
 _CHALLENGE: Final = (("www-authenticate", 'Basic realm="insights-exporter", charset="UTF-8"'),)
@@ -36,18 +38,21 @@ class WebConfiguration:
         self._file = file
         self._check_seconds = check_seconds
         self._settings = load_web(file)
-        has_tls = self._settings.config.tls_server_config is not None
+        has_tls = self._settings.config.tls is not None
         self.tls = RenewableContext(server_context(self._settings)) if has_tls else None
         self.status = ReloadStatus()
         self._headers = _headers(self._settings)
+        self._limit = _limit(self._settings)
         self._passwords = PasswordCheck()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="web: configuration")
-        _log_what_has_no_effect(self._settings)
+        _log_remarks(self._settings)
 
     def guarded(self, application: Application) -> Application:
         """The application behind its authentication, with the configured headers on every answer."""
 
         def guard(request: Request) -> Answer | Awaitable[Answer]:
+            if self._limit is not None and not self._limit.allows():
+                return self._dressed(_too_many(self._limit))
             users = self._settings.config.basic_auth_users
             if not users:
                 return self._dressed(application(request))
@@ -83,9 +88,7 @@ class WebConfiguration:
 
     def _files(self) -> tuple[Path, ...]:
         """The file and those that it names."""
-        tls = self._settings.config.tls_server_config
-        named = () if tls is None else (tls.cert_file, tls.key_file, tls.client_ca_file)
-        return (self._file, *(file for file in named if file is not None))
+        return (self._file, *files_of(self._settings.config, self._file.parent))
 
     def close(self) -> None:
         """Ends its threads as soon as they can."""
@@ -121,17 +124,23 @@ class WebConfiguration:
             return
         if self.tls is not None and context is not None:
             self.tls.present = context
+        if settings.config.rate_limit != self._settings.config.rate_limit:
+            self._limit = _limit(settings)
         self._settings = settings
         self._headers = _headers(settings)
         self.status.note(successful=True)
         _log.info("the web configuration was read anew", file=str(self._file))
-        _log_what_has_no_effect(settings)
+        _log_remarks(settings)
 
     def _usable(self, found: _Outcome) -> tuple[WebSettings, ssl.SSLContext | None]:
         """Settings that this server can change to, with their context. Raises `ConfigError`."""
         if isinstance(found, tuple):
             raise ConfigError(found)
-        has_tls = found.config.tls_server_config is not None
+        if found.is_blank and not self._settings.is_blank:
+            # more likely a file that is being written than one that is meant to take all away
+            remedy = "write tls_server_config or basic_auth_users, or {} for neither"
+            raise ConfigError((found.places.problem((), "is empty", remedy),))
+        has_tls = found.config.tls is not None
         if has_tls != (self.tls is not None):
             wrong, remedy = "TLS cannot be turned on or off while serving", "restart the exporter"
             raise ConfigError((Problem(str(self._file), None, "tls_server_config", wrong, remedy),))
@@ -167,6 +176,43 @@ def _with_headers(answer: Answer, headers: RawFields) -> Answer:
     return replace(answer, fields=answer.fields + further) if further else answer
 
 
-def _log_what_has_no_effect(settings: WebSettings) -> None:
-    if "http2" in settings.config.http_server_config.model_fields_set:
-        _log.info("http2 has no effect: HTTP/1.1 is served", key="http_server_config.http2")
+def _limit(settings: WebSettings) -> RequestLimit | None:
+    limit = settings.config.rate_limit
+    return RequestLimit(limit.interval, limit.burst) if limit.is_enabled else None
+
+
+def _too_many(limit: RequestLimit) -> Answer:
+    return Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", str(math.ceil(limit.interval_seconds))),))
+
+
+def _log_remarks(settings: WebSettings) -> None:
+    """Says what the file asks for and does not get, and what it gets that may not be meant."""
+    config = settings.config
+    for key, remark in _without_effect(config):
+        _log.info(f"{key.rpartition('.')[2]} has no effect: {remark}", key=key)
+    if config.rate_limit.is_enabled and config.rate_limit.burst < 1:
+        _log.warning("rate_limit has a burst of 0, so that every request gets 429", key="rate_limit.burst")
+    tls = config.tls
+    if tls is None:
+        if config.tls_server_config.model_fields_set:
+            _log.warning("tls_server_config names no certificate, so the pages are served without TLS")
+        return
+    if tls.verifies_nothing:
+        remark = "clients are asked for no certificate: this policy would verify none, so that anybody could make one"
+        _log.warning(remark, key="client_auth_type", remedy="write RequireAndVerifyClientCert")
+    elif tls.asks_clients and not tls.has_authority:
+        _log.info("the system's authorities vouch for clients, as no client_ca_file is given", key="client_auth_type")
+
+
+def _without_effect(config: WebConfig) -> Iterator[tuple[str, str]]:
+    """Keys that change nothing, each with the reason."""
+    if "http2" in config.http_server_config.model_fields_set:
+        yield "http_server_config.http2", "HTTP/1.1 is served"
+    tls = config.tls
+    if tls is None:
+        return
+    if not can_choose_curves(tls):
+        yield "tls_server_config.curve_preferences", "this Python can tell OpenSSL one curve, not several"
+    for name in ("cert", "key", "client_ca"):
+        if getattr(tls, f"{name}_file") and name in tls.model_fields_set:
+            yield f"tls_server_config.{name}", f"{name}_file is read instead"

@@ -73,11 +73,17 @@ def stopped_clock(moment: datetime) -> dict[str, str]:
 class Process:
     """A program under test; its output goes to a file."""
 
-    def __init__(self, command: list[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], log: Path, environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    ) -> None:
         self.log_file = log
         self._output = log.open("wb")
         self.popen = subprocess.Popen(
-            command, stdout=self._output, stderr=subprocess.STDOUT, env={**os.environ, **(environ or {})}
+            command,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            pass_fds=pass_fds,
         )
 
     def __enter__(self) -> Self:

@@ -102,12 +102,12 @@ def test_a_web_configuration_that_cannot_be_used_is_refused(insights: Simulator,
     config, file = tmp_path / "config.yaml", tmp_path / "web.yml"
     config.write_text(choreo_source() + ENVIRONMENTS)
     file.write_text(
-        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  curve_preferences: [X25519]\n"
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  curve_preferences: [P-256]\n"
     )
     for flags in ((), ("--config.check",)):
         run = command(f"--config.file={config}", f"--web.config.file={file}", *flags, environ=choreo_environ(insights))
         assert run.returncode == 1
         assert run.stderr.splitlines() == [
-            f"error: {file}:4: tls_server_config.curve_preferences: is not supported;"
-            " OpenSSL chooses the curve; remove the key"
+            f"error: {file}:4: tls_server_config.curve_preferences[0]: not one of the words that may stand here;"
+            " write 'CurveP256', 'CurveP384', 'CurveP521' or 'X25519'"
         ]

@@ -178,7 +178,7 @@ def test_versions(tmp_path: Path, config: dict[str, str], spoken: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CIPHERS if "ECDSA" in name])
 def test_cipher_suites(tmp_path: Path, name: str) -> None:
     """A suite by Go's name is the only one that TLS 1.2 then has; TLS 1.3 has its own."""
-    config = tls(tmp_path, cipher_suites=[name, "TLS_AES_128_GCM_SHA256"])
+    config = tls(tmp_path, cipher_suites=[name, "TLS_AES_128_GCM_SHA256"]) | {"http_server_config": {"http2": False}}
     with serving(tmp_path, config) as (web, _):
         context = trusting()
         context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -49,12 +49,3 @@ def test_files_that_cannot_be_read_are_told_by_their_key(tmp_path: Path) -> None
         f"{file}:3: tls_server_config.key_file: /nowhere/server.key cannot be read: No such file or directory;"
         " name a PEM file that this user can read",
     ]
-
-
-@pytest.mark.parametrize("policy", ["RequestClientCert", "RequireAnyClientCert", "RequireClientCert"])
-def test_a_policy_that_verifies_nothing_is_refused(tmp_path: Path, policy: str) -> None:
-    """A certificate that nobody verifies keeps nobody out: the error says so, and what to write instead."""
-    file = tmp_path / "web.yml"
-    file.write_text(f"tls_server_config:\n  cert: a\n  key: b\n  client_auth_type: {policy}\n")
-    with pytest.raises(ConfigError, match=f":4: .*{policy} verifies no certificate.*write RequireAndVerifyClientCert"):
-        load_web(file)
