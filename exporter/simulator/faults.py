@@ -16,12 +16,18 @@ API_STATES = ("ok", "error503", "hang", "401")
 
 @dataclass(frozen=True, slots=True)
 class FaultState:
-    """What is wrong at a moment. APIs are named by id or by name, organizations by handle or UUID."""
+    """What is wrong at a moment. APIs and applications are named by id or by name, organizations by handle or UUID.
+
+    A flood is requests of `flooding_applications` that come on top of the usual ones, `flood_rate` a second in an
+    environment of weight 1; all of them are beyond the application's limit and are answered with 429.
+    """
 
     error_ratio: float = 0.0
     throttle_ratio: float = 0.0
     latency_factor: float = 1.0
-    only_apis: tuple[str, ...] = ()  # to which APIs the three above apply; empty: to all
+    flood_rate: float = 0.0
+    only_apis: tuple[str, ...] = ()  # to which APIs the four above apply; empty: to all
+    flooding_applications: tuple[str, ...] = ()
     silent_apis: tuple[str, ...] = ()
     removed_apis: tuple[str, ...] = ()
     removed_organizations: tuple[str, ...] = ()
@@ -35,10 +41,16 @@ class FaultState:
                 raise ValueError(f"{name}: must be between 0 and 1")
         if not 0 < self.latency_factor <= 1000:
             raise ValueError("latency_factor: must be above 0 and at most 1000")
+        if not 0 <= self.flood_rate <= 1000:
+            raise ValueError("flood_rate: must be between 0 and 1000")
         if self.token_endpoint not in TOKEN_ENDPOINT_STATES:
             raise ValueError(f"token_endpoint: must be one of {', '.join(TOKEN_ENDPOINT_STATES)}")
         if self.api not in API_STATES:
             raise ValueError(f"api: must be one of {', '.join(API_STATES)}")
+
+    def floods(self) -> bool:
+        """Whether an application asks far more than it may."""
+        return bool(self.flood_rate and self.flooding_applications)
 
     def shapes_traffic(self) -> bool:
         """Whether single requests differ from what they would be without the fault."""
@@ -46,6 +58,7 @@ class FaultState:
             self.error_ratio
             or self.throttle_ratio
             or self.latency_factor != 1.0
+            or self.floods()
             or self.silent_apis
             or self.removed_apis
             or self.removed_organizations
@@ -117,11 +130,15 @@ class Faults:
         """What held at a moment."""
         return self._states[bisect_right(self._starts_ms, time_ms) - 1]
 
-    def calm(self, start_ms: int, end_ms: int) -> bool:
-        """Whether no fault touched the traffic at any moment from start to before end."""
+    def between(self, start_ms: int, end_ms: int) -> list[FaultState]:
+        """What held at any moment from start to before end, in the order of time."""
         first = bisect_right(self._starts_ms, start_ms) - 1
         last = bisect_right(self._starts_ms, end_ms - 1) - 1
-        return not any(state.shapes_traffic() for state in self._states[first : last + 1])
+        return self._states[first : last + 1]
+
+    def calm(self, start_ms: int, end_ms: int) -> bool:
+        """Whether no fault touched the traffic at any moment from start to before end."""
+        return not any(state.shapes_traffic() for state in self.between(start_ms, end_ms))
 
     def as_json(self) -> dict[str, Any]:
         """What is wrong now, as plain values."""

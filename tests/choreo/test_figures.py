@@ -51,7 +51,7 @@ BY_HAND: Final[list[tuple[str, dict[str, str], float]]] = [
         {**PAYMENTS, "application": "Mobile App", "reason": "Target Responded 404"},
         11,
     ),
-    ("choreo_api_backend_latency_p50_seconds", ORDERS, 0.168),
+    ("choreo_api_backend_latency_p50_seconds", ORDERS, 0.126),
     ("choreo_slowest_api_response_latency_p95_seconds", ORDERS, 0.396),
     ("choreo_window_cache_hits", PRODUCTION, 65),
     ("choreo_cache_misses_total", PRODUCTION, 1528),

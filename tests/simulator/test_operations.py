@@ -239,11 +239,11 @@ def test_an_optional_time_filter_means_the_last_day(caller: Caller) -> None:
 
 
 def test_latencies(caller: Caller, requests: list[Request]) -> None:
-    """Latencies are nearest-rank percentiles of single requests; hops that were not reached do not count."""
+    """Latencies are nearest-rank percentiles of single requests; hops that were not reached took no time."""
     assert caller.data("getOverallLatency") == percentile([r.response_ms for r in requests], 95)
     own = [r for r in requests if r.api.id == caller.api.id]
     (row,) = caller.data("getLatency")["summary"]
-    backend = [r.backend_ms for r in own if r.backend_ms is not None]
+    backend = [r.backend_ms or 0 for r in own]
     assert row["response"] == percentile([r.response_ms for r in own], 95)
     assert row["responseMedian"] == percentile([r.response_ms for r in own], 50)
     assert row["backend"] == percentile(backend, 95)
@@ -254,6 +254,29 @@ def test_latencies(caller: Caller, requests: list[Request]) -> None:
     assert len(slowest) == 10
     assert by_api.get(caller.api.id, row["response"]) == row["response"]
     assert [row["latency"] for row in slowest] == sorted(by_api.values(), reverse=True)
+
+
+@pytest.mark.parametrize(("granularity", "hours"), [("1m", 1), ("15m", 4), ("1h", 24), ("1d", 72), ("7d", 168)])
+def test_no_hop_takes_longer_than_the_whole(caller: Caller, granularity: str, hours: int) -> None:
+    """Whoever stacks the hops of any API below its response, in windows of any length, sees them fit: each percentile
+    of a hop is at most that of the response, and that of the backend is below it."""
+    text = (
+        "query ($data: DataFilter!, $range: TimeFilter!, $latency: LatencyFilter!) {"
+        " getLatency(timeFilter: $range, latencyFilter: $latency, dataFilter: $data) { summary {"
+        " response backend requestMediation responseMediation"
+        " responseMedian backendMedian requestMediationMedian responseMediationMedian } } }"
+    )
+    asked = {"from": (END - timedelta(hours=hours)).isoformat(), "to": END.isoformat()}
+    for api in caller.organization.apis():
+        answer = caller.ask(text, range=asked, latency={"apiId": api.id, "granularity": granularity})
+        found = answer["data"]["getLatency"]["summary"]
+        assert found
+        for row in found:
+            for percentile_ in ("", "Median"):
+                whole = row[f"response{percentile_}"]
+                assert row[f"backend{percentile_}"] < whole, (api.name, row)
+                assert row[f"requestMediation{percentile_}"] <= whole, (api.name, row)
+                assert row[f"responseMediation{percentile_}"] <= whole, (api.name, row)
 
 
 def test_latency_buckets(caller: Caller, requests: list[Request]) -> None:

@@ -27,11 +27,11 @@ CATEGORIES: Final = {
     "OTHER": "other",
 }
 # The hops of the latency metrics.
-HOPS: Final[Mapping[str, Callable[[Request], int | None]]] = {
+HOPS: Final[Mapping[str, Callable[[Request], int]]] = {
     "response": lambda request: request.response_ms,
-    "backend": lambda request: request.backend_ms,
+    "backend": lambda request: request.backend_ms or 0,
     "request_mediation": lambda request: request.request_mediation_ms,
-    "response_mediation": lambda request: request.response_mediation_ms,
+    "response_mediation": lambda request: request.response_mediation_ms or 0,
 }
 
 
@@ -215,8 +215,8 @@ def latency(part: Part) -> Iterator[Row]:
         by_api[request.api].append(request)
     for api, requests in by_api.items():
         for hop, of in HOPS.items():
-            values = [value for request in requests if (value := of(request)) is not None]
-            for percent in (95, 50) if values else ():
+            values = [of(request) for request in requests]
+            for percent in (95, 50):
                 name = f"choreo_api_{hop}_latency_p{percent}_seconds"
                 yield name, of_api(api), percentile(values, percent) / 1000
     recent: dict[Api, list[int]] = defaultdict(list)

@@ -14,6 +14,7 @@ KEPT_MS = 7 * 86_400_000
 HOUR_MS = 3_600_000
 SLOT_MS = 600_000
 SLOW_FROM = 2.0
+FLOODED_PERCENT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def of_state(
         for api in affected(apis, state.only_apis) if state.only_apis else apis[:3]:
             figure = int(api.base_latency_ms * state.latency_factor)
             yield make_alert(time_ms, environment, tenant, api, "LATENCY", "HIGH", figure)
+    for api in affected(apis, state.only_apis) if state.floods() else ():
+        yield make_alert(time_ms, environment, tenant, api, "TRAFFIC", "HIGH", FLOODED_PERCENT)
     for api in affected(apis, state.silent_apis):
         yield make_alert(time_ms, environment, tenant, api, "TRAFFIC", "HIGH", 100)
 

@@ -16,6 +16,7 @@ from exporter.simulator.faults import FaultState
 from exporter.simulator.model.patterns import (
     FAILED_PROXY,
     FAILED_TARGET,
+    FLOODING,
     THROTTLED,
     Pattern,
     with_error,
@@ -33,6 +34,7 @@ NEVER = 2**62
 STANDARD = NormalDist()
 BUSY_FROM = 0.8
 BUSY_FACTOR = 1.25
+_REFUSED = {"throttled": THROTTLED, "flooding": FLOODING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +94,32 @@ class Registry:
         return first
 
     def variant(self, index: int, change: str, factor: float) -> int:
-        """The index of a pattern changed by a fault: `failed`, `throttled` or nothing, then slower by a factor."""
+        """The index of a pattern changed by a fault: `failed`, `throttled`, `flooding` or nothing, then slower by a
+        factor."""
         if not change and factor == 1.0:
             return index
         key = (index, change, factor)
         if key not in self._variants:
             pattern = self.patterns[index]
-            if change == "throttled":
-                pattern = with_error(pattern, THROTTLED)
+            if change in _REFUSED:
+                pattern = with_error(pattern, _REFUSED[change])
             elif change == "failed" and not pattern.failed:
                 pattern = with_error(pattern, FAILED_PROXY if index % 4 == 0 else FAILED_TARGET)
             self._variants[key] = self.add([with_latency(pattern, factor) if factor != 1.0 else pattern])
         return self._variants[key]
+
+
+def flooding_patterns(registry: Registry, first: int, size: int, state: FaultState) -> list[int]:
+    """The indexes, in a pool, of what the requests of a flood look like before they are refused."""
+    found = []
+    for index, pattern in enumerate(registry.patterns[first : first + size], first):
+        if state.only_apis and not names_api(state.only_apis, pattern):
+            continue
+        if names_api((*state.silent_apis, *state.removed_apis), pattern):
+            continue
+        if {pattern.application.id, pattern.application.name} & set(state.flooding_applications):
+            found.append(index)
+    return found
 
 
 def names_api(names: tuple[str, ...], pattern: Pattern) -> bool:

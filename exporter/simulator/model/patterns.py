@@ -14,6 +14,7 @@ from exporter.simulator.model.catalogue import Api, Application, Environment, Or
 from exporter.simulator.model.names import COUNTRIES, DEVICES, ERRORS
 
 THROTTLED = ("proxy", 429, None, "THROTTLED", "API Level Throttled Out", 1)
+FLOODING = ("proxy", 429, None, "THROTTLED", "Application Level Throttled Out", 1)
 FAILED_TARGET = ("target", 500, 500, "OTHER", "Target Responded 500", 1)
 FAILED_PROXY = ("proxy", 503, None, "TARGET_CONNECTIVITY", "Connection Refused", 1)
 

@@ -16,12 +16,14 @@ from exporter.simulator.model.cells import (
     BUSY_FACTOR,
     BUSY_FROM,
     COLUMNS,
+    FULL,
     MINUTE_MS,
     NEVER,
     Cell,
     Column,
     Registry,
     columns,
+    flooding_patterns,
     made,
     rhythm,
     under_fault,
@@ -207,6 +209,9 @@ class Traffic:
         indexes: list[int | None] = [first + number % size for number in draws[0]]
         if not self._faults.calm(minute * MINUTE_MS, (minute + 1) * MINUTE_MS):
             indexes = self._with_faults(environment_id, minute, indexes, draws)
+            more, flood = self._flood_of(environment_id, tenant, minute)
+            indexes += more
+            draws = [usual + further for usual, further in zip(draws, flood, strict=True)]
         self._cells[key] = made(minute, self._settings, draws, indexes)
         cut(self._cells, KEPT_CELLS)
         return self._cells[key]
@@ -219,10 +224,29 @@ class Traffic:
         names = (organization.handle, organization.uuid)
         changed: list[int | None] = []
         for index, moment, failing, throttled in zip(indexes, draws[1], draws[5], draws[6], strict=True):
-            state = self._faults.at(minute * MINUTE_MS + moment * MINUTE_MS // 65_536)
+            state = self._faults.at(minute * MINUTE_MS + moment * MINUTE_MS // FULL)
             assert index is not None
             changed.append(under_fault(self._registry, index, state, names, failing, throttled))
         return changed
+
+    def _flood_of(self, environment_id: str, tenant: str, minute: int) -> tuple[list[int | None], list[Column]]:
+        """The pattern indexes and the draws of what floods add to a minute."""
+        home = self._pool(environment_id, tenant)
+        indexes: list[int | None] = []
+        draws = [array("H") for _ in range(COLUMNS)]
+        start_ms = minute * MINUTE_MS
+        for state in dict.fromkeys(self._faults.between(start_ms, start_ms + MINUTE_MS)):
+            patterns = flooding_patterns(self._registry, home.first, home.size, state) if state.floods() else []
+            if not patterns or {home.organization.handle, home.organization.uuid} & set(state.removed_organizations):
+                continue
+            name = f"{home.organization.handle}/{home.environment.name}/{tenant}/{minute}/flood/{state.flood_rate}"
+            more = columns(f"{self._settings.seed}/{name}", state.flood_rate * 60 * home.weight)
+            for number, moment in zip(more[0], more[1], strict=True):
+                floods = self._faults.at(start_ms + moment * MINUTE_MS // FULL) == state
+                pattern = patterns[number % len(patterns)]
+                indexes.append(self._registry.variant(pattern, "flooding", 1.0) if floods else None)
+            draws = [earlier + further for earlier, further in zip(draws, more, strict=True)]
+        return indexes, draws
 
     def _draws_of(self, environment_id: str, tenant: str, minute: int) -> tuple[int, int, list[Column]]:
         """Where a minute's patterns begin, how many there are to choose from, and the minute's draws."""

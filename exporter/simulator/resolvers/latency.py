@@ -1,7 +1,7 @@
 """Latencies in milliseconds, percentiles by nearest rank over single requests; and response caches.
 
-Response and request mediation have a figure for every request; backend and response mediation only for those that
-reached the backend: not proxy errors, not hits of the response cache.
+Every hop has a figure for every request. A hop that the request did not come to took no time: backend and response
+mediation of proxy errors and of hits of the response cache. So no hop's percentile is above that of the response.
 """
 
 from typing import Any
@@ -52,11 +52,11 @@ def by_hop(asking: Asking, arguments: Arguments) -> dict[str, Any]:
     width, cut = asking.buckets(time_range(arguments["timeFilter"]), given.get("granularity"))
     found = []
     for bucket, rows in asking.bucket_rows(scope, cut, of_api(given["apiId"])):
-        hops: dict[str, list[tuple[int | None, int]]] = {
+        hops: dict[str, list[tuple[int, int]]] = {
             "response": [(p.response_ms, n) for p, n in rows],
-            "backend": [(p.backend_ms, n) for p, n in rows],
+            "backend": [(p.backend_ms or 0, n) for p, n in rows],
             "requestMediation": [(p.request_mediation_ms, n) for p, n in rows],
-            "responseMediation": [(p.response_mediation_ms, n) for p, n in rows],
+            "responseMediation": [(p.response_mediation_ms or 0, n) for p, n in rows],
         }
         if rows:
             p95 = {hop: nearest_rank(values, 95) for hop, values in hops.items()}

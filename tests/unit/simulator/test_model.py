@@ -61,6 +61,12 @@ FAULTY = World(rate=0.05)
 FAULTY.clock.time = NOON - 30_000
 FAULTY.faults.set(error_ratio=0.5, latency_factor=2)
 
+FLOODED = World(rate=0.05)
+FLOODED.clock.time = NOON - 3000
+FLOODED.faults.set(flood_rate=2.0, flooding_applications=["Mobile App"])
+FLOODED.clock.time = NOON - 1010
+FLOODED.faults.clear()
+
 moments = st.integers(min_value=(NOON - 2 * DAY) * 1000, max_value=(NOON + 600) * 1000)
 
 
@@ -68,7 +74,7 @@ moments = st.integers(min_value=(NOON - 2 * DAY) * 1000, max_value=(NOON + 600) 
 @given(st.lists(moments, min_size=3, max_size=6))
 def test_parts_add_up_to_the_whole(cuts: list[int]) -> None:
     """However a range is cut, to the millisecond, its parts have together as many requests as the whole."""
-    for world in (QUIET, EVENTFUL, FAULTY):
+    for world in (QUIET, EVENTFUL, FAULTY, FLOODED):
         edges = sorted(cut / 1000 for cut in cuts)
         parts = sum(world.count(start, end, NOON) for start, end in pairwise(edges))
         assert parts == world.count(edges[0], edges[-1], NOON)
@@ -79,7 +85,7 @@ def test_parts_add_up_to_the_whole(cuts: list[int]) -> None:
 def test_answers_count_single_requests(first: int, second: int, known_at: int) -> None:
     """A tally, by whatever short cuts it was made, is the count over single requests known at that moment."""
     start, end = sorted((first / 1000, second / 1000))
-    for world in (QUIET, EVENTFUL, FAULTY):
+    for world in (QUIET, EVENTFUL, FAULTY, FLOODED):
         single = world.requests(start, end, known_at / 1000)
         assert world.count(start, end, known_at / 1000) == len(single)
         assert all(start <= r.time < end for r in single)
@@ -88,7 +94,7 @@ def test_answers_count_single_requests(first: int, second: int, known_at: int) -
 
 def test_patterns_of_a_tally_are_those_of_its_requests() -> None:
     """Not only the number agrees: every property of the counted requests does, across settled days and faults."""
-    for world in (QUIET, EVENTFUL, FAULTY):
+    for world in (QUIET, EVENTFUL, FAULTY, FLOODED):
         start, end = NOON - 3 * DAY + 1234, NOON - 17
         tally = world.model.traffic.tally(
             world.environment.id, FIRST_TENANT, start * 1000, end * 1000, (NOON + DAY) * 1000
@@ -230,6 +236,31 @@ def test_a_fault_hits_its_share(fault: dict[str, float], matches: Any) -> None:
     assert not any(r.failed for r in requests if r.api.name != name)
 
 
+def test_a_flood_comes_on_top_and_is_refused() -> None:
+    """A client that asks far more than it may is refused each time with 429, of the API that it asks; what all others
+    ask stays as it is, and the flood ends when it is over."""
+    healthy, flooded = World(rate=0.5), World(rate=0.5)
+    api = flooded.model.organizations[0].apis()[0]
+    (application, *_) = [one for one in flooded.model.organizations[0].applications() if api.id in one.api_ids]
+    flooded.clock.time = NOON + 90
+    flooded.faults.set(flood_rate=20.0, flooding_applications=[application.name], only_apis=[api.name])
+    flooded.clock.time = NOON + 690
+    flooded.faults.clear()
+    usual = Counter(healthy.requests(NOON, NOON + 1200))
+    more = list((Counter(flooded.requests(NOON, NOON + 1200)) - usual).elements())
+    assert Counter(flooded.requests(NOON, NOON + 1200)) - Counter(more) == usual
+    assert len(more) == pytest.approx(20 * 600, rel=0.05)
+    assert {(one.api, one.application, one.status_code, one.category) for one in more} == {
+        (api, application, 429, "THROTTLED")
+    }
+    assert min(one.time for one in more) == pytest.approx(NOON + 90, abs=1)
+    assert max(one.time for one in more) == pytest.approx(NOON + 690, abs=1)
+    high = flooded.model.alerts.between(
+        flooded.environment.id, FIRST_TENANT, NOON * 1000, (NOON + 1200) * 1000, (NOON + 1200) * 1000
+    )
+    assert (api.name, "TRAFFIC", "HIGH") in {(one.api.name, one.category, one.severity) for one in high}
+
+
 def test_slower() -> None:
     """A latency factor makes every hop that much slower."""
     healthy, slow = World(rate=0.5), World(rate=0.5)
@@ -290,6 +321,7 @@ def test_options_that_cannot_be_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=next(iter(options))):
             Settings(**options)
-    for fault in ({"error_ratio": 2}, {"api": "odd"}, {"unknown": 1}, {"silent_apis": "one"}, {"latency_factor": 0}):
+    for fault in ({"error_ratio": 2}, {"api": "odd"}, {"unknown": 1}, {"silent_apis": "one"}, {"latency_factor": 0},
+                  {"flood_rate": -1}):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(fault))):
             QUIET.faults.set(**fault)
