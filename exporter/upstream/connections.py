@@ -1,14 +1,20 @@
-"""Kept connections: one exchange owns one, and closes it unless the exchange ended well."""
+"""Kept connections: one exchange owns one, and closes it unless the exchange ended well.
+
+No connection is kept where it may lead to a server that the name left: none that is older than five minutes, and none
+that was made before the last sign that something is wrong there.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import ssl
+import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,6 +31,8 @@ from exporter.upstream.network import Network, Stream, Unanswered
 from exporter.upstream.tls import ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
+_GREATEST_AGE_SECONDS: Final = 300.0  # a name is looked up again after that at the latest
+_MISDIRECTED: Final = 421  # RFC 9110 §15.5.20: this server is not the one for that name
 SHARE: Final = "exporter.share"
 BODY: Final = "exporter.body"
 _PIECE_BYTES: Final = 65536
@@ -38,6 +46,17 @@ class _Lost(UpstreamFailure):
     """The connection ended before the answer began: on a reused one, the request may be sent again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A connection to an origin. `made_at` is when it was begun, in monotonic seconds; `generation` tells whether all
+    connections of that origin were given up since."""
+
+    origin: httpcore.Origin
+    connection: httpcore.AsyncConnectionInterface
+    made_at: float
+    generation: int
+
+
 class Connections(httpx.AsyncBaseTransport):
     """Exchanges over connections of its own, at most `max_connections` at a time."""
 
@@ -48,7 +67,9 @@ class Connections(httpx.AsyncBaseTransport):
         max_connections: int,
         max_body_bytes: int,
         codes: Counter[str],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._tls = tls
         self._proxy = proxy
         self._network = Network()
@@ -58,7 +79,8 @@ class Connections(httpx.AsyncBaseTransport):
         self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
         self._codes = codes
-        self._idle: list[tuple[httpcore.Origin, httpcore.AsyncConnectionInterface]] = []
+        self._idle: list[_Kept] = []
+        self._generations: Counter[str] = Counter()
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -79,7 +101,7 @@ class Connections(httpx.AsyncBaseTransport):
             if reused is not None:
                 with suppress(_Lost):
                     return await self._exchange(reused, outgoing, share)
-            return await self._exchange(self._factory.create_connection(url.origin), outgoing, share)
+            return await self._exchange(self._new_connection(url.origin), outgoing, share)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -109,36 +131,57 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _close_idle(self) -> None:
         while self._idle:
-            await self._idle.pop()[1].aclose()
+            await self._idle.pop().connection.aclose()
 
-    async def _idle_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface | None:
-        """The connection to `origin` that was used last, if one is still open; those that have ended are closed."""
+    def _new_connection(self, origin: httpcore.Origin) -> _Kept:
+        """A connection that is made at its first request, for which the name is looked up."""
+        made = self._factory.create_connection(origin)
+        return _Kept(origin, made, self._monotonic(), self._generations[str(origin)])
+
+    async def _idle_connection(self, origin: httpcore.Origin) -> _Kept | None:
+        """The connection to `origin` that was used last, if one is still good; those that are not are closed."""
         for kept in list(self._idle):
-            if kept in self._idle and (kept[1].has_expired() or kept[1].is_closed()):
+            if kept in self._idle and not self._is_good(kept):
                 self._idle.remove(kept)
-                await kept[1].aclose()
-        found = next((kept for kept in reversed(self._idle) if kept[0] == origin), None)
-        if found is None:
-            return None
-        self._idle.remove(found)
-        return found[1]
+                await kept.connection.aclose()
+        found = next((kept for kept in reversed(self._idle) if kept.origin == origin), None)
+        if found is not None:
+            self._idle.remove(found)
+        return found
 
-    async def _exchange(
-        self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request, share: Share
-    ) -> httpx.Response:
+    def _is_good(self, kept: _Kept) -> bool:
+        """Whether an idle connection may serve once more."""
+        return self._leads_there(kept) and not kept.connection.has_expired() and not kept.connection.is_closed()
+
+    def _leads_there(self, kept: _Kept) -> bool:
+        """Whether a connection still leads where its name does, as far as is known."""
+        age_seconds = self._monotonic() - kept.made_at
+        return kept.generation == self._generations[str(kept.origin)] and age_seconds < _GREATEST_AGE_SECONDS
+
+    async def _exchange(self, kept: _Kept, request: httpcore.Request, share: Share) -> httpx.Response:
         """One request and its answer. The connection is kept only if both ended well."""
-        factory = self._factory
+        factory, connection = self._factory, kept.connection
         try:
             response = await self._whole(await self._begin(connection, request), share)
+        except asyncio.CancelledError:  # mostly at the deadline: a firewall may have forgotten the others, too
+            self._distrust(kept.origin)
+            await connection.aclose()
+            raise
         except BaseException:
             await connection.aclose()
             raise
-        outdated = self._closed or factory is not self._factory
+        if response.status_code >= 500 or response.status_code == _MISDIRECTED:
+            self._distrust(kept.origin)
+        outdated = self._closed or factory is not self._factory or not self._leads_there(kept)
         if outdated or not connection.is_idle() or _leftover(connection):
             await connection.aclose()
         else:
-            self._idle.append((request.url.origin, connection))
+            self._idle.append(kept)
         return response
+
+    def _distrust(self, origin: httpcore.Origin) -> None:
+        """Has no connection to `origin` that there is now used again."""
+        self._generations[str(origin)] += 1
 
     async def _begin(
         self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request

@@ -5,8 +5,10 @@ besides `transport.py`.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import httpcore
@@ -16,6 +18,21 @@ from exporter.model.system_errors import os_problem, tls_problem
 from exporter.upstream.resolver import Resolver
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 §5: the delay between two connection attempts
+_UNACKNOWLEDGED_MILLISECONDS: Final = 3000  # below the usual time-out of a poll, so that it can be repeated within it
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """What has a connection end that the other side, or a firewall between, has forgotten without a word: probes while
+    it is idle, which also keep a firewall from forgetting it, and a limit for what nobody acknowledges (RFC 5482)."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    values = {
+        "TCP_KEEPIDLE": 15,
+        "TCP_KEEPINTVL": 5,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": _UNACKNOWLEDGED_MILLISECONDS,
+    }
+    known = {name: getattr(socket, name, None) for name in values}  # not every system has all of them
+    return options + [(socket.IPPROTO_TCP, number, values[name]) for name, number in known.items() if number]
 
 
 class Unanswered(httpcore.ReadError):
@@ -98,7 +115,7 @@ class Network(httpcore.AsyncNetworkBackend):
         attempts: list[_Attempt] = []
         try:
             for address in await self._resolver.addresses(host):
-                attempts.append(asyncio.create_task(self._backend.connect_tcp(address, port)))
+                attempts.append(asyncio.create_task(self._connect(address, port)))
                 stream = await _first_connected(attempts, within_seconds=_NEXT_ADDRESS_SECONDS)
                 if stream is not None:
                     return Stream(stream)
@@ -110,6 +127,14 @@ class Network(httpcore.AsyncNetworkBackend):
         finally:
             for attempt in attempts:
                 await _undo(attempt)
+
+    async def _connect(self, address: str, port: int) -> httpcore.AsyncNetworkStream:
+        stream = await self._backend.connect_tcp(address, port)
+        with suppress(AttributeError, OSError, ValueError):  # it was reset already, as its first use will tell
+            raw = stream.get_extra_info("socket")
+            for option in _socket_options():
+                raw.setsockopt(*option)
+        return stream
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -6,6 +6,7 @@ httpx builds the requests, but its connection pool is not used: a cancelled requ
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Transport:
         proxy_headers: Sequence[tuple[str, str]] = (),
         max_connections: int = 20,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`proxy_headers` are for the proxy alone.
 
@@ -70,7 +72,7 @@ class Transport:
         proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
         self.requests_by_code: Counter[str] = Counter()
         self._client = httpx.AsyncClient(
-            transport=Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code),
+            transport=Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code, monotonic),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline is total, not per read

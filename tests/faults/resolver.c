@@ -1,5 +1,5 @@
-/* A resolver for tests: names that end in .shim.test are this machine, unknown, or never looked up,
-   as the file says whose path is in RESOLVER_MODE_FILE. All other names are the system's. */
+/* A resolver for tests: names that end in .shim.test are this machine, unknown, never looked up, or at
+   an address, as the file says whose path is in RESOLVER_MODE_FILE. All other names are the system's. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>
@@ -31,5 +31,5 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     }
     if (strcmp(mode, "unknown") == 0)
         return EAI_NONAME;
-    return systems("127.0.0.1", service, hints, found);
+    return systems(mode[0] >= '0' && mode[0] <= '9' ? mode : "127.0.0.1", service, hints, found);
 }

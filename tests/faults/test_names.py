@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,14 @@ from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.support.processes import Exporter, eventually, program
-from tests.support.upstream import Upstream, answer
+from tests.support.upstream import Upstream, answer, status
 
 INTERVAL = "2s"
 
 
 class Resolver:
-    """What names that end in .shim.test are: `known`, `unknown`, or such that the look-up will `hang`."""
+    """What names that end in .shim.test are: `known`, `unknown`, at an address, or such that the look-up will
+    `hang`."""
 
     def __init__(self, folder: Path) -> None:
         self._mode = folder / "mode"
@@ -80,3 +83,39 @@ def test_row_03_resolver_hangs(exporter: Exporter, resolver: Resolver, upstream:
     assert exporter.value("named") == 1
     check_neighbour(exporter)
     assert exporter.stopped(5) == 0
+
+
+ELSEWHERE = "127.0.0.2"
+FOLLOWED_SECONDS = 300 + 60
+
+
+@pytest.mark.parametrize(
+    "code",
+    [503, 500, 421, pytest.param(200, marks=pytest.mark.long), pytest.param(404, marks=pytest.mark.long)],
+)
+@pytest.mark.timeout(600)
+def test_row_84_name_moves(
+    exporter: Exporter, resolver: Resolver, upstream: Upstream, stack: ExitStack, code: int
+) -> None:
+    """A name that moves is followed at the next poll where the old server answers 5xx or 421, and within five minutes
+    where it answers as if nothing had happened; the old server is not asked again."""
+    old = upstream.operation("named")
+    with Upstream(host=ELSEWHERE) as new:
+        new.port = upstream.port
+        new.stop_listening()
+        new.listen()
+        new.operation("named").always(answer({"data": {"value": 2}}))
+        resolver.becomes(ELSEWHERE)
+        moved_at, asked = time.monotonic(), len(old.journal)
+        if code != 200:
+            old.always(status(code))
+        new.operation("named").wait_for(1, within_seconds=FOLLOWED_SECONDS)
+        eventually(lambda: exporter.value("named") == 2, "figures of the new server")
+        if code in (200, 404):
+            assert time.monotonic() - moved_at < FOLLOWED_SECONDS
+        else:
+            assert len(old.journal) <= asked + 2  # one that was under way, one that said so
+        of_old = len(old.journal)
+        new.operation("named").wait_for(4)
+        assert len(old.journal) == of_old
+    check_neighbour(exporter)

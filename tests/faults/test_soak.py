@@ -59,7 +59,7 @@ _FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (status(503), silence, reset, 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What a process holds, without its open connections to the upstreams: how many it needs at once is the moment's."""
+    """What a process holds. Its open connections to the upstreams do not count, as a busy moment needs more of them."""
 
     memory_bytes: int
     descriptors: int
@@ -69,7 +69,7 @@ class Holdings:
     def of(cls, exporter: Exporter, *upstreams: Upstream) -> Holdings:
         folder = Path("/proc", str(exporter.popen.pid))
         pages = int((folder / "statm").read_text().split()[1])
-        targets = {os.readlink(entry) for entry in (folder / "fd").iterdir()}
+        targets = {str(entry.readlink()) for entry in (folder / "fd").iterdir()}
         connections = _open_connections(folder, {upstream.port for upstream in upstreams})
         tasks = int(exporter.value(f"{OWN}tasks") or 0)
         return cls(pages * os.sysconf("SC_PAGE_SIZE"), len(targets - connections), tasks)

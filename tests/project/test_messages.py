@@ -23,6 +23,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "nested too deeply": "the locked graphql-core finds that itself; older ones do not",
     "the secret has no source…": "a fault of the program",
     "…; choose another value": "OpenSSL takes all versions and ciphers that may be written",
+    "is empty; write tls_server_config or basic_auth_users, or {} for neither": "about a change of a good file",
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",

@@ -18,6 +18,7 @@ from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
     HEAD,
+    Call,
     Proxy,
     Upstream,
     after,
@@ -28,9 +29,10 @@ from tests.support.upstream import (
     reset,
     server_context,
     silence,
+    status,
     when,
 )
-from tests.support.wiring import failure_of, post, until, wired
+from tests.support.wiring import Clock, failure_of, post, until, wired
 from tests.upstream.conftest import LOOPS
 
 OK = answer({"data": {"value": 1}})
@@ -149,6 +151,104 @@ def test_a_thousand_cancelled_requests_leave_no_trace(loop: Any, secure: bool) -
         upstream.api.always(after(0.002, OK))
         transport = Transport(max_connections=4, tls=TLSConfig(ca_file=Path(ca_file)))
         runner.run(polls(upstream, transport))
+
+
+def test_no_connection_is_older_than_five_minutes(upstream: Upstream) -> None:
+    """Row 84: a name that moves while the old server answers well is followed within five minutes."""
+    clock = Clock()
+
+    async def polls() -> None:
+        transport = Transport(monotonic=clock.monotonic)
+        for _ in range(4):
+            await post(transport, upstream.api_url)
+            clock.advance(99)
+        assert upstream.connections == 1
+        clock.advance(4)
+        await post(transport, upstream.api_url)
+        assert upstream.connections == 2
+        clock.advance(60)
+        upstream.api.once(after(0.01, lambda call: _aged(clock, call)))
+        await post(transport, upstream.api_url)
+        await until(lambda: upstream.open_connections == 0)
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+async def _aged(clock: Clock, call: Call) -> None:
+    """An answer during which the connection grows too old."""
+    clock.advance(300)
+    await OK(call)
+
+
+@pytest.mark.parametrize("code", [500, 502, 503, 504, 421])
+def test_all_connections_are_given_up_when_the_server_seems_wrong(upstream: Upstream, code: int) -> None:
+    """Row 84: after 5xx and 421 the next request looks the name up, also where others had a good connection."""
+
+    async def polls() -> None:
+        transport = Transport()
+        upstream.api.always(after(0.05, OK))
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
+        assert upstream.connections == 5
+        upstream.api.once(status(code))
+        assert await post(transport, upstream.api_url) == code
+        assert await post(transport, upstream.api_url) == 200
+        assert upstream.connections == 6
+        await until(lambda: upstream.open_connections == 1)
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+@pytest.mark.parametrize("code", [200, 400, 401, 403, 404, 429])
+def test_other_answers_are_no_reason_for_a_new_connection(upstream: Upstream, code: int) -> None:
+    """A refusal is an answer: the connection is kept."""
+
+    async def polls() -> None:
+        transport = Transport()
+        upstream.api.once(status(code))
+        assert [await post(transport, upstream.api_url) for _ in range(3)] == [code, 200, 200]
+        assert upstream.connections == 1
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+def test_no_connection_of_before_is_used_after_a_time_out(upstream: Upstream) -> None:
+    """Row 104: a firewall that forgot one connection has forgotten its neighbours, too."""
+
+    async def polls() -> None:
+        transport = Transport()
+        upstream.api.always(after(0.05, OK))
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
+        upstream.api.once(silence)
+        failure = await failure_of(post(transport, upstream.api_url, deadline_seconds=0.3))
+        assert failure.reason is Reason.TIMEOUT
+        await post(transport, upstream.api_url)
+        assert upstream.connections == 6
+        assert upstream.api.journal[-1].connection == 6
+        await until(lambda: upstream.open_connections == 2)  # one more of a server that is silent and never looks
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+def test_one_origin_is_no_reason_to_leave_another(upstream: Upstream) -> None:
+    """A fault at one address closes no connection to another."""
+
+    async def polls(other: Upstream) -> None:
+        transport = Transport()
+        for each in (upstream, other):
+            await post(transport, each.api_url)
+        upstream.api.once(status(503))
+        await post(transport, upstream.api_url)
+        await post(transport, other.api_url)
+        assert (upstream.connections, other.connections) == (1, 1)
+        await transport.close()
+
+    with Upstream() as other:
+        other.api.always(OK)
+        asyncio.run(polls(other))
 
 
 def test_no_more_connections_than_allowed(upstream: Upstream) -> None:
