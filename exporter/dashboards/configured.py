@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.dashboards.annotations import marks
-from exporter.dashboards.currency import first_line
+from exporter.dashboards.freshness import first_line
 from exporter.dashboards.model import Dashboard, JsonObject, Panel, Row
 from exporter.dashboards.panels import Column, Line, state_timeline, table, time_series
 from exporter.dashboards.promql import TOP, highest, selector

@@ -15,7 +15,7 @@ import httpcore
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import os_problem, tls_problem
-from exporter.upstream.resolver import Resolver
+from exporter.upstream.dns import Resolver
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 §5: the delay between two connection attempts
 _UNACKNOWLEDGED_MILLISECONDS: Final = 3000  # below the usual time-out of a poll, so that it can be repeated within it

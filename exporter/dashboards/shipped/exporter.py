@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exporter.dashboards.currency import first_line
+from exporter.dashboards.freshness import first_line
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import (
     GREY,

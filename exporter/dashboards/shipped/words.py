@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from exporter.dashboards.annotations import marks
-from exporter.dashboards.currency import first_line
+from exporter.dashboards.freshness import first_line
 from exporter.dashboards.links import uid
 from exporter.dashboards.model import Dashboard, JsonObject, Row
 from exporter.dashboards.promql import or_zero, total, windows_in_range

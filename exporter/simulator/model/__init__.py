@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from exporter.simulator.faults import Faults
 from exporter.simulator.model.alerts import Alert, Alerts
-from exporter.simulator.model.catalogue import (
+from exporter.simulator.model.inventory import (
     FIRST_TENANT,
     Api,
     Application,
@@ -13,7 +13,7 @@ from exporter.simulator.model.catalogue import (
     Organization,
     organization_of,
 )
-from exporter.simulator.model.patterns import Pattern
+from exporter.simulator.model.request_kinds import Pattern
 from exporter.simulator.model.traffic import Request, Tally, Traffic
 from exporter.simulator.settings import Settings
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from exporter.simulator.faults import Faults, FaultState
-from exporter.simulator.model.catalogue import Api, Environment, Organization
-from exporter.simulator.model.cells import poisson
+from exporter.simulator.model.inventory import Api, Environment, Organization
+from exporter.simulator.model.minutes import poisson
 from exporter.simulator.settings import Settings
 
 KEPT_MS = 7 * 86_400_000

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from exporter.simulator.faults import Faults
-from exporter.simulator.model.catalogue import Api, Application, Environment, Organization
-from exporter.simulator.model.cells import (
+from exporter.simulator.model.inventory import Api, Application, Environment, Organization
+from exporter.simulator.model.minutes import (
     BUSY_FACTOR,
     BUSY_FROM,
     COLUMNS,
@@ -28,7 +28,7 @@ from exporter.simulator.model.cells import (
     rhythm,
     under_fault,
 )
-from exporter.simulator.model.patterns import Pattern, pool, with_latency
+from exporter.simulator.model.request_kinds import Pattern, pool, with_latency
 from exporter.simulator.settings import Settings
 
 HOUR_MS = 60 * MINUTE_MS

@@ -13,7 +13,7 @@ from exporter.simulator import Settings
 from exporter.simulator.asking import nearest_rank
 from exporter.simulator.faults import Faults
 from exporter.simulator.model import FIRST_TENANT, Model, Request
-from exporter.simulator.model.cells import poisson
+from exporter.simulator.model.minutes import poisson
 
 NOON = int(datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp())
 DAY = 86_400

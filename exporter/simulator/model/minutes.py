@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import TypeAlias
 
 from exporter.simulator.faults import FaultState
-from exporter.simulator.model.patterns import (
+from exporter.simulator.model.request_kinds import (
     FAILED_PROXY,
     FAILED_TARGET,
     FLOODING,

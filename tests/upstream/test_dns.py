@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.upstream.resolver import Resolver
+from exporter.upstream.dns import Resolver
 from exporter.upstream.transport import Transport
 from tests.support.upstream import Upstream
 from tests.support.wiring import failure_of, post, until

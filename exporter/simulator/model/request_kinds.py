@@ -10,7 +10,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from exporter.simulator.model.catalogue import Api, Application, Environment, Organization
+from exporter.simulator.model.inventory import Api, Application, Environment, Organization
 from exporter.simulator.model.names import COUNTRIES, DEVICES, ERRORS
 
 THROTTLED = ("proxy", 429, None, "THROTTLED", "API Level Throttled Out", 1)
