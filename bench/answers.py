@@ -40,6 +40,7 @@ def configuration(url: str, queries: int, *, interval: str = "10s", concurrency:
           - name: bench
             url: {url}
             concurrency: {concurrency}
+            max_body_size: 256MiB
         queries:
         """)
     return head + "".join(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
+
+import msgspec
 
 from exporter.exposition.block import Block
 from exporter.model.samples import LARGEST_EXACT_INTEGER, Family, MetricType, Number, Samples
@@ -64,10 +66,10 @@ def pieces(samples: Samples) -> Iterator[bytes]:
     shortest text that gives the same float back. Raises OverflowError for an integer that no float is near to.
     """
     fixed, columns = _constants_and_columns(samples)
-    text_of = str if _all_plain(samples.numbers) else _number
+    texts_of = _texts_of(samples)
     begin, end = 0, _FIRST_PIECE_ROWS
     while numbers := samples.numbers[begin:end]:
-        piece = _woven(fixed, [*(column[begin:end] for column in columns), list(map(text_of, numbers))]).encode()
+        piece = _weave(fixed, [*(column[begin:end] for column in columns), texts_of(numbers)]).encode()
         yield piece
         begin, end = end, end + max(1, _PIECE_BYTES * len(numbers) // len(piece))
 
@@ -85,8 +87,8 @@ def _constants_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Se
     """What all lines have in common, and between it the label values that differ, escaped. A label that has one value
     is in common. To look at each value once is less work than to look at each line."""
     fixed, columns, text = [], [], samples.family.name
-    for at, (name, column) in enumerate(zip(samples.family.label_names, samples.labels, strict=True)):
-        values = set(column)
+    each = zip(samples.family.label_names, samples.labels, samples.label_sets(), strict=True)
+    for at, (name, column, values) in enumerate(each):
         text += f'{"," if at else "{"}{name}="'
         if len(values) == 1:
             text += _escape(*values)
@@ -98,21 +100,22 @@ def _constants_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Se
     return [*fixed, f"{text}}} " if samples.labels else f"{text} ", "\n"], columns
 
 
-def _woven(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
+def _weave(fixed: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     """For each row the fixed texts with the columns' texts between them; one of the fixed more than columns.
 
     Filling a list column by column and joining it takes two thirds of the time of formatting row by row.
     """
-    rows, width = len(columns[-1]), len(fixed) + len(columns)
-    cells = [""] * (rows * width)
-    for at, text in enumerate(fixed):
-        cells[2 * at :: width] = [text] * rows
+    rows, width = len(columns[-1]), 2 * len(columns)
+    ends = [fixed[-1] + fixed[0], *fixed[1:-1]]  # a row's end and the next one's beginning are one text
+    cells = [cell for text in ends for cell in (text, "")] * rows
+    cells[0] = fixed[0]
     for at, column in enumerate(columns):
         cells[2 * at + 1 :: width] = column
+    cells.append(fixed[-1])
     return "".join(cells)
 
 
-def _escape_column(column: Sequence[str], values: Set[str]) -> Sequence[str]:
+def _escape_column(column: Sequence[str], values: Collection[str]) -> Sequence[str]:
     """The column as a page has it; `values` are those that are in it."""
     if not _UNFIT.search("".join(values)):
         return column
@@ -128,6 +131,19 @@ def _escape(text: str) -> str:
 def _on_one_line(text: str) -> str:
     """A help text in the text format. Half of a surrogate pair, which JSON can carry, is not in UTF-8."""
     return _LONE_SURROGATE.sub("\ufffd", text.replace("\\", r"\\").replace("\n", r"\n"))
+
+
+def _texts_of(samples: Samples) -> Callable[[Sequence[Number]], list[str]]:
+    """What writes the numbers of these samples."""
+    if samples.exact_integers:
+        return _integer_texts
+    text_of = str if _all_plain(samples.numbers) else _number
+    return lambda numbers: list(map(text_of, numbers))
+
+
+def _integer_texts(numbers: Sequence[Number]) -> list[str]:
+    """As `str` of each, in a third of the time."""
+    return msgspec.json.encode(numbers)[1:-1].decode().split(",")
 
 
 def _all_plain(numbers: Collection[Number]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from itertools import repeat
@@ -38,11 +39,17 @@ class Family:
 @dataclass(frozen=True)
 class Samples:
     """The series of one family by columns, which need no object for each series: of `labels` one column for each of
-    `family.label_names`, and their values."""
+    `family.label_names`, and their values.
+
+    `different` has for each label, if it is known, all values that are in its column; it may have more.
+    `exact_integers`: all numbers are known to be integers that a float can hold.
+    """
 
     family: Family
     labels: Sequence[Sequence[str]]
     numbers: Sequence[Number]
+    different: Sequence[Collection[str]] = field(default=(), compare=False, repr=False)
+    exact_integers: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, family: Family, series: Mapping[LabelValues, Number]) -> Samples:
@@ -61,15 +68,29 @@ class Samples:
         """The label values of each series, and its value."""
         return zip(self.label_values(), self.numbers, strict=True)
 
+    def label_sets(self) -> Sequence[Collection[str]]:
+        """For each label all values that are in its column, and perhaps more."""
+        return self.different or list(map(set, self.labels))
+
     @property
     def series(self) -> dict[LabelValues, Number]:
         """Label values -> value."""
         return dict(self.items())
 
-    @cached_property
-    def hashes(self) -> list[int]:
+    @property
+    def hashes(self) -> array[int]:
         """The hash of each series' label values."""
-        return list(map(hash, self.label_values()))
+        return self._hashes[0]
+
+    @property
+    def are_distinct(self) -> bool:
+        """Whether there is each series once."""
+        return self._hashes[1]
+
+    @cached_property
+    def _hashes(self) -> tuple[array[int], bool]:
+        hashes = list(map(hash, self.label_values()))
+        return array("q", hashes), len(set(hashes)) == len(hashes)
 
     def join(self, others: Samples) -> Samples:
         """These series and the others, of the same family."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
 
-from exporter.model.samples import Json, Number
+from exporter.model.samples import LARGEST_EXACT_INTEGER, Json, Number
 
 
 class SkipReason(StrEnum):
@@ -84,21 +84,31 @@ def converter(rule: ValueRule) -> Converter:
     return lambda value: _scale(read(value), lambda number: number / divisor.numerator)
 
 
-def numbers(rule: ValueRule, values: Sequence[Json]) -> Sequence[Number | SkipReason]:
-    """What `converter` makes of each of these scalars (never null), by one look at all where they are plain numbers."""
-    if rule == _PLAIN and _are_finite_numbers(values):
-        return cast("Sequence[Number]", values)
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What became of values. `exact_integers`: all are known to be integers that a float can hold."""
+
+    values: Sequence[Number | SkipReason]
+    exact_integers: bool = False
+
+
+def numbers(rule: ValueRule, values: Sequence[Json], kinds: Set[type]) -> Numbers:
+    """What `converter` makes of each of these scalars (never null), which are of these types; by one look at all of
+    them where they are plain numbers."""
+    if rule == _PLAIN and values and kinds <= {int, float}:
+        found = cast("Sequence[Number]", values)
+        least, most = min(found), max(found)
+        exact = kinds == {int} and least >= -LARGEST_EXACT_INTEGER and most <= LARGEST_EXACT_INTEGER
+        if exact or _are_finite(least, most, found):
+            return Numbers(found, exact)
     convert = converter(rule)
-    return [convert(value) for value in values]
+    return Numbers([convert(value) for value in values])
 
 
-def _are_finite_numbers(values: Sequence[Json]) -> bool:
-    """Whether none of them needs a second look. Not finite are their sum, if one is or if they are large together."""
-    if not set(map(type, values)) <= {int, float}:
-        return False
-    plain = cast("Sequence[Number]", values)
+def _are_finite(least: Number, most: Number, values: Sequence[Number]) -> bool:
+    """Whether none of them needs a second look. Not finite is their sum, if one is or if they are large together."""
     try:
-        return all(map(math.isfinite, (sum(plain), max(plain, default=0), min(plain, default=0))))
+        return all(map(math.isfinite, (least, most, sum(values))))
     except OverflowError:  # an integer that no float can hold
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC
 from functools import reduce
@@ -36,7 +36,7 @@ from exporter.plan.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.series.records import Node, Records, hops_text, records_at
+from exporter.series.records import Node, Records, Texts, hops_text, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -84,7 +84,8 @@ def extract(
     by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
         if metric.walk not in by_walk:
-            by_walk[metric.walk] = records_at(data, metric.walk)
+            alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
+            by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
         samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
         before = found.get(metric.family)
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
@@ -164,26 +165,38 @@ def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Map
 def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, skipped: Counter[str]) -> Samples:
     """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
-        records = _in_bucket(records, metric.bucket, moment)
-    records, values = _values(records, metric)
-    read = numbers(metric.rule, values)
-    if read is not values and (reasons := [one.value for one in read if isinstance(one, SkipReason)]):
+        records = _read(_in_bucket(records, metric.bucket, moment), [metric])
+    records, values, kinds = _values(records, metric)
+    read = numbers(metric.rule, values, kinds)
+    found = read.values
+    if found is not values and (reasons := [one.value for one in found if isinstance(one, SkipReason)]):
         skipped.update(reasons)
-        kept = [not isinstance(one, SkipReason) for one in read]
-        records, read = records.where(kept), [one for one in read if not isinstance(one, SkipReason)]
-    columns = labels.columns(records, metric.labels)
-    found = _distinct(Samples(metric.family, columns, cast("Sequence[Number]", read)), metric)
+        records = records.where([not isinstance(one, SkipReason) for one in found])
+        found = [one for one in found if not isinstance(one, SkipReason)]
+    texts = labels.texts(records, metric.labels)
+    columns, different = [text.column for text in texts], [text.different for text in texts]
+    samples = Samples(
+        metric.family, columns, cast("Sequence[Number]", found), different, exact_integers=read.exact_integers
+    )
+    samples = _distinct(samples, metric)
     if metric.missing is not None:
         absent = dict.fromkeys(labels.keys_of_missing(metric.missing), metric.missing.value)
-        for key in found.label_values():
+        for key in samples.label_values():
             absent.pop(key, None)
-        found = found.join(Samples.of(metric.family, absent)) if absent else found
-    return found if metric.top is None else Samples.of(metric.family, _top(found.series, metric.top))
+        samples = samples.join(Samples.of(metric.family, absent)) if absent else samples
+    return samples if metric.top is None else Samples.of(metric.family, _top(samples.series, metric.top))
+
+
+def _read(records: Records, metrics: Sequence[MetricPlan]) -> Records:
+    """The records with what these metrics read of them."""
+    labels = {column: None for metric in metrics for column in map(_column_of, metric.labels) if column is not None}
+    values = {Column(len(metric.walk), metric.leaf): None for metric in metrics if metric.constant is None}
+    return records.read(values, labels)
 
 
 def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
     """Each series once. Raises `ResultFailure` (`duplicate_series`)."""
-    if len(set(samples.hashes)) == len(samples):
+    if samples.are_distinct:
         return samples
     series: dict[LabelValues, Number] = {}
     for key, number in samples.items():
@@ -221,10 +234,11 @@ def _top(found: Mapping[LabelValues, Number], top: TopPlan) -> dict[LabelValues,
     return kept
 
 
-def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Node]]:
-    """The records that have a value, and their values; a record stands once for each item of a value that is a list."""
+def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Node], Set[type]]:
+    """The records that have a value, their values and the types of these; a record stands once for each item of a value
+    that is a list."""
     if metric.constant is not None:
-        return records, [metric.constant] * len(records)
+        return records, [metric.constant] * len(records), {type(metric.constant)}
     column = Column(len(metric.walk), metric.leaf)
     values = records.raw_column(column)
     kinds = set(map(type, values))
@@ -239,7 +253,7 @@ def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Nod
     if NoneType in kinds:
         records = records.where([value is not None for value in values])
         values = [value for value in values if value is not None]
-    return records, values
+    return records, values, kinds - {NoneType}
 
 
 def _has_object(kinds: Iterable[type]) -> bool:
@@ -254,21 +268,25 @@ class _Labels:
         self._around = around
         self.misses = 0
 
-    def columns(self, records: Records, labels: Sequence[LabelPlan]) -> list[Sequence[str]]:
+    def texts(self, records: Records, labels: Sequence[LabelPlan]) -> list[Texts]:
         """For each label one text for each record."""
-        sources = list(map(_column_of, labels))
-        read = [column for column in dict.fromkeys(sources) if column is not None]
-        texts = dict(zip(read, _texts(records, read), strict=True))
-        return [
-            [self._text(label)] * len(records) if source is None else self._read(label, texts[source])
-            for label, source in zip(labels, sources, strict=True)
-        ]
+        return [self._column(records, label) for label in labels]
 
-    def _read(self, label: LabelPlan, texts: Sequence[str]) -> Sequence[str]:
-        """What a label makes of the texts of its column."""
-        if isinstance(label, LookupColumn):
-            return [self._look_up(label.lookup, text, label.field) for text in texts]
-        return texts
+    def _column(self, records: Records, label: LabelPlan) -> Texts:
+        source = _column_of(label)
+        if source is None:
+            text = self._text(label)
+            return Texts([text] * len(records), (text,))
+        keys = records.texts.get(source) or _texts(records, source)
+        return self._names(label, keys) if isinstance(label, LookupColumn) else keys
+
+    def _names(self, label: LookupColumn, keys: Texts) -> Texts:
+        """What a lookup gives for a column of keys."""
+        rows = self._around.names.get(label.lookup, {})
+        names = {key: rows[key].get(label.field, "") if key in rows else "" for key in keys.different}
+        if not rows.keys() >= names.keys():
+            self.misses += sum(key not in rows for key in keys.column)
+        return Texts(list(map(names.__getitem__, keys.column)), set(names.values()))
 
     def keys_of_missing(self, missing: MissingPlan) -> list[LabelValues]:
         """The label values of every row that an answer should have named."""
@@ -305,31 +323,16 @@ def _column_of(label: LabelPlan) -> Column | None:
     return read if isinstance(read, Column) else None
 
 
-def _texts(records: Records, columns: Sequence[Column]) -> list[Sequence[str]]:
-    """The texts of each column; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
-    shared: list[list[Node]] = [[] for _ in columns]
-    known: list[dict[Node, Node]] = [{} for _ in columns]
-    for part in records.parts():
-        for column, texts, known_texts in zip(columns, shared, known, strict=True):
-            values = part.raw_column(column)
-            try:
-                texts.extend(map(known_texts.setdefault, values, values))
-            except TypeError:  # it has no hash
-                raise _no_label(column) from None
-    return [
-        _column_texts(records, column, texts, set(map(type, known_texts)))
-        for column, texts, known_texts in zip(columns, shared, known, strict=True)
-    ]
-
-
-def _column_texts(records: Records, column: Column, values: Sequence[Node], kinds: set[type]) -> Sequence[str]:
-    """The texts of a column's values, which are of these types."""
-    if kinds <= {str}:
-        return values
-    values = records.column(column)  # of what was collected 1 and true would be one
-    if _has_object(kinds):
+def _texts(records: Records, column: Column) -> Texts:
+    """The texts of a column; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
+    values = records.column(column)
+    kinds = set(map(type, values))
+    if list in kinds or _has_object(kinds):
         raise _no_label(column)
-    return list(map(scalar_text, values))
+    if kinds & {bool, float}:  # of which several are one key: 1, 1.0 and true
+        values = list(map(scalar_text, values))
+    texts = {value: scalar_text(value) for value in set(values)}
+    return Texts(list(map(texts.__getitem__, values)), set(texts.values()))
 
 
 def _no_label(column: Column) -> ResultFailure:

@@ -28,7 +28,7 @@ class Keys:
 
     @classmethod
     def of(cls, samples: Samples) -> Keys:
-        return cls(array("q", samples.hashes), tuple(islice(samples.label_values(), _TOLD)))
+        return cls(samples.hashes, tuple(islice(samples.label_values(), _TOLD)))
 
     def __len__(self) -> int:
         return len(self.hashes)

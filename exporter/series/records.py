@@ -5,12 +5,15 @@ The answer's objects are those that the query's `AnswerShape` makes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
 from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from exporter.document.answer_shape import attribute
 from exporter.model.errors import Reason, ResultFailure
@@ -20,22 +23,42 @@ from exporter.plan.plan import Column, Hop, Hops
 
 Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
 _WRONG_SHAPE: Final = (AttributeError, TypeError)
-_PART: Final = 1000
+_PART: Final = 2000  # records: what is read of them stays in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A column of texts, in which equal ones are one object. `different` has each of them, and may have more."""
+
+    column: Sequence[str]
+    different: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
-    those between the objects on the way. All levels are of one length."""
+    those between the objects on the way. All levels are of one length.
+
+    `columns` and `texts` are what was read of them ahead.
+    """
 
     levels: tuple[Sequence[Node], ...]
+    columns: Mapping[Column, Sequence[Node]] = field(default_factory=dict)
+    texts: Mapping[Column, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.levels[-1])
 
     def where(self, wanted: Sequence[bool]) -> Records:
         """Those records alone."""
-        return Records(tuple(list(compress(level, wanted)) for level in self.levels))
+        return Records(
+            tuple(list(compress(level, wanted)) for level in self.levels),
+            {column: list(compress(values, wanted)) for column, values in self.columns.items()},
+            {
+                column: Texts(list(compress(texts.column, wanted)), texts.different)
+                for column, texts in self.texts.items()
+            },
+        )
 
     def column(self, column: Column) -> Sequence[Node]:
         """One value for each record; null on the way is null. Raises `ResultFailure` (`schema`)."""
@@ -47,6 +70,8 @@ class Records:
     def raw_column(self, column: Column) -> Sequence[Node]:
         """The same, but that `ABSENT` may be among the values: whoever looks at their types anyway sees it there, and
         takes `column` then."""
+        if column in self.columns:
+            return self.columns[column]
         if len(column.hops) == 1 and not column.hops[0].indexes:
             try:
                 return list(map(attrgetter(attribute(column.hops[0].name)), self.levels[column.depth]))
@@ -54,15 +79,50 @@ class Records:
                 pass
         return self.column(column)
 
-    def parts(self) -> Iterator[Records]:
-        """The same records, so many at a time as stay in the processor's cache while several columns are read."""
-        for at in range(0, len(self), _PART):
-            yield Records(tuple(level[at : at + _PART] for level in self.levels))
+    def read(self, values: Collection[Column], labels: Collection[Column]) -> Records:
+        """The same records with these columns read in one go, which is quicker than one after the other. What is not
+        an attribute of every record, or of a label not text, is left to be read when it is needed."""
+        positions = self._positions(values), self._positions(labels)
+        columns: dict[Column, list[Node]] = {column: [] for column in positions[0]}
+        texts: dict[Column, list[str]] = {column: [] for column in positions[1]}
+        known: dict[Column, dict[Node, str]] = {column: {} for column in positions[1]}
+        try:
+            for rows in self._transposed() if columns or texts else ():
+                for column, position in positions[0].items():
+                    columns[column].extend(rows[position])
+                for column, position in positions[1].items():
+                    row = rows[position]
+                    texts[column].extend(map(known[column].setdefault, row, row))
+        except TypeError:  # a record is no object, or a label has no hash
+            return self
+        alike = {column: Texts(texts[column], each) for column, each in known.items() if set(map(type, each)) <= {str}}
+        return Records(self.levels, columns, alike)
+
+    def _positions(self, columns: Collection[Column]) -> dict[Column, int]:
+        """Where these columns stand in each record, of those that are its attributes."""
+        first = self.levels[-1][0] if len(self) else None
+        if not isinstance(first, Struct):
+            return {}
+        attributes = {name: at for at, name in enumerate(first.__struct_fields__)}
+        depth = len(self.levels) - 1
+        return {
+            column: attributes[name]
+            for column in columns
+            if column.depth == depth and len(column.hops) == 1 and not column.hops[0].indexes
+            if (name := attribute(column.hops[0].name)) in attributes
+        }
+
+    def _transposed(self) -> Iterable[list[tuple[Node, ...]]]:
+        """The attributes of the records by columns, so many records at a time as stay in the processor's cache. Raises
+        `TypeError` where one is no object."""
+        nodes = self.levels[-1]
+        for at in range(0, len(nodes), _PART):
+            yield list(zip(*map(astuple, nodes[at : at + _PART]), strict=True))
 
     def explode(self, values: Sequence[Node]) -> tuple[Records, Sequence[Node]]:
         """The records and these values of theirs, where a value that is a list stands once for each of its items."""
         parts = [_items(value) for value in values]
-        return Records(_repeat(self.levels, parts)), list(chain.from_iterable(parts))
+        return Records(_repeat(self.levels, parts)), _join(parts)
 
 
 def records_at(data: Sequence[Node], walk: Hops) -> Records:
@@ -72,7 +132,7 @@ def records_at(data: Sequence[Node], walk: Hops) -> Records:
     levels: tuple[Sequence[Node], ...] = (data,)
     for depth, hop in enumerate(walk):
         parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
-        levels = (*_repeat(levels, parts), list(chain.from_iterable(parts)))
+        levels = (*_repeat(levels, parts), _join(parts))
     return Records(levels)
 
 
@@ -83,8 +143,15 @@ def hops_text(hops: Hops) -> str:
 
 def _repeat(levels: Iterable[Sequence[Node]], parts: Sequence[Sequence[Node]]) -> tuple[Sequence[Node], ...]:
     """Each level with every object as often as there are items in its part."""
+    if len(parts) == 1:
+        return tuple(list(level) * len(parts[0]) for level in levels)
     counts = list(map(len, parts))
     return tuple(list(chain.from_iterable(map(repeat, level, counts))) for level in levels)
+
+
+def _join(parts: Sequence[Sequence[Node]]) -> Sequence[Node]:
+    """The items of all parts."""
+    return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
 
 def _items(value: Node) -> Sequence[Node]:

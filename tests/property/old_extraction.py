@@ -19,7 +19,7 @@ from exporter.model.outcome import Response, Result
 from exporter.model.response_path import path_text
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
 from exporter.model.template import bind, scalar_text
-from exporter.model.value import SkipReason, numbers, unix_seconds
+from exporter.model.value import SkipReason, converter, unix_seconds
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period
 from exporter.plan.plan import (
@@ -229,7 +229,7 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
     if metric.bucket is not None:
         records = _in_bucket(records, metric.bucket, moment)
     records, values = _values(records, metric)
-    read = numbers(metric.rule, values)
+    read = list(map(converter(metric.rule), values))
     if read is not values and (reasons := [one.value for one in read if isinstance(one, SkipReason)]):
         skipped.update(reasons)
         kept = [not isinstance(one, SkipReason) for one in read]
