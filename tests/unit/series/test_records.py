@@ -87,9 +87,10 @@ def test_an_index_picks_an_element() -> None:
     assert list(nested.column(Column(2, (Hop("tags", (0, 1)),)))) == [2, None]
 
 
-def test_an_index_into_what_is_no_list_is_a_failure() -> None:
-    """A number has no elements."""
-    records = records_at(apis({"tags": 5}), APIS)
+@pytest.mark.parametrize("tags", [5, "text"])
+def test_an_index_into_what_is_no_list_is_a_failure(tags: Any) -> None:
+    """A number has no elements, and a text none that anybody means."""
+    records = records_at(apis({"tags": tags}), APIS)
     with pytest.raises(ResultFailure, match=r"the answer has no tags in every row"):
         records.column(Column(2, (Hop("tags", (0,)),)))
 

@@ -38,7 +38,7 @@ def test_a_query_without_rows_has_none() -> None:
 def test_the_same_rows_again_are_nothing_new() -> None:
     """What is made of rows is made again only where they differ: in a field, in their order, in their target."""
     rows = Rows()
-    assert not rows.put("apis", "acme", "one", [], {})
+    assert rows.put("apis", "acme", "one", [], {}) is False
     assert rows.put("apis", "acme", "one", [row(id="a"), row(id="b")], {})
     before = rows.of("apis", "acme")
     assert not rows.put("apis", "acme", "one", [row(id="a"), row(id="b")], {})
