@@ -1,0 +1,116 @@
+"""Polls without a network: an API in the process, an observer that keeps what happens, and a time without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypeVar
+
+from exporter.model.clock import Clock
+from exporter.model.errors import Failure
+from exporter.model.outcome import GraphQLError, Operation, PollOutcome, Response
+from exporter.model.samples import Json
+from exporter.plan.plan import Plan
+from exporter.polling.demand import Demand
+from exporter.polling.finding import Finding
+from exporter.series.store import Owner
+
+T = TypeVar("T")
+WALL_AT_START: Final = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+Answer: TypeAlias = Mapping[str, Json] | Response | Failure
+
+
+@dataclass(slots=True)
+class Api:
+    """An API in the process, which answers each operation as `answer` says, and keeps what was asked."""
+
+    answer: Callable[[Operation], Answer]
+    sent: list[Operation] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        self.sent.append(operation)
+        self.deadlines.append(deadline_seconds)
+        found = self.answer(operation)
+        if isinstance(found, Failure):
+            raise found
+        return found if isinstance(found, Response) else Response(dict(found))
+
+
+def partial(data: Mapping[str, Json], *messages: str) -> Response:
+    """An answer with errors beside its data."""
+    return Response(dict(data), tuple(GraphQLError(message, ("a", 0)) for message in messages))
+
+
+@dataclass(slots=True)
+class Recorder:
+    """An observer that keeps what happens, in its order."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """What was said of one kind."""
+        return [event[1:] for event in self.events if event[0] == name]
+
+    def on_plan(self, plan: Plan) -> None:
+        self.events.append(("plan", plan))
+
+    def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
+        self.events.append(("poll", owner, outcome, decreases))
+
+    def on_overrun(self, owner: Owner, ticks: int) -> None:
+        self.events.append(("overrun", owner, ticks))
+
+    def on_expiry(self, owner: Owner) -> None:
+        self.events.append(("expiry", owner))
+
+    def on_drop(self, owner: Owner) -> None:
+        self.events.append(("drop", owner))
+
+    def on_demand(self, source: str, demand: Demand) -> None:
+        self.events.append(("demand", source, demand))
+
+    def on_pack_refusal(self, query: str, source: str, size: int, detail: str) -> None:
+        self.events.append(("pack_refusal", query, source, size, detail))
+
+    def on_audit_failure(self, owner: Owner, outcome: PollOutcome) -> None:
+        self.events.append(("audit_failure", owner, outcome))
+
+    def on_finding(self, query: str, source: str, finding: Finding) -> None:
+        self.events.append(("finding", query, source, finding))
+
+
+class _Impatient(selectors.DefaultSelector):
+    """Waits for nothing: a time-out is over at once, and the time has gone on by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed_seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "everybody waits for ever"
+        self.passed_seconds += max(0.0, timeout)
+        return super().select(0)
+
+
+class _QuickLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._impatient = _Impatient()
+        super().__init__(self._impatient)
+
+    def time(self) -> float:
+        return 1000.0 + self._impatient.passed_seconds
+
+
+def in_quick_time(work: Callable[[Clock], Awaitable[T]]) -> T:
+    """What comes of the work. Its time begins at 1000 and `WALL_AT_START`, and passes only while everybody waits."""
+    with asyncio.Runner(loop_factory=_QuickLoop) as runner:
+        loop = runner.get_loop()
+        clock = Clock(loop.time, lambda: WALL_AT_START + loop.time() - 1000.0)
+
+        async def begin() -> T:
+            return await work(clock)
+
+        return runner.run(begin())

@@ -1,0 +1,184 @@
+"""The answer to one operation: in one page or in many, under one deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
+from exporter.model.outcome import Operation, Response
+from exporter.model.samples import Json
+from exporter.polling.pages import Conversation, refuse_partial
+from exporter.upstream.rate_limit import Pace
+from tests.support.plans import planned_query
+from tests.support.polls import Answer, Api, partial
+
+PLAIN = planned_query('- {name: q, document: "{ n }", metrics: [{name: n, help: N., value: n}]}')
+OFFSET = planned_query("""
+- name: q
+  document: "query ($limit: Int, $from: Int) { calls(limit: $limit, from: $from) { rows { n } total } }"
+  rows: calls.rows
+  pages: {size: 2, limit: limit, offset: from, total: calls.total, max_rows: 5}
+  metrics: [{name: n, help: N., value: n, aggregate: sum}]
+""")
+CURSOR = planned_query("""
+- name: q
+  document: "query ($limit: Int, $from: String) { calls(limit: $limit, from: $from) { rows { n } info { hasNextPage endCursor } } }"
+  rows: calls.rows
+  pages: {size: 2, limit: limit, cursor: from, info: calls.info, max_rows: 5}
+  metrics: [{name: n, help: N., value: n, aggregate: sum}]
+""")  # noqa: E501
+SENT = Operation("{ n }", {"other": 1})
+
+
+def by_offset(rows: int, total: Callable[[int], int]) -> Api:
+    """An API with so many rows, that says the total of each request by its number."""
+
+    def answer(operation: Operation) -> Answer:
+        start, limit = operation.variables.get("from", 0), operation.variables["limit"]
+        assert isinstance(start, int)
+        assert isinstance(limit, int)
+        page: list[Json] = [{"n": number} for number in range(start, min(start + limit, rows))]
+        return {"calls": {"rows": page, "total": total(len(api.sent))}}
+
+    api = Api(answer)
+    return api
+
+
+def by_cursor(rows: int) -> Api:
+    """An API with so many rows, whose cursor is the number of the next."""
+
+    def answer(operation: Operation) -> Answer:
+        start, limit = int(str(operation.variables.get("from") or 0)), operation.variables["limit"]
+        assert isinstance(limit, int)
+        end = min(start + limit, rows)
+        page: list[Json] = [{"n": number} for number in range(start, end)]
+        return {"calls": {"rows": page, "info": {"hasNextPage": end < rows, "endCursor": str(end)}}}
+
+    return Api(answer)
+
+
+def talk(api: Api, query: object = OFFSET, **more: object) -> tuple[list[list[int]], int]:
+    """The numbers on each page, and how many rows were left behind."""
+
+    async def run() -> tuple[list[Response], int]:
+        settings = {"pace": None, "deadline_at": 10.0, "monotonic": lambda: 0.0, **more}
+        return await Conversation(query, api, **settings).answer(SENT)  # type: ignore[arg-type]
+
+    responses, left = asyncio.run(run())
+    return [[row["n"] for row in response.data["calls"]["rows"]] for response in responses], left  # type: ignore
+
+
+def test_a_query_without_pages_sends_its_operation_once() -> None:
+    """As it is, with all the time that there is."""
+    api = Api(lambda _: {"n": 1})
+
+    async def run() -> tuple[list[Response], int]:
+        return await Conversation(PLAIN, api, None, 12.0, lambda: 2.0).answer(SENT)
+
+    assert asyncio.run(run()) == ([Response({"n": 1})], 0)
+    assert (api.sent, api.deadlines) == ([SENT], [10.0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages", "left"),
+    [
+        (0, [[]], 0),
+        (1, [[0]], 0),
+        (2, [[0, 1]], 0),
+        (3, [[0, 1], [2]], 0),
+        (4, [[0, 1], [2, 3]], 0),
+        (5, [[0, 1], [2, 3], [4]], 0),
+        (6, [[0, 1], [2, 3], [4, 5]], 0),
+        (9, [[0, 1], [2, 3], [4, 5]], 3),
+    ],
+)
+def test_pages_are_read_until_all_rows_are_there(rows: int, pages: list[list[int]], left: int) -> None:
+    """By offset and by cursor; beyond `max_rows` no page is asked for, and what is left behind is counted."""
+    api = by_offset(rows, lambda _: rows)
+    assert talk(api) == (pages, left)
+    assert [sent.variables.get("from", 0) for sent in api.sent] == [2 * number for number in range(len(pages))]
+    assert all(sent.variables["limit"] == 2 and sent.variables["other"] == 1 for sent in api.sent)
+    assert talk(by_cursor(rows), CURSOR) == (pages, 1 if left else 0)
+
+
+def test_pages_of_different_moments_are_read_again() -> None:
+    """Where the total changes meanwhile, the pages do not belong together; it is tried three times in all."""
+    api = by_offset(4, lambda request: 3 if request == 1 else 4)
+    assert talk(api) == ([[0, 1], [2, 3]], 0)
+    assert len(api.sent) == 4
+    restless = by_offset(4, lambda request: 4 + request)
+    with pytest.raises(
+        ResultFailure, match="the total changed while the pages were read, three times in a row"
+    ) as failed:
+        talk(restless)
+    assert failed.value.reason is Reason.SCHEMA
+    assert len(restless.sent) == 6
+
+
+def test_a_page_without_rows_is_the_last() -> None:
+    """An API that says there is more, and gives nothing, is not asked for ever."""
+    assert talk(by_offset(3, lambda _: 100)) == ([[0, 1], [2], []], 97)
+
+    def empty(_: Operation) -> Answer:
+        return {"calls": {"rows": [], "info": {"hasNextPage": True, "endCursor": "x"}}}
+
+    assert talk(Api(empty), CURSOR) == ([[]], 0)
+
+
+def test_all_pages_have_one_deadline() -> None:
+    """Each gets what is left of it; when nothing is left, the next is not asked for."""
+    times = iter([0.0, 4.0, 10.0])
+    api = by_offset(9, lambda _: 9)
+    with pytest.raises(UpstreamFailure, match="the pages did not all come in time") as failed:
+        talk(api, monotonic=lambda: next(times))
+    assert failed.value.reason is Reason.TIMEOUT
+    assert api.deadlines == [10.0, 6.0]
+
+
+def test_what_the_rate_limit_takes_is_not_taken_from_the_deadline() -> None:
+    """The upstream has its whole time, however long requests wait for their turn."""
+    now = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    pace = Pace(1, 60.0, monotonic=lambda: now[0], sleep=sleep)
+    api = by_offset(4, lambda _: 4)
+    assert talk(api, pace=pace, monotonic=lambda: now[0]) == ([[0, 1], [2, 3]], 0)
+    assert now == [60.0]
+    assert api.deadlines == [10.0, 10.0]
+
+
+def test_errors_beside_data_fail_the_poll_unless_they_are_to_be_published() -> None:
+    """The first of them is the detail, with where it is and what would take the rest; all are counted."""
+    response = partial({"n": 1}, "no such API", "another")
+    with pytest.raises(UpstreamFailure) as failed:
+        refuse_partial(PLAIN, response)
+    assert failed.value.reason is Reason.GRAPHQL
+    assert failed.value.detail == "no such API at a.0 (with data beside it; on_partial: publish would take that)"
+    refuse_partial(replace(PLAIN, publishes_partial=True), response)
+    refuse_partial(PLAIN, Response({"n": 1}))
+    without_place = replace(response, errors=(replace(response.errors[0], path=()),))
+    with pytest.raises(UpstreamFailure, match=r"no such API \(with data"):
+        refuse_partial(PLAIN, without_place)
+
+
+def test_errors_of_all_answers_are_counted() -> None:
+    """Those of the answer that failed the poll, too."""
+    answers = iter([partial({"n": 1}, "one"), partial({"n": 1}, "two", "three")])
+    api = Api(lambda _: next(answers))
+
+    async def run() -> list[int]:
+        query = replace(PLAIN, publishes_partial=True)
+        first = Conversation(query, api, None, 9.0, lambda: 0.0)
+        await first.answer(SENT)
+        second = Conversation(PLAIN, api, None, 9.0, lambda: 0.0)
+        with pytest.raises(Failure):
+            await second.answer(SENT)
+        return [first.graphql_errors, second.graphql_errors]
+
+    assert asyncio.run(run()) == [1, 2]
