@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from exporter.document.aliases import alias_prefix
-from exporter.model.outcome import ABSENT, Envelope
+from exporter.model.outcome import ABSENT, CODE_KEYS, WAIT_KEYS, Envelope
 from exporter.model.samples import Json
 
 Keys: TypeAlias = tuple[str, ...]
@@ -101,7 +101,8 @@ class _Decoder:
 
     def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys]) -> None:
         self.root = _object("Data", paths, whole)
-        fields = [("data", _of(_node(self.root)), ABSENT), ("errors", _ERRORS, ABSENT)]
+        kinds = {"data": _of(_node(self.root)), "errors": _ERRORS, "extensions": _EXTENSIONS}
+        fields = [(key, kind, ABSENT) for key, kind in kinds.items()]
         self.envelope: type[Any] = msgspec.defstruct("Answer", fields, gc=False, eq=False)
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.envelope)
 
@@ -133,8 +134,23 @@ class Skipped(msgspec.Struct, gc=False, eq=False):
 _LEAF: Final = _of(_node(Skipped))
 
 
-_ERROR_FIELDS: Final = [("message", _LEAF, ABSENT), ("path", _LEAF, ABSENT)]  # GraphQL §7.1.2
-_ERRORS: Final = _of(_node(msgspec.defstruct("Error", _ERROR_FIELDS, gc=False, eq=False)))
+def _plain(name: str, fields: Mapping[str, Any]) -> Any:
+    """What an object with these fields is, where one stands; all else in it is skipped."""
+    found = [(key, kind, ABSENT) for key, kind in fields.items()]
+    return _of(_node(msgspec.defstruct(name, found, gc=False, eq=False)))
+
+
+_CODES: Final = dict.fromkeys(CODE_KEYS, _LEAF)
+_ERROR_EXTENSIONS: Final = _plain("ErrorExtensions", {**_CODES, **dict.fromkeys(WAIT_KEYS, _LEAF)})
+_ERRORS: Final = _plain(  # GraphQL §7.1.2
+    "Error", {"message": _LEAF, "path": _LEAF, "extensions": _ERROR_EXTENSIONS, **_CODES}
+)
+_THROTTLE_STATUS: Final = ("currentlyAvailable", "maximumAvailable", "restoreRate")
+_COST: Final = {
+    "requestedQueryCost": _LEAF,
+    "throttleStatus": _plain("ThrottleStatus", dict.fromkeys(_THROTTLE_STATUS, _LEAF)),
+}
+_EXTENSIONS: Final = _plain("Extensions", {"cost": _plain("Cost", _COST)})
 
 
 def _object(name: str, paths: Iterable[Keys], whole: Iterable[Keys]) -> type[msgspec.Struct]:

@@ -19,6 +19,8 @@ from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
 
+from exporter.model.budget import Budget
+
 
 class Reason(StrEnum):
     """Why a poll or a renewal failed: a closed list, so that it can be a label value."""
@@ -88,13 +90,22 @@ class ConfigError(ExporterError):
 
 
 class Failure(ExporterError):
-    """Something failed while running. `reason` is closed; `retry_after_seconds` is the upstream's own wish."""
+    """Something failed while running. `reason` is closed; `retry_after_seconds` is the upstream's own wish, and
+    `budget` what it says is left."""
 
-    def __init__(self, reason: Reason, detail: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str,
+        *,
+        retry_after_seconds: float | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
+        self.budget = budget
 
 
 class UpstreamFailure(Failure):

@@ -8,17 +8,31 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from exporter.model.budget import Budget
 from exporter.model.errors import Reason
 from exporter.model.samples import Json, Samples
 
+# By what servers class an error: in its `extensions`, or as a field of its own, as GitHub's `type`.
+CODE_KEYS: Final = ("code", "errorCode", "type", "errorType", "classification")
+WAIT_KEYS: Final[Mapping[str, float]] = {  # of `extensions`, with the seconds of their unit
+    "retryAfter": 1.0,
+    "retry_after": 1.0,
+    "retryAfterSeconds": 1.0,
+    "retry_after_seconds": 1.0,
+    "retryInSeconds": 1.0,
+    "retry_in_seconds": 1.0,
+    "retryAfterMs": 0.001,
+    "retry_after_ms": 0.001,
+}
 ABSENT: Final = msgspec.UNSET  # stands for a key that an answer does not have, as null is a value
 
 
 class Envelope(Protocol):
-    """A GraphQL answer as its decoder gives it: both are `ABSENT` where it has no such key."""
+    """A GraphQL answer as its decoder gives it: each is `ABSENT` where it has no such key."""
 
     data: Any
     errors: Any
+    extensions: Any
 
 
 class Shape(Protocol):
@@ -52,10 +66,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLError:
-    """One entry of the `errors` of an answer: only what is safe and useful to keep."""
+    """One entry of the `errors` of an answer: only what is safe and useful to keep.
+
+    `codes` are the words by which servers class it, the most telling first; `retry_after_seconds` is its own wish.
+    """
 
     message: str
     path: tuple[str | int, ...] = ()
+    codes: tuple[str, ...] = ()
+    retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,8 @@ class Response:
     """A GraphQL answer over HTTP: `data` as it came, and the errors beside it (GraphQL §7.1).
 
     `shaped` is what the operation's shape made of the data, which is None then. `share` is the memory that it counts
-    for, as long as anything refers to it.
+    for, as long as anything refers to it. `retry_after_seconds` is how long the server wants to be left alone now, and
+    `budget` what it says is left.
     """
 
     data: dict[str, Json] | None
@@ -71,6 +91,8 @@ class Response:
     bytes_received: int = 0
     shaped: Any = None
     share: object = field(default=None, compare=False, repr=False)
+    retry_after_seconds: float | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
-from exporter.model.errors import Reason
-from exporter.model.outcome import PollOutcome
+from exporter.model.errors import Failure
+from exporter.model.outcome import Operation, Response
 from exporter.plan.plan import Target
 from exporter.polling.course import Course
 from exporter.polling.poll import Around, PackOutcome, Poller
 from exporter.upstream.gate import Gate, kept_gates, kept_paces
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Pace
-
-_PAUSING: Final = frozenset({Reason.HTTP_429, Reason.HTTP_5XX})
 
 
 class Lanes:
@@ -48,13 +45,43 @@ class Lanes:
     ) -> PackOutcome:
         """What came of a poll of these targets, by whoever holds a place; see `Poller.poll`."""
         name = course.source.name
-        poller = Poller(self._clients[name], self._around, self.paces.get(name), self._clock)
-        polled = await poller.poll(course, published_end_times, size, splits=splits)
-        for outcome in polled.outcomes.values():
-            self._heed(name, outcome)
-        return polled
+        at_first = self.gates[name]
 
-    def _heed(self, source: str, outcome: PollOutcome) -> None:
-        """Leaves a source alone for as long as it asks for."""
-        if outcome.reason in _PAUSING and outcome.retry_after_seconds is not None and source in self.gates:
-            self.gates[source].pause(self._clock.monotonic(), outcome.retry_after_seconds)
+        def gate() -> Gate:  # a reload may bring another, or take it away
+            return self.gates.get(name, at_first)
+
+        lane = _Lane(self._clients[name], gate, self.paces.get(name), self._clock.monotonic)
+        poller = Poller(lane, self._around, lane, self._clock)
+        return await poller.poll(course, published_end_times, size, splits=splits)
+
+
+class _Lane:
+    """One source's client and its turns: what an answer asks for holds from the next request on."""
+
+    def __init__(
+        self, client: Client, gate: Callable[[], Gate], pace: Pace | None, monotonic: Callable[[], float]
+    ) -> None:
+        """`gate` gives the source's gate of the moment."""
+        self._client = client
+        self._gate = gate
+        self._pace = pace
+        self._monotonic = monotonic
+
+    async def passed(self, query: str) -> float:
+        """Waits until that query may send a request; gives the seconds that it waited."""
+        began_at = self._monotonic()
+        await self._gate().until_over(self._monotonic)
+        if self._pace is not None:
+            await self._pace.passed(query)
+            await self._gate().until_over(self._monotonic)
+        return self._monotonic() - began_at
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        """The response, within the deadline. Raises `Failure`."""
+        try:
+            response = await self._client.execute(operation, deadline_seconds=deadline_seconds)
+        except Failure as failure:
+            self._gate().heed(self._monotonic(), failure.retry_after_seconds, failure.budget)
+            raise
+        self._gate().heed(self._monotonic(), response.retry_after_seconds, response.budget)
+        return response

@@ -11,7 +11,7 @@ from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, Response
 from exporter.plan.plan import PackPlan, QueryPlan
 from exporter.upstream.graphql import Client
-from exporter.upstream.rate_limit import Pace
+from exporter.upstream.rate_limit import Admission
 
 # How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
 _REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.TIMEOUT})
@@ -28,7 +28,14 @@ class PackedCalls:
     the packs that were to be sent."""
 
     def __init__(
-        self, query: QueryPlan, pack: PackPlan, client: Client, pace: Pace | None, size: int, *, splits: bool = True
+        self,
+        query: QueryPlan,
+        pack: PackPlan,
+        client: Client,
+        pace: Admission | None,
+        size: int,
+        *,
+        splits: bool = True,
     ) -> None:
         self._query = query
         self._pack = pack

@@ -11,7 +11,7 @@ from exporter.plan.operation import with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
 from exporter.series.extraction import pages_told, row_count
 from exporter.upstream.graphql import Client
-from exporter.upstream.rate_limit import Pace
+from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
 
@@ -23,7 +23,7 @@ class Conversation:
         self,
         query: QueryPlan,
         client: Client,
-        pace: Pace | None,
+        pace: Admission | None,
         deadline_at: float,
         monotonic: Callable[[], float],
     ) -> None:

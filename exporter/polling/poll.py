@@ -20,7 +20,7 @@ from exporter.polling.pages import Conversation, refuse_partial
 from exporter.series.extraction import Surroundings, extract
 from exporter.series.store import Rendered
 from exporter.upstream.graphql import BIG_BYTES, Client
-from exporter.upstream.rate_limit import Pace
+from exporter.upstream.rate_limit import Admission
 
 _BIG_SERIES: Final = 5000
 
@@ -51,7 +51,7 @@ class _Call:
 class Poller:
     """Polls a source through its client, within its rate limit. Only cancellation passes through."""
 
-    def __init__(self, client: Client, around: Around, pace: Pace | None = None, clock: Clock = CLOCK) -> None:
+    def __init__(self, client: Client, around: Around, pace: Admission | None = None, clock: Clock = CLOCK) -> None:
         self._client = client
         self._around = around
         self._pace = pace

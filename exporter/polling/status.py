@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.config.source import Source
+from exporter.model.budget import Budget
 from exporter.model.errors import Reason
 from exporter.plan.plan import QueryPlan
 from exporter.polling.course import courses
@@ -89,7 +90,10 @@ class QueryStatus:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """A source: its access token (none without OAuth 2.0), its requests by status code, and what holds polls back."""
+    """A source: its access token (none without OAuth 2.0), its requests by status code, and what holds polls back.
+
+    `budget` is what the API said last of its own limit.
+    """
 
     source: Source
     token: TokenStatus | None
@@ -97,6 +101,7 @@ class SourceStatus:
     pause_seconds: float
     rate_limit_wait_seconds: float | None
     demand: Demand | None
+    budget: Budget | None = None
 
 
 def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
@@ -140,4 +145,5 @@ def source_statuses(polling: Polling) -> Iterator[SourceStatus]:
             polling.lanes.gates[source.name].remaining_seconds(now),
             None if pace is None else pace.waited_seconds,
             polling.targets.demand(source),
+            polling.lanes.gates[source.name].budget,
         )

@@ -148,6 +148,17 @@ def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
     yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
         ((one.source.name,), one.pause_seconds) for one in sources
     ])  # fmt: skip
+    budgets = {one.source.name: one.budget for one in sources if one.budget is not None}
+    yield _gauge(
+        "upstream_budget_remaining",
+        "What the API last said is left of its own limit, in its unit: requests, or points of cost.",
+        ("source",),
+        [((name,), budget.remaining) for name, budget in budgets.items()],
+    )
+    yield _gauge(
+        "upstream_budget_limit", "The whole of that limit, where the API says it.", ("source",),
+        [((name,), budget.limit) for name, budget in budgets.items() if budget.limit is not None],
+    )  # fmt: skip
     waits = [(one.source.name, one.rate_limit_wait_seconds) for one in sources]
     yield _counter("rate_limit_wait_seconds", "Seconds that requests waited for rate_limit.", ("source",), [
         ((name,), seconds) for name, seconds in waits if seconds is not None

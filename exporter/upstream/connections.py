@@ -13,7 +13,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -26,6 +26,7 @@ import structlog
 from exporter.config.source import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
+from exporter.upstream.limits import header_limits
 from exporter.upstream.memory import BIG_BYTES, Share
 from exporter.upstream.network import Network, Stream, Unanswered
 from exporter.upstream.tls import ssl_context, tls_file_states
@@ -37,7 +38,7 @@ SHARE: Final = "exporter.share"
 BODY: Final = "exporter.body"
 _PIECE_BYTES: Final = 65536
 _DROPPED_HEADERS: Final = frozenset(
-    {"set-cookie", "location", "content-encoding", "content-length", "transfer-encoding"}
+    {b"set-cookie", b"location", b"content-encoding", b"content-length", b"transfer-encoding"}
 )
 _log = structlog.get_logger()
 
@@ -162,7 +163,9 @@ class Connections(httpx.AsyncBaseTransport):
         """One request and its answer. The connection is kept only if both ended well."""
         factory, connection = self._factory, kept.connection
         try:
-            response = await self._whole(await self._begin(connection, request), share)
+            answer = await self._begin(connection, request)
+            with _heeding(answer):
+                response = await self._whole(answer, share)
         except asyncio.CancelledError:  # mostly at the deadline: a firewall may have forgotten the others, too
             self._distrust(kept.origin)
             await connection.aclose()
@@ -217,9 +220,20 @@ class Connections(httpx.AsyncBaseTransport):
                 raise UpstreamFailure(Reason.RESET, "the connection ended before the answer did") from None
             raise _failure(error) from None
         await answer.aclose()
-        kept = [(name, value) for name, value in headers.multi_items() if name not in _DROPPED_HEADERS]
+        kept = [(name, value) for name, value in headers.raw if name.lower() not in _DROPPED_HEADERS]  # any bytes
         # Not as its content: httpx's responses and their streams refer to each other, so that they are freed late.
         return httpx.Response(answer.status, headers=kept, extensions={BODY: body.whole()})
+
+
+@contextmanager
+def _heeding(answer: httpcore.Response) -> Iterator[None]:
+    """What the head of an answer asks for stands, whatever is wrong with the rest of it."""
+    try:
+        yield
+    except UpstreamFailure as failure:
+        limits = header_limits(answer.status, httpx.Headers(answer.headers))
+        failure.retry_after_seconds, failure.budget = limits.wait_seconds, limits.budget
+        raise
 
 
 class _Body:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.config.source import Source
+from exporter.model.budget import Budget
 from exporter.upstream.rate_limit import Pace, Turns
 
 MAX_PAUSE_SECONDS: Final = 3600.0
@@ -16,26 +17,39 @@ MAX_PAUSE_SECONDS: Final = 3600.0
 
 @dataclass(slots=True)
 class Gate:
-    """How many polls of a source run at once, and until when it asked to be left alone (monotonic seconds)."""
+    """How many polls of a source run at once, until when it asked to be left alone (monotonic seconds), and what it
+    said last of its budget."""
 
     turns: Turns
     paused_until: float = 0.0
+    budget: Budget | None = None
     in_flight: dict[str, int] = field(default_factory=dict)
 
     def pause(self, now: float, seconds: float) -> None:
         """Leaves the source alone for so long, an hour at most."""
         self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
 
+    def heed(self, now: float, wait_seconds: float | None, budget: Budget | None) -> None:
+        """Takes in what an answer says of the source's limits."""
+        if wait_seconds is not None:
+            self.pause(now, wait_seconds)
+        if budget is not None:
+            self.budget = budget
+
     def remaining_seconds(self, now: float) -> float:
         """Seconds of the pause that are left."""
         return max(0.0, self.paused_until - now)
+
+    async def until_over(self, monotonic: Callable[[], float]) -> None:
+        """Waits until no pause is left."""
+        while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
+            await asyncio.sleep(seconds)
 
     @asynccontextmanager
     async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
         """A place among the source's polls, once it is the query's turn and any pause is over."""
         async with self.turns.take(query):
-            while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
-                await asyncio.sleep(seconds)
+            await self.until_over(monotonic)
             self.in_flight[query] = self.in_flight.get(query, 0) + 1
             try:
                 yield
@@ -52,6 +66,7 @@ def kept_gates(gates: Mapping[str, Gate], before: Sequence[Source], sources: Seq
         kept[source.name] = gates[source.name] if former == source else Gate(Turns(source.concurrency))
         if former is not None and former.url == source.url:
             kept[source.name].paused_until = gates[former.name].paused_until
+            kept[source.name].budget = gates[former.name].budget
     return kept
 
 

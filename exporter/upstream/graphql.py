@@ -6,22 +6,34 @@ import asyncio
 import codecs
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.model.outcome import ABSENT, GraphQLError, Operation, Response, Shape
+from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
 from exporter.upstream import memory
+from exporter.upstream.diagnosis import clean_line, json_object, server_words
+from exporter.upstream.limits import (
+    Limits,
+    OwnWait,
+    cost_limits,
+    error_wait_seconds,
+    fault_wait_seconds,
+    field,
+    header_limits,
+    means_throttled,
+    refill_seconds,
+)
 from exporter.upstream.memory import AnswerMemory, Share
-from exporter.upstream.retry_after import retry_after_seconds
+from exporter.upstream.retry_after import http_date
 from exporter.upstream.transport import Auth, Transport, WireResponse
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
-_MAX_MESSAGE_LENGTH: Final = 200
 _MAX_PATH_STEPS: Final = 20
 _MAX_STEP_LENGTH: Final = 50
 _MAX_ERRORS: Final = 1000
@@ -61,6 +73,7 @@ class GraphQLClient:
         self._headers = headers or {}
         self._max_values = max_values
         self._memory = answer_memory or AnswerMemory()
+        self._own_wait = OwnWait()
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
         """The response, within the deadline; errors beside data are in it.
@@ -88,10 +101,37 @@ class GraphQLClient:
             auth=self._auth,
             share=share,
         )
+        limits = header_limits(answer.status, answer.headers)
+        try:
+            response = await self._answered(answer, operation.shape, share)
+        except UpstreamFailure as failure:
+            limits = limits.beside(Limits(failure.retry_after_seconds, failure.budget))
+            is_spent = limits.budget is not None and limits.budget.remaining <= 0
+            throttled = isinstance(failure, _Throttled) or (failure.reason is Reason.FORBIDDEN and is_spent)
+            failure.retry_after_seconds = self._wait_seconds(limits, throttled=throttled)
+            failure.budget = limits.budget
+            if failure.reason is Reason.FORBIDDEN and failure.retry_after_seconds:
+                failure.reason = Reason.HTTP_429  # what is forbidden for a while is too much, as GitHub has it
+            raise
+        limits = limits.beside(Limits(response.retry_after_seconds, response.budget))
+        wait = self._wait_seconds(limits, throttled=_is_throttled(response.errors))
+        if (wait, limits.budget) == (None, None):
+            return response
+        return replace(response, retry_after_seconds=wait, budget=limits.budget)
+
+    def _wait_seconds(self, limits: Limits, *, throttled: bool) -> float | None:
+        """How long the API wants to be left alone: as it says, or a time of our own where it only says "too fast"."""
+        if not throttled:
+            self._own_wait.end()
+        elif limits.wait_seconds is None:
+            return self._own_wait.next_seconds()
+        return limits.wait_seconds
+
+    async def _answered(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
         _check_status(answer)
         if len(answer.body) <= BIG_BYTES:
-            return _response(answer, operation.shape)
-        return await self._read(answer, operation.shape, share)
+            return _response(answer, shape)
+        return await self._read(answer, shape, share)
 
     async def _read(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
         """The response in a big answer, read beside the event loop once there is memory for it."""
@@ -134,29 +174,39 @@ def value_count(body: bytes) -> int:
     return sum(len(piece) - len(piece.translate(None, b",[{")) for piece in pieces)
 
 
+class _Throttled(UpstreamFailure):
+    """Requests come too fast, as GraphQL servers say it."""
+
+
 def _check_status(answer: WireResponse) -> None:
     status = answer.status
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
         raise UpstreamFailure(Reason.REDIRECT, f"the API answered {status}, a redirect, which is not followed")
-    family = Reason.HTTP_5XX if status >= 500 else Reason.HTTP_4XX
-    wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
-    waits = status in (429, 503)
-    detail = f"the API answered {status}{_server_words(answer) if status == 400 else ''}"
-    raise UpstreamFailure(_BY_STATUS.get(status, family), detail, retry_after_seconds=wait if waits else None)
+    raise _failure_of(answer)
 
 
-def _server_words(answer: WireResponse) -> str:
-    """What a GraphQL server says of a request that it does not execute (GraphQL over HTTP §6.4)."""
-    if len(answer.body) > BIG_BYTES or not answer.is_json:
-        return ""
+def _failure_of(answer: WireResponse) -> UpstreamFailure:
+    """The failure that a status of 400 or more is, with what the server says of it. A GraphQL server that does not
+    execute a request answers so, too (GraphQL over HTTP §6.4)."""
+    status, content = answer.status, json_object(answer)
     try:
-        content = _decode(answer.body)
-        errors = _errors(content.get("errors")) if answer.is_json and isinstance(content, dict) else ()
-    except UpstreamFailure:
-        return ""
-    return f": {_error_text(errors[0])}" if errors else ""
+        errors = _errors(field(content, "errors"))
+    except UpstreamFailure:  # they are none of GraphQL's
+        errors = ()
+    family = Reason.HTTP_5XX if status >= 500 else Reason.GRAPHQL if errors else Reason.HTTP_4XX
+    reason = _BY_STATUS.get(status, family)
+    words = _error_text(errors[0]) if errors else server_words(answer)
+    detail = f"the API answered {status}{f': {words}' if words else ''}"
+    refusal = _refusal(errors, field(content, "extensions")) if errors else UpstreamFailure(reason, detail)
+    if isinstance(refusal, _Throttled) and status != 401:
+        reason = Reason.HTTP_429
+    wait = refusal.retry_after_seconds
+    if wait is None and status in (429, 503):
+        wait = fault_wait_seconds(content, http_date(answer.headers.get("date")) or time.time())
+    kind = _Throttled if reason is Reason.HTTP_429 and isinstance(refusal, _Throttled) else UpstreamFailure
+    return kind(reason, detail, retry_after_seconds=wait, budget=refusal.budget)
 
 
 _UNREAD: Final = (ValueError, RecursionError)
@@ -178,8 +228,7 @@ def _read_by_shape(answer: WireResponse, shape: Shape) -> Response:
     _check_kind(answer)
     start = len(codecs.BOM_UTF8) if answer.body.startswith(codecs.BOM_UTF8) else 0
     envelope = shape.decode(memoryview(answer.body)[start:] if start else answer.body)
-    shaped, errors = _check(envelope.data, envelope.errors)
-    return Response(None, errors, len(answer.body), shaped)
+    return _response_of(envelope, answer, shaped=True)
 
 
 def _read_as_json(answer: WireResponse, shape: Shape | None) -> Response:
@@ -188,12 +237,33 @@ def _read_as_json(answer: WireResponse, shape: Shape | None) -> Response:
     content = _decode(answer.body)
     if not isinstance(content, dict):
         raise UpstreamFailure(Reason.SCHEMA, _NO_RESPONSE)
-    if shape is None:
-        data, errors = _check(content.get("data", ABSENT), content.get("errors", ABSENT))
-        return Response(data, errors, len(answer.body))
-    envelope = shape.convert(content)
-    shaped, errors = _check(envelope.data, envelope.errors)
-    return Response(None, errors, len(answer.body), shaped)
+    return _response_of(
+        _Content(content) if shape is None else shape.convert(content), answer, shaped=shape is not None
+    )
+
+
+def _response_of(found: Envelope, answer: WireResponse, *, shaped: bool) -> Response:
+    """The response that an answer has. Raises `UpstreamFailure`."""
+    data, errors = _check(found.data, found.errors, found.extensions)
+    waits = [error.retry_after_seconds for error in errors if error.retry_after_seconds is not None]
+    limits = cost_limits(found.extensions).beside(Limits(max(waits, default=None)))
+    return Response(
+        None if shaped else data,
+        errors,
+        len(answer.body),
+        data if shaped else None,
+        retry_after_seconds=limits.wait_seconds,
+        budget=limits.budget,
+    )
+
+
+class _Content:
+    """The parts of an answer that was read as any JSON."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.data = content.get("data", ABSENT)
+        self.errors = content.get("errors", ABSENT)
+        self.extensions = content.get("extensions", ABSENT)
 
 
 _NO_RESPONSE: Final = "the answer is JSON, but not a GraphQL response"
@@ -204,16 +274,30 @@ def _check_kind(answer: WireResponse) -> None:
         raise UpstreamFailure(Reason.CONTENT_TYPE, "the API did not answer with JSON; is the URL right?")
 
 
-def _check(data: Any, errors: Any) -> tuple[Any, tuple[GraphQLError, ...]]:
+def _check(data: Any, errors: Any, extensions: Any) -> tuple[Any, tuple[GraphQLError, ...]]:
     """The data, which is an object, and the errors. Raises `UpstreamFailure`."""
     if data is ABSENT and errors is ABSENT:
         raise UpstreamFailure(Reason.SCHEMA, _NO_RESPONSE)
     found = _errors(errors)
     if (data is ABSENT or data is None) and found:
-        raise UpstreamFailure(Reason.GRAPHQL, _error_text(found[0]))
+        raise _refusal(found, extensions)
     if data is ABSENT or isinstance(data, str | int | float | list | None):
         raise UpstreamFailure(Reason.SCHEMA, "the answer's data is not an object")
     return data, found
+
+
+def _refusal(errors: Sequence[GraphQLError], extensions: object) -> UpstreamFailure:
+    """The failure that a GraphQL server's errors without data are."""
+    waits = [error.retry_after_seconds for error in errors if error.retry_after_seconds is not None]
+    wait, budget = max(waits, default=None), cost_limits(extensions).budget
+    if not _is_throttled(errors):
+        return UpstreamFailure(Reason.GRAPHQL, _error_text(errors[0]), retry_after_seconds=wait, budget=budget)
+    wait = refill_seconds(extensions) if wait is None else wait
+    return _Throttled(Reason.HTTP_429, _error_text(errors[0]), retry_after_seconds=wait, budget=budget)
+
+
+def _is_throttled(errors: Iterable[GraphQLError]) -> bool:
+    return any(means_throttled(code) for error in errors for code in error.codes)
 
 
 def _decode(body: bytes) -> Any:
@@ -258,29 +342,31 @@ def _errors(value: object) -> tuple[GraphQLError, ...]:
 
 def _error(item: object) -> GraphQLError:
     """One error, with text that is fit for a log line."""
-    message, path = (
-        (item.get("message"), item.get("path"))
-        if isinstance(item, dict)
-        else (getattr(item, "message", None), getattr(item, "path", None))
-    )
-    text = _line(message, _MAX_MESSAGE_LENGTH) if isinstance(message, str) else "an error without a message"
-    return GraphQLError(text, _path(path) if isinstance(path, list) else ())
+    message, path, extensions = (field(item, name) for name in ("message", "path", "extensions"))
+    text = clean_line(message) if isinstance(message, str) else "an error without a message"
+    steps = _path(path) if isinstance(path, list) else ()
+    return GraphQLError(text, steps, tuple(_codes(extensions, item)), error_wait_seconds(extensions))
+
+
+def _codes(*places: object) -> Iterator[str]:
+    """The words by which the server classes an error, each fit for a log line."""
+    for place in places:
+        for key in CODE_KEYS:
+            code = field(place, key)
+            if isinstance(code, str) or (isinstance(code, int) and 0 <= code < 2**53):
+                yield clean_line(str(code), _MAX_STEP_LENGTH)
 
 
 def _path(steps: Sequence[object]) -> tuple[str | int, ...]:
     """The path of an error: the response keys and positions that lead to it, so many of them as fit a log line."""
     found: Iterable[str | int] = (step for step in steps if isinstance(step, str | int))
     kept = tuple(
-        step if isinstance(step, int) and abs(step) < 2**53 else _line(str(step)[:_MAX_STEP_LENGTH], _MAX_STEP_LENGTH)
+        step
+        if isinstance(step, int) and abs(step) < 2**53
+        else clean_line(str(step)[:_MAX_STEP_LENGTH], _MAX_STEP_LENGTH)
         for step in islice(found, _MAX_PATH_STEPS)
     )
     return (*kept, "…") if len(steps) > _MAX_PATH_STEPS else kept
-
-
-def _line(text: str, length: int) -> str:
-    """A text in one short line of printable characters."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * length])
-    return " ".join(shown.split())[:length]
 
 
 def _error_text(error: GraphQLError) -> str:

@@ -7,6 +7,14 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
+
+
+class Admission(Protocol):
+    """Who lets requests pass, each in its time."""
+
+    async def passed(self, query: str) -> float:
+        """Waits until that query may send a request; gives the seconds that it waited."""
 
 
 class Turns:

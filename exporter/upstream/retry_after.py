@@ -14,11 +14,13 @@ MAX_WAIT_SECONDS: Final = 3600.0
 def retry_after_seconds(value: str | None, date: str | None = None) -> float | None:
     """Seconds to wait, an hour at most; None where there is none or it cannot be read. A date in the past is 0.
 
-    An HTTP-date is compared with the answer's own `Date`, so that the clocks need not agree.
+    An HTTP-date is compared with the answer's own `Date`, so that the clocks need not agree. Fractions are taken, as
+    Shopify sends them, and of several numbers, as proxies may add theirs, the largest.
     """
-    text = (value or "").strip()
-    if text.isdecimal() and text.isascii():
-        return min(float(text[:20]), MAX_WAIT_SECONDS)
+    text = (value or "").strip()[:200]
+    numbers = [part.strip() for part in text.split(",")]
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in numbers):
+        return min(max(float(part) for part in numbers), MAX_WAIT_SECONDS)
     until = http_date(text)
     if until is None:
         return None

@@ -6,6 +6,7 @@ httpx builds the requests, but its connection pool is not used: a cancelled requ
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from exporter.upstream.deadline import Deadline
 from exporter.upstream.memory import AnswerMemory, Share
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
+_PEEK_BYTES: Final = 1024
 _DEFAULT_TLS: Final = TLSConfig()
 
 
@@ -36,9 +38,13 @@ class WireResponse:
 
     @property
     def is_json(self) -> bool:
-        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return kind in ("", "application/json") or kind.endswith("+json")
+        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all; or text,
+        as many servers call all they send, with a body that begins as a JSON object or list does."""
+        kinds = [kind.partition(";")[0].strip().lower() for kind in self.headers.get("content-type", "").split(",")]
+        if any(kind in ("", "application/json") or kind.endswith(("+json", "/json")) for kind in kinds):
+            return True
+        start = self.body[:_PEEK_BYTES].removeprefix(codecs.BOM_UTF8).lstrip()
+        return start[:1] in (b"{", b"[") and all(kind.startswith("text/") for kind in kinds)
 
 
 Send: TypeAlias = Callable[[str], Awaitable[WireResponse]]

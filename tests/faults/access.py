@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from tests.faults.causes import api, api_of, api_once, client_refused, redirecting, token, token_of
-from tests.faults.experiment import Case, Evidence, Fault, Sign, who_is_known
+from tests.faults.experiment import Case, Evidence, Fault, Place, Sign, who_is_known
 from tests.faults.signs import (
     asked,
     elsewhere_hears_nothing,
@@ -32,12 +32,15 @@ from tests.support.upstream import (
     answer,
     grants,
     in_turn,
+    reply,
     reset,
     silence,
     status,
 )
 
 _GOOD: Final = who_is_known(answer({"data": {"value": 1}}))
+_ODD_HEADERS: Final = {"x-owner": "M\xfcller", "x-raw": "\x80\xff", "Content-Type": "application/json"}
+_GOOD_BUT_ODD: Final = who_is_known(answer({"data": {"value": 1}}, headers=_ODD_HEADERS))
 _IS_BACKED_OFF: Final = shows("upstream_backoff_seconds", lambda seconds: seconds > 0)
 _IS_NOT_BACKED_OFF: Final = shows("upstream_backoff_seconds", lambda seconds: seconds == 0)
 
@@ -65,6 +68,36 @@ def _until_a_date(seconds: float) -> Behaviour:
     return behaviour
 
 
+def _throttled(place: Place) -> Behaviour:
+    """A GraphQL error that asks to wait for two intervals."""
+    extensions = {"code": "THROTTLED", "retryAfter": 2 * place.pace.interval_seconds}
+    return answer({"errors": [{"message": "Throttled", "extensions": extensions}]})
+
+
+def _asks_to_wait(code: int, header: str, value: str = "{:g}") -> Fault:
+    """The API answers with that status, and with two intervals in a header."""
+    return api_of(
+        lambda place: reply(
+            b"{}", code=code, headers={header: value.format(2 * place.pace.interval_seconds), **_NOTHING_LEFT}
+        )
+    )
+
+
+def _spends(header: str, value: str) -> Fault:
+    """The API answers well, and says that nothing is left of its budget for two intervals."""
+
+    def behaviour(place: Place) -> Behaviour:
+        headers = {header: value.format(2 * place.pace.interval_seconds), **_NOTHING_LEFT}
+        return who_is_known(answer({"data": {"value": 1}}, headers=headers))
+
+    return api_of(behaviour)
+
+
+_NOTHING_LEFT: Final = {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "0"}
+_IS_SPENT: Final = shows("upstream_budget_remaining", lambda remaining: remaining == 0)
+_IS_LEFT_ALONE: Final = every(ever(_IS_BACKED_OFF), left_alone(intervals=2))
+
+
 def _flaps(seen: Evidence) -> None:
     failures = seen.grown("poll_failures_total", reason="http_5xx")
     successes = seen.grown("polls_total") - seen.grown("poll_failures_total")
@@ -78,6 +111,7 @@ REFUSALS: Final = (
         of_source(27, str(code), redirecting(code), every(fails("redirect"), elsewhere_hears_nothing))
         for code in (301, 302, 307, 308)
     ),
+    of_source(82, "api", api(_GOOD_BUT_ODD), goes_on),
     of_source(
         39,
         "once",
@@ -115,6 +149,18 @@ REFUSALS: Final = (
         every(first_fails("http_429"), shows("upstream_backoff_seconds", lambda seconds: 3500 < seconds <= 3600)),
         recovers=False,
     ),
+    of_source(89, "403", _asks_to_wait(403, "retry-after"), every(_IS_LEFT_ALONE, fails("http_429"))),
+    of_source(89, "301", _asks_to_wait(301, "retry-after"), every(_IS_LEFT_ALONE, fails("redirect"))),
+    of_source(89, "reset", _asks_to_wait(403, "x-ratelimit-reset"), every(_IS_LEFT_ALONE, fails("http_429"))),
+    of_source(89, "throttled", api_of(_throttled), every(_IS_LEFT_ALONE, fails("http_429"))),
+    *(
+        of_source(89, variant, _spends(header, value), every(_IS_LEFT_ALONE, _IS_SPENT, goes_on))
+        for variant, header, value in (
+            ("spent", "x-ratelimit-reset", "{:g}"),
+            ("draft", "ratelimit", '"default";r=0;t={:g}'),
+            ("older_draft", "ratelimit-reset", "{:g}"),
+        )
+    ),
     of_source(45, "flapping", api_of(lambda _: in_turn([status(503), _GOOD])), _flaps),
 )
 
@@ -126,6 +172,12 @@ def _token_answer(**fields: object) -> dict[str, object]:
 def _jwt(place_canary: str, expiry_time: float) -> str:
     claims = base64.urlsafe_b64encode(json.dumps({"exp": int(expiry_time)}).encode()).decode().rstrip("=")
     return f"eyJhbGciOiJub25lIn0.{claims}.{place_canary}"
+
+
+async def _odd_grant(call: Call) -> None:
+    """A token, in an answer with odd header lines."""
+    told = _token_answer(access_token=call.upstream.new_token(call.request.path, 3600))
+    await answer(told, headers=_ODD_HEADERS)(call)
 
 
 def _own_expiry(seconds: float, expires_in: object = 3600) -> Fault:
@@ -209,6 +261,7 @@ RENEWALS: Final = (
         lifetime_intervals=2,
         token_requests=6,
     ),
+    of_renewals(82, "token", _odd_grant, _RENEWED),
     *(
         of_renewals(54, variant, grants(expires_in=told), expires_in(seconds))
         for variant, told, seconds in (

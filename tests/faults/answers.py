@@ -109,7 +109,7 @@ THE_BODY: Final = (
         32,
         "graphql",
         answer({"errors": _NO}, code=400, content_type="application/graphql-response+json"),
-        fails("http_4xx"),
+        fails("graphql"),
     ),
 )
 

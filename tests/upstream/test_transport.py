@@ -7,10 +7,14 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from exporter.document.answer_shape import AnswerShape
+from exporter.model.budget import Budget
 from exporter.model.errors import Reason, UpstreamFailure
+from exporter.model.outcome import Response
 from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
@@ -30,7 +34,7 @@ from tests.support.upstream import (
     silence,
     status,
 )
-from tests.support.wiring import CLIENT_SECRET, failure_of, until, wired
+from tests.support.wiring import CLIENT_SECRET, OPERATION, failure_of, until, wired
 
 LIMIT = 2**20
 GOOD = b'{"data":{"value":1}}'
@@ -96,7 +100,7 @@ BROKEN = {
     "31 errors that are a string": (answer({"data": {}, "errors": "x"}), Reason.GRAPHQL),
     "32 400 with a GraphQL body": (
         answer({"errors": [{"message": "no"}]}, code=400, content_type="application/graphql-response+json"),
-        Reason.HTTP_4XX,
+        Reason.GRAPHQL,
     ),
     "42 403": (status(403), Reason.FORBIDDEN),
     "43 429": (status(429), Reason.HTTP_429),
@@ -267,6 +271,14 @@ GOOD_ANSWERS = {
     "100 Continue first": raw(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"content-length: 20\r\n\r\n" + GOOD),
     "one byte at a time": dribble(HEAD + b"content-length: 20\r\n\r\n" + GOOD, pause_seconds=0.0),
     "extensions": answer({"data": {"value": 1}, "extensions": {"cost": 1}}),
+    "82 a header with bytes beyond ASCII": reply(GOOD, headers={"x-owner": "M\xfcller", "x-raw": "\x80\xff"}),
+    "82 a header in UTF-8": reply(GOOD, headers={"x-owner": "Müller".encode().decode("latin-1")}),
+    "82 Content-Type twice": raw(
+        HEAD + b"Content-Type: application/json\r\ncontent-length: 20\r\n\r\n" + GOOD, then=silence
+    ),
+    "text/plain": reply(GOOD, content_type="text/plain; charset=utf-8"),
+    "text/json": reply(GOOD, content_type="text/json"),
+    "text/html": reply(b"  \n" + GOOD, content_type="text/html"),
 }
 
 
@@ -350,16 +362,125 @@ def test_what_is_sent(upstream: Upstream) -> None:
         (429, {"retry-after": "1000000000000"}, 3600.0),
         (429, {}, None),
         (503, {"retry-after": "9"}, 9.0),
-        (502, {"retry-after": "9"}, None),
-        (404, {"retry-after": "9"}, None),
+        (502, {"retry-after": "9"}, 9.0),
+        (404, {"retry-after": "9"}, 9.0),
+        (403, {"retry-after": "9"}, 9.0),
+        (301, {"retry-after": "9"}, 9.0),
+        (429, {"retry-after": "2.5"}, 2.5),
+        (429, {"retry-after": "3, 7"}, 7.0),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "8"}, 8.0),
+        (403, {"x-ratelimit-remaining": "4", "x-ratelimit-reset": "8"}, None),
+        (500, {"ratelimit": '"default";r=0;t=30'}, 30.0),
+        (429, {"content-encoding": "br", "retry-after": "9"}, 9.0),
     ],
 )
 def test_how_long_the_api_wants_to_be_left_alone(
     upstream: Upstream, code: int, headers: dict[str, str], seconds: float | None
 ) -> None:
-    """Rows 43 and 44: Retry-After of 429 and 503 in seconds or as a date by the API's own clock, an hour at most."""
+    """Rows 43, 44 and 89: Retry-After, whatever the status, in seconds or as a date by the API's own clock, an hour at
+    most; and a budget that is spent."""
     upstream.api.always(reply(b"{}", code=code, headers=headers))
     assert failure(upstream).retry_after_seconds == seconds
+
+
+def _throttled(**error: object) -> Behaviour:
+    return answer({"errors": [{"message": "too fast", **error}]})
+
+
+_SHOPIFY: dict[str, object] = {
+    "requestedQueryCost": 101,
+    "throttleStatus": {"maximumAvailable": 1000, "currentlyAvailable": 1, "restoreRate": 50},
+}
+THROTTLED = {
+    "THROTTLED, without a time": (_throttled(extensions={"code": "THROTTLED"}), 1.0),
+    "RATE_LIMITED": (_throttled(extensions={"code": "RATE_LIMITED", "retryAfter": 3}), 3.0),
+    "GitHub's type": (_throttled(type="RATE_LIMITED", extensions={"retry_after": "3"}), 3.0),
+    "TOO_MANY_REQUESTS": (_throttled(extensions={"code": "TOO_MANY_REQUESTS", "retryAfterMs": 1500}), 1.5),
+    "rateLimitExceeded": (_throttled(extensions={"code": "rateLimitExceeded", "retry_in_seconds": 3}), 3.0),
+    "a classification": (_throttled(extensions={"classification": "RATE_LIMITED", "retryAfter": 3}), 3.0),
+    "an hour at most": (_throttled(extensions={"code": "THROTTLED", "retryAfter": 1e9}), 3600.0),
+    "nonsense": (_throttled(extensions={"code": "THROTTLED", "retryAfter": [{}]}), 1.0),
+    "Shopify's cost": (
+        answer(
+            {
+                "errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}],
+                "extensions": {"cost": _SHOPIFY},
+            }
+        ),
+        2.0,
+    ),
+    "with status 400": (answer({"errors": [{"message": "x", "extensions": {"code": "THROTTLED"}}]}, code=400), 1.0),
+    "403 and nothing left": (reply(b"{}", code=403, headers={"x-ratelimit-remaining": "0"}), 1.0),
+    "403 and Retry-After": (reply(b"{}", code=403, headers={"retry-after": "9"}), 9.0),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "seconds"), THROTTLED.values(), ids=THROTTLED.keys())
+def test_too_fast_is_understood_in_every_dialect(upstream: Upstream, behaviour: Behaviour, seconds: float) -> None:
+    """Row 89: GraphQL servers that refuse what comes too fast are obeyed as status 429 is."""
+    upstream.api.always(behaviour)
+    found = failure(upstream)
+    assert found.reason is Reason.HTTP_429
+    assert found.retry_after_seconds == pytest.approx(seconds, abs=0.2)
+
+
+def test_who_does_not_say_how_long_is_left_alone_for_longer_and_longer(upstream: Upstream) -> None:
+    """Requests that were refused together count once; an answer of another kind ends it."""
+
+    async def poll() -> list[float | None]:
+        async with wired(upstream) as wire:
+            upstream.api.always(_throttled(extensions={"code": "THROTTLED"}))
+            together = await asyncio.gather(*(failure_of(wire.execute()) for _ in range(5)))
+            await asyncio.sleep(max(one.retry_after_seconds or 0.0 for one in together))
+            again = await failure_of(wire.execute())
+            upstream.api.always(reply(GOOD))
+            return [
+                *(one.retry_after_seconds for one in (*together, again)),
+                (await wire.execute()).retry_after_seconds,
+            ]
+
+    *together, again, good = asyncio.run(poll())
+    assert all(wait is not None and wait <= 1.0 for wait in together)
+    assert again == pytest.approx(2.0, abs=0.1)
+    assert good is None
+
+
+BUDGETS = {
+    "x-ratelimit": (
+        reply(GOOD, headers={"x-ratelimit-remaining": "0", "x-ratelimit-limit": "60", "x-ratelimit-reset": "8"}),
+        8.0,
+        Budget(0, 60),
+    ),
+    "what is left": (reply(GOOD, headers={"x-ratelimit-remaining": "5", "x-ratelimit-reset": "8"}), None, Budget(5)),
+    "RateLimit": (
+        reply(GOOD, headers={"ratelimit": '"a";r=0;t=30', "ratelimit-policy": '"a";q=9;w=60'}), 30.0, Budget(0, 9)
+    ),
+    "Shopify's cost": (
+        answer({"data": {"value": 1}, "extensions": {"cost": {**_SHOPIFY, "requestedQueryCost": 10}}}),
+        None,
+        Budget(1, 1000),
+    ),
+    "Retry-After": (reply(GOOD, headers={"retry-after": "3"}), 3.0, None),
+    "throttled beside data": (
+        answer({"data": {"value": 1}, "errors": [{"message": "x", "extensions": {"code": "THROTTLED"}}]}), 1.0, None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("behaviour", "wait", "budget"), BUDGETS.values(), ids=BUDGETS.keys())
+@pytest.mark.parametrize("shape", [None, AnswerShape([("value",)], max_values=1000)], ids=["any JSON", "by its shape"])
+def test_what_is_left_of_a_budget_is_known(
+    upstream: Upstream, behaviour: Behaviour, wait: float | None, budget: Budget | None, shape: AnswerShape | None
+) -> None:
+    """Row 89: a good answer says what is left, and for how long the API is to be left alone if nothing is."""
+    upstream.api.always(behaviour)
+
+    async def poll() -> Response:
+        async with wired(upstream) as wire:
+            return await wire.client.execute(replace(OPERATION, shape=shape), deadline_seconds=5.0)
+
+    found = asyncio.run(poll())
+    assert (found.retry_after_seconds, found.budget) == (wait if wait is None else pytest.approx(wait, abs=0.2), budget)
 
 
 def test_numbers_that_json_has_not_are_handed_on(upstream: Upstream) -> None:

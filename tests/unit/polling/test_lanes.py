@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 
+from exporter.model.budget import Budget
 from exporter.model.clock import Clock
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.model.outcome import Operation, Response
+from exporter.model.outcome import Operation, PollOutcome, Response
+from exporter.model.samples import Json
 from exporter.plan.operation import label_values
 from exporter.plan.plan import Target
 from exporter.polling.course import courses
 from exporter.polling.lanes import Lanes
 from exporter.series.extraction import Surroundings
+from exporter.upstream.gate import Gate
 from tests.support.plans import planned
 
 PLAN = planned('- {name: q, document: "{ n }", metrics: [{name: n, help: N., value: n}]}')
@@ -43,12 +47,12 @@ def pause(found: Lanes) -> float:
 
 
 def test_a_source_that_asks_for_it_is_left_alone() -> None:
-    """Where it is busy or in trouble, an hour at most; elsewhere `Retry-After` means nothing."""
+    """Whatever it fails with, an hour at most."""
     pauses: Mapping[Reason, float] = {
         reason: pause(lanes(UpstreamFailure(reason, "no", retry_after_seconds=7200.0)))
         for reason in (Reason.HTTP_429, Reason.HTTP_5XX, Reason.HTTP_4XX)
     }
-    assert pauses == {Reason.HTTP_429: 3600.0, Reason.HTTP_5XX: 3600.0, Reason.HTTP_4XX: 0.0}
+    assert pauses == {Reason.HTTP_429: 3600.0, Reason.HTTP_5XX: 3600.0, Reason.HTTP_4XX: 3600.0}
     assert pause(lanes(UpstreamFailure(Reason.HTTP_429, "no"))) == 0.0
 
 
@@ -59,3 +63,42 @@ def test_a_reload_tells_which_sources_another_client_asks() -> None:
     assert found.follow(PLAN.sources, {"acme": client}) == {"acme"}
     assert found.follow(PLAN.sources, {"acme": client}) == frozenset()
     assert found.follow(PLAN.sources, {"acme": other}) == {"acme"}
+
+
+PAGES = planned("""
+- name: q
+  document: "query ($limit: Int, $offset: Int) { rows(limit: $limit, offset: $offset) { total items { n } } }"
+  variables: {limit: 1, offset: 0}
+  rows: rows.items
+  pages: {size: 1, limit: limit, offset: offset, total: rows.total}
+  metrics: [{name: n, help: N., value: n, aggregate: sum}]
+""")
+
+
+def test_a_budget_that_is_spent_holds_the_next_page() -> None:
+    """Also within a poll, nothing is asked before there is a budget again; the wait is no fault of the API."""
+
+    class Spent:
+        """An API that allows one request in a while."""
+
+        def __init__(self) -> None:
+            self.asked_at: list[float] = []
+
+        async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+            self.asked_at.append(asyncio.get_running_loop().time())
+            data: dict[str, Json] = {"rows": {"total": 3, "items": [{"n": 1}]}}
+            shaped = operation.shape.convert({"data": data}).data if operation.shape is not None else None
+            return Response(data, shaped=shaped, retry_after_seconds=0.2, budget=Budget(0, 1))
+
+    async def poll() -> tuple[list[float], PollOutcome, Gate]:
+        client, found = Spent(), Lanes(lambda _, source, target: Surroundings(label_values(source, target)))
+        found.follow(PAGES.sources, {"acme": client})
+        (course,) = courses(PAGES)
+        polled = await found.poll(course, {Target({}): None}, 1)
+        return client.asked_at, polled.outcomes[Target({})], found.gates["acme"]
+
+    asked_at, outcome, gate = asyncio.run(poll())
+    assert outcome.reason is None, outcome.detail
+    assert len(asked_at) == 3
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(asked_at))
+    assert gate.budget == Budget(0, 1)

@@ -1,0 +1,74 @@
+"""What a server itself says of a refusal, in one clean line: its JSON body (OAuth 2.0, WSO2's faults, RFC 9457 and
+relatives) or its `WWW-Authenticate` (RFC 6750 §3)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from exporter.upstream.limits import field
+from exporter.upstream.transport import WireResponse
+
+MAX_WORDS: Final = 200
+_MAX_BODY_BYTES: Final = 65_536
+_MAX_HEADER_LENGTH: Final = 2000
+# In which fields servers say what is wrong, the shortest first; each answer has some of them.
+_FIELDS: Final = ("error", "code", "title", "message", "error_description", "description", "detail")
+
+
+def clean_line(text: str, length: int = MAX_WORDS) -> str:
+    """A text in one line of printable characters, not longer than that."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * length])
+    return " ".join(shown.split())[:length]
+
+
+def json_object(response: WireResponse) -> Mapping[str, Any] | None:
+    """The JSON object of a small body in UTF-8, whatever it is called; None if it is not one."""
+    if len(response.body) > _MAX_BODY_BYTES:
+        return None
+    try:
+        found = json.loads(response.body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def server_words(response: WireResponse) -> str:
+    """What the server says, at most 200 characters of it; empty where it says nothing, or only a page."""
+    words = list(dict.fromkeys((*_words_of(json_object(response)), *_challenge_words(response.headers))))
+    return clean_line(": ".join(words))
+
+
+def challenge(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The parameters of `WWW-Authenticate: Bearer`, by name in lower case; the first of each."""
+    text = headers.get("www-authenticate", "")[:_MAX_HEADER_LENGTH]
+    found: dict[str, str] = {}
+    for name, quoted, plain in _PARAMETER.findall(text):
+        found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
+    return found
+
+
+_PARAMETER: Final = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+
+
+def _challenge_words(headers: Mapping[str, str]) -> Iterator[str]:
+    parameters = challenge(headers)
+    for name in ("error", "error_description"):
+        if words := clean_line(parameters.get(name, "")):
+            yield words
+
+
+def _words_of(content: object) -> Iterator[str]:
+    """The words of a body; of one that wraps them, those within."""
+    for wrapper in ("fault", "error"):
+        inner = field(content, wrapper)
+        if isinstance(inner, dict):
+            content = inner
+    for name in _FIELDS:
+        value = field(content, name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53:
+            value = str(value)
+        if isinstance(value, str) and (words := clean_line(value)):
+            yield words
