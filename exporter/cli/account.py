@@ -21,7 +21,7 @@ from exporter.model.errors import ConfigError, Failure
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN
 from exporter.plan.plan import Plan, QueryPlan
-from exporter.upstream.upstream import Upstream, upstream
+from exporter.upstream.upstream import Upstream, upstreams
 
 _Result = TypeVar("_Result")
 
@@ -72,7 +72,7 @@ def source_of(sources: tuple[Source, ...], name: str | None) -> Source:
 @asynccontextmanager
 async def upstreams_of(sources: tuple[Source, ...]) -> AsyncIterator[Mapping[str, Upstream]]:
     """What talks to the sources, closed at the end."""
-    opened = {source.name: upstream(source) for source in sources}
+    opened = upstreams(sources, {})
     try:
         yield opened
     finally:

@@ -28,6 +28,27 @@ from exporter.config.scalars import (
 )
 from exporter.model.secret import Secret
 
+INVALID_TOKEN_CODES: Final = (
+    "UNAUTHENTICATED",  # Apollo and most others
+    "UNAUTHORIZED",  # the name of status 401
+    "401",
+    "NOT_AUTHENTICATED",
+    "AUTH_NOT_AUTHENTICATED",  # Hot Chocolate
+    "AUTHENTICATION_REQUIRED",
+    "AUTHENTICATION_FAILED",
+    "AUTHENTICATION_ERROR",
+    "INVALID_TOKEN",  # RFC 6750
+    "INVALID_ACCESS_TOKEN",
+    "INVALID_JWT",  # Hasura
+    "JWT_EXPIRED",
+    "TOKEN_EXPIRED",
+    "EXPIRED_TOKEN",
+    "ACCESS_TOKEN_EXPIRED",
+    "TOKEN_REVOKED",
+    "900901",  # WSO2's gateways: invalid, expired, inactive
+    "900903",
+    "900904",
+)
 SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 
 
@@ -184,6 +205,7 @@ class Access:
 
     url: str
     oauth2: OAuth2 | None
+    invalid_token_codes: tuple[str, ...]
     authorization: Authorization | None
     basic_auth: BasicAuth | None
     http_headers: Mapping[str, Secret]
@@ -207,7 +229,12 @@ class Source(Strict):
     labels: Mapping[LabelName, str] = Field(default_factory=dict)
     """Labels of every series of this source; all sources have the same names, with different values."""
     oauth2: OAuth2 | None = None
-    """The client-credentials grant; the access token renews itself."""
+    """The client-credentials grant; the access token renews itself. Sources with the same `oauth2` share one token."""
+    invalid_token_codes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=100)] = (
+        INVALID_TOKEN_CODES
+    )
+    """The codes of errors that mean, as status 401 does, that the API does not know the access token: it is renewed
+    once, and the request repeated once. Case, `-` and `_` do not matter; a list of your own replaces this one."""
     authorization: Authorization | None = None
     """A static `Authorization` header."""
     basic_auth: BasicAuth | None = None

@@ -13,7 +13,7 @@ from exporter.model.errors import Reason
 from exporter.model.samples import Json, Samples
 
 # By what servers class an error: in its `extensions`, or as a field of its own, as GitHub's `type`.
-CODE_KEYS: Final = ("code", "errorCode", "type", "errorType", "classification")
+CODE_KEYS: Final = ("code", "errorCode", "type", "errorType", "classification", "status", "statusCode")
 WAIT_KEYS: Final[Mapping[str, float]] = {  # of `extensions`, with the seconds of their unit
     "retryAfter": 1.0,
     "retry_after": 1.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -38,7 +38,7 @@ class Polling:
         self._results = Results(self.targets, self.store, observer)
         self._scheduler = Scheduler(self.targets, self.lanes, self._results, self.store, observer)
         self.auditor = Auditor(self.targets, self.lanes, self.store, observer)
-        self._renewals: dict[Upstream, asyncio.Task[None]] = {}
+        self._renewals: dict[TokenSource, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -65,36 +65,48 @@ class Polling:
         self.auditor.follow(plan)
         self._observer.on_plan(plan)
         self._keep_renewed()
+        tokens = set(self._sources_by_token())
+        for token in self._renewals.keys() - tokens:
+            self._renewals.pop(token).cancel()
         for upstream in retired:
-            if (renewal := self._renewals.pop(upstream, None)) is not None:
-                renewal.cancel()
             if self._group is not None:
-                self._group.create_task(_close(upstream))
+                self._group.create_task(_close(upstream, tuple(after.values())))
 
     async def replace_tokens(self) -> Mapping[str, str | None]:
         """Revokes and replaces the access token of every source that has one; by source, what was wrong, if anything.
 
         A token stays in use until its revocation is confirmed.
         """
-        tokens = {name: upstream.token for name, upstream in self.upstreams.items() if upstream.token is not None}
-        problems = await asyncio.gather(*(_problem_in_replacing(token) for token in tokens.values()))
-        for name, problem in zip(tokens, problems, strict=True):
+        tokens = self._sources_by_token()
+        problems = await asyncio.gather(*map(_problem_in_replacing, tokens))
+        found = {name: text for names, text in zip(tokens.values(), problems, strict=True) for name in names}
+        for name, problem in found.items():
             if problem is None:
                 _log.info("the access token was revoked and replaced", source=name)
             else:
                 _log.error("the access token was not replaced", source=name, detail=problem)
-        return dict(zip(tokens, problems, strict=True))
+        return found
 
     async def close(self) -> None:
         """Revokes the tokens for which that is configured, and closes all connections to the upstreams."""
-        await asyncio.gather(*map(_leave, self.upstreams.values()))
+        by_token = {upstream.token: upstream for upstream in self.upstreams.values() if upstream.token is not None}
+        await asyncio.gather(*map(_revoke, by_token.values()))
+        await asyncio.gather(*map(_close, self.upstreams.values()))
+
+    def _sources_by_token(self) -> Mapping[TokenSource, tuple[str, ...]]:
+        """The names of the sources that use each token."""
+        found: dict[TokenSource, tuple[str, ...]] = {}
+        for name, upstream in self.upstreams.items():
+            if upstream.token is not None:
+                found[upstream.token] = (*found.get(upstream.token, ()), name)
+        return found
 
     def _keep_renewed(self) -> None:
         """Starts the early renewals of tokens that have none yet."""
         assert self._group is not None
-        for upstream in self.upstreams.values():
-            if upstream.token is not None and upstream not in self._renewals:
-                self._renewals[upstream] = self._group.create_task(_keep_renewed(upstream.token))
+        for token in self._sources_by_token():
+            if token not in self._renewals:
+                self._renewals[token] = self._group.create_task(_keep_renewed(token))
 
 
 async def _keep_renewed(token: TokenSource) -> None:
@@ -113,18 +125,17 @@ async def _problem_in_replacing(token: TokenSource) -> str | None:
     return "the revocation was not confirmed; the old token stays in use"
 
 
-async def _leave(upstream: Upstream) -> None:
+async def _revoke(upstream: Upstream) -> None:
     confirmed = await upstream.revoke_at_exit()
     if confirmed:
         _log.info("the access token was revoked", source=upstream.source.name)
     elif confirmed is not None:
         _log.warning("the revocation of the access token was not confirmed", source=upstream.source.name)
-    await _close(upstream)
 
 
-async def _close(upstream: Upstream) -> None:
+async def _close(upstream: Upstream, others: Sequence[Upstream] = ()) -> None:
     try:
-        await upstream.close()
+        await upstream.close(others)
     except OSError:  # it is gone, which is all that is wanted
         return
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
+import structlog
+
 from exporter.config.source import OAuth2
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.upstream.token_response import read_token
@@ -26,7 +28,10 @@ _SETTLE_READS: Final = 10
 _MAX_BACKOFF_SECONDS: Final = 60.0
 _PATIENCE_SECONDS: Final = 1.0
 _SHORTEST_SECONDS: Final = 0.5  # between two early renewals, however short the tokens live
+_SPREADING_SECONDS: Final = 15.0  # until a new token is known to every node of an API, at the latest
+_LONGEST_TRIAL_SECONDS: Final = 5.0  # between two trials of a token that is not known yet
 
+_log = structlog.get_logger()
 RenewalFailure: TypeAlias = TokenFailure | SecretUnreadable
 
 
@@ -75,6 +80,8 @@ class TokenSource:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.sources: tuple[str, ...] = ()
+        """The sources that use it, for the log."""
         self._oauth2 = oauth2
         self._transport = transport
         self._monotonic = monotonic
@@ -83,6 +90,10 @@ class TokenSource:
         self._jitter = jitter
         self._wanted = asyncio.Event()
         self._token: AccessToken | None = None
+        self._spare: AccessToken | None = None  # the one before, until the API has taken the present one
+        self._taken_generation = 0
+        self._refused_trials = 0
+        self._next_trial_at = -math.inf
         self._renewal: asyncio.Task[AccessToken] | None = None
         self._generation = 0
         self._failure: RenewalFailure | None = None
@@ -103,6 +114,8 @@ class TokenSource:
         """
         self._wanted.set()
         token, now = self._token, self._monotonic()
+        if (spare := self._spare_to_use(now)) is not None:
+            return spare
         if token is None or now >= token.expires_at:
             return await self._next_token_patiently()
         if now < token.waiting_at or (self._renewal is None and now < self._due_at()):
@@ -112,24 +125,59 @@ class TokenSource:
                 return await self._next_token()
         return token
 
+    def _spare_to_use(self, now: float) -> AccessToken | None:
+        """The token before the present one, while the API does not know that yet; None to try the present one."""
+        spare = self._spare
+        if spare is None or not self._refused_trials:
+            return None
+        if now >= spare.expires_at:
+            self._spare = None
+            return None
+        if now < self._next_trial_at:
+            return spare
+        self._next_trial_at = now + self._trial_seconds()  # one request at a time tries it
+        return None
+
+    def _trial_seconds(self) -> float:
+        return float(min(_LONGEST_TRIAL_SECONDS, 2.0 ** min(self._refused_trials - 1, 10)))
+
     def reject(self, token: AccessToken) -> bool:
-        """Drops a token that the API answered with 401, and says whether another try makes sense.
+        """Takes in that the API does not know a token, and says whether another try makes sense: with the token before,
+        as long as the present one is new to the API, else with the next one.
 
         Where new tokens are refused too, the token is not the reason: then such renewals become rarer and rarer.
         """
-        if self._token is None or self._token.generation != token.generation:
+        now, is_spare = self._monotonic(), self._spare is not None and self._spare.generation == token.generation
+        if is_spare:  # and the present one was refused before it
+            self._spare = None
+        elif self._token is None or self._token.generation != token.generation:
             return True
-        now = self._monotonic()
+        elif self._spare is not None and now < self._spare.expires_at:
+            self._refused_trials += 1
+            self._next_trial_at = now + self._trial_seconds()
+            return True
+        return self._drop(now)
+
+    def _drop(self, now: float) -> bool:
+        """Drops the present token, unless it is too soon for that. Whether another try makes sense."""
+        token = self._token
+        is_new = token is not None and token.generation != self._taken_generation
+        if token is not None and is_new and self._forced_in_a_row and now < token.obtained_at + _SPREADING_SECONDS:
+            return False  # it was renewed for this very reason, and may only not be known yet
         if now < self._force_not_before_at:
             return False
-        self._token = None
+        self._token = self._spare = None
+        _log.info("the API does not know the access token; it is renewed", **self._about)
         self._forced += 1
         self._forced_in_a_row += 1
         self._force_not_before_at = now + self._backoff_seconds(self._forced_in_a_row)
         return True
 
-    def accept(self) -> None:
-        """Notes that the API took a new token where it had refused the old one."""
+    def accept(self, token: AccessToken) -> None:
+        """Takes in that the API knows a token."""
+        if self._token is None or token.generation != self._token.generation:
+            return
+        self._taken_generation, self._spare = token.generation, None
         self._forced_in_a_row = 0
         self._force_not_before_at = -math.inf
 
@@ -163,7 +211,7 @@ class TokenSource:
                 with suppress(Failure, TimeoutError):
                     async with asyncio.timeout(None if deadline_seconds is None else deadline_seconds / 2):
                         await asyncio.shield(self._renewal)
-            token, self._token = self._token, None
+            token, self._token, self._spare = self._token, None, None
             if token is None:
                 return True
             text = token.text
@@ -197,7 +245,7 @@ class TokenSource:
 
     async def _replace(self, old: AccessToken | None) -> AccessToken:
         """Revokes first, as the endpoint may grant the same token again while it is valid."""
-        self._token = None
+        self._token = self._spare = None
         if old is not None and not await self.revoke(old.text):
             self._token, self._renewal = old, None
             return old
@@ -289,22 +337,45 @@ class TokenSource:
             raise self._note(TokenFailure(Reason.INTERNAL, type(error).__name__), credentials) from error
         finally:
             self._renewal = None
+        if self._failure is not None:
+            _log.info("the access token is renewed again", **self._about)
         self._failure, self._failures_in_a_row, self._not_before_at = None, 0, -math.inf
         self._refused_credentials, self._granted_credentials = None, credentials
         self._renewals["ok", ""] += 1
+        self._keep_spare(self._token, token)
         self._token = token
         return token
+
+    def _keep_spare(self, old: AccessToken | None, new: AccessToken) -> None:
+        """Keeps what the API is known to take, until it has taken the new token."""
+        if old is None or old.text == new.text or old.generation != self._taken_generation:
+            return
+        self._spare, self._refused_trials, self._next_trial_at = old, 0, -math.inf
 
     def _note(self, failure: Failure, credentials: tuple[str, str] | None) -> RenewalFailure:
         """The failure as one of the renewal, with the wait that it brings."""
         if not isinstance(failure, RenewalFailure):
             failure = TokenFailure(failure.reason, failure.detail)
+        is_known = self._failure is not None and self._failure.detail == failure.detail
         self._failure = failure
         self._failures_in_a_row += 1
         self._refused_credentials = credentials if self._is_blocked else None
-        self._not_before_at = self._monotonic() + self._wait_seconds(failure)
+        wait_seconds = self._wait_seconds(failure)
+        self._not_before_at = self._monotonic() + wait_seconds
         self._renewals["error", failure.reason.value] += 1
+        say = _log.debug if is_known else _log.warning
+        say(
+            "the access token was not renewed" + ("; the old one stays in use" if self.status().valid else ""),
+            **self._about,
+            reason=failure.reason.value,
+            detail=failure.detail,
+            next_try_in_seconds=round(wait_seconds, 1),
+        )
         return failure
+
+    @property
+    def _about(self) -> dict[str, str]:
+        return {"source": ", ".join(self.sources)} if self.sources else {}
 
     def _wait_seconds(self, failure: RenewalFailure) -> float:
         if isinstance(failure, SecretUnreadable):  # nobody was asked

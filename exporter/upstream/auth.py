@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Final
 
+from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.errors import Reason, SecretUnreadable, TokenFailure, UpstreamFailure
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import AccessToken, TokenSource
 from exporter.upstream.deadline import Deadline
+from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Send, WireResponse
+
+_REPEATS: Final = 2  # with the token before, and with one that was renewed if that is refused, too
 
 
 class BearerAuth:
-    """The access token on every request; after a 401 the token is renewed once and the request repeated once."""
+    """The access token on every request; where the API refuses it, the token is renewed once and the request repeated
+    once. A token that is too new for the API to know it is no reason to renew, as long as the one before it serves."""
 
-    def __init__(self, source: TokenSource) -> None:
+    def __init__(self, source: TokenSource, refusal: TokenRefusal | None = None) -> None:
         self._source = source
+        self._refusal = refusal or TokenRefusal(INVALID_TOKEN_CODES)
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `UpstreamFailure`, for a token that does not come too, and `SecretUnreadable`."""
         token = await self._token(deadline)
-        response = await send(f"Bearer {token.text}")
-        if response.status == 401 and self._source.reject(token):
-            token = await self._token(deadline)
-            response = await send(f"Bearer {token.text}")
-            if response.status != 401:
-                self._source.accept()
+        response, is_refused = await self._send(send, token)
+        for _ in range(_REPEATS):
+            if not is_refused or not self._source.reject(token):
+                break
+            before, token = token, await self._token(deadline)
+            response, is_refused = await self._send(send, token)
+            if token.generation > before.generation:  # a renewal: there is nothing newer to try
+                break
         return response
+
+    async def _send(self, send: Send, token: AccessToken) -> tuple[WireResponse, bool]:
+        response = await send(f"Bearer {token.text}")
+        is_refused = self._refusal.is_in(response)
+        if not is_refused:
+            self._source.accept(token)
+        return response, is_refused
 
     async def _token(self, deadline: Deadline) -> AccessToken:
         try:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
@@ -30,10 +31,12 @@ from exporter.upstream.limits import (
 )
 from exporter.upstream.memory import AnswerMemory, Share
 from exporter.upstream.retry_after import http_date
+from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Auth, Transport, WireResponse
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
+_TOKEN_REASONS: Final = frozenset({Reason.GRAPHQL, Reason.FORBIDDEN, Reason.HTTP_4XX, Reason.HTTP_5XX, Reason.SCHEMA})
 _MAX_PATH_STEPS: Final = 20
 _MAX_STEP_LENGTH: Final = 50
 _MAX_ERRORS: Final = 1000
@@ -65,8 +68,10 @@ class GraphQLClient:
         headers: Mapping[str, Secret] | None = None,
         max_values: int | None = None,
         answer_memory: AnswerMemory | None = None,
+        refusal: TokenRefusal | None = None,
     ) -> None:
-        """`max_values` is how many values an answer may have, `answer_memory` what big ones share with others."""
+        """`max_values` is how many values an answer may have, `answer_memory` what big ones share with others,
+        `refusal` what knows an answer that refuses the token."""
         self._url = url
         self._transport = transport
         self._auth = auth
@@ -74,6 +79,7 @@ class GraphQLClient:
         self._max_values = max_values
         self._memory = answer_memory or AnswerMemory()
         self._own_wait = OwnWait()
+        self._refusal = refusal or TokenRefusal(INVALID_TOKEN_CODES)
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
         """The response, within the deadline; errors beside data are in it.
@@ -107,6 +113,8 @@ class GraphQLClient:
         except UpstreamFailure as failure:
             limits = limits.beside(Limits(failure.retry_after_seconds, failure.budget))
             is_spent = limits.budget is not None and limits.budget.remaining <= 0
+            if failure.reason in _TOKEN_REASONS and self._refusal.is_in(answer):
+                failure.reason = Reason.UNAUTHORIZED
             throttled = isinstance(failure, _Throttled) or (failure.reason is Reason.FORBIDDEN and is_spent)
             failure.retry_after_seconds = self._wait_seconds(limits, throttled=throttled)
             failure.budget = limits.budget

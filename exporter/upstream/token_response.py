@@ -50,7 +50,7 @@ def read_token(response: WireResponse, wall_time: float) -> Granted:
     answer = _json_object(response.body)
     if answer is None:
         raise TokenFailure(Reason.JSON, "the token endpoint's answer is not a JSON object")
-    if "error" in answer:
+    if answer.get("error"):  # some servers send it beside a token, as null or empty
         raise _oauth_failure(answer["error"])
     text = answer.get("access_token")
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN_LENGTH:

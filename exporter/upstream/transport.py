@@ -125,6 +125,11 @@ class Transport:
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline.seconds:g} s") from None
         return WireResponse(response.status_code, dict(response.headers), response.extensions.pop(BODY))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it sends nothing any more."""
+        return self._client.is_closed
+
     async def close(self) -> None:
         """Closes idle connections now, and those in use when their exchange has ended."""
         await self._client.aclose()

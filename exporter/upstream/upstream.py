@@ -11,6 +11,7 @@ from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
 from exporter.upstream.graphql import BYTES_A_VALUE, GraphQLClient
 from exporter.upstream.memory import AnswerMemory
+from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Transport
 
 _REVOCATION_SECONDS: Final = 2.0  # of the five that a stop may take
@@ -20,7 +21,8 @@ _ANSWER_MEMORY: Final = AnswerMemory()  # of the process, as its memory is
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upstream:
-    """What talks to one source. The first transport is to the API."""
+    """What talks to one source. The first transport is to the API. One to the token endpoint comes with the token;
+    sources may share both."""
 
     source: Source
     client: GraphQLClient
@@ -33,30 +35,55 @@ class Upstream:
             return None
         return await self.token.revoke(deadline_seconds=_REVOCATION_SECONDS)
 
-    async def close(self) -> None:
-        """Closes its connections: idle ones at once, those in use when their exchange has ended."""
+    async def close(self, others: Iterable[Upstream] = ()) -> None:
+        """Closes its connections, but for those that others use: idle ones at once, those in use when their exchange
+        has ended."""
+        used = {transport for other in others for transport in other.transports}
         for transport in self.transports:
-            await transport.close()
+            if transport not in used:
+                await transport.close()
 
 
 def upstreams(sources: Iterable[Source], before: Mapping[str, Upstream]) -> dict[str, Upstream]:
     """What talks to each source, by its name. One from before with equal access stays, with its token and connections.
 
+    Sources that get their token with equal settings share it: an endpoint may keep one live token for a client.
     Raises `OSError` for TLS files that cannot be used.
     """
-    found = {}
+    found: dict[str, Upstream] = {}
     for source in sources:
         old = before.get(source.name)
-        found[source.name] = old if old is not None and old.source.access == source.access else upstream(source)
+        if old is not None and old.source.access == source.access:
+            found[source.name] = old
+        else:
+            found[source.name] = upstream(source, (*found.values(), *before.values()))
+    _name_sources(found)
     return found
 
 
-def upstream(source: Source) -> Upstream:
-    """The connections and the authentication of a source. Raises `OSError` for TLS files that cannot be used."""
-    return Upstream(source, *_client(source.access))
+def upstream(source: Source, others: Iterable[Upstream] = ()) -> Upstream:
+    """The connections and the authentication of a source, with the token of the one among others that gets it equally.
+
+    Raises `OSError` for TLS files that cannot be used.
+    """
+    alike = (each for each in others if each.token is not None and _token_access(each.source) == _token_access(source))
+    return Upstream(source, *_client(source.access, next(alike, None)))
 
 
-def _client(access: Access) -> tuple[GraphQLClient, tuple[Transport, ...], TokenSource | None]:
+def _token_access(source: Source) -> tuple[object, ...]:
+    """What decides which token a source gets, and on which way."""
+    access = source.access
+    return access.oauth2, access.proxy_url, access.proxy_connect_header
+
+
+def _name_sources(found: Mapping[str, Upstream]) -> None:
+    """Tells the tokens for whom they are."""
+    for one in found.values():
+        if one.token is not None:
+            one.token.sources = tuple(name for name, each in found.items() if each.token is one.token)
+
+
+def _client(access: Access, alike: Upstream | None) -> tuple[GraphQLClient, tuple[Transport, ...], TokenSource | None]:
     proxy_headers = [(name, each.reveal()) for name, values in access.proxy_connect_header.items() for each in values]
     transport = Transport(
         tls=access.tls_config,
@@ -66,6 +93,8 @@ def _client(access: Access) -> tuple[GraphQLClient, tuple[Transport, ...], Token
         max_body_bytes=access.max_body_size,
     )
 
+    refusal = TokenRefusal(access.invalid_token_codes)
+
     def client(auth: BearerAuth | HeaderAuth | BasicAuth | None) -> GraphQLClient:
         return GraphQLClient(
             access.url,
@@ -74,8 +103,11 @@ def _client(access: Access) -> tuple[GraphQLClient, tuple[Transport, ...], Token
             headers=access.http_headers,
             max_values=access.max_body_size // BYTES_A_VALUE,
             answer_memory=_ANSWER_MEMORY,
+            refusal=refusal,
         )
 
+    if access.oauth2 is not None and alike is not None and alike.token is not None:
+        return client(BearerAuth(alike.token, refusal)), (transport, *alike.transports[1:]), alike.token
     if access.oauth2 is not None:
         of_tokens = Transport(
             tls=access.oauth2.tls_config,
@@ -84,7 +116,7 @@ def _client(access: Access) -> tuple[GraphQLClient, tuple[Transport, ...], Token
             max_body_bytes=_MAX_GRANT_BYTES,
         )
         token = TokenSource(access.oauth2, of_tokens)
-        return client(BearerAuth(token)), (transport, of_tokens), token
+        return client(BearerAuth(token, refusal)), (transport, of_tokens), token
     auth: HeaderAuth | BasicAuth | None = None
     if access.authorization is not None:
         auth = HeaderAuth(access.authorization.type, access.authorization.secret)

@@ -68,6 +68,38 @@ def _until_a_date(seconds: float) -> Behaviour:
     return behaviour
 
 
+def _errors(code: str) -> dict[str, object]:
+    return {"errors": [{"message": "no", "extensions": {"code": code}}]}
+
+
+def _forgets(refusal: Behaviour) -> Behaviour:
+    """The API does not know the token any more that it is shown first, and says so in this way."""
+    forgotten: set[str] = set()
+
+    async def behaviour(call: Call) -> None:
+        if not forgotten:
+            forgotten.add(call.request.bearer)
+        await (refusal if call.request.bearer in forgotten else _GOOD)(call)
+
+    return behaviour
+
+
+_CHALLENGE: Final = 'Bearer realm="api", error="invalid_token", error_description="it was revoked"'
+_SPREADING_INTERVALS: Final = 8
+
+
+def _spreads(place: Place, seconds: float) -> Behaviour:
+    """The API knows each new token only after a while."""
+    lifetime_seconds, begun_at = _SPREADING_INTERVALS * place.pace.interval_seconds, time.monotonic()
+
+    async def behaviour(call: Call) -> None:
+        granted_at = call.upstream.granted.get(call.request.bearer, 0.0) - lifetime_seconds
+        is_known = granted_at < begun_at or granted_at + seconds < time.monotonic()
+        await (_GOOD if is_known else status(401))(call)
+
+    return behaviour
+
+
 def _throttled(place: Place) -> Behaviour:
     """A GraphQL error that asks to wait for two intervals."""
     extensions = {"code": "THROTTLED", "retryAfter": 2 * place.pace.interval_seconds}
@@ -126,6 +158,44 @@ REFUSALS: Final = (
         every(fails("unauthorized"), asked(at_most_per_poll=2), grows("poll_failures_total", by=3)),
         token_requests=8,
     ),
+    *(
+        of_source(
+            85,
+            variant,
+            api_of(lambda _, refusal=refusal: _forgets(refusal)),  # type: ignore[misc]
+            every(goes_on, grows("token_forced_renewals_total", at_most=1)),
+            token_requests=2,
+        )
+        for variant, refusal in (
+            ("code", answer(_errors("UNAUTHENTICATED"))),
+            ("jwt", answer(_errors("invalid-jwt"), code=200)),
+            ("beside_null", answer({"data": {"value": None}, **_errors("token_expired")})),
+            ("status_400", answer(_errors("UNAUTHENTICATED"), code=400)),
+            ("challenge", reply(b"no", code=403, headers={"www-authenticate": _CHALLENGE})),
+            ("gateway", answer({"fault": {"code": 900901, "message": "Invalid Credentials"}}, code=403)),
+        )
+    ),
+    of_source(
+        85,
+        "always",
+        api(answer(_errors("UNAUTHENTICATED"))),
+        every(fails("unauthorized"), asked(at_most_per_poll=2)),
+        token_requests=4,
+    ),
+    *(
+        of_source(
+            87,
+            f"after_{seconds}",
+            api_of(lambda place, seconds=seconds: _spreads(place, seconds)),  # type: ignore[misc]
+            every(
+                goes_on,
+                grows("token_renewals_total", result="ok", by=2),
+                shows("token_forced_renewals_total", lambda forced: forced == 0),
+            ),
+            lifetime_intervals=_SPREADING_INTERVALS,
+        )
+        for seconds in (3, 10)
+    ),
     of_source(42, "always", api(status(403)), every(fails("forbidden"), asked(at_most_per_poll=1))),
     of_source(
         43,
@@ -174,10 +244,14 @@ def _jwt(place_canary: str, expiry_time: float) -> str:
     return f"eyJhbGciOiJub25lIn0.{claims}.{place_canary}"
 
 
-async def _odd_grant(call: Call) -> None:
-    """A token, in an answer with odd header lines."""
-    told = _token_answer(access_token=call.upstream.new_token(call.request.path, 3600))
-    await answer(told, headers=_ODD_HEADERS)(call)
+def _granting(**options: Any) -> Behaviour:
+    """A token, in an answer of another form."""
+
+    async def behaviour(call: Call) -> None:
+        told = _token_answer(access_token=call.upstream.new_token(call.request.path, 3600))
+        await answer(told, **options)(call)
+
+    return behaviour
 
 
 def _own_expiry(seconds: float, expires_in: object = 3600) -> Fault:
@@ -261,7 +335,13 @@ RENEWALS: Final = (
         lifetime_intervals=2,
         token_requests=6,
     ),
-    of_renewals(82, "token", _odd_grant, _RENEWED),
+    of_renewals(82, "token", _granting(headers=_ODD_HEADERS), _RENEWED),
+    of_renewals(86, "error_null", grants(error=None), _RENEWED),
+    of_renewals(86, "error_empty", grants(error=""), _RENEWED),
+    *(
+        of_renewals(86, kind.replace("/", "_").replace(", ", "_"), _granting(content_type=kind), _RENEWED)
+        for kind in ("text/plain", "text/json", "text/html", "application/json, application/json")
+    ),
     *(
         of_renewals(54, variant, grants(expires_in=told), expires_in(seconds))
         for variant, told, seconds in (

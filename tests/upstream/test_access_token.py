@@ -18,6 +18,7 @@ from exporter.model.secret import Secret
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.upstream import (
     Behaviour,
+    Call,
     Upstream,
     answer,
     grants,
@@ -385,6 +386,103 @@ def test_after_recovery_a_refusal_renews_at_once_again(upstream: Upstream, clock
             assert wire.source.status().forced_renewals == 19
 
     asyncio.run(run())
+
+
+def _spreads(clock: Clock, seconds: float, refusal: Behaviour) -> Behaviour:
+    """An API that knows a token only so many seconds after it was granted (it lives for 600)."""
+
+    async def behaviour(call: Call) -> None:
+        expires_at = call.upstream.granted.get(call.request.bearer, 0.0)
+        is_known = expires_at - 600 + seconds <= clock.now < expires_at
+        await (OK if is_known else refusal)(call)
+
+    return behaviour
+
+
+UNKNOWN: dict[str, Behaviour] = {
+    "401": status(401),
+    "UNAUTHENTICATED": answer({"errors": [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]}),
+}
+
+
+@pytest.mark.parametrize("refusal", UNKNOWN.values(), ids=UNKNOWN.keys())
+@pytest.mark.parametrize("delay_seconds", [0.5, 3, 10, 200])
+def test_a_token_serves_until_the_next_is_known(
+    upstream: Upstream, clock: Clock, delay_seconds: float, refusal: Behaviour
+) -> None:
+    """Row 87: as long as the API does not know a new token, the one before it is used; the new one is not dropped."""
+    upstream.token.always(grants(lifetime_seconds=600))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.api.always(_spreads(clock, delay_seconds, refusal))
+            clock.advance(300)
+            await wire.source.force_renewal()
+            for _ in range(290):
+                before = len(upstream.api.journal)
+                await wire.execute()
+                assert len(upstream.api.journal) - before <= 2
+                clock.advance(1)
+            assert wire.source.status().forced_renewals == 0
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) == 2
+    bearers = [request.bearer for request in upstream.api.journal]
+    assert bearers[-1] == "token-2"
+    assert bearers.count("token-1") <= 2 + delay_seconds + 6
+    assert len(bearers) <= 291 + 4 + delay_seconds / 4  # the new one is tried now and then
+
+
+def test_both_tokens_revoked_cost_one_renewal_and_no_poll(upstream: Upstream, clock: Clock) -> None:
+    """A new token that is refused together with the one before it is no matter of time: both were revoked."""
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            await wire.source.force_renewal()
+            upstream.revoke_all()
+            await asyncio.gather(*(wire.execute() for _ in range(10)))
+            assert wire.source.status().forced_renewals == 1
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) == 3
+
+
+def test_an_endpoint_with_one_live_token_is_asked_no_more_often(upstream: Upstream, clock: Clock) -> None:
+    """Where a new token ends the one before it, the new one is used at once."""
+
+    async def one_alive(call: Call) -> None:
+        upstream.revoke_all()
+        await grants()(call)
+
+    upstream.token.always(one_alive)
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            for _ in range(5):
+                await wire.execute()
+                await wire.source.force_renewal()
+            await wire.execute()
+            assert wire.transport.requests_by_code == {"200": 6}
+
+    asyncio.run(run())
+
+
+def test_a_token_seconds_old_is_not_thrown_away(upstream: Upstream, clock: Clock) -> None:
+    """Row 87: a token that was renewed because of a refusal is given the time to become known."""
+    upstream.api.always(_spreads(clock, 10, status(401)))
+    upstream.token.always(grants(lifetime_seconds=600))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            for _ in range(10):
+                await failure_of(wire.execute())
+                clock.advance(1)
+            await wire.execute()
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) == 2
 
 
 def test_a_forbidden_request_renews_nothing(upstream: Upstream, clock: Clock) -> None:

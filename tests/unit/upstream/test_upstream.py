@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ SOURCE: dict[str, Any] = {
 ACCESS: dict[str, dict[str, Any]] = {
     "url": {"url": "https://api.test/other"},
     "oauth2": {"oauth2": SOURCE["oauth2"] | {"client_secret": "after"}},
+    "invalid_token_codes": {"invalid_token_codes": ["E_TOKEN"]},
     "authorization": {"oauth2": None, "authorization": {"credentials": "secret"}},
     "basic_auth": {"oauth2": None, "basic_auth": {"username": "alice", "password": "secret"}},
     "http_headers": {"http_headers": {"X-Key": "secret"}},
@@ -58,3 +60,42 @@ def test_no_key_of_a_source_is_forgotten() -> None:
     """Each key of a source is known either to change the way to the API, or not to."""
     keys = {field.alias or name for name, field in Source.model_fields.items()}
     assert keys == {"name"} | ACCESS.keys() | REST.keys()
+
+
+TOKENS: dict[str, tuple[dict[str, Any], bool]] = {
+    "the same oauth2": ({}, True),
+    "another API": ({"url": "https://other.test/graphql", "concurrency": 3}, True),
+    "another client": ({"oauth2": SOURCE["oauth2"] | {"client_id": "other"}}, False),
+    "other scopes": ({"oauth2": SOURCE["oauth2"] | {"scopes": ["more"]}}, False),
+    "another way to the endpoint": ({"proxy_url": "http://other.test:3128"}, False),
+}
+
+
+@pytest.mark.parametrize(("changed", "shared"), TOKENS.values(), ids=TOKENS.keys())
+def test_who_gets_a_token_equally_shares_it(changed: dict[str, Any], shared: bool) -> None:
+    """Row 105: sources with one client have one token, however their APIs differ; also if one comes with a reload."""
+    one, other = source(), source(**changed, name="other")
+    for before in ({}, upstreams([one], {})):
+        found = upstreams([one, other], before)
+        assert (found["api"].token is found["other"].token) is shared
+        if shared and found["api"].token is not None:
+            assert found["api"].token.sources == ("api", "other")
+
+
+def test_a_token_outlives_a_change_of_the_api_alone() -> None:
+    """A reload that leaves `oauth2` as it is asks for no other token."""
+    before = upstreams([source()], {})
+    after = upstreams([source(**ACCESS["url"])], before)
+    assert after["api"].token is before["api"].token
+
+
+def test_the_way_to_the_token_stays_open_for_who_shares_it() -> None:
+    """A source that goes closes its own connections, not those to a token endpoint that another source uses."""
+
+    async def leave() -> tuple[bool, bool]:
+        found = upstreams([source(), source(name="other")], {})
+        await found["api"].close([found["other"]])
+        to_api, to_tokens = found["api"].transports
+        return to_api.is_closed, to_tokens.is_closed
+
+    assert asyncio.run(leave()) == (True, False)
