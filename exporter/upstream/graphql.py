@@ -109,7 +109,7 @@ class GraphQLClient:
         )
         limits = header_limits(answer.status, answer.headers)
         try:
-            response = await self._answered(answer, operation.shape, share)
+            response = await self._read_answer(answer, operation.shape, share)
         except UpstreamFailure as failure:
             limits = limits.beside(Limits(failure.retry_after_seconds, failure.budget))
             is_spent = limits.budget is not None and limits.budget.remaining <= 0
@@ -135,7 +135,7 @@ class GraphQLClient:
             return self._own_wait.next_seconds()
         return limits.wait_seconds
 
-    async def _answered(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
+    async def _read_answer(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
         _check_status(answer)
         if len(answer.body) <= BIG_BYTES:
             return _response(answer, shape)

@@ -152,15 +152,15 @@ def _scarcest(budgets: Iterable[Budget | None]) -> Budget | None:
 
 def _quotas(headers: Mapping[str, str], now: float) -> Iterator[_Quota]:
     if "ratelimit" in headers:
-        yield from _structured(headers["ratelimit"][:_MAX_HEADER_LENGTH], headers.get("ratelimit-policy", ""))
-    yield from _named(headers, now)
+        yield from _quotas_of_draft(headers["ratelimit"][:_MAX_HEADER_LENGTH], headers.get("ratelimit-policy", ""))
+    yield from _quotas_by_name(headers, now)
 
 
 _NAME: Final = re.compile(r"(?:[a-z0-9]+-){0,3}?rate-?limit-([a-z-]{1,60})")
 _PARTS: Final = {"remaining": "remaining", "limit": "limit", "reset": "reset", "resettime": "reset"}
 
 
-def _named(headers: Mapping[str, str], now: float) -> Iterator[_Quota]:
+def _quotas_by_name(headers: Mapping[str, str], now: float) -> Iterator[_Quota]:
     """The budgets of `x-ratelimit-remaining`, `-limit` and `-reset` and of their relatives, such as
     `x-rate-limit-remaining`, `x-ratelimit-remaining-minute`, `x-ratelimit-reset-requests` and `ratelimit-reset`."""
     quotas: dict[str, _Quota] = {}
@@ -214,7 +214,7 @@ _ITEM: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
 _PARAMETER: Final = re.compile(r";\s*(\w+)\s*=\s*\"?(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)")
 
 
-def _structured(text: str, policy_text: str) -> Iterator[_Quota]:
+def _quotas_of_draft(text: str, policy_text: str) -> Iterator[_Quota]:
     """The budgets of the field `RateLimit`: `"default";r=0;t=30`, or `limit=10, remaining=0, reset=30` of the drafts 3
     to 7. Without `t`, the window `w` of the policy is the longest that a reset can take."""
     pairs = {name: float(found) for name, found in re.findall(r"\b(limit|remaining|reset)=\"?(-?[0-9]{1,15})", text)}
