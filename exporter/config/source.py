@@ -67,6 +67,8 @@ class TLSConfig(Strict):
     """Verifies nothing. Nobody should need it."""
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
     """The oldest version of TLS that is spoken."""
+    x509_strict: bool = False
+    """Refuses certificates that break a rule of RFC 5280, as many private authorities' do, as Python 3.13 does."""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

@@ -10,6 +10,7 @@ from typing import Final
 import certifi
 
 from exporter.config.source import TLSConfig
+from exporter.model.certificates import set_verification
 from exporter.model.file_watch import FileState, file_states
 from exporter.model.system_errors import os_problem, tls_problem
 
@@ -33,6 +34,7 @@ def ssl_context(config: TLSConfig) -> ssl.SSLContext:
         files = ", ".join(map(str, _files(config)))
         problem = tls_problem(error) if isinstance(error, ssl.SSLError) else os_problem(error)
         raise OSError(f"cannot use {files}: {problem}") from None
+    set_verification(context, strict=config.x509_strict)
     context.minimum_version = _MIN_VERSIONS[config.min_version]
     if config.insecure_skip_verify:
         context.check_hostname = False

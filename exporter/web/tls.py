@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 from exporter.config.web import CIPHERS, TLSServer, WebSettings
+from exporter.model.certificates import set_verification
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.system_errors import tls_problem
 
@@ -130,7 +131,7 @@ def _choose_curves(context: ssl.SSLContext, config: TLSServer) -> None:
 
 def _ask_clients(context: _ServerContext, config: TLSServer) -> None:
     """Sets whom clients must be. Each authority that is given is trusted, also one that another one vouches for."""
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    set_verification(context)
     context.verify_mode = _VERIFY_MODES.get(config.client_auth_type, ssl.CERT_NONE)
     if config.client_allowed_sans is not None:
         context.allowed_names = frozenset(map(_canonical, config.client_allowed_sans))

@@ -16,6 +16,7 @@ from exporter.model.errors import Failure, Reason
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.transport import Transport
+from tests.support.authorities import KINDS, PROVES_NOTHING, REFUSED_STRICTLY, Kind
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Upstream, answer, raw, server_context
 from tests.support.wiring import failure_of
@@ -193,3 +194,24 @@ def test_rotated_certificates_are_used_without_a_restart(tmp_path: Path) -> None
             await transport.close()
 
         asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__.strip("_"))
+def test_private_authorities(tmp_path: Path, kind: Callable[[], Kind]) -> None:
+    """Row 101: what Prometheus takes is taken, such as an intermediate authority or a server's certificate alone; what
+    proves nothing is not; and `x509_strict` refuses what RFC 5280 forbids."""
+    name = kind.__name__.strip("_")
+    trusted, shown = kind()
+    files = {"ca.pem": [trusted.pem], "server.pem": [each.pem for each in shown], "key.pem": [shown[0].key_pem]}
+    for file, parts in files.items():
+        (tmp_path / file).write_bytes(b"".join(parts))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "key.pem")
+    for strict in (False, True):
+        found = outcome(context, TLSConfig(ca_file=tmp_path / "ca.pem", x509_strict=strict))
+        if name in PROVES_NOTHING or (strict and name in REFUSED_STRICTLY):
+            assert isinstance(found, Failure), found
+            assert found.reason is Reason.TLS
+        else:
+            assert found == 200
