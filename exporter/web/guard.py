@@ -138,7 +138,6 @@ class Guard(asyncio.BufferedProtocol):
         self._looks_later = False  # whether what was handed on was a head is not known yet
         self._ends_head = False
         self._behind_reads = True
-        self._is_over = False  # the client sends nothing more
         self._is_last = False  # no further request is wanted
         # what goes
         self._writable = True
@@ -177,14 +176,15 @@ class Guard(asyncio.BufferedProtocol):
     def is_overdue(self, now: float) -> bool:
         """Whether a deadline has passed."""
         limits, waited_seconds = self._limits, now - self._since
-        if self._is_sending or self._waiting_bytes():
+        if self._has_to_take():
+            self._note_what_is_taken(now)
             if now - self._answer_at > limits.response_seconds:
                 return True
         elif self._phase is _Phase.IDLE:
             return waited_seconds > limits.idle_seconds
-        if self._phase is _Phase.REQUEST:
-            return waited_seconds > limits.request_seconds
-        return self._phase is _Phase.LINGER and waited_seconds > _LINGER_SECONDS
+        elif self._phase is _Phase.LINGER:
+            return waited_seconds > _LINGER_SECONDS and now - self._taken_at > _LINGER_SECONDS
+        return self._phase is _Phase.REQUEST and waited_seconds > limits.request_seconds
 
     def stalled(self, now: float) -> float:
         """The share of its time in which the client has sent or taken nothing of what it began.
@@ -192,14 +192,22 @@ class Guard(asyncio.BufferedProtocol):
         Who is between two requests has begun nothing, and is not counted for as long as a request may take.
         """
         limits, waited_seconds = self._limits, now - self._since
-        if self._is_sending or self._waiting_bytes():
-            unsent = (self._writes, self._waiting_bytes())
-            if unsent != self._unsent:
-                self._unsent, self._taken_at = unsent, now
+        if self._has_to_take():
+            self._note_what_is_taken(now)
             return (now - self._taken_at) / limits.response_seconds
         if self._phase is _Phase.IDLE:
             return (waited_seconds - limits.request_seconds) / limits.idle_seconds
         return 0.0 if self._phase is _Phase.ANSWER else waited_seconds / limits.request_seconds
+
+    def _has_to_take(self) -> bool:
+        """Whether there is something that the client has not taken yet."""
+        return self._is_sending or self._waiting_bytes() > 0
+
+    def _note_what_is_taken(self, now: float) -> None:
+        """Notes when the client was last seen to take something; each sweep looks, so that it is right to a second."""
+        unsent = (self._writes, self._waiting_bytes())
+        if unsent != self._unsent:
+            self._unsent, self._taken_at = unsent, now
 
     def _waiting_bytes(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
@@ -239,7 +247,7 @@ class Guard(asyncio.BufferedProtocol):
         self._enter(_Phase.IDLE)
         if self._kept:
             self._look_later()
-        elif (self._is_last or self._is_over) and self._transport is not None:
+        elif self._is_last and self._transport is not None:
             self._transport.close()
 
     @property
@@ -275,7 +283,6 @@ class Guard(asyncio.BufferedProtocol):
         """A client that sends nothing more is taken for gone, but for an answer that is ready now."""
         if self._is_tls() or not (self._ends_head or self._phase is _Phase.ANSWER):
             return False
-        self._is_over = True
         self._loop.call_soon(self._close_after_what_is_ready)
         return True
 
@@ -394,6 +401,7 @@ class Guard(asyncio.BufferedProtocol):
         """Answers a request that is not whole with this status, and closes."""
         transport = self._transport
         if transport is not None and not transport.is_closing():
+            self._answer_at = self._loop.time()
             transport.write(self._connections.refusal(status))
             self._linger(transport)
 

@@ -1,10 +1,9 @@
-"""The HTTP server over real sockets: routes, refusals, deadlines, stopping."""
+"""The HTTP server over real sockets: routes, refusals, addresses, stopping."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import gzip
 import io
 import json
@@ -12,8 +11,6 @@ import logging
 import re
 import shutil
 import socket
-import ssl
-import struct
 import subprocess
 import threading
 import time
@@ -24,23 +21,18 @@ from http import HTTPStatus
 import httpx
 import pytest
 import structlog
-import trustme
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.daemon.logs import configure_logging
 from exporter.exposition import Format, body
 from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Samples
-from exporter.web.guard import Guard, Limits
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenError, WebServer
-from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, cut_off, eventually, is_closed, received, running
+from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
 
 CUT_REQUESTS = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n")
-# Long enough that a busy machine does in time what the tests do before a deadline.
-SHORT = Limits(request_seconds=2.0, response_seconds=2.0, idle_seconds=2.0)
 
 
 @pytest.fixture
@@ -361,176 +353,6 @@ def test_a_body_may_be_announced(site: ASite) -> None:
         assert client.recv(1000).endswith(b"\r\n\r\nreloaded\n")
 
 
-# deadlines
-
-
-def test_half_open_clients_are_closed(site: ASite) -> None:
-    """Clients that never finish their request, wherever they stop, are let go, while scrapes go on."""
-    in_the_body = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"
-    beginnings = (b"", b"GET /metr", b"\r\n", b"GET / HTTP/1.1\r\nX: ", in_the_body)
-    with running(site, limits=SHORT) as web:
-        with contextlib.ExitStack() as stack:
-            clients = [(beginning, stack.enter_context(web.connect())) for beginning in beginnings * 50]
-            for beginning, client in clients:
-                client.sendall(beginning)
-            assert web.connections_become(250)
-            assert httpx.get(web.url + "/metrics").status_code == 200
-            assert [beginning for beginning, client in clients if not is_closed(client)] == []
-        assert web.connections_become(0)
-
-
-def test_a_client_that_drips_is_closed(site: ASite) -> None:
-    """One byte now and then does not extend the deadline."""
-    with running(site, limits=SHORT) as web, web.connect() as client:
-        begin = time.monotonic()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            while time.monotonic() < begin + PATIENCE_SECONDS:
-                client.sendall(b"\n")
-                time.sleep(0.01)
-        assert time.monotonic() - begin < PATIENCE_SECONDS
-        assert web.connections_become(0)
-
-
-def test_the_deadline_counts_for_later_requests_too(site: ASite) -> None:
-    """A connection that once had a good request cannot hang on the next."""
-    with running(site, limits=Limits(request_seconds=0.4)) as web, web.connect() as client:
-        client.sendall(b"GET /-/healthy HTTP/1.1\r\n\r\nGET /-")
-        assert client.recv(1000).endswith(b"Healthy\n")
-        assert is_closed(client)
-
-
-def test_an_idle_connection_is_kept_for_a_while(site: ASite) -> None:
-    """The next scrape finds its connection open, but not for ever."""
-    request = b"GET /-/healthy HTTP/1.1\r\n\r\n"
-    limits = Limits(request_seconds=0.2, idle_seconds=3 * PATIENCE_SECONDS)
-    with running(site, limits=limits) as web, web.connect() as client:
-        for _ in range(2):
-            client.sendall(request)
-            assert client.recv(1000).endswith(b"Healthy\n")
-            client.settimeout(0.6)
-            with pytest.raises(TimeoutError):
-                client.recv(1)
-            client.settimeout(PATIENCE_SECONDS)
-    with running(site, limits=Limits(request_seconds=0.2, idle_seconds=1.0)) as web, web.connect() as client:
-        begin = time.monotonic()
-        client.sendall(request)
-        assert client.recv(1000).endswith(b"Healthy\n")
-        assert is_closed(client)
-        assert time.monotonic() - begin >= 1.0
-
-
-@pytest.mark.parametrize("loop_of", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def test_a_scraper_that_stops_reading_is_closed(loop_of: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    """An answer that nobody takes is given up, with its connection."""
-    site = ASite(rows=200_000)
-    with running(site, limits=SHORT, loop_of=loop_of) as web, contextlib.ExitStack() as stack:
-        for _ in range(5):
-            client = stack.enter_context(web.connect(receive_buffer=4096))
-            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 3)
-        assert web.connections_become(5)
-        assert web.connections_become(0)
-        assert web.server.requests_by_code == {"200": 5}  # the others waited for the first to be taken
-        assert httpx.get(web.url + "/metrics").status_code == 200
-
-
-def test_a_client_that_only_asks_is_not_read_for_ever() -> None:
-    """Requests that cannot be answered yet are left in the network, not piled up in memory."""
-    with running(ASite(rows=200_000)) as web, web.connect(receive_buffer=4096) as client:
-        request = b"GET /metrics HTTP/1.1\r\nPadding: " + b"x" * 10_000 + b"\r\n\r\n"
-        client.sendall(request)
-        assert eventually(lambda: web.server.requests_by_code == {"200": 1})
-        client.settimeout(1)
-        with pytest.raises(TimeoutError):
-            client.sendall(request * 5000)
-        assert web.server.requests_by_code == {"200": 1}
-
-
-def test_a_slow_reader_s_next_request_has_its_full_time() -> None:
-    """The deadline of a request does not run while the server itself has stopped reading."""
-    limits = Limits(request_seconds=1.0)
-    with (
-        running(ASite(rows=200_000), limits=limits) as web,
-        web.connect(receive_buffer=4096) as finishing,
-        web.connect(receive_buffer=4096) as stopping,
-    ):
-        for client in (finishing, stopping):
-            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 2 + b"GET /-/hea")
-        assert eventually(lambda: web.server.requests_by_code == {"200": 2})
-        assert not eventually(lambda: web.server.connections < 2, 1.5)
-        finishing.sendall(b"lthy HTTP/1.1\r\nConnection: close\r\n\r\n")
-        answers = received(finishing)
-        assert answers.count(b"own 1.0\n") == 2
-        assert answers.endswith(b"Healthy\n")
-        begin = time.monotonic()
-        assert received(stopping).count(b"own 1.0\n") == 2
-        assert time.monotonic() - begin >= limits.request_seconds
-
-
-def test_a_scraper_that_keeps_reading_is_not_closed() -> None:
-    """The deadline is for an answer, not for a connection: back-to-back scrapes go on for as long as they like."""
-    ask = b"GET /metrics HTTP/1.1\r\n\r\n"
-    limits = Limits(response_seconds=1.0)
-    with running(ASite(rows=50_000), limits=limits) as web, web.connect(receive_buffer=65536) as client:
-        size = len(web.exchange(ask[:-2] + b"Connection: close\r\n\r\n")) - len(b"connection: close\r\n")
-        client.sendall(8 * ask)  # so that something always waits to be taken, more than buffers hold
-        end = time.monotonic() + 3 * limits.response_seconds
-        taken = 0
-        while time.monotonic() < end or taken <= 10 * size:
-            before, taken = taken, taken + len(client.recv(1 << 20))
-            client.sendall((taken // size - before // size) * ask)
-        assert taken > 10 * size
-        assert web.server.connections == 1
-
-
-def test_idle_connections_make_room(site: ASite) -> None:
-    """If all places are taken by connections at rest, the one that rested longest goes."""
-    with running(site, limits=Limits(connections=3)) as web, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(httpx.Client(base_url=web.url)) for _ in range(5)]
-        for client in clients:
-            assert client.get("/-/healthy").status_code == 200
-        assert web.server.connections == 3
-        for client in clients[2:]:
-            client.get("/-/healthy")
-        assert web.server.connections == 3
-        assert web.server.requests_by_code == {"200": 8}
-
-
-def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
-    """A flood of half-open clients shuts out the flood, not the scraper."""
-    with running(site, limits=Limits(connections=20)) as web, contextlib.ExitStack() as stack:
-        scraper = stack.enter_context(httpx.Client(base_url=web.url))
-        scraper.get("/-/healthy")
-        flood = []
-        for _ in range(60):
-            flood.append(stack.enter_context(web.connect()))
-            flood[-1].sendall(b"GET /")
-        assert all(is_closed(client) for client in flood[:41])
-        assert web.server.connections == 20
-        assert scraper.get("/metrics").status_code == 200
-        assert httpx.get(web.url + "/metrics").status_code == 200
-
-
-# TLS
-
-
-def test_silent_clients_on_the_tls_port_are_closed(site: ASite) -> None:
-    """A client that opens a connection and says nothing does not hinder the others, and is let go."""
-    authority = trustme.CA()
-    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("127.0.0.1").configure_cert(served)
-    authority.configure_trust(trusted)
-    with running(site, tls=served, limits=SHORT) as web, web.connect() as silent:
-        url = f"https://127.0.0.1:{web.port}/metrics"
-        assert httpx.get(url, verify=trusted).content == site.expected()
-        assert is_closed(silent)
-        with trusted.wrap_socket(web.connect(), server_hostname="127.0.0.1") as half_open:
-            half_open.sendall(b"GET /met")
-            assert is_closed(half_open)
-        with trusted.wrap_socket(web.connect(), server_hostname="127.0.0.1") as nonsense:
-            nonsense.sendall(b"NONSENSE\r\n\r\n")
-            assert received(nonsense).startswith(b"HTTP/1.1 400 ")
-
-
 # listening and stopping
 
 
@@ -628,34 +450,3 @@ def test_stopping_ends_answers_and_closes_connections(site: ASite) -> None:
         assert web.connections_become(0)
         with pytest.raises(ConnectionRefusedError):
             web.connect()
-
-
-def test_a_client_that_vanishes_is_no_matter(site: ASite) -> None:
-    """Resets at any moment leave no connections."""
-    with running(site) as web:
-        for request in CUT_REQUESTS:
-            cut_off(web.connect(), request)
-        assert web.connections_become(0)
-        assert httpx.get(web.url + "/metrics").status_code == 200
-
-
-def test_connections_that_end_badly_leave_nothing(site: ASite) -> None:
-    """Clients that reset their connections, or are refused, do not make the process grow."""
-    endings = {
-        b"GET /-/healthy HTTP/1.1\r\n\r\n": b"Healthy\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nabc": b"Request Entity Too Large\n",
-    }
-    with running(site) as web:
-        for request, end in endings.items():
-            for _ in range(50):
-                with web.connect() as client:
-                    client.sendall(request)
-                    assert client.recv(1000).endswith(end)
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert web.connections_become(0)
-
-        def left() -> int:
-            gc.collect()
-            return sum(isinstance(each, (HttpToolsProtocol, Guard)) for each in gc.get_objects())
-
-        assert eventually(lambda: left() < 10)
