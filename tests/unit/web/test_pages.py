@@ -1,0 +1,179 @@
+"""What the web server shows of a running exporter."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config.load import load
+from exporter.exposition import Format
+from exporter.model.errors import Reason
+from exporter.model.listen_address import ListenAddress
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Samples
+from exporter.plan.plan import Target
+from exporter.plan.planner import plan
+from exporter.polling.polling import Polling
+from exporter.series.store import Owner
+from exporter.telemetry.reporter import Reporter
+from exporter.web.messages import Answer
+from exporter.web.negotiation import Representation
+from exporter.web.pages import ExporterSite, html_answer, metrics_url
+
+CONFIG = """\
+sources:
+  - {name: acme, url: "https://api.example/secret-path"}
+queries:
+  - name: orders
+    window: {length: 5m}
+    timezone: Asia/Colombo
+    document: "query ($t: T) { open(t: $t) }"
+    variables: {t: "{{ window.end }}"}
+    metrics: [{name: shop_open_orders, help: Orders., value: open}]
+"""
+OWNER = Owner("orders", "acme", "")
+OWN = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
+
+
+def site_of(folder: Path, *, censor: Callable[[str], str] = str, config: str = CONFIG) -> ExporterSite:
+    file = folder / "c.yaml"
+    file.write_text(config)
+    loaded = load(file, {})
+    polling = Polling(plan(loaded), Reporter())
+    return ExporterSite("/metrics", polling, loaded, lambda openmetrics: OWN + b"x" * openmetrics, censor)
+
+
+def fold(site: ExporterSite, outcome: PollOutcome) -> None:
+    site.polling.store.fold(OWNER, Target({}), outcome, time.monotonic(), time.time())
+
+
+def good(site: ExporterSite, window_end_time: float = 1_795_478_400.0) -> PollOutcome:
+    (family,) = site.polling.targets.plan.families
+    result = Result((Samples.of(family, {(): 7.0}),), window_end_time=window_end_time, window_seconds=300.0)
+    return PollOutcome(0.25, result)
+
+
+def home(site: ExporterSite, sought: str = "") -> str:
+    async def answer() -> Answer:
+        return await site.home(sought)
+
+    return asyncio.run(answer()).body.decode()
+
+
+def test_the_metrics_are_the_polled_ones_and_our_own(tmp_path: Path) -> None:
+    """Each scrape has both, in the form that was asked for."""
+    site = site_of(tmp_path)
+    fold(site, good(site))
+    page = site.metrics(Representation(Format.TEXT, "text/plain", gzip=False))
+    found = {family.name: family.samples[0].value for family in text_string_to_metric_families(page.decode())}
+    assert found == {"shop_open_orders": 7.0, "own": 1.0}
+    openmetrics = site.metrics(Representation(Format.OPENMETRICS, "application/openmetrics-text", gzip=False))
+    assert OWN + b"x" in openmetrics
+    assert openmetrics.endswith(b"# EOF\n")
+    assert site.metrics(Representation(Format.TEXT, "text/plain", gzip=True)).startswith(b"\x1f\x8b")
+
+
+def test_it_is_not_ready_before_all_has_been_tried_and_stays_ready_then(tmp_path: Path) -> None:
+    """A reload with a query that has not been tried does not take the page away."""
+    site = site_of(tmp_path)
+    assert site.healthy()
+    assert not site.ready()
+    site.was_ready = True
+    assert site.ready()
+
+
+def test_the_page_says_how_each_query_is(tmp_path: Path) -> None:
+    """Its window in its own time zone, what is wrong with it, and its source; texts are looked at before they are
+    shown."""
+    site = site_of(tmp_path, censor=lambda text: text.replace("secret", "<hidden>"))
+    page = home(site)
+    assert "orders" in page
+    assert "https://api.example/&lt;hidden&gt;-path" in page
+    assert "none is needed" in page
+    assert "secret" not in page
+    site = site_of(tmp_path, censor=lambda text: text.replace("secret", "<hidden>"))
+    fold(site, good(site))
+    fold(site, PollOutcome(1.0, reason=Reason.TIMEOUT, detail="secret is late"))
+    page = home(site)
+    assert "<time>2026-11-24T05:25:00.000+05:30</time> to <time>2026-11-24T05:30:00.000+05:30</time>" in page
+    assert "&lt;hidden&gt; is late" in page
+    assert "shop_open_orders" in page
+
+
+def test_what_is_sought_is_found_and_cut(tmp_path: Path) -> None:
+    """Only families with that in their name are shown; a search of a megabyte is not carried on."""
+    site = site_of(tmp_path)
+    fold(site, good(site))
+    assert "shop_open_orders" in home(site, "open_orders")
+    site = site_of(tmp_path)
+    fold(site, good(site))
+    assert "shop_open_orders" not in home(site, "nothing")
+    site = site_of(tmp_path)
+    assert home(site, "y" * 100_000).count("y") < 10_000
+
+
+def test_a_source_without_oauth_says_so(tmp_path: Path) -> None:
+    """Other credentials are no token, and no credentials need none."""
+    basic = '"https://api.example/", basic_auth: {username: a, password: hunter22}'
+    page = home(site_of(tmp_path, config=CONFIG.replace('"https://api.example/secret-path"', basic)))
+    assert "no OAuth 2.0" in page
+    oauth = '"https://api.example/", oauth2: {token_url: "https://a.example", client_id: a, client_secret: hunter22}'
+    page = home(site_of(tmp_path, config=CONFIG.replace('"https://api.example/secret-path"', oauth)))
+    assert "none yet" in page
+    assert "hunter22" not in page
+
+
+def test_the_configuration_is_that_in_use(tmp_path: Path) -> None:
+    """YAML, not to be kept by anybody, rendered once after each load."""
+    site = site_of(tmp_path, censor=lambda text: text.replace("secret", "<hidden>"))
+    shown = site.configuration()
+    assert yaml.safe_load(shown.body)["sources"][0]["url"] == "https://api.example/<hidden>-path"
+    assert dict(shown.fields)[b"cache-control"] == b"no-store"
+    assert site.configuration() is shown
+    site.loaded = site_of(tmp_path, config=CONFIG.replace("secret-path", "other")).loaded
+    assert b"https://api.example/other" in site.configuration().body
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "url"),
+    [
+        (None, False, "http://localhost:10093/metrics"),
+        ("::", False, "http://localhost:10093/metrics"),
+        ("0.0.0.0", True, "https://localhost:10093/metrics"),
+        ("127.0.0.1", False, "http://127.0.0.1:10093/metrics"),
+        ("::1", True, "https://[::1]:10093/metrics"),
+    ],
+)
+def test_the_metrics_are_found_at_an_address_that_can_be_clicked(host: str | None, tls: bool, url: str) -> None:
+    """What listens everywhere is found on this machine."""
+    assert metrics_url(ListenAddress(host, 10093), "/metrics", tls=tls) == url
+
+
+def test_a_page_takes_nothing_for_its_own_but_what_is_named() -> None:
+    """Styles and scripts by their hash; nothing is loaded, framed or kept."""
+    style, script = "b {color: red}", "alert('ü')"
+    answer = html_answer("<p>ü\ud800", styles=[style], scripts=[script])
+    fields = dict(answer.fields)
+
+    def source(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    assert fields[b"content-security-policy"].decode() == (
+        f"default-src 'none'; style-src {source(style)}; script-src {source(script)};"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    assert fields[b"content-type"] == b"text/html; charset=utf-8"
+    assert (fields[b"x-content-type-options"], fields[b"referrer-policy"]) == (b"nosniff", b"no-referrer")
+    assert fields[b"cache-control"] == b"no-store"
+    assert answer.body == "<p>ü?".encode()
+    assert dict(html_answer("").fields)[b"content-security-policy"] == (
+        b"default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
