@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -158,53 +157,6 @@ def test_stopping_takes_no_time_even_in_a_poll(insights: Simulator, start_export
     assert hanging.stopped() == 0
 
 
-def test_a_port_in_use_is_one_clear_line(insights: Simulator, tmp_path: Path) -> None:
-    """Where the port is taken the start fails with exit code 1 and a line that says so."""
-    config = tmp_path / "config.yaml"
-    config.write_text(choreo_source() + ENVIRONMENTS)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"--web.listen-address=127.0.0.1:{taken.getsockname()[1]}"
-        run = command(f"--config.file={config}", address, environ=choreo_environ(insights))
-    assert run.returncode == 1
-    assert "cannot listen" in run.stderr
-    assert "Traceback" not in run.stderr
-    assert len(run.stderr.splitlines()) == 1
-
-
-def test_every_fault_of_a_configuration_is_said_at_once(tmp_path: Path) -> None:
-    """The start is refused with exit code 1 and a line for each fault: file, line, key and remedy."""
-    config = tmp_path / "config.yaml"
-    config.write_text(
-        """\
-sources:
-  - name: acme
-    url: https://api.example/graphql
-    oauth2: {token_url: "https://sts.example/token", client_id: id, client_secret: "${NOT_SET_HERE}"}
-    colour: blue
-queries:
-  - name: things
-    interval: 30
-    document: "{ things { id size } }"
-    rows: things
-    metrics:
-      - {name: things_size, help: Size., value: size, labels: {id: id}}
-  - name: more
-    document: "{ things { id size } }"
-    rows: things
-    metrics:
-      - {name: 9things, help: Size., value: size}
-      - {name: more_size, help: Size., value: seize, labels: {id: id}}
-      - {name: more_total, type: counter, help: Size., value: size, labels: {id: id}}
-"""
-    )
-    run = command(f"--config.file={config}")
-    assert run.returncode == 1
-    lines = [line.removeprefix(f"error: {config}:") for line in run.stderr.splitlines()]
-    assert [line.split(" ")[0] for line in lines] == ["4:", "5:", "8:", "17:", "18:", "19:"], run.stderr
-    for line, part in zip(lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "period"), strict=True):
-        assert part in line
-
-
 def test_the_example_passes_the_check_and_names_what_is_unset() -> None:
     """`--config.check` takes the shipped example, warning of the four variables; the start refuses them."""
     run = command("--config.check", "--config.file=config.example.yaml")
@@ -283,3 +235,14 @@ def test_how_old_the_figures_are_and_why_outlives_them(insights: Simulator, star
     eventually(
         lambda: exporter.value("insights_exporter_query_failure_reason", query="hour") is None, "end of the failure"
     )
+
+
+def test_a_rate_limit_holds_and_its_waiting_shows(insights: Simulator, start_exporter: StartExporter) -> None:
+    """Requests beyond the limit wait for their time, which a metric shows; polls do not fail for it."""
+    source = choreo_source("rate_limit: {requests: 5, per: 1s}")
+    exporter = start_exporter(insights, fan_out(20, "10s"), source=source).wait_until_ready()
+    times = [entry.time for entry in insights.journal.entries("graphql")]
+    assert len(times) >= 20
+    assert times[19] - times[0] > 2  # four lots of five, a second apart; the wire may bring them closer together
+    eventually(lambda: (exporter.value("insights_exporter_rate_limit_wait_seconds_total") or 0) > 10, "waiting")
+    assert exporter.value("insights_exporter_poll_failures_total") is None

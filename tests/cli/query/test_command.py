@@ -13,20 +13,12 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import Settings, Simulator
+from tests.cli.query.conftest import PATIENT
 from tests.conftest import StartInsights
-from tests.support.configurations import APIS, ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source
+from tests.support.configurations import ROOT, choreo_environ, choreo_source
 from tests.support.processes import finished
 
-PATIENT = (ENVIRONMENTS + APIS + TRAFFIC).replace("interval: 1s", "interval: 1m")  # a poll may take ten seconds
 SECRET_TENANT = PATIENT.replace("tenant: carbon.super", 'tenant: "{{ source.tenant }}"')
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A configuration with environments, their APIs and their traffic."""
-    file = tmp_path / "config.yaml"
-    file.write_text(choreo_source() + PATIENT)
-    return file
 
 
 def series(output: str) -> list[str]:
@@ -159,25 +151,6 @@ def test_what_fails_is_said_and_the_exit_code_tells(start_insights: StartInsight
     assert "there is no query trafic; there is: environments, apis, traffic" in unknown.stderr
 
 
-def test_a_document_that_is_not_polled_runs_by_name(insights: Simulator, config: Path) -> None:
-    """A document of the catalogue is asked by its name; blanks that are not filled in are listed."""
-    environ, environment = choreo_environ(insights), insights.model.organizations[0].environments[0]
-    name = "choreo/on_demand/custom_report_over_time"
-    blank = finished("query", name, f"--config.file={config}", environ=environ)
-    assert blank.returncode == 1
-    assert "blanks to fill in: --var data.environmentId=… --var values=…" in blank.stderr
-    api = insights.model.organizations[0].apis("carbon.super")[0]
-    run = finished(
-        "query", name, f"--config.file={config}", "--var", f"data.environmentId={environment.id}",
-        "--var", f"values=[{api.name}]", environ=environ,
-    )  # fmt: skip
-    assert (run.returncode, run.stderr) == (0, "")
-    assert '"getCustomReportOvertime"' in run.stdout
-    unknown = finished("query", "choreo/on_demand/nothing", f"--config.file={config}", environ=environ)
-    assert unknown.returncode == 1
-    assert "choreo/on_demand/providers" in unknown.stderr
-
-
 def test_a_terminal_gets_colours(insights: Simulator, config: Path) -> None:
     """On a terminal the same is shown in colours."""
     ours, theirs = pty.openpty()
@@ -197,15 +170,6 @@ def test_a_terminal_gets_colours(insights: Simulator, config: Path) -> None:
     assert run.returncode == 0
     assert b"\x1b[1m" in shown
     assert b"choreo_environment_info" in shown
-
-
-def test_the_exporter_itself_loads_no_command() -> None:
-    """A plain start imports none of the commands, nor what they alone print with."""
-    needless = "('exporter.cli.query', 'exporter.cli.output', 'exporter.simulator')"
-    imports = "import exporter.cli.main, exporter.daemon.app, sys"
-    program = f"{imports}; print(*(n for n in sys.modules if n.startswith({needless})))"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert run.stdout == "\n"
 
 
 def test_what_an_account_refuses_leads_to_the_step_that_is_missing(start_insights: StartInsights, config: Path) -> None:
