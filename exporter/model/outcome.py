@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.model.budget import Budget
 from exporter.model.errors import Reason
-from exporter.model.samples import Json, Samples
+from exporter.model.samples import Family, Json, Samples
 
 # By what servers class an error: in its `extensions`, or as a field of its own, as GitHub's `type`.
 CODE_KEYS: Final = ("code", "errorCode", "type", "errorType", "classification", "status", "statusCode")
@@ -102,6 +102,7 @@ class Result:
     `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
     asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
     `period_complete` is whether the window ends with the period, so that counters have its full total.
+    `largest_only` are the families of which the configuration keeps the largest series alone (`top`).
     """
 
     samples: tuple[Samples, ...] = ()
@@ -116,6 +117,7 @@ class Result:
     window_end_time: float | None = None
     period_start_time: float | None = None
     period_complete: bool = False
+    largest_only: frozenset[Family] = frozenset()
 
     @property
     def series_count(self) -> int:

@@ -107,6 +107,7 @@ def extract(
         lookup_misses=labels.misses,
         rows_cut=rows_cut,
         partial=any(response.errors for response in responses),
+        largest_only=frozenset(metric.family for metric in query.metrics if metric.top is not None),
         graphql_errors=sum(len(response.errors) for response in responses),
         window_seconds=window.end.timestamp() - window.start.timestamp() if window else None,
         window_end_time=window.end.timestamp() if window else None,

@@ -11,9 +11,10 @@ from exporter.config.source import Source
 from exporter.exposition import Board, Body, Page, body
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
-from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples, counter_totals
+from exporter.model.samples import Family, Json, MetricType, Samples
 from exporter.plan.operation import FeedingRow, label_values
 from exporter.plan.plan import Plan, QueryPlan, Target
+from exporter.series.births import Births, Counters, first_births
 from exporter.series.extraction import Surroundings, widest_label
 from exporter.series.owners import NONE, Claims, Keys
 from exporter.series.rows import Rows
@@ -31,7 +32,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClosedPeriod:
-    """The full totals that were published of a period, by counter; its start in Unix seconds."""
+    """The full totals of a period, by counter; its start in Unix seconds."""
 
     totals: Mapping[str, float]
     start_time: float
@@ -41,10 +42,10 @@ class ClosedPeriod:
 class State:
     """What is kept of one query and target.
 
-    `counters` are the published values of this period; `series` is how many are on the page; `succeeded_at` is
-    monotonic, the `_time`s are Unix seconds. `decreases` is how many counter values the last poll held.
-    `failure` is why the last poll failed, None if it worked. `problem` is why a poll failed last, also if others worked
-    since.
+    `counters` are the values of this period as they are published, but for `births`; `series` is how many are on the
+    page; `succeeded_at` is monotonic, the `_time`s are Unix seconds. `decreases` is how many counter values the last
+    poll held. `failure` is why the last poll failed, None if it worked. `problem` is why a poll failed last, also if
+    others worked since.
     """
 
     tried: bool = False
@@ -53,7 +54,8 @@ class State:
     series: int = 0
     rows: tuple[Mapping[str, Json], ...] = ()
     row_count: int = 0
-    counters: Mapping[Family, Mapping[LabelValues, Number]] = field(default_factory=dict)
+    counters: Counters = field(default_factory=dict)
+    births: Births = field(default_factory=Births)
     decreases: int = 0
     failure: Reason | None = None
     succeeded_at: float | None = None
@@ -91,12 +93,13 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
 
     Within a period a counter does not fall: a lower value is held and counted (the upstream corrected itself, or
     answered from an older copy). A new period begins at the upstream's own figure: a reset, which `rate()` knows.
+    A series that begins is published as 0 first (see `Births`).
     """
     result = outcome.result
     if result is None:
         return _state_after_failure(previous, outcome, time), ()
-    same_period = result.period_start_time is not None and result.period_start_time == previous.period_start_time
-    held = previous.counters if same_period else {}
+    same_period = result.period_start_time == previous.period_start_time
+    held = previous.counters if same_period and result.period_start_time is not None else {}
     counters = {one.family: one.series for one in result.samples if one.family.type is MetricType.COUNTER}
     kept = {
         family: {key: value for key, value in held.get(family, {}).items() if series.get(key, value) < value}
@@ -104,18 +107,26 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     }
     for family, values in kept.items():
         counters[family] |= values
+    if previous.tried and previous.succeeded_at is not None:
+        births, shown = previous.births.publish(previous.counters, counters, result, same_period=same_period)
+    else:
+        births, shown = first_births(counters, result), {}
     samples = tuple(
-        Samples.of(one.family, counters[one.family]) if kept.get(one.family) else one for one in result.samples
+        Samples.of(one.family, {**counters[one.family], **shown.get(one.family, {})})
+        if kept.get(one.family) or shown.get(one.family)
+        else one
+        for one in result.samples
     )
     return (
         State(
             tried=True,
             up=True,
             partial=result.partial,
-            series=result.series_count,
+            series=sum(map(len, samples)),
             rows=result.rows,
             row_count=result.row_count,
             counters=counters,
+            births=births,
             decreases=sum(map(len, kept.values())),
             succeeded_at=at,
             success_time=time,
@@ -126,7 +137,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
             window_seconds=result.window_seconds,
             window_end_time=result.window_end_time,
             period_start_time=result.period_start_time,
-            closed=_period_end(result, samples) or previous.closed,
+            closed=_period_end(result, counters) or previous.closed,
         ),
         samples,
     )
@@ -146,10 +157,11 @@ def _state_after_failure(previous: State, outcome: PollOutcome, time: float) -> 
     )
 
 
-def _period_end(result: Result, samples: Sequence[Samples]) -> ClosedPeriod | None:
+def _period_end(result: Result, counters: Counters) -> ClosedPeriod | None:
     if result.period_start_time is None or not result.period_complete:
         return None
-    return ClosedPeriod(counter_totals(samples), result.period_start_time)
+    totals = {family.name: float(sum(series.values())) for family, series in counters.items()}
+    return ClosedPeriod(totals, result.period_start_time)
 
 
 class Store:
@@ -221,7 +233,7 @@ class Store:
             self._publish(
                 owner,
                 {
-                    one.family: ready if one is polled else replace(ready, body=body(one))
+                    one.family: ready if one is polled else _render_again(ready, one, polled)
                     for one, polled, ready in zip(samples, outcome.result.samples, ahead, strict=True)
                 },
             )
@@ -266,7 +278,9 @@ class Store:
         """
         for owner in self._owners_of(query, source):
             self._left_over.add(owner)
-            self._states[owner] = replace(self._states[owner], tried=False, counters={}, decreases=0, closed=None)
+            self._states[owner] = replace(
+                self._states[owner], tried=False, counters={}, births=Births(), decreases=0, closed=None
+            )
 
     def left_over(self, query: str, source: str) -> list[Owner]:
         """Whose results under another configuration are still there."""
@@ -332,6 +346,11 @@ class Store:
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
         if after:
             self._series[owner] = after
+
+
+def _render_again(ready: Rendered, samples: Samples, polled: Samples) -> Rendered:
+    """What other samples of the same family become; of the same series, if they are as many."""
+    return replace(ready, body=body(samples)) if len(samples) == len(polled) else Rendered.of(samples)
 
 
 def _excluding(new: Family, new_keys: Keys, family: Family, keys: Keys) -> bool:

@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import yaml
 
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Family, LabelValues, MetricType, Samples
+from exporter.series.store import State, next_state
 from exporter.simulator import Simulator
 from exporter.simulator.model.traffic import Request
 from tests.support.configurations import ROOT
@@ -63,8 +66,35 @@ def quarter_p95_seconds(api: ApiMinutes, minute: int) -> float | None:
     return found[int(len(found) * 0.95)] / 1000 if found else None
 
 
-def series_of(insights: Simulator, environment: str, minutes: range) -> list[dict[str, str]]:
-    """The series of an environment of the first organization, a value each minute, as promtool reads them."""
+def published(
+    name: str, counts: Mapping[LabelValues, Mapping[int, int]], minutes: range, *, restart: int | None = None
+) -> dict[LabelValues, list[float | None]]:
+    """What the exporter publishes, at each minute, of a counter since midnight whose series begin with their first
+    event: None while there is none. At the minute `restart` the exporter has forgotten what it knew."""
+    family = Family(name, MetricType.COUNTER, "", ("code",))
+    totals = {key: since_midnight(of, minutes) for key, of in counts.items()}
+    state, values = State(), dict[LabelValues, list[float | None]]({key: [] for key in counts})
+    for at, minute in enumerate(minutes):
+        if minute == restart:
+            state = State()
+        end = minute - DELAY_MINUTES
+        series = {key: total[at] for key, total in totals.items() if total[at]}
+        result = Result(
+            (Samples.of(family, series),),
+            period_start_time=(end - 1) // DAY_MINUTES * DAY_MINUTES * 60.0,
+            period_complete=end % DAY_MINUTES == 0,
+        )
+        state, (samples,) = next_state(state, PollOutcome(0.1, result), minute * 60.0, minute * 60.0)
+        for key, of in values.items():
+            of.append(samples.series.get(key))
+    return values
+
+
+def series_of(
+    insights: Simulator, environment: str, minutes: range, *, restart: int | None = None
+) -> list[dict[str, str]]:
+    """The series of an environment of the first organization, a value each minute, as promtool reads them; the exporter
+    is started again at the minute `restart`."""
     organization = insights.model.organizations[0]
     home = organization.environment(environment)
     apis = {api.id: ApiMinutes() for api in organization.apis()}
@@ -97,9 +127,10 @@ def series_of(insights: Simulator, environment: str, minutes: range) -> list[dic
         publish("choreo_window_api_requests", labels, (in_window(counted.requests, minute) for minute in minutes))
         publish("choreo_window_15m_api_requests", labels, (3 * in_window(counted.requests, m) for m in minutes))
         publish("choreo_api_requests_total", labels, since_midnight(counted.requests, minutes))
-        for (side, code), counts in counted.errors.items():
-            values = (value or None for value in since_midnight(counts, minutes))  # no row before the first error
-            publish(f"choreo_api_{side if side == 'target' else 'proxy'}_errors_total", labels | {"code": code}, values)
+        for side, name in (("target", "choreo_api_target_errors_total"), ("proxy", "choreo_api_proxy_errors_total")):
+            of_side = {(code,): counts for (of, code), counts in counted.errors.items() if of == side}
+            for (code,), values in published(name, of_side, minutes, restart=restart).items():
+                publish(name, labels | {"code": code}, values)
         p95s = [quarter_p95_seconds(counted, minute) for minute in minutes]
         publish("choreo_api_response_latency_p95_seconds", labels, p95s)
         publish("choreo_api_backend_latency_p95_seconds", labels, p95s)

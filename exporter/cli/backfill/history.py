@@ -112,41 +112,58 @@ class History:
         """Writes OpenMetrics: families by name, the samples of each series together and in the order of time.
 
         `labels` stand on every series that has none of that name, as with Prometheus' `honor_labels`. Within a period
-        a counter does not fall, as in the running exporter.
+        a counter does not fall, and a series that begins is 0 before, as in the running exporter.
         """
         families = series = samples = 0
         for family in self._all_families():
             families += 1
             out.write(head(family, Format.OPENMETRICS))
-            for number, values in self._series_of(family):
+            for number, values, owner in self._series_of(family):
                 series += 1
                 prefix = _prefix(family, values, labels)
                 points = self._database.execute(
                     "SELECT time, value, period FROM sample WHERE series = ? ORDER BY time", (number,)
                 )
-                for time, value in _running_maximum(points) if family.type is MetricType.COUNTER else _plain(points):
+                counts = family.type is MetricType.COUNTER
+                for time, value in self._from_zero(owner, points) if counts else _plain(points):
                     samples += 1
                     out.write(b"%s %s %s\n" % (prefix, _number_text(value).encode(), _time_text(time).encode()))
         out.write(b"# EOF\n")
         return Written(families, series, samples)
 
-    def _series_of(self, family: Family) -> list[tuple[int, LabelValues]]:
-        query = "SELECT id, label_values FROM series WHERE family = ? ORDER BY label_values"
+    def _from_zero(
+        self, owner: str, points: Iterable[tuple[float, Number, float | None]]
+    ) -> Iterator[tuple[float, Number]]:
+        """A counter's points, and 0 before the first of a period if the step before had no such series."""
+        period, last = None, None
+        for time, value, of_period in _running_maximum(points):
+            if value > 0 and (last is None or of_period != period):
+                query = "SELECT max(time) FROM done WHERE owner = ? AND time < ?"
+                (before,) = self._database.execute(query, (owner, time)).fetchone()
+                if before is not None and (last is None or last < before):
+                    yield before, 0
+            period, last = of_period, time
+            yield time, value
+
+    def _series_of(self, family: Family) -> list[tuple[int, LabelValues, str]]:
+        query = "SELECT id, label_values, owner FROM series WHERE family = ? ORDER BY label_values"
         rows = self._database.execute(query, (family.name,)).fetchall()
-        return [(number, tuple(json.loads(values))) for number, values in rows]
+        return [(number, tuple(json.loads(values)), owner) for number, values, owner in rows]
 
     def _all_families(self) -> list[Family]:
         rows = self._database.execute("SELECT * FROM family ORDER BY name")
         return [Family(name, MetricType(kind), help_, tuple(json.loads(names))) for name, kind, help_, names in rows]
 
 
-def _running_maximum(points: Iterable[tuple[float, Number, float | None]]) -> Iterator[tuple[float, Number]]:
+def _running_maximum(
+    points: Iterable[tuple[float, Number, float | None]],
+) -> Iterator[tuple[float, Number, float | None]]:
     """A counter's points, of which none is lower than one before it in its period."""
     period, highest = None, None
     for time, value, of_period in points:
         highest = value if highest is None or of_period != period else max(highest, value)
         period = of_period
-        yield time, highest
+        yield time, highest, of_period
 
 
 def _plain(points: Iterable[tuple[float, Number, float | None]]) -> Iterator[tuple[float, Number]]:

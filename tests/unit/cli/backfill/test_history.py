@@ -66,6 +66,27 @@ def test_a_counter_does_not_fall_within_its_period(history: History) -> None:
     assert [value for name, _, value, _ in found if name == "depth"] == [5, 4, 6, 1, 0]
 
 
+def test_a_counter_begins_at_0(history: History) -> None:
+    """What a series begins with counts: it is 0 at the step before, if that step was asked for and had no such series.
+    At the first step of all, and where a period follows another without a gap, it is what it is."""
+    steps: list[tuple[float, dict[LabelValues, Number], float]] = [
+        (1, {("a",): 5}, 0.0),
+        (2, {("a",): 5, ("b",): 2}, 0.0),
+        (3, {("a",): 1}, 3.0),
+        (4, {("a",): 1}, 3.0),
+        (5, {("a",): 1, ("b",): 3}, 3.0),
+    ]
+    for time, series, period in steps:
+        history.save("one", time, result(COUNTER, series, period))
+    found = points(history)
+    assert [(value, at) for _, labels, value, at in found if labels == {"name": "a"}] == [
+        (5, 1), (5, 2), (1, 3), (1, 4), (1, 5),
+    ]  # fmt: skip
+    assert [(value, at) for _, labels, value, at in found if labels == {"name": "b"}] == [
+        (0, 1), (2, 2), (0, 4), (3, 5),
+    ]  # fmt: skip
+
+
 def test_labels_of_prometheus_are_added_and_own_ones_stay(history: History) -> None:
     """`--label` stands on every series; a label that the series has itself is kept, as with honor_labels."""
     history.save("one", 1, result(GAUGE, {("a",): 1}))

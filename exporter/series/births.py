@@ -1,0 +1,95 @@
+"""A counter's series that begins while it is watched is published as 0 first, as Prometheus' `increase()` and `rate()`
+count from one sample to the next, and would never see what a series is born with.
+
+It is 0 for one poll, and at the next poll what it is. Never at the first poll, such as after a restart: the series may
+have been there before, and its whole total would count twice. So it is not after an answer that was not whole, and not
+where a series comes back that was away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from exporter.model.outcome import Result
+from exporter.model.samples import Family, LabelValues, Number
+
+Counters: TypeAlias = Mapping[Family, Mapping[LabelValues, Number]]
+
+MOST_GONE: Final = 20_000  # series that are remembered although they are away; with more, nothing is a birth
+
+
+@dataclass(frozen=True, slots=True)
+class Births:
+    """What is remembered of the counters that were published last.
+
+    `whole` are the families of which the answer named every series. `begun` are the series that stand as 0, with what
+    they are; `ended` those that stand with their full total of the period before. `gone` are the hashes of series that
+    the answers of this period named earlier.
+    """
+
+    whole: frozenset[Family] = frozenset()
+    begun: Counters = field(default_factory=dict)
+    ended: Counters = field(default_factory=dict)
+    gone: frozenset[int] = frozenset()
+
+    def publish(self, before: Counters, now: Counters, result: Result, *, same_period: bool) -> tuple[Births, Counters]:
+        """What is remembered next, and the values to publish in place of those of `now`, where they are others.
+
+        `before` are the counters as the last answer had them.
+        """
+        gone = self._gone(before, now) if same_period else frozenset()
+        begun, shown = {}, {}
+        ended = {} if same_period else self.begun
+        for family, series in now.items():
+            born = self._born(family, before.get(family, {}), series, same_period=same_period)
+            carried = ended.get(family, {})
+            if same_period and family in self.ended:
+                born |= _not_below(series, self.ended[family])
+            elif not same_period:
+                # A new period that has reached the old one's total already would not be seen as a reset.
+                born |= _not_below(series, before.get(family, {}))
+            if starting := {key: series[key] for key in born - carried.keys()}:
+                begun[family] = starting
+            if starting or carried:
+                shown[family] = dict.fromkeys(starting, 0) | dict(carried)
+        return Births(_whole_families(now, result), begun, ended, gone), shown
+
+    def _born(
+        self, family: Family, before: Mapping[LabelValues, Number], now: Mapping[LabelValues, Number], *,
+        same_period: bool,
+    ) -> set[LabelValues]:  # fmt: skip
+        if family not in self.whole or len(self.gone) > MOST_GONE:
+            return set()
+        return {
+            key
+            for key in now.keys() - before.keys()
+            if now[key] > 0 and not (same_period and hash((family.name, key)) in self.gone)
+        }
+
+    def _gone(self, before: Counters, now: Counters) -> frozenset[int]:
+        if len(self.gone) > MOST_GONE:
+            return self.gone
+        away = {
+            hash((family.name, key))
+            for family, series in before.items()
+            for key in series.keys() - now.get(family, {}).keys()
+        }
+        return self.gone | away if away else self.gone
+
+
+def first_births(now: Counters, result: Result) -> Births:
+    """What is remembered after a first poll."""
+    return Births(_whole_families(now, result))
+
+
+def _whole_families(now: Counters, result: Result) -> frozenset[Family]:
+    if result.partial or result.rows_cut or result.skipped:
+        return frozenset()
+    return frozenset(family for family in now if family not in result.largest_only)
+
+
+def _not_below(series: Mapping[LabelValues, Number], others: Mapping[LabelValues, Number]) -> set[LabelValues]:
+    """The series of which a fall would not be seen after those others."""
+    return {key for key in series.keys() & others.keys() if series[key] >= others[key] > 0}

@@ -1,0 +1,172 @@
+"""Counters whose series begin while they are watched: what Prometheus adds up is what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from exporter.model.outcome import PollOutcome, Result
+from exporter.model.samples import Family, LabelValues, MetricType, Number
+from exporter.series.births import MOST_GONE
+from exporter.series.store import Owner, State, Store, next_state
+from tests.unit.series.test_store import COUNTER, FAILED, TARGET, good, shown
+
+ERRORS = Family("errors_total", MetricType.COUNTER, "Errors.", ("api",))
+PERIOD = 5  # polls
+ONE = Owner("q1", "acme", "")
+
+
+class Watched:
+    """A query and target over several polls, and what is published of it."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.at = 0.0
+
+    def poll(self, outcome: PollOutcome) -> Mapping[LabelValues, Number]:
+        """What is published of the first family after a poll; nothing new after a failed one."""
+        self.at += 60
+        self.state, samples = next_state(self.state, outcome, self.at, self.at)
+        return samples[0].series if samples else {}
+
+    def answer(self, period: float | None = 0.0, **series: Number) -> Mapping[LabelValues, Number]:
+        """The same after an answer with these totals."""
+        return self.poll(good(COUNTER, series, period))
+
+
+def increase(values: Sequence[Number | None]) -> float:
+    """What Prometheus adds up of samples, without the part that it estimates: a fall is a reset."""
+    seen = [value for value in values if value is not None]
+    return sum(now - before if now >= before else now for before, now in pairwise(seen))
+
+
+def test_a_series_begins_at_0() -> None:
+    """The first error of a day counts in everybody's alerts: its series is 0 for a poll, then what it is."""
+    watched = Watched()
+    assert watched.answer(a=7) == {("a",): 7}
+    assert watched.answer(a=8, b=3) == {("a",): 8, ("b",): 0}
+    assert watched.answer(a=8, b=3) == {("a",): 8, ("b",): 3}
+    assert watched.answer(a=9, b=2) == {("a",): 9, ("b",): 3}
+
+
+def test_a_restart_counts_nothing_twice() -> None:
+    """After a start, after a time without figures, and after a reload, the totals are what they are: they may have
+    been on the page before."""
+    assert Watched().answer(a=7) == {("a",): 7}
+    store = Store(100)
+    store.fold(ONE, TARGET, good(COUNTER, {"a": 5}, 0.0), 0, 0)
+    store.leave_over(ONE.query, ONE.source)
+    store.fold(ONE, TARGET, good(COUNTER, {"a": 5, "b": 2}, 0.0), 60, 60)
+    assert shown(store) == ['calls_total{api="a"} 5', 'calls_total{api="b"} 2']
+
+
+def test_a_failed_poll_changes_nothing() -> None:
+    """A series that begins while polls fail is 0 at the next that works; one that stands as 0 stays so until then."""
+    watched = Watched()
+    watched.answer(a=1)
+    watched.poll(FAILED)
+    assert watched.answer(a=1, b=3) == {("a",): 1, ("b",): 0}
+    watched.poll(FAILED)
+    assert watched.answer(a=1, b=4) == {("a",): 1, ("b",): 4}
+
+
+def test_what_was_away_counts_nothing_twice() -> None:
+    """An answer that lacks a series for a moment, all of them even, does not make it a new one."""
+    watched = Watched()
+    watched.answer(a=50, b=1)
+    assert watched.answer() == {}
+    assert watched.answer(a=51, b=1) == {("a",): 51, ("b",): 1}
+
+
+def test_an_answer_that_was_not_whole_makes_no_births() -> None:
+    """What an answer left out may have been there: a partial one, one whose pages were cut, one with values that
+    cannot be read, one of which the largest series alone are kept."""
+    for wrong in (
+        {"partial": True},
+        {"rows_cut": 2},
+        {"skipped": {"not_a_number": 1}},
+        {"largest_only": frozenset({COUNTER})},
+    ):
+        watched = Watched()
+        answer = good(COUNTER, {"a": 5}, 0.0)
+        assert isinstance(answer.result, Result)
+        watched.poll(replace(answer, result=replace(answer.result, **wrong)))
+        assert watched.answer(a=5, b=9) == {("a",): 5, ("b",): 9}, wrong
+        assert watched.answer(a=5, b=9, c=1)[("c",)] == 0
+
+
+def test_what_is_remembered_has_an_end() -> None:
+    """An upstream that names other series each time does not fill the memory; then nothing is taken for a birth."""
+    watched = Watched()
+    for number in range(4):
+        watched.answer(**{f"s{number}-{index}": 1 for index in range(MOST_GONE // 2)})
+    assert len(watched.state.births.gone) <= 2 * MOST_GONE
+    assert watched.answer(new=3) == {("new",): 3}
+    watched.answer(86400.0)
+    assert watched.answer(86400.0, later=3) == {("later",): 0}
+
+
+def test_a_birth_in_the_last_poll_of_a_period_is_counted() -> None:
+    """An error a second before midnight is published with its day's total after midnight, also if the new day has
+    none of its kind, or has reached as much."""
+    for after, then in (({}, {}), ({"a": 1}, {"a": 0}), ({"a": 3}, {"a": 0})):
+        watched = Watched()
+        watched.answer(0.0)
+        assert watched.poll(good(COUNTER, {"a": 1}, 0.0, complete=True)) == {("a",): 0}
+        assert watched.state.closed is not None
+        assert watched.state.closed.totals == {"calls_total": 1}
+        assert watched.answer(86400.0, **after) == {("a",): 1}
+        assert watched.answer(86400.0, **after) == {(name,): value for name, value in then.items()}
+        assert watched.answer(86400.0, **after) == {(name,): value for name, value in after.items()}
+
+
+def test_a_day_that_has_reached_the_last_one_is_seen_as_a_new_one() -> None:
+    """One error on each of two days are two, although the counter never falls."""
+    watched = Watched()
+    values = [
+        watched.answer(period, a=value)[("a",)]
+        for period, value in ((0.0, 0), (0.0, 1), (86400.0, 1), (86400.0, 1), (86400.0, 2))
+    ]
+    assert values == [0, 1, 0, 1, 2]
+
+
+def test_a_counter_without_a_period_begins_at_0_too() -> None:
+    """An API's own counter, which it never resets, is treated alike, and may fall as it likes."""
+    watched = Watched()
+    watched.answer(None, a=5)
+    assert watched.answer(None, a=4, b=2) == {("a",): 4, ("b",): 0}
+    assert watched.answer(None, a=4, b=2) == {("a",): 4, ("b",): 2}
+
+
+@given(
+    st.lists(st.sets(st.integers(PERIOD, 6 * PERIOD - 1), max_size=8), min_size=1, max_size=3),
+    st.sets(st.integers(PERIOD, 6 * PERIOD), max_size=6),
+    st.booleans(),
+)
+@example([{PERIOD - 1 + PERIOD}], set(), False)
+@example([{2 * PERIOD - 1, 2 * PERIOD, 2 * PERIOD + 1}], set(), False)
+def test_prometheus_counts_every_event(events: list[set[int]], failures: set[int], zeros: bool) -> None:
+    """However events fall into periods, and whichever polls fail, the samples of a page that is scraped once a poll
+    add up to as many as there were since the first poll: births and midnights lose none and count none twice."""
+    watched = Watched()
+    last = 8 * PERIOD
+    pages: list[Mapping[LabelValues, Number]] = []
+    end = 0
+    while end < last:
+        # as the schedule has it: the end of a period is never jumped over
+        boundary = (end // PERIOD + 1) * PERIOD
+        end = min(end + 1, boundary)
+        if end in failures and end % PERIOD:
+            watched.poll(FAILED)
+        else:
+            start = (end - 1) // PERIOD * PERIOD
+            totals = {f"s{i}": len([e for e in happened if start <= e < end]) for i, happened in enumerate(events)}
+            shown_series = {name: total for name, total in totals.items() if total or zeros}
+            answer = good(COUNTER, shown_series, float(start), complete=end % PERIOD == 0)
+            pages.append(watched.poll(answer))
+    for number, happened in enumerate(events):
+        assert increase([page.get((f"s{number}",)) for page in pages]) == len(happened)
