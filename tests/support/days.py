@@ -128,7 +128,9 @@ def series_of(
         publish("choreo_window_15m_api_requests", labels, (3 * in_window(counted.requests, m) for m in minutes))
         publish("choreo_api_requests_total", labels, since_midnight(counted.requests, minutes))
         for side, name in (("target", "choreo_api_target_errors_total"), ("proxy", "choreo_api_proxy_errors_total")):
-            of_side = {(code,): counts for (of, code), counts in counted.errors.items() if of == side}
+            of_side: dict[LabelValues, Mapping[int, int]] = {
+                (code,): counts for (of, code), counts in counted.errors.items() if of == side
+            }
             for (code,), values in published(name, of_side, minutes, restart=restart).items():
                 publish(name, labels | {"code": code}, values)
         p95s = [quarter_p95_seconds(counted, minute) for minute in minutes]
