@@ -87,7 +87,7 @@ class Records:
         texts: dict[Column, list[str]] = {column: [] for column in positions[1]}
         known: dict[Column, dict[Node, str]] = {column: {} for column in positions[1]}
         try:
-            for rows in self._transposed() if columns or texts else ():
+            for rows in self._parts_by_column() if columns or texts else ():
                 for column, position in positions[0].items():
                     columns[column].extend(rows[position])
                 for column, position in positions[1].items():
@@ -112,7 +112,7 @@ class Records:
             if (name := attribute(column.hops[0].name)) in attributes
         }
 
-    def _transposed(self) -> Iterable[list[tuple[Node, ...]]]:
+    def _parts_by_column(self) -> Iterable[list[tuple[Node, ...]]]:
         """The attributes of the records by columns, so many records at a time as stay in the processor's cache. Raises
         `TypeError` where one is no object."""
         nodes = self.levels[-1]

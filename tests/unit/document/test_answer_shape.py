@@ -65,11 +65,11 @@ def test_an_object_may_be_what_an_answer_makes_of_it(org: Any) -> None:
 
 
 def test_errors_are_read_beside_the_data() -> None:
-    """Message and path of each, and nothing else of them."""
-    error = {"message": "no", "path": ["org", 0], "extensions": {"secret": 1}}
+    """Message, path and the extensions that say more of it, and nothing else of them."""
+    error = {"message": "no", "path": ["org", 0], "extensions": {"secret": 1}, "locations": [{"line": 1}]}
     assert tree(read({"data": None, "errors": [error]})) == {
         "data": None,
-        "errors": [{"message": "no", "path": ["org", 0]}],
+        "errors": [{"message": "no", "path": ["org", 0], "extensions": {}}],
     }
     assert tree(read({"errors": "no"})) == {"errors": "no"}
 

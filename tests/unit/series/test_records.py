@@ -120,12 +120,14 @@ def test_some_records_can_be_taken_alone() -> None:
     assert len(records.levels[0]) == 2
 
 
-def test_records_come_in_parts_that_are_all_of_them() -> None:
-    """No record is left out or comes twice, whatever their number."""
-    for count in (0, 1, 999, 1000, 1001, 2500):
-        parts = list(records_at(apis(*({"id": number} for number in range(count))), APIS).parts())
-        assert [one for part in parts for one in ids(part)] == list(range(count))
-        assert all(0 < len(part) <= 1000 and len(part.levels[0]) == len(part) for part in parts)
+@pytest.mark.parametrize("count", [1, 1999, 2000, 2001, 5000])
+def test_columns_are_read_in_one_go_whatever_their_number(count: int) -> None:
+    """No record is left out or comes twice; equal texts of a label are one object."""
+    column = Column(2, (Hop("id"),))
+    records = records_at(apis(*({"id": f"a{number % 7}"} for number in range(count))), APIS).read([column], [column])
+    expected = [f"a{number % 7}" for number in range(count)]
+    assert records.raw_column(column) == records.texts[column].column == expected
+    assert len({id(text) for text in records.texts[column].column}) == min(count, 7)
 
 
 def test_a_record_stands_once_for_each_item_of_its_value() -> None:
