@@ -13,8 +13,8 @@ from exporter.config.source import Source
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
 from exporter.plan.plan import Plan, QueryPlan, Target, identity
+from exporter.polling.audit_finding import Finding, Totals
 from exporter.polling.course import Course, courses
-from exporter.polling.finding import Finding, Totals
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
 from exporter.polling.targets import Targets

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
+from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
-from exporter.polling.finding import Finding
 from exporter.series.store import Owner
 
 

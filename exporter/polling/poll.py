@@ -16,7 +16,7 @@ from exporter.plan.operation import Moment, moment_at, operation
 from exporter.plan.plan import PackPlan, QueryPlan, Target
 from exporter.polling.course import Course
 from exporter.polling.pack import Answer, PackedCalls
-from exporter.polling.pages import Conversation, refuse_partial
+from exporter.polling.pagination import Conversation, refuse_partial
 from exporter.series.extraction import Surroundings, extract
 from exporter.series.store import Rendered
 from exporter.upstream.graphql import BIG_BYTES, Client

@@ -11,7 +11,7 @@ from exporter.model.clock import CLOCK, Clock
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Target
 from exporter.polling.course import Course
-from exporter.polling.fan_out import FanOut, Member, Pack
+from exporter.polling.due import FanOut, Member, Pack
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
 from exporter.polling.poll import PackOutcome, render_ahead

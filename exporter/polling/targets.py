@@ -16,7 +16,7 @@ from exporter.plan.operation import targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.course import Course, courses
 from exporter.polling.demand import Demand, present_demand
-from exporter.polling.fan_out import FanOut, Pack
+from exporter.polling.due import FanOut, Pack
 from exporter.polling.observer import Observer
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.series.store import Owner, Store

@@ -19,7 +19,7 @@ from exporter import __version__
 from exporter.exposition import Format, head, pieces
 from exporter.model.samples import Family, MetricType, Samples
 from exporter.plan.plan import QueryPlan
-from exporter.polling.finding import Finding
+from exporter.polling.audit_finding import Finding
 from exporter.polling.polling import Polling
 from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
 from exporter.telemetry.counts import Counts, QueryCounts

@@ -8,8 +8,8 @@ import structlog
 
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
+from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
-from exporter.polling.finding import Finding
 from exporter.series.store import Owner
 from exporter.telemetry.counts import Counts
 

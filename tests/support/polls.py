@@ -13,8 +13,8 @@ from exporter.model.errors import Failure
 from exporter.model.outcome import GraphQLError, Operation, PollOutcome, Response
 from exporter.model.samples import Json
 from exporter.plan.plan import Plan
+from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
-from exporter.polling.finding import Finding
 from exporter.series.store import Owner
 
 T = TypeVar("T")

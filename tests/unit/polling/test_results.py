@@ -12,7 +12,7 @@ from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Samples
 from exporter.plan.plan import Target
 from exporter.polling.course import Course, courses
-from exporter.polling.fan_out import FanOut, Pack
+from exporter.polling.due import FanOut, Pack
 from exporter.polling.results import Results
 from exporter.polling.targets import Targets
 from exporter.series.store import Owner, Rendered, Store

@@ -11,7 +11,7 @@ from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Samples
 from exporter.plan.plan import Plan, Target
 from exporter.polling.course import Course, courses
-from exporter.polling.fan_out import FanOut, Pack
+from exporter.polling.due import FanOut, Pack
 from exporter.polling.polling import Polling
 from exporter.polling.shard import Shard
 from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses

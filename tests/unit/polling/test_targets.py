@@ -9,7 +9,7 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.plan.plan import Plan, Target
 from exporter.polling.course import Course, courses
-from exporter.polling.fan_out import FanOut, Pack
+from exporter.polling.due import FanOut, Pack
 from exporter.polling.targets import Targets
 from exporter.series.store import Store
 from exporter.telemetry.reporter import Reporter

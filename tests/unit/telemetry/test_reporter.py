@@ -14,8 +14,8 @@ import structlog
 from exporter.daemon.logs import configure_logging
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
+from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
-from exporter.polling.finding import Finding
 from exporter.series.store import Owner
 from exporter.telemetry.reporter import Reporter
 from tests.support.plans import planned

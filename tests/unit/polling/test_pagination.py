@@ -11,7 +11,7 @@ import pytest
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
-from exporter.polling.pages import Conversation, refuse_partial
+from exporter.polling.pagination import Conversation, refuse_partial
 from exporter.upstream.rate_limit import Pace
 from tests.support.plans import planned_query
 from tests.support.polls import Answer, Api, partial

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
-from exporter.polling.finding import Finding
+from exporter.polling.audit_finding import Finding
 from tests.support.audits import LATE, asked_late, audited
 from tests.support.polls import Answer
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.plan.plan import Target
-from exporter.polling.fan_out import FanOut, Member, PackSize, into_packs
+from exporter.polling.due import FanOut, Member, PackSize, into_packs
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 
