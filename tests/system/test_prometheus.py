@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import httpx
 
+from exporter.exposition import Board, Format, Joiner, body
+from exporter.model.samples import Family, MetricType, Number, Samples
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC
@@ -67,5 +69,19 @@ def test_promtool_has_nothing_to_say(insights: Simulator, start_exporter: StartE
     """`promtool check metrics` passes the page without a word."""
     exporter = start_exporter(insights, ENVIRONMENTS + APIS + TRAFFIC).wait_until_ready()
     page = httpx.get(f"{exporter.url}/metrics").content
+    run = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+
+
+def test_promtool_takes_odd_labels_and_numbers() -> None:
+    """Whatever an API returns as a name, and however large or small its figures are, Prometheus' own linter accepts."""
+    odd: dict[tuple[str, ...], Number] = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60, ("tiny",): 1e-300}
+    family = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api",))
+    board = Board()
+    for owner, series in enumerate((odd, {("other",): 3})):
+        board.put(owner, family, body(Samples.of(family, series)))
+    gauge = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
+    board.put(3, gauge, body(Samples.of(gauge, {("a", "b"): 1e-300})))
+    page = Joiner().join(board.page(), b"", Format.TEXT, gzip=False)
     run = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")

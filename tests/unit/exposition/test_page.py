@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import random
-import shutil
-import subprocess
 import sys
 
 import pytest
@@ -13,7 +10,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parsed_text
 
 from exporter.exposition import Board, Body, Format, Joiner, Page, body
-from exporter.exposition.lines import pieces
 from exporter.model.samples import Family, MetricType, Number, Samples
 
 GAUGE = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
@@ -22,10 +18,6 @@ COUNTER = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api
 
 def family(name: str) -> Family:
     return Family(name, MetricType.GAUGE, "Help.", ("n",))
-
-
-def lines_of(samples: Samples) -> str:
-    return b"".join(pieces(samples)).decode()
 
 
 def rows(count: int, start: int = 0) -> dict[tuple[str, ...], Number]:
@@ -144,51 +136,6 @@ def test_nothing_holds_the_bytes_of_a_page_that_is_gone() -> None:
     assert [sys.getrefcount(piece) for piece in big.block.raw] == before
 
 
-def test_any_history_ends_in_the_page_of_its_outcome() -> None:
-    """Whatever was put, replaced, grown, shrunk and removed before: the page shows what there is now."""
-    source = random.Random(3)
-    board = Board()
-    now: dict[tuple[int, str], Samples] = {}
-    for step in range(3000):
-        owner, name = source.randrange(60), f"family_{source.randrange(40):02d}"
-        size = source.choice((0, 1, 1, 2, 20, 400)) if step < 2000 else source.choice((0, 0, 1))
-        if source.random() < 0.02:
-            board.remove(owner)
-            now = {key: samples for key, samples in now.items() if key[0] != owner}
-            continue
-        samples = Samples.of(family(name), rows(size, step))
-        board.put(owner, family(name), body(samples))
-        now.pop((owner, name), None)
-        if size:
-            now[owner, name] = samples
-        if step % 300 == 0 or step == 2999:
-            for each in Format:
-                page = board.page()
-                assert gzip.decompress(Joiner().join(page, b"", each, gzip=True)).decode() == text_of(page, each)
-                assert _lines_by_family(text_of(page, each)) == {
-                    name: sorted("".join(lines_of(s) for (_, of), s in now.items() if of == name).splitlines())
-                    for name in sorted({of for _, of in now})
-                }
-
-
-def test_most_families_can_go_and_others_come() -> None:
-    """Thinning out and filling up again leaves every family in its place, once."""
-    source = random.Random(4)
-    board = Board()
-    names = [f"family_{number:04d}" for number in range(2000)]
-    now: dict[str, int] = {}
-    for share in (1.0, 0.05, 0.3, 0.0, 0.5, 0.02):
-        for name in source.sample(names, len(names)):
-            if source.random() < share:
-                now[name] = now.get(name, 0) + 1
-                board.put("o", family(name), body(Samples.of(family(name), {("x",): now[name]})))
-            elif now.pop(name, None):
-                board.put("o", family(name), None)
-        found = _lines_by_family(text_of(board.page()))
-        assert list(found) == sorted(now)
-        assert found == {name: [f'{name}{{n="x"}} {value}'] for name, value in now.items()}
-
-
 def test_owners_keep_their_order() -> None:
     """An owner that has nothing to say for a while comes back to its place, so that pages differ only where data do."""
     board = _board_of({number: Samples.of(COUNTER, {(str(number),): 1}) for number in range(3)})
@@ -229,18 +176,6 @@ def test_the_same_page_is_joined_once() -> None:
         assert b" 7\n" in gzip.decompress(joiner.join(board.page(), later_own, in_format, True))
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say() -> None:
-    """Prometheus' own linter accepts the page, odd label values and all."""
-    odd: dict[tuple[str, ...], Number] = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60}
-    board = _board_of({1: Samples.of(COUNTER, odd), 2: Samples.of(COUNTER, {("other",): 3})})
-    board.put(3, GAUGE, body(Samples.of(GAUGE, {("a", "b"): 1e-300})))
-    command = [shutil.which("promtool") or "", "check", "metrics"]
-    page = text_of(board.page()).encode()
-    done = subprocess.run(command, input=page, capture_output=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-
-
 @pytest.mark.parametrize("in_format", Format)
 def test_the_reference_parsers_read_the_page(in_format: Format) -> None:
     """Both formats are what the reference implementation understands by them."""
@@ -265,15 +200,3 @@ def _new_bytes(before: Page, after: Page) -> int:
     """How many bytes were written and deflated for `after` that were not there before."""
     old = set(map(id, before.raw(Format.TEXT)))
     return sum(len(piece) for piece in after.raw(Format.TEXT) if id(piece) not in old)
-
-
-def _lines_by_family(text: str) -> dict[str, list[str]]:
-    """The sorted lines of each family, in the order of the page; each family must be headed once."""
-    found: dict[str, list[str]] = {}
-    for line in text.removesuffix("# EOF\n").splitlines():
-        if line.startswith("# HELP "):
-            assert line.split()[2] not in found
-            current = found[line.split()[2]] = []
-        elif not line.startswith("# TYPE "):
-            current.append(line)
-    return {name: sorted(lines) for name, lines in found.items()}

@@ -44,8 +44,23 @@ def test_equal_label_values_have_equal_hashes() -> None:
     """Owners of a series are found by the hash of its label values, whatever its value."""
     first, second = Samples.of(GAUGE, {("a", "200"): 1, ("b", "500"): 2}), Samples.of(GAUGE, {("b", "500"): 9})
     assert list(first.hashes) == [hash(("a", "200")), hash(("b", "500"))]
-    assert second.hashes == first.hashes[1:]
-    assert Samples.of(ALONE, {(): 1}).hashes.tolist() == [hash(())]
+    assert list(second.hashes) == list(first.hashes)[1:]
+    assert list(Samples.of(ALONE, {(): 1}).hashes) == [hash(())]
+
+
+def test_series_are_distinct_where_no_two_have_the_same_labels() -> None:
+    """Values do not matter for that."""
+    assert Samples(GAUGE, [["a", "a"], ["200", "500"]], [1, 1]).are_distinct
+    assert not Samples(GAUGE, [["a", "a"], ["200", "200"]], [1, 2]).are_distinct
+    assert Samples.of(GAUGE, {}).are_distinct
+
+
+def test_each_label_knows_the_values_in_its_column() -> None:
+    """Where they were found before they are not looked for again, though there may be more of them."""
+    samples = Samples.of(GAUGE, {("a", "200"): 1, ("b", "200"): 2})
+    assert [set(values) for values in samples.label_sets()] == [{"a", "b"}, {"200"}]
+    known = Samples(GAUGE, samples.labels, samples.numbers, [["a", "b", "c"], ["200"]])
+    assert [set(values) for values in known.label_sets()] == [{"a", "b", "c"}, {"200"}]
 
 
 @pytest.mark.parametrize("family", [GAUGE, ALONE], ids=["with labels", "without labels"])

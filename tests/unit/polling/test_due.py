@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from math import ceil
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from exporter.plan.plan import Target
 from exporter.polling.due import FanOut, Member, PackSize, into_packs
-
-SETS = st.lists(st.integers(0, 40), unique=True)
 
 
 def targets(*keys: str) -> tuple[Target, ...]:
     return tuple(Target({"id": key}, key) for key in keys)
 
 
-@given(st.lists(SETS, max_size=6), st.integers(1, 7), st.integers(1, 7))
-def test_each_target_is_in_one_group_and_there_are_no_more_groups_than_needed(
-    rounds: list[list[int]], first_size: int, later_size: int
-) -> None:
-    """However targets come and go and packs shrink, none is lost or polled twice, and no call is made without need."""
-    groups: list[list[int]] = []
-    for number, wanted in enumerate(rounds):
-        size = later_size if number else first_size
-        before, groups = groups, into_packs(groups, wanted, size)
-        assert sorted(item for group in groups for item in group) == sorted(wanted)
-        assert all(len(group) <= size for group in groups)
-        assert sum(map(bool, groups)) == ceil(len(wanted) / size)
-        assert len(groups) >= len(before)
+def test_packs_are_as_few_as_can_be() -> None:
+    """Each target is in one, also after many are gone and where packs have become smaller."""
+    packs = into_packs([], list(range(10)), 4)
+    assert packs == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    fewer = into_packs(packs, [1, 4, 5, 8, 9], 4)
+    assert sum(map(bool, fewer)) == 2
+    assert sorted(item for pack in fewer for item in pack) == [1, 4, 5, 8, 9]
+    smaller = into_packs(fewer, [1, 4, 5, 8, 9], 2)
+    assert sorted(len(pack) for pack in smaller if pack) == [1, 2, 2]
 
 
 def test_who_stays_is_not_moved_without_need() -> None:

@@ -120,14 +120,40 @@ def test_some_records_can_be_taken_alone() -> None:
     assert len(records.levels[0]) == 2
 
 
-@pytest.mark.parametrize("count", [1, 1999, 2000, 2001, 5000])
-def test_columns_are_read_in_one_go_whatever_their_number(count: int) -> None:
-    """No record is left out or comes twice; equal texts of a label are one object."""
-    column = Column(2, (Hop("id"),))
-    records = records_at(apis(*({"id": f"a{number % 7}"} for number in range(count))), APIS).read([column], [column])
-    expected = [f"a{number % 7}" for number in range(count)]
-    assert records.raw_column(column) == records.texts[column].column == expected
-    assert len({id(text) for text in records.texts[column].column}) == min(count, 7)
+ID, TAGS, NAME = Column(2, (Hop("id"),)), Column(2, (Hop("tags"),)), Column(1, (Hop("name"),))
+
+
+@pytest.mark.parametrize("count", [0, 1, 1999, 2000, 2001, 4500])
+def test_columns_that_are_read_in_one_go_are_those_of_all_records(count: int) -> None:
+    """No record is left out or comes twice, whatever their number."""
+    records = records_at(apis(*({"id": number, "tags": str(number % 3)} for number in range(count))), APIS)
+    read = records.read([ID], [TAGS])
+    assert list(read.raw_column(ID)) == list(range(count))
+    if count:
+        assert list(read.texts[TAGS].column) == [str(number % 3) for number in range(count)]
+        assert set(read.texts[TAGS].different) == {str(number % 3) for number in range(count)}
+        assert len({id(text) for text in read.texts[TAGS].column}) == min(count, 3)
+
+
+def test_what_is_not_read_in_one_go_is_read_when_it_is_needed() -> None:
+    """Columns of outer objects, labels that are no text, and records that are no objects."""
+    records = records_at(apis({"id": 1, "tags": "x"}, {"id": 2, "tags": 5}), APIS)
+    read = records.read([ID, NAME], [TAGS])
+    assert list(read.raw_column(NAME)) == ["Acme", "Acme"]
+    assert TAGS not in read.texts
+    assert list(read.raw_column(TAGS)) == ["x", 5]
+    for row in (5, {"tags": [1]}):
+        odd = records_at(apis({"id": 1, "tags": "x"}, row), APIS)
+        assert odd.read([ID], [TAGS]).texts == {}
+    assert records.read([], []).columns == {}
+
+
+def test_columns_that_were_read_follow_the_records() -> None:
+    """Of some records alone, the columns have what belongs to them."""
+    records = records_at(apis({"id": 1, "tags": "x"}, {"id": 2, "tags": "y"}, {"id": 3, "tags": "x"}), APIS)
+    some = records.read([ID], [TAGS]).where([True, False, True])
+    assert list(some.raw_column(ID)) == [1, 3]
+    assert list(some.texts[TAGS].column) == ["x", "x"]
 
 
 def test_a_record_stands_once_for_each_item_of_its_value() -> None:
