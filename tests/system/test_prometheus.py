@@ -78,8 +78,8 @@ def test_promtool_takes_odd_labels_and_numbers() -> None:
     odd: dict[tuple[str, ...], Number] = {('q"b\\n\n',): 1, ("🦊\0\ud800",): 0.1, ("",): 2**60, ("tiny",): 1e-300}
     family = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api",))
     board = Board()
-    for owner, series in enumerate((odd, {("other",): 3})):
-        board.put(owner, family, body(Samples.of(family, series)))
+    board.put(1, family, body(Samples.of(family, odd)))
+    board.put(2, family, body(Samples.of(family, {("other",): 3})))
     gauge = Family("choreo_window_requests", MetricType.GAUGE, "Requests.", ("api", "code"))
     board.put(3, gauge, body(Samples.of(gauge, {("a", "b"): 1e-300})))
     page = Joiner().join(board.page(), b"", Format.TEXT, gzip=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -264,10 +262,3 @@ def test_all_groups_can_be_enabled_together(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(included(*catalogue_names()), "utf-8")
     assert {query.name for query in plan(load(file, {})).queries} == {query["name"] for _, query in queries()}
-
-
-def test_the_table_of_operations_is_up_to_date() -> None:
-    """docs/choreo-operations.md says what the catalogue does; if not: `make docs`."""
-    command = [sys.executable, str(ROOT / "scripts" / "operations_table.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
