@@ -85,13 +85,25 @@ def test_a_schema_that_cannot_be_read_is_said_at_each_source_that_has_it(tmp_pat
     """Once each, however many queries; the documents are then read without it."""
     (tmp_path / "bad").write_text("hello")
     query = QUERY + QUERY.replace("name: q,", "name: r,").replace("name: n,", "name: m,")
-    found = plan_problems(query, sources("a: x", "a: y", "a: z", schemas=(f"{tmp_path}/bad", f"{tmp_path}/none")))
+    three = sources("a: x", "a: y", "a: z", schemas=(f"{tmp_path}/bad", f"{tmp_path}/none"))
+    _, parsed, findings = read_documents(query, three)
+    assert parsed.keys() == {"q", "r"}
+    found = problem_texts(findings)
     assert len(found) == 2
     assert found[0].startswith("sources[0].schema: neither a schema in SDL nor an introspection answer: ")
     assert found[0].endswith("; write choreo, or a file in SDL or JSON")
     assert found[1] == (
         "sources[1].schema: cannot be read: No such file or directory; write choreo, or a file in SDL or JSON"
     )
+
+
+def test_a_document_is_read_even_where_no_source_of_its_query_is_there() -> None:
+    """All faults are told at once, not one after the other."""
+    query = QUERY.replace("name: q,", "name: q, sources: [to],").replace("{ n }", "{ ...A }")
+    assert [problem.split(":")[0] for problem in plan_problems(query, sources("a: x"))] == [
+        "queries[0].sources",
+        "queries[0].document",
+    ]
 
 
 def test_each_fault_of_a_document_is_at_its_line() -> None:

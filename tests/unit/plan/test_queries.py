@@ -122,6 +122,21 @@ def test_pages_that_cannot_be_turned_are_refused(change: tuple[str, str], said: 
     assert plan_problems(OFFSET.replace(*change)) == [f"queries[0].pages.{said}"]
 
 
+def test_pages_need_variables() -> None:
+    """A document that declares none cannot be turned."""
+    query = """
+    - name: q
+      document: "{ calls { rows { n } total } }"
+      rows: calls.rows
+      pages: {size: 50, limit: limit, offset: skip, total: calls.total}
+      metrics: [{name: n, help: N., value: n, aggregate: sum}]
+    """
+    assert plan_problems(query) == [
+        "queries[0].pages.limit: limit begins with no variable of the document; it has: none",
+        "queries[0].pages.offset: skip begins with no variable of the document; it has: none",
+    ]
+
+
 @pytest.mark.parametrize("fields", ["hasNextPage", "endCursor", "x"])
 def test_a_cursor_needs_both_of_its_fields(fields: str) -> None:
     """Without one of them it is not known whether there is more, or where."""
@@ -160,6 +175,12 @@ def test_an_answer_is_read_as_far_as_it_is_used() -> None:
         "calls": {"rows": [{"api": {"id": {"any": 1}, "name": "A"}, "n": 1, "at": "t"}], "total": 9}
     }
     assert shape.in_pages
+
+
+def test_rows_are_read_to_be_counted_even_where_nobody_refers_to_them() -> None:
+    """The objects are there, without their fields."""
+    shape = planned_query('- {name: q, document: "{ a { b { c } } other }", rows: a.b}').shape
+    assert plain(shape.data({"a": {"b": [{"c": 1}, {"c": 2}]}, "other": 5})) == {"a": {"b": [{}, {}]}}
 
 
 def test_a_page_by_cursor_is_read_as_well() -> None:
