@@ -57,7 +57,9 @@ def test_granularities_are_read_back() -> None:
     assert found.granularities == {"": "15m", "1m": "1m", "15m": "15m", "1h": "1h", "1d": "1d", "7d": None}
     assert found.trouble == ""
     ranges = {one.variables.get("granularity", ""): one.variables["time"] for one in sent if "getSuc" in one.document}
-    assert ranges[""] == ranges["1h"] == {"from": "2026-11-23T22:00:00.000+00:00", "to": "2026-11-24T00:00:00.000+00:00"}
+    assert (
+        ranges[""] == ranges["1h"] == {"from": "2026-11-23T22:00:00.000+00:00", "to": "2026-11-24T00:00:00.000+00:00"}
+    )
     assert ranges["7d"] == {"from": "2026-11-17T00:00:00.000+00:00", "to": "2026-11-24T00:00:00.000+00:00"}
     assert all(one.variables["data"] == FILTER for one in sent)
     nothing, _ = probed(lambda _: {"found": None}, 1, 1)
