@@ -37,6 +37,8 @@ _MISDIRECTED: Final = 421  # RFC 9110 §15.5.20: this server is not the one for 
 SHARE: Final = "exporter.share"
 BODY: Final = "exporter.body"
 _PIECE_BYTES: Final = 65536
+_GZIP: Final = zlib.MAX_WBITS | 16
+_MAX_GZIP_MEMBERS: Final = 10_000  # a body of empty ones would keep the event loop
 _DROPPED_HEADERS: Final = frozenset(
     {b"set-cookie", b"location", b"content-encoding", b"content-length", b"transfer-encoding"}
 )
@@ -73,10 +75,10 @@ class Connections(httpx.AsyncBaseTransport):
         self._monotonic = monotonic
         self._tls = tls
         self._proxy = proxy
-        self._network = Network()
+        self._proxy_is_secure = proxy is not None and proxy.url.scheme == b"https"
+        self._network = Network((None, tls.server_name) if self._proxy_is_secure else (tls.server_name,))
         self._file_states = tls_file_states(tls)
         self._factory = self._make_factory()
-        self._extensions: dict[str, Any] = {} if tls.server_name is None else {"sni_hostname": tls.server_name}
         self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
         self._codes = codes
@@ -92,9 +94,7 @@ class Connections(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        outgoing = httpcore.Request(
-            request.method, url, headers=request.headers.raw, content=request.content, extensions=self._extensions
-        )
+        outgoing = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
         share: Share = request.extensions[SHARE]
         async with self._free:
             await self._follow_files()
@@ -110,9 +110,12 @@ class Connections(httpx.AsyncBaseTransport):
 
     def _make_factory(self) -> httpcore.AsyncConnectionPool:
         """What makes connections, and nothing else: it knows proxies and tunnels. Raises `OSError`."""
+        context, proxy = ssl_context(self._tls), self._proxy
+        if proxy is not None and self._proxy_is_secure:
+            proxy = httpcore.Proxy(proxy.url, headers=proxy.headers, ssl_context=context)
         return httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context(self._tls),
-            proxy=self._proxy,
+            ssl_context=context,
+            proxy=proxy,
             keepalive_expiry=_KEEPALIVE_SECONDS,
             network_backend=self._network,
         )
@@ -220,7 +223,7 @@ class Connections(httpx.AsyncBaseTransport):
                 raise UpstreamFailure(Reason.RESET, "the connection ended before the answer did") from None
             raise _failure(error) from None
         await answer.aclose()
-        kept = [(name, value) for name, value in headers.raw if name.lower() not in _DROPPED_HEADERS]  # any bytes
+        kept = [(name, value) for name, value in answer.headers if name.lower() not in _DROPPED_HEADERS]
         # Not as its content: httpx's responses and their streams refer to each other, so that they are freed late.
         return httpx.Response(answer.status, headers=kept, extensions={BODY: body.whole()})
 
@@ -244,10 +247,10 @@ class _Body:
         self._limit = limit
         self._received = 0
         self._content = BytesIO()  # gives its bytes without a copy
-        self._inflater: Any = None
+        self._gzip: _GzipMembers | None = None
         encoding = encoding.strip().lower()
         if encoding in ("gzip", "x-gzip"):
-            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._gzip = _GzipMembers()
         elif encoding not in ("", "identity"):
             raise UpstreamFailure(Reason.DECODE, "the answer has a Content-Encoding that was not asked for")
         if length.isdecimal() and int(length[:20]) > limit:
@@ -259,7 +262,7 @@ class _Body:
         Raises `UpstreamFailure`: `too_large` or `decode`.
         """
         self._received += len(chunk)
-        for piece in (chunk,) if self._inflater is None else self._inflate(chunk):
+        for piece in (chunk,) if self._gzip is None else self._gzip.inflate(chunk):
             self._content.write(piece)
             if max(self._received, self._content.tell()) > self._limit:
                 raise self._too_large()
@@ -267,24 +270,49 @@ class _Body:
 
     def whole(self) -> bytes:
         """Raises `UpstreamFailure` (decode) where the gzip stream has not reached its end."""
-        if self._inflater is not None and self._received and not self._inflater.eof:
+        if self._gzip is not None and self._received and not self._gzip.is_whole:
             raise UpstreamFailure(Reason.DECODE, "the answer's gzip ends early")
         return self._content.getvalue()
 
-    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
-        """What the chunk becomes, in pieces of `_PIECE_BYTES` at most: the rest of a bomb is never made."""
-        while chunk:
-            try:
-                piece = self._inflater.decompress(chunk, _PIECE_BYTES)
-            except zlib.error:
-                raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
-            if self._inflater.unused_data:
-                raise UpstreamFailure(Reason.DECODE, "the answer's gzip has more than one member")
-            yield piece
-            chunk = self._inflater.unconsumed_tail
-
     def _too_large(self) -> UpstreamFailure:
         return UpstreamFailure(Reason.TOO_LARGE, f"the answer is larger than max_body_size ({self._limit} bytes)")
+
+
+class _GzipMembers:
+    """Gzip of one member or several, with zeros after each, which fill a block (RFC 1952 §2.2)."""
+
+    def __init__(self) -> None:
+        self._member: Any = zlib.decompressobj(_GZIP)
+        self._count = 1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a member has just ended."""
+        return bool(self._member.eof)
+
+    def inflate(self, chunk: bytes) -> Iterator[bytes]:
+        """What the chunk becomes, in pieces of `_PIECE_BYTES` at most: the rest of a bomb is never made.
+
+        Raises `UpstreamFailure` (decode).
+        """
+        while chunk:
+            if self._member.eof:
+                chunk = chunk.lstrip(b"\0")
+                if not chunk:
+                    return
+                self._begin_member()
+            try:
+                piece = self._member.decompress(chunk, _PIECE_BYTES)
+            except zlib.error:
+                raise UpstreamFailure(Reason.DECODE, "the answer's gzip is broken") from None
+            yield piece
+            chunk = self._member.unused_data or self._member.unconsumed_tail
+
+    def _begin_member(self) -> None:
+        self._count += 1
+        if self._count > _MAX_GZIP_MEMBERS:
+            raise UpstreamFailure(Reason.DECODE, f"the answer's gzip has more than {_MAX_GZIP_MEMBERS} members")
+        self._member = zlib.decompressobj(_GZIP)
 
 
 _ERRORS: Final = (

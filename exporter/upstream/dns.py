@@ -41,8 +41,7 @@ class Resolver:
     def _look_up(self, host: str, lookup: asyncio.Future[list[str]]) -> None:
         found: list[str] | OSError
         try:
-            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            found = list(dict.fromkeys(str(info[4][0]) for info in infos))
+            found = _addresses(host)
         except OSError as error:
             found = error
         except UnicodeError:
@@ -57,3 +56,14 @@ class Resolver:
             lookup.exception()  # seen, even if nobody waits any more
         else:
             lookup.set_result(found)
+
+
+def _addresses(host: str) -> list[str]:
+    """The system's addresses of a name. An absolute name (`api.internal.`) stands in a hosts file without its dot."""
+    try:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME or not host.endswith("."):
+            raise
+        infos = socket.getaddrinfo(host.removesuffix("."), None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import httpcore
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import os_problem, tls_problem
+from exporter.upstream.answer_head import HeadReader
 from exporter.upstream.dns import Resolver
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 §5: the delay between two connection attempts
@@ -40,16 +41,30 @@ class Unanswered(httpcore.ReadError):
 
 
 class Stream(httpcore.AsyncNetworkStream):
-    """A connected stream that says early what does not speak HTTP, and is closed whatever cuts its handshake."""
+    """A connected stream that says early what does not speak HTTP, and is closed whatever cuts its handshake.
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+    `tls_names` are the names that certificates must have, for one TLS within the other; None for the host's.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, tls_names: Sequence[str | None] = ()) -> None:
         self._inner = inner
+        self._tls_names = tls_names
         self._answer_begins = True
+        self._head = HeadReader()
         self.ended = False
         """Whether the peer has closed its side, or reset the connection."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
-        """What came. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
+        """What came, a head as a whole. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
+        while not self._head.is_done:
+            data = await self._read(max_bytes, timeout)
+            if passed := self._head.add(data):
+                return passed
+            if self.ended:
+                return self._head.rest()
+        return await self._read(max_bytes, timeout)
+
+    async def _read(self, max_bytes: int, timeout: float | None) -> bytes:  # noqa: ASYNC109
         try:
             data = await self._inner.read(max_bytes, timeout)
         except httpcore.ReadError:
@@ -67,7 +82,8 @@ class Stream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        self._answer_begins = True
+        if not self._answer_begins:
+            self._answer_begins, self._head = True, HeadReader()
         await self._inner.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -80,8 +96,12 @@ class Stream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
         """The stream over TLS. Raises `UpstreamFailure` (tls)."""
+        own, *inside = self._tls_names or (None,)
+        name = own or server_hostname
+        if name is not None:
+            name = name.removesuffix(".")  # of an absolute name, which no certificate has (RFC 6066 §3)
         try:
-            return Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
+            return Stream(await self._inner.start_tls(ssl_context, name, timeout), inside)
         except BaseException as error:
             await self.aclose()
             if isinstance(error, (httpcore.ConnectError, ssl.SSLError)):
@@ -99,7 +119,9 @@ class Stream(httpcore.AsyncNetworkStream):
 class Network(httpcore.AsyncNetworkBackend):
     """Opens connections: to each address of a name in turn, a quarter of a second apart (RFC 8305)."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls_names: Sequence[str | None] = ()) -> None:
+        """`tls_names` are for the streams."""
+        self._tls_names = tls_names
         self._backend = httpcore.AnyIOBackend()
         self._resolver = Resolver()
 
@@ -118,10 +140,10 @@ class Network(httpcore.AsyncNetworkBackend):
                 attempts.append(asyncio.create_task(self._connect(address, port)))
                 stream = await _first_connected(attempts, within_seconds=_NEXT_ADDRESS_SECONDS)
                 if stream is not None:
-                    return Stream(stream)
+                    return Stream(stream, self._tls_names)
             stream = await _first_connected(attempts, within_seconds=None)
             if stream is not None:
-                return Stream(stream)
+                return Stream(stream, self._tls_names)
             problem = os_problem(attempts[-1].exception())
             raise UpstreamFailure(Reason.CONNECT, f"cannot connect to {host}:{port}: {problem}")
         finally:

@@ -6,7 +6,7 @@ httpx builds the requests, but its connection pool is not used: a cancelled requ
 
 from __future__ import annotations
 
-import codecs
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from exporter.upstream.deadline import Deadline
 from exporter.upstream.memory import AnswerMemory, Share
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
-_PEEK_BYTES: Final = 1024
+_OBJECT: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")
 _DEFAULT_TLS: Final = TLSConfig()
 
 
@@ -38,13 +38,11 @@ class WireResponse:
 
     @property
     def is_json(self) -> bool:
-        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1), or nothing at all; or text,
-        as many servers call all they send, with a body that begins as a JSON object or list does."""
+        """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1) or nothing at all, or is an
+        object by its first letter, whatever it calls itself: many servers say text/plain or text/html, or two things."""
         kinds = [kind.partition(";")[0].strip().lower() for kind in self.headers.get("content-type", "").split(",")]
-        if any(kind in ("", "application/json") or kind.endswith(("+json", "/json")) for kind in kinds):
-            return True
-        start = self.body[:_PEEK_BYTES].removeprefix(codecs.BOM_UTF8).lstrip()
-        return start[:1] in (b"{", b"[") and all(kind.startswith("text/") for kind in kinds)
+        named = any(kind in ("", "application/json") or kind.endswith(("+json", "/json")) for kind in kinds)
+        return named or _OBJECT.match(self.body) is not None
 
 
 Send: TypeAlias = Callable[[str], Awaitable[WireResponse]]

@@ -19,6 +19,7 @@ from tests.support.upstream import (
     dribble,
     endless,
     gzipped,
+    oddly,
     raw,
     reply,
     reset,
@@ -69,6 +70,17 @@ THE_WIRE: Final = (
     case(18, "gzip", reply(b"\x1f\x8b" + GOOD, headers={"content-encoding": "gzip"}), fails("decode")),
     case(18, "gzip_cut", reply(gzip.compress(GOOD)[:-4], headers={"content-encoding": "gzip"}), fails("decode")),
     case(18, "brotli", gzipped(GOOD, encoding="br"), fails("decode")),
+    case(82, "odd", oddly(reply(GOOD)), goes_on),
+    case(82, "plain", reply(GOOD, content_type="text/plain"), goes_on),
+    case(82, "page", reply(GOOD, content_type="text/html; charset=utf-8"), goes_on),
+    *(
+        case(100, name, reply(body, headers={"content-encoding": "gzip"}), goes_on)
+        for name, body in {
+            "members": gzip.compress(GOOD[:9]) + gzip.compress(GOOD[9:]),
+            "zeros": gzip.compress(GOOD) + bytes(512),
+            "empty": gzip.compress(GOOD) + gzip.compress(b""),
+        }.items()
+    ),
     Case(
         65,
         "slow",

@@ -7,7 +7,7 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.fan_out import into_packs
+from exporter.polling.due import into_packs
 
 SETS = st.lists(st.integers(0, 40), unique=True)
 

@@ -344,6 +344,29 @@ def gzipped(body: bytes, *, encoding: str = "gzip") -> Behaviour:
     return reply(gzip.compress(body), headers={"content-encoding": encoding})
 
 
+_ODD_LINES: Final = (
+    b"x-gr\xfc\xdf: 1\r\nx-motd: gr\xfc\xdf\r\n: empty\r\nno field\r\n"
+    b"x-spaced : 1\r\ncontent-type: application/json\r\n"
+)
+
+
+class _OddCall(Call):
+    """A call whose answer begins with lines that mean nothing."""
+
+    async def send(self, data: bytes) -> None:
+        status_line, end, rest = data.partition(b"\r\n")
+        await Call.send(self, status_line + end + _ODD_LINES + rest)
+
+
+def oddly(then: Behaviour) -> Behaviour:
+    """That answer, sent as a whole, with lines in its head that are no fields, or none that anybody wants."""
+
+    async def behaviour(call: Call) -> None:
+        await then(_OddCall(call.request, call.upstream, call.writer))
+
+    return behaviour
+
+
 def _named(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -511,9 +534,10 @@ def server_context(
 class Proxy:
     """A forward proxy on a free port: tunnels what CONNECT asks for, and keeps the heads that it was sent."""
 
-    def __init__(self, *, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> None:
+    def __init__(self, *, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n", tls: ssl.SSLContext | None = None) -> None:
         self.heads: list[str] = []
         self._answer = answer
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
 
@@ -535,7 +559,10 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         head = b""
-        with client, contextlib.suppress(OSError):
+        with (
+            contextlib.suppress(OSError),
+            client if self._tls is None else self._tls.wrap_socket(client, server_side=True) as client,
+        ):
             while not head.endswith(b"\r\n\r\n"):
                 head += client.recv(1)
             self.heads.append(head.decode("latin-1"))

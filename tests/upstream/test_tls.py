@@ -18,7 +18,7 @@ from exporter.upstream.access_token import TokenSource
 from exporter.upstream.transport import Transport
 from tests.support.authorities import KINDS, PROVES_NOTHING, REFUSED_STRICTLY, Kind
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
-from tests.support.upstream import Upstream, answer, raw, server_context
+from tests.support.upstream import Proxy, Upstream, answer, raw, server_context
 from tests.support.wiring import failure_of
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
@@ -29,11 +29,13 @@ def ca_file(tmp_path: Path) -> Path:
     return authority_file(tmp_path)
 
 
-def outcome(context: ssl.SSLContext, tls: TLSConfig, *, host: str = "127.0.0.1") -> int | Failure:
+def outcome(
+    context: ssl.SSLContext, tls: TLSConfig, *, host: str = "127.0.0.1", proxy_url: str | None = None
+) -> int | Failure:
     """The status, or the failure, of one POST; after a failure nothing has reached the server."""
 
     async def post(upstream: Upstream) -> int | Failure:
-        transport = Transport(tls=tls)
+        transport = Transport(tls=tls, proxy_url=proxy_url)
         url = f"https://{host}:{upstream.port}/graphql"
         headers = {"authorization": "Bearer secret"}
         try:
@@ -132,6 +134,31 @@ def test_what_the_configuration_allows(
 ) -> None:
     """Private authorities, another name, no verification and the newer versions, as `tls_config` has them."""
     assert outcome(context(), TLSConfig(ca_file=ca_file, **settings)) == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost.", "LOCALHOST."])
+def test_an_absolute_name_is_the_name(ca_file: Path, host: str) -> None:
+    """A host with a dot at its end, which no search list can change, is proved by the certificate without the dot."""
+    assert outcome(server_context(OURS, "localhost"), TLSConfig(ca_file=ca_file), host=host) == 200
+    assert isinstance(outcome(server_context(OURS, "api.test"), TLSConfig(ca_file=ca_file), host=host), Failure)
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("server_name", ["api.test", "api.test.", None])
+def test_a_proxy_is_known_by_its_own_name(ca_file: Path, secure: bool, server_name: str | None) -> None:
+    """`server_name` is the API's behind a proxy, too, and never the proxy's own; both are verified."""
+    tls = TLSConfig(ca_file=ca_file, server_name=server_name)
+    api = server_context(OURS, "127.0.0.1" if server_name is None else "api.test")
+    with Proxy(tls=server_context(OURS, "localhost") if secure else None) as proxy:
+        url = f"{'https' if secure else 'http'}://localhost:{proxy.port}"
+        assert outcome(api, tls, proxy_url=url) == 200
+        assert isinstance(outcome(server_context(OURS, "other.test"), tls, proxy_url=url), Failure)
+        assert len(proxy.heads) == 2
+    with Proxy(tls=server_context(FOREIGN, "localhost")) as stranger:
+        failed = outcome(api, tls, proxy_url=f"https://localhost:{stranger.port}")
+        assert isinstance(failed, Failure)
+        assert failed.reason is Reason.TLS
+        assert stranger.heads == []
 
 
 def test_a_minimum_version_is_held(ca_file: Path) -> None:
