@@ -39,7 +39,7 @@ class WireResponse:
     @property
     def is_json(self) -> bool:
         """Whether it calls itself JSON (`application/json` or any `+json`, RFC 6839 §3.1) or nothing at all, or is an
-        object by its first letter, whatever it calls itself: many servers say text/plain or text/html, or two things."""
+        object by its first letter, whatever it calls itself: many servers say text/plain or text/html."""
         kinds = [kind.partition(";")[0].strip().lower() for kind in self.headers.get("content-type", "").split(",")]
         named = any(kind in ("", "application/json") or kind.endswith(("+json", "/json")) for kind in kinds)
         return named or _OBJECT.match(self.body) is not None
