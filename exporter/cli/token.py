@@ -54,8 +54,10 @@ async def _revoke(source: Source, text: str) -> None:
     async with upstreams_of((source,)) as opened:
         of_source = opened[source.name].token
         assert of_source is not None
-        if not await of_source.revoke(text, deadline_seconds=_DEADLINE_SECONDS):
-            fail(f"{source.name}: the revocation endpoint does not confirm it; the token may still work")
+        unconfirmed = await of_source.revoke(text, deadline_seconds=_DEADLINE_SECONDS)
+        if unconfirmed is not None:
+            why = f"{unconfirmed.reason}: {unconfirmed.detail}"
+            fail(f"{source.name}: the revocation endpoint does not confirm it; the token may still work: {why}")
         click.echo(f"{source.name}: the token was revoked")
     thief = source.model_copy(update={"oauth2": None, "authorization": Authorization(credentials=Secret(inline=text))})
     async with upstreams_of((thief,)) as opened:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -58,7 +59,7 @@ def unpack_response(response: Response, size: int, shape: Shape | None = None) -
     for error in response.errors:
         first = error.path[0] if error.path else None
         if isinstance(first, str) and (found := _ALIAS.fullmatch(first)) and int(found[1]) < size:
-            errors[int(found[1])].append(GraphQLError(error.message, (found[2], *error.path[1:])))
+            errors[int(found[1])].append(replace(error, path=(found[2], *error.path[1:])))
         else:
             for of_call in errors:
                 of_call.append(error)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from exporter.model.errors import TokenFailure
+from exporter.model.errors import SecretUnreadable, TokenFailure
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
 from exporter.polling.lanes import Lanes
@@ -89,7 +89,7 @@ class Polling:
 
     async def close(self) -> None:
         """Revokes the tokens for which that is configured, and closes all connections to the upstreams."""
-        by_token = {upstream.token: upstream for upstream in self.upstreams.values() if upstream.token is not None}
+        by_token = {upstream.token: upstream for upstream in self.upstreams.values() if upstream.revokes_on_exit}
         await asyncio.gather(*map(_revoke, by_token.values()))
         await asyncio.gather(*map(_close, self.upstreams.values()))
 
@@ -118,19 +118,21 @@ async def _problem_in_replacing(token: TokenSource) -> str | None:
     if not token.can_revoke:
         return "there is no revocation_url, so the token was neither revoked nor renewed"
     try:
-        if await token.replace():
-            return None
-    except TokenFailure as failure:
-        return f"the token was revoked, but there is no other yet: {failure.reason}: {failure.detail}"
-    return "the revocation was not confirmed; the old token stays in use"
+        failure = await token.replace()
+    except (TokenFailure, SecretUnreadable) as error:
+        return f"the token was revoked, but there is no other yet: {error.reason}: {error.detail}"
+    if failure is None:
+        return None
+    return f"the revocation was not confirmed, so the old token stays in use: {failure.reason}: {failure.detail}"
 
 
 async def _revoke(upstream: Upstream) -> None:
-    confirmed = await upstream.revoke_at_exit()
-    if confirmed:
-        _log.info("the access token was revoked", source=upstream.source.name)
-    elif confirmed is not None:
-        _log.warning("the revocation of the access token was not confirmed", source=upstream.source.name)
+    failure, source = await upstream.revoke_at_exit(), upstream.source.name
+    if failure is None:
+        _log.info("the access token was revoked", source=source)
+        return
+    about = {"source": source, "reason": failure.reason.value, "detail": failure.detail}
+    _log.warning("the revocation of the access token was not confirmed", **about)
 
 
 async def _close(upstream: Upstream, others: Sequence[Upstream] = ()) -> None:

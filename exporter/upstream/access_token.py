@@ -18,7 +18,7 @@ import structlog
 
 from exporter.config.source import OAuth2
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
-from exporter.upstream.token_response import read_token
+from exporter.upstream.token_response import read_token, revocation_failure
 from exporter.upstream.transport import Transport, WireResponse
 
 BLOCKED_SECONDS: Final = 300.0
@@ -95,6 +95,7 @@ class TokenSource:
         self._refused_trials = 0
         self._next_trial_at = -math.inf
         self._renewal: asyncio.Task[AccessToken] | None = None
+        self._revocation_failure: Failure | None = None
         self._generation = 0
         self._failure: RenewalFailure | None = None
         self._failures_in_a_row = 0
@@ -201,10 +202,10 @@ class TokenSource:
             with suppress(Failure):
                 await self._next_token()
 
-    async def revoke(self, text: str | None = None, *, deadline_seconds: float | None = None) -> bool:
+    async def revoke(self, text: str | None = None, *, deadline_seconds: float | None = None) -> Failure | None:
         """Revokes a token (RFC 7009), by default the present one, which is forgotten.
 
-        Whether the server confirms it; True also where there is nothing to revoke.
+        Why the server does not confirm it; None where it does, and where there is nothing to revoke.
         """
         if text is None:
             if self._renewal is not None:  # what it brings is to be revoked too
@@ -213,26 +214,26 @@ class TokenSource:
                         await asyncio.shield(self._renewal)
             token, self._token, self._spare = self._token, None, None
             if token is None:
-                return True
+                return None
             text = token.text
         if self._oauth2.revocation_url is None:
-            return False
+            return TokenFailure(Reason.OAUTH_ERROR, "there is no revocation_url")
         fields = {"token": text, "token_type_hint": "access_token"}
         try:
             response = await self._post(self._oauth2.revocation_url, fields, self._credentials(), deadline_seconds)
-        except Failure:
-            return False
-        return response.status == 200
+        except Failure as failure:
+            return failure
+        return revocation_failure(response)
 
     @property
     def can_revoke(self) -> bool:
         """Whether there is an endpoint for it."""
         return self._oauth2.revocation_url is not None
 
-    async def replace(self) -> bool:
+    async def replace(self) -> Failure | None:
         """Revokes the present token and fetches another; who asks for a token meanwhile waits for that.
 
-        Whether the server confirms the revocation; if not, the present token stays in use. Raises where it was revoked
+        Why the server does not confirm the revocation; then the present token stays in use. Raises where it was revoked
         and there is no other.
         """
         while self._renewal is not None:
@@ -241,12 +242,14 @@ class TokenSource:
         old = self._token
         self._renewal = asyncio.create_task(self._replace(old))
         self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._renewal) is not old
+        await asyncio.shield(self._renewal)
+        return self._revocation_failure
 
     async def _replace(self, old: AccessToken | None) -> AccessToken:
         """Revokes first, as the endpoint may grant the same token again while it is valid."""
         self._token = self._spare = None
-        if old is not None and not await self.revoke(old.text):
+        self._revocation_failure = None if old is None else await self.revoke(old.text)
+        if old is not None and self._revocation_failure is not None:
             self._token, self._renewal = old, None
             return old
         return await self._renew()
@@ -381,7 +384,7 @@ class TokenSource:
         if isinstance(failure, SecretUnreadable):  # nobody was asked
             return SECRET_CHECK_SECONDS
         if failure.permanent:
-            return BLOCKED_SECONDS
+            return max(BLOCKED_SECONDS, failure.retry_after_seconds or 0.0)
         return max(self._backoff_seconds(self._failures_in_a_row), failure.retry_after_seconds or 0.0)
 
     def _backoff_seconds(self, times: int) -> float:

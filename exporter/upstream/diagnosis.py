@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.upstream.limits import field
+from exporter.upstream.memory import BIG_BYTES
 from exporter.upstream.transport import WireResponse
 
 MAX_WORDS: Final = 200
-_MAX_BODY_BYTES: Final = 65_536
 _MAX_HEADER_LENGTH: Final = 2000
 # In which fields servers say what is wrong, the shortest first; each answer has some of them.
 _FIELDS: Final = ("error", "code", "title", "message", "error_description", "description", "detail")
@@ -26,7 +26,7 @@ def clean_line(text: str, length: int = MAX_WORDS) -> str:
 
 def json_object(response: WireResponse) -> Mapping[str, Any] | None:
     """The JSON object of a small body in UTF-8, whatever it is called; None if it is not one."""
-    if len(response.body) > _MAX_BODY_BYTES:
+    if len(response.body) > BIG_BYTES:
         return None
     try:
         found = json.loads(response.body.decode("utf-8-sig"))

@@ -378,4 +378,7 @@ def _path(steps: Sequence[object]) -> tuple[str | int, ...]:
 
 
 def _error_text(error: GraphQLError) -> str:
-    return f"{error.message} (at {'.'.join(map(str, error.path))})" if error.path else error.message
+    """The error in words, with the code by which the server classes it, unless the message has it."""
+    code = next((code for code in error.codes if code and code not in error.message), None)
+    text = error.message if code is None else f"{error.message} [{code}]"
+    return f"{text} (at {'.'.join(map(str, error.path))})" if error.path else text

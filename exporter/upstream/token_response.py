@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter.model.errors import Reason, TokenFailure
-from exporter.upstream.retry_after import http_date, retry_after_seconds
+from exporter.upstream.diagnosis import json_object, server_words
+from exporter.upstream.limits import header_limits
+from exporter.upstream.retry_after import http_date
 from exporter.upstream.transport import WireResponse
 
 MAX_LIFETIME_SECONDS: Final = 86_400.0
@@ -30,7 +32,6 @@ _PERMANENT_ERRORS: Final = frozenset(  # RFC 6749 §5.2, RFC 8707 §2
         "unsupported_grant_type",
     }
 )
-_KNOWN_ERRORS: Final = _PERMANENT_ERRORS | {"server_error", "slow_down", "temporarily_unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,27 @@ class Granted:
 
 
 def read_token(response: WireResponse, wall_time: float) -> Granted:
-    """The token of an answer (RFC 6749 §5.1). `wall_time` stands in for a missing `Date`. Raises `TokenFailure`."""
+    """The token of an answer (RFC 6749 §5.1). `wall_time` stands in for a missing `Date`. Raises `TokenFailure`, with
+    the wait that the answer asks for."""
+    try:
+        return _read_grant(response, wall_time)
+    except TokenFailure as failure:
+        failure.retry_after_seconds = header_limits(response.status, response.headers).wait_seconds
+        raise
+
+
+def revocation_failure(response: WireResponse) -> TokenFailure | None:
+    """Why an answer does not confirm a revocation (RFC 7009 §2.2); None where it does."""
+    if response.status == 200:
+        return None
+    try:
+        _check_status(response, "revocation")
+    except TokenFailure as failure:
+        return failure
+    return TokenFailure(Reason.OAUTH_ERROR, f"the revocation endpoint answered {response.status}")
+
+
+def _read_grant(response: WireResponse, wall_time: float) -> Granted:
     _check_status(response)
     if not response.is_json:
         raise TokenFailure(Reason.CONTENT_TYPE, "the token endpoint did not answer with JSON")
@@ -51,7 +72,7 @@ def read_token(response: WireResponse, wall_time: float) -> Granted:
     if answer is None:
         raise TokenFailure(Reason.JSON, "the token endpoint's answer is not a JSON object")
     if answer.get("error"):  # some servers send it beside a token, as null or empty
-        raise _oauth_failure(answer["error"])
+        raise _oauth_failure(answer["error"], server_words(response))
     text = answer.get("access_token")
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN_LENGTH:
         raise TokenFailure(Reason.BAD_TOKEN, "the answer has no usable access_token")
@@ -70,29 +91,31 @@ def read_token(response: WireResponse, wall_time: float) -> Granted:
     return Granted(text, min(MAX_LIFETIME_SECONDS, *(known or [DEFAULT_LIFETIME_SECONDS])), mismatch)
 
 
-def _check_status(response: WireResponse) -> None:
-    """Raises `TokenFailure` for every status that is not a success; an OAuth error in the body is told by its name."""
+def _check_status(response: WireResponse, endpoint: str = "token") -> None:
+    """Raises `TokenFailure` for every status that is not a success, with the server's own words."""
     status = response.status
     if 200 <= status < 300:
         return
-    wait = retry_after_seconds(response.headers.get("retry-after"), response.headers.get("date"))
+    answer, words = json_object(response), server_words(response)
+    after = f": {words}" if words else ""
+    detail = f"the {endpoint} endpoint answered {status}{after}"
     if status == 429:
-        raise TokenFailure(Reason.HTTP_429, "the token endpoint asks to wait", retry_after_seconds=wait)
+        raise TokenFailure(Reason.HTTP_429, f"the {endpoint} endpoint asks to wait{after}")
     if status >= 500:
-        raise TokenFailure(Reason.HTTP_5XX, f"the token endpoint answered {status}", retry_after_seconds=wait)
-    answer = _json_object(response.body)
-    if answer is not None and "error" in answer:
-        raise _oauth_failure(answer["error"])
+        raise TokenFailure(Reason.HTTP_5XX, detail)
+    if answer is not None and answer.get("error"):
+        raise _oauth_failure(answer["error"], words, endpoint)
     if status == 401:
-        raise TokenFailure(Reason.INVALID_CLIENT, "the token endpoint answered 401", permanent=True)
-    raise TokenFailure(Reason.HTTP_4XX, f"the token endpoint answered {status}", retry_after_seconds=wait)
+        raise TokenFailure(Reason.INVALID_CLIENT, detail, permanent=True)
+    raise TokenFailure(Reason.HTTP_4XX, detail)
 
 
-def _oauth_failure(error: object) -> TokenFailure:
-    """The failure for an error code of RFC 6749 §5.2; what is not in that list is not repeated in the log."""
-    word = error if isinstance(error, str) and error in _KNOWN_ERRORS else "an error of its own"
-    reason = Reason.INVALID_CLIENT if word == "invalid_client" else Reason.OAUTH_ERROR
-    return TokenFailure(reason, f"the token endpoint answered {word}", permanent=word in _PERMANENT_ERRORS)
+def _oauth_failure(error: object, words: str, endpoint: str = "token") -> TokenFailure:
+    """The failure for an error code of RFC 6749 §5.2, or for one of the server's own."""
+    reason = Reason.INVALID_CLIENT if error == "invalid_client" else Reason.OAUTH_ERROR
+    is_permanent = isinstance(error, str) and error in _PERMANENT_ERRORS
+    detail = f"the {endpoint} endpoint answered {words or 'an error without a word'}"
+    return TokenFailure(reason, detail, permanent=is_permanent)
 
 
 def _json_object(body: bytes) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.source import Access, Source
+from exporter.model.errors import Failure
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
 from exporter.upstream.graphql import BYTES_A_VALUE, GraphQLClient
@@ -29,10 +30,14 @@ class Upstream:
     transports: tuple[Transport, ...]
     token: TokenSource | None
 
-    async def revoke_at_exit(self) -> bool | None:
-        """Revokes its token, if the configuration asks for that, in one request. Whether the server confirms it."""
-        if self.token is None or self.source.oauth2 is None or not self.source.oauth2.revoke_on_exit:
-            return None
+    @property
+    def revokes_on_exit(self) -> bool:
+        """Whether the configuration wants its token revoked at the end."""
+        return self.token is not None and self.source.oauth2 is not None and self.source.oauth2.revoke_on_exit
+
+    async def revoke_at_exit(self) -> Failure | None:
+        """Revokes its token in one request. Why the server does not confirm it, if so."""
+        assert self.token is not None
         return await self.token.revoke(deadline_seconds=_REVOCATION_SECONDS)
 
     async def close(self, others: Iterable[Upstream] = ()) -> None:

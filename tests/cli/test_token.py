@@ -73,4 +73,6 @@ def test_the_command_says_what_does_not_work(upstream: Upstream, tmp_path: Path)
     assert "no token on standard input" in refused(revoke(one, "\n"))
     assert "not an access token" in refused(revoke(one, "a b\n"))
     upstream.revocation.always(status(503))
-    assert "does not confirm" in refused(revoke(one, stolen))
+    line = refused(revoke(one, stolen))
+    assert "does not confirm" in line
+    assert "http_5xx: the revocation endpoint answered 503" in line

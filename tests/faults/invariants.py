@@ -33,4 +33,4 @@ def _shown(exporter: Exporter) -> list[str]:
 def _never_shown(canary: str) -> tuple[str, ...]:
     beginning = canary[:12]  # a part of a secret is too much, too
     pair = base64.b64encode(f"faults:{beginning}".encode()).decode().rstrip("=")[:-1]
-    return (beginning, pair, "belongs in no log", "belong in no log", "Traceback")
+    return (beginning, pair, "belongs in no log", "Traceback")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import time
+
+import pytest
 
 from tests.faults.configuration import query, source, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
-from tests.support.processes import eventually
-from tests.support.upstream import Call, Upstream, grants, status
+from tests.support.processes import eventually, get
+from tests.support.upstream import Behaviour, Call, Upstream, answer, grants, oauth_error, reply, status
 
 FAILED = "the access token was not renewed"
 AGAIN = "the access token is renewed again"
@@ -28,6 +31,35 @@ def test_row_91_renewal_fails_in_the_background(start: Start, upstream: Upstream
     assert exporter.value(f"{OWN}poll_failures_total") is None
     upstream.token.always(grants())
     eventually(lambda: AGAIN in exporter.log, "log line")
+
+
+SCOPE = 'Bearer error="insufficient_scope", error_description="scope \\"insights\\" is missing"'
+WORDS: dict[str, tuple[Behaviour, str]] = {
+    "graphql_200": (answer({"errors": [{"message": "no field x", "extensions": {"code": "E1"}}]}), "no field x [E1]"),
+    "graphql_422": (answer({"errors": [{"message": "no field x"}]}, code=422), "the API answered 422: no field x"),
+    "graphql_500": (answer({"errors": [{"message": "out of order"}]}, code=500), "the API answered 500: out of order"),
+    "challenge": (reply(code=403, headers={"www-authenticate": SCOPE}), "insufficient_scope: scope"),
+    "gateway": (answer({"fault": {"message": "Blocked", "code": 900907}}, code=403), "900907: Blocked"),
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_row_90_servers_words(kind: str, start: Start, upstream: Upstream) -> None:
+    """What the API says of its refusal is in the log, and on the page."""
+    behaviour, words = WORDS[kind]
+    upstream.api.always(behaviour)
+    exporter = start([source_of(upstream)], [query("sound", "1s")]).wait_until_ready()
+    eventually(lambda: words in exporter.log, "the API's words")
+    assert words in html.unescape(get(exporter.url).text)
+
+
+def test_row_90_servers_words_at_the_token_endpoint(start: Start, upstream: Upstream) -> None:
+    """What the token endpoint says is in the log, and on the page."""
+    upstream.token.always(oauth_error("invalid_scope"))
+    exporter = start([source_of(upstream)], [query("sound", "1s")]).wait_until_ready()
+    words = "invalid_scope: the server's own words"
+    eventually(lambda: words in exporter.log, "the endpoint's words")
+    assert words in html.unescape(get(exporter.url).text)
 
 
 def test_row_105_one_live_token(start: Start, upstream: Upstream) -> None:

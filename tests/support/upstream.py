@@ -390,7 +390,7 @@ def grants(
 
 def oauth_error(error: str, *, code: int = 400) -> Behaviour:
     """An error of RFC 6749 §5.2."""
-    return answer({"error": error, "error_description": "words that belong in no log"}, code=code)
+    return answer({"error": error, "error_description": "the server's own\nwords"}, code=code)
 
 
 async def revokes(call: Call) -> None:

@@ -522,6 +522,53 @@ def test_how_long_the_api_wants_to_be_left_alone(
     assert failure(upstream).retry_after_seconds == seconds
 
 
+SAID = {
+    "GraphQL, 422": (
+        answer({"errors": [{"message": "no", "path": ["a"]}]}, code=422),
+        Reason.GRAPHQL,
+        "422: no (at a)",
+    ),
+    "GraphQL, 500": (answer({"errors": [{"message": "no"}]}, code=500), Reason.HTTP_5XX, "the API answered 500: no"),
+    "GraphQL, 403": (answer({"errors": [{"message": "no"}]}, code=403), Reason.FORBIDDEN, "the API answered 403: no"),
+    "a code": (
+        answer({"errors": [{"message": "no", "extensions": {"code": "E_LIMIT"}}]}),
+        Reason.GRAPHQL,
+        "no [E_LIMIT]",
+    ),
+    "a challenge": (
+        reply(
+            b"",
+            code=403,
+            headers={"www-authenticate": 'Bearer error="insufficient_scope", error_description="needs \\"x\\""'},
+        ),
+        Reason.FORBIDDEN,
+        'the API answered 403: insufficient_scope: needs "x"',
+    ),
+    "a gateway": (
+        answer({"fault": {"code": 900908, "message": "Resource forbidden", "description": "not subscribed"}}, code=403),
+        Reason.FORBIDDEN,
+        "the API answered 403: 900908: Resource forbidden: not subscribed",
+    ),
+    "RFC 9457": (
+        answer({"title": "Gone", "detail": "moved\x1b]52;c;x\x07"}, code=410, content_type="application/problem+json"),
+        Reason.HTTP_4XX,
+        "the API answered 410: Gone: moved ]52;c;x",
+    ),
+    "an error in words": (answer({"error": "x" * 10**4}, code=404), Reason.HTTP_4XX, "answered 404: " + "x" * 200),
+    "a page": (status(404), Reason.HTTP_4XX, "the API answered 404"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "reason", "words"), SAID.values(), ids=SAID.keys())
+def test_the_api_says_what_is_wrong(upstream: Upstream, behaviour: Behaviour, reason: Reason, words: str) -> None:
+    """Row 90: a refusal has the server's own words, in one clean line of at most 200 characters."""
+    upstream.api.always(behaviour)
+    found = failure(upstream)
+    assert found.reason is reason
+    assert found.detail.endswith(words)
+    assert found.detail.isprintable()
+
+
 def _throttled(**error: object) -> Behaviour:
     return answer({"errors": [{"message": "too fast", **error}]})
 

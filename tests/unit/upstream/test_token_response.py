@@ -99,3 +99,28 @@ def test_bad_answers_have_a_reason(response: WireResponse, reason: Reason, perma
         read_token(response, 0.0)
     assert (caught.value.reason, caught.value.permanent) == (reason, permanent)
     assert "test-token" not in caught.value.detail
+
+
+WORDS = {
+    "description": (
+        answer({"error": "invalid_scope", "error_description": "no scope a"}, 400),
+        "invalid_scope: no scope a",
+    ),
+    "an error of its own": (answer({"error": "E42", "error_description": "no"}, 400), "E42: no"),
+    "with 200": (
+        answer({"error": "server_error", "error_description": "down\x1b[31m\nnow"}),
+        "server_error: down [31m now",
+    ),
+    "with 503": (answer({"error": "temporarily_unavailable"}, 503), "answered 503: temporarily_unavailable"),
+    "a gateway": (answer({"fault": {"code": 900801, "description": "too much"}}, 429), "to wait: 900801: too much"),
+    "a page": (answer(b"<h1>No</h1>", 400, content_type="text/html"), "the token endpoint answered 400"),
+    "a long one": (answer({"error": "x", "error_description": "y" * 10**5}, 400), "x: " + "y" * 197),
+}
+
+
+@pytest.mark.parametrize(("response", "words"), WORDS.values(), ids=WORDS.keys())
+def test_the_server_says_what_is_wrong(response: WireResponse, words: str) -> None:
+    """Row 90: its own words are the end of the failure's text, in one line of at most 200 characters."""
+    with pytest.raises(TokenFailure) as caught:
+        read_token(response, 0.0)
+    assert caught.value.detail.endswith(words)
