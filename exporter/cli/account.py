@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,11 +15,10 @@ import click
 from exporter.cli.hints import likely_causes
 from exporter.cli.options import refuse
 from exporter.config.source import Source
-from exporter.daemon.check import check, secret_texts
+from exporter.daemon.check import check
 from exporter.daemon.logs import configure_logging
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import ConfigError, Failure
-from exporter.model.samples import Json
-from exporter.model.secret import SHOWN
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.upstream.upstream import Upstream, upstreams
 
@@ -28,7 +27,7 @@ _Result = TypeVar("_Result")
 
 def fail(text: str, causes: Sequence[str] = ()) -> NoReturn:
     """Ends the command with an error in one line, and a line for each likely cause."""
-    click.echo(f"error: {text}", err=True)
+    click.echo(f"error: {EVERYTHING.clean(text)}", err=True)
     tell_causes(causes)
     raise click.exceptions.Exit(1)
 
@@ -101,21 +100,3 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
             return runner.run(work)
     except Failure as failure:
         fail(f"{failure.reason.value}: {failure.detail}")
-
-
-def concealing(sources: tuple[Source, ...]) -> Callable[[Json], Json]:
-    """A function that replaces the secrets in a JSON value by `<secret>`."""
-    hidden = secret_texts(sources)
-
-    def conceal(value: Json) -> Json:
-        if isinstance(value, str):
-            for text in hidden:
-                value = value.replace(text, SHOWN)
-            return value
-        if isinstance(value, list):
-            return [conceal(item) for item in value]
-        if isinstance(value, dict):
-            return {key: conceal(item) for key, item in value.items()}
-        return value
-
-    return conceal

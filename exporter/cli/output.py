@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import click
 
+from exporter.model.censor import EVERYTHING
 from exporter.model.duration import duration_text
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
@@ -98,8 +99,8 @@ def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def fit(text: str) -> str:
-    """The text with escapes such as `\\x1b` in place of what a terminal would obey."""
-    return _UNFIT.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    """The text without credentials, and with escapes such as `\\x1b` in place of what a terminal would obey."""
+    return _UNFIT.sub(lambda match: match[0].encode("unicode_escape").decode(), EVERYTHING.clean(text))
 
 
 def _write_lines(what: str) -> Callable[[int, int], None]:

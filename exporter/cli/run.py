@@ -8,7 +8,6 @@ import os
 import structlog
 
 from exporter.cli.options import refuse
-from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.model.errors import ConfigError
 
@@ -22,7 +21,7 @@ def run(options: Options) -> int:
     import uvloop
 
     from exporter.daemon.app import serve
-    from exporter.daemon.check import ready_to_start, secret_texts
+    from exporter.daemon.check import ready_to_start
     from exporter.daemon.process import tune
     from exporter.web.server import ListenError
     from exporter.web.web_config import web_configuration
@@ -32,7 +31,6 @@ def run(options: Options) -> int:
         found = ready_to_start(options.config_file, os.environ)
     except ConfigError as error:
         refuse(error)
-    configure_logging(options.log_level, options.log_format, secret_texts(found.plan.sources))
     tune()
     try:
         uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))

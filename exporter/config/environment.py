@@ -10,6 +10,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
+from exporter.model.secret import SHOWN, FromEnvironment, without_line_end
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -26,12 +27,28 @@ class Variables:
 
     def expand(self, value: Json, path: KeyPath) -> Any:
         if isinstance(value, str) and "${" in value:
-            return _VARIABLE.sub(lambda match: self._replacement(match, path), value)
+            return self._expand_text(value, path)
         if isinstance(value, list):
             return [self.expand(item, (*path, index)) for index, item in enumerate(value)]
         if isinstance(value, dict):
             return {key: self.expand(item, (*path, key)) for key, item in value.items()}
         return value
+
+    def _expand_text(self, text: str, path: KeyPath) -> str:
+        values: list[str] = []
+        parts, shown, at = [], [], 0
+        for match in _VARIABLE.finditer(text):
+            between, found = text[at : match.start()], self._replacement(match, path)
+            is_given = not match["literal"] and self._value(match) == found != ""
+            values += [found] if is_given else []
+            parts += [between, found]
+            shown += [between, SHOWN if is_given else found]
+            at = match.end()
+        whole = "".join((*parts, text[at:]))
+        return FromEnvironment(whole, tuple(values), "".join((*shown, text[at:]))) if values else whole
+
+    def _value(self, match: re.Match[str]) -> str:
+        return without_line_end(self._environ.get((match["inner"] or "").partition(":-")[0], ""))
 
     def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
         if match["literal"]:
@@ -41,7 +58,7 @@ class Variables:
             remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
             self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)
             return ""
-        value = self._environ.get(name, "")
+        value = self._value(match)
         if value or has_default:
             return value or default
         self.unset[path] = self._places.problem(

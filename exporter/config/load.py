@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from exporter.config.confidential import confidential_texts
 from exporter.config.environment import Variables
 from exporter.config.include import with_included, with_overrides
 from exporter.config.nodes import KeyPath, parse_nodes
@@ -19,6 +20,7 @@ from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.response_path import parse_path
+from exporter.model.secret import remember_variable
 
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 # Without these an entry means something else, so that further checks of it would mislead.
@@ -84,7 +86,10 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         missing = error.problems
     places = Places(nodes)
     variables = Variables(environ, places)
-    loaded = _Reading(places, variables.expand(nodes.value, ()), variables, file.parent).result()
+    tree = variables.expand(nodes.value, ())
+    for text in confidential_texts(tree):
+        remember_variable(text)
+    loaded = _Reading(places, tree, variables, file.parent).result()
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
         keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
         others = (problem for problem in loaded.problems if (problem.line, problem.key) not in keys)

@@ -6,6 +6,8 @@ Every rule's text says what would be right.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -26,7 +28,7 @@ from pydantic import (
 from exporter.model.duration import duration_seconds
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Json
-from exporter.model.secret import Secret
+from exporter.model.secret import FromEnvironment, Secret
 from exporter.model.template import Template, parse_template
 from exporter.model.window import Period, aligns
 
@@ -37,6 +39,7 @@ _REFERENCE_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
 _RESERVED_LABELS: Final = frozenset({"job", "instance", "le", "quantile"})
 _RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
+_CREDENTIAL_HEADER: Final = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|token")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
@@ -113,6 +116,19 @@ def _secret(value: object) -> Secret:
     return Secret(inline=value)
 
 
+def _name_secret(value: object) -> Secret:
+    """Not shown in any case, but what was written down in the file is not searched for in answers."""
+    made = _secret(value)
+    return replace(made, is_credential=isinstance(value, FromEnvironment)) if made is not value else made
+
+
+def _headers(values: Mapping[str, Secret]) -> Mapping[str, Secret]:
+    return {
+        name: replace(secret, is_credential=True) if _CREDENTIAL_HEADER.search(name) else secret
+        for name, secret in values.items()
+    }
+
+
 def resolve_path(file: Path, info: ValidationInfo) -> Path:
     """The path as meant: relative ones start at the configuration's folder, as in Prometheus."""
     folder: Path = (info.context or {}).get("folder", Path())
@@ -128,6 +144,25 @@ def _secret_source(value: object, info: ValidationInfo) -> Secret:
         case {"file": str(path), **rest} if not rest and path:
             return Secret(file=resolve_path(Path(path), info))
     raise ValueError("a secret value comes from somewhere; write {env: NAME} or {file: PATH}")
+
+
+def _parameter(value: object, info: ValidationInfo) -> str | Secret:
+    match value:
+        case str() | Secret():
+            return value
+        case {"secret": str(text), **rest} if not rest and text:
+            return Secret(inline=text)
+    try:
+        return _secret_source(value, info)
+    except ValueError:
+        raise ValueError(
+            "not a parameter; write text in quotes, or {secret: TEXT}, {env: NAME} or {file: PATH}"
+        ) from None
+
+
+def _parameters(value: object) -> object:
+    """A parameter may be sent several times, as in Prometheus' `params`, and seldom is."""
+    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _metric_name(value: str) -> str:
@@ -200,6 +235,23 @@ SecretSource: TypeAlias = Annotated[
     BeforeValidator(_secret_source),
     PlainSerializer(str),
     WithJsonSchema({"type": "object", "properties": {"env": {"type": "string"}, "file": {"type": "string"}}}),
+]
+_FORM: Final = {
+    "type": "object",
+    "properties": {"secret": {"type": "string"}, "env": {"type": "string"}, "file": {"type": "string"}},
+}
+_PARAMETER_SCHEMA: Final = {"anyOf": [{"type": "string"}, _FORM]}
+Parameter: TypeAlias = Annotated[Any, BeforeValidator(_parameter), WithJsonSchema(_PARAMETER_SCHEMA)]
+Parameters: TypeAlias = Annotated[
+    tuple[Parameter, ...],
+    BeforeValidator(_parameters),
+    WithJsonSchema({"anyOf": [*_PARAMETER_SCHEMA["anyOf"], {"type": "array", "items": _PARAMETER_SCHEMA}]}),
+]
+# Not shown, as secrets are not, but a name if it is written in the file: it is not searched for in answers.
+NameText: TypeAlias = Annotated[Secret, BeforeValidator(_name_secret), PlainSerializer(str), _TEXT_SCHEMA]
+Headers: TypeAlias = Annotated[
+    Mapping[str, NameText],
+    AfterValidator(_headers),
 ]
 Tree: TypeAlias = Annotated[Any, BeforeValidator(_template), WithJsonSchema({})]
 

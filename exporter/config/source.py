@@ -15,8 +15,12 @@ from exporter.config.scalars import (
     ByteCount,
     Count,
     File,
+    Headers,
     LabelName,
     Name,
+    NameText,
+    Parameter,
+    Parameters,
     PositiveDuration,
     ReferenceName,
     SecretSource,
@@ -86,7 +90,7 @@ class OAuth2(Strict):
     """Where tokens are revoked (RFC 7009)."""
     revoke_on_exit: bool = False
     """Revokes the access token when the exporter stops; off where replicas may share a token."""
-    client_id: SecretText | None = None
+    client_id: NameText | None = None
     """The client's id, on Choreo the consumer key. One of this and `client_id_file`."""
     client_id_file: File | None = None
     """The file with the client's id; read at each use."""
@@ -96,8 +100,9 @@ class OAuth2(Strict):
     """The file with the client's secret; read at each use."""
     scopes: tuple[str, ...] = ()
     """The scopes that are asked for."""
-    endpoint_params: Mapping[str, str] = Field(default_factory=dict)
-    """Further parameters of the token request, such as Choreo's `orgHandle`."""
+    endpoint_params: Mapping[str, Parameter] = Field(default_factory=dict)
+    """Further parameters of the token request, such as Choreo's `orgHandle`: text, or a secret as `{secret: TEXT}`,
+    `{env: NAME}` or `{file: PATH}`."""
     auth_style: Literal["header", "params"] = "header"
     """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters."""
     tls_config: TLSConfig = TLSConfig()
@@ -211,6 +216,7 @@ class Access:
     authorization: Authorization | None
     basic_auth: BasicAuth | None
     http_headers: Mapping[str, Secret]
+    params: Mapping[str, tuple[str | Secret, ...]]
     tls_config: TLSConfig
     proxy_url: str | None
     proxy_connect_header: Mapping[str, tuple[Secret, ...]]
@@ -241,8 +247,11 @@ class Source(Strict):
     """A static `Authorization` header."""
     basic_auth: BasicAuth | None = None
     """HTTP Basic authentication."""
-    http_headers: Mapping[str, SecretText] = Field(default_factory=dict)
+    http_headers: Headers = Field(default_factory=dict)
     """Further headers; their values are secret."""
+    params: Mapping[str, Parameters] = Field(default_factory=dict)
+    """Parameters in the query of `url`, each with a value or a list of values: text, or a secret as `{secret: TEXT}`,
+    `{env: NAME}` or `{file: PATH}`."""
     tls_config: TLSConfig = TLSConfig()
     """TLS to the API."""
     proxy_url: Annotated[str, AfterValidator(_proxy_url)] | None = None
@@ -276,9 +285,34 @@ class Source(Strict):
         for name in self.values:
             if name in self.secret_values:
                 raise ValueError(f"{name} stands in both values and secret_values; keep one")
-        if (any(ways) or self.http_headers or self.secret_values) and not _is_protected(self.url):
+        if (any(ways) or self.secrets) and not _is_protected(self.url):
             raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
+
+    @property
+    def secrets(self) -> tuple[tuple[tuple[str, ...], Secret], ...]:
+        """Every secret, with its key."""
+        found: list[tuple[tuple[str, ...], Any]] = [
+            *((("http_headers", name), secret) for name, secret in self.http_headers.items()),
+            *((("params", name), value) for name, values in self.params.items() for value in values),
+            *(
+                (("proxy_connect_header", name), one)
+                for name, some in self.proxy_connect_header.items()
+                for one in some
+            ),
+            *((("secret_values", name), secret) for name, secret in self.secret_values.items()),
+        ]
+        if self.oauth2 is not None:
+            found.append((("oauth2", "client_id_file"), self.oauth2.id_secret))
+            found.append((("oauth2", "client_secret_file"), self.oauth2.key_secret))
+            found.extend(
+                (("oauth2", "endpoint_params", name), one) for name, one in self.oauth2.endpoint_params.items()
+            )
+        if self.authorization is not None:
+            found.append((("authorization", "credentials_file"), self.authorization.secret))
+        if self.basic_auth is not None:
+            found.append((("basic_auth", "password_file"), self.basic_auth.secret))
+        return tuple((key, secret) for key, secret in found if isinstance(secret, Secret))
 
     @property
     def access(self) -> Access:

@@ -14,12 +14,12 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.source import SHIPPED_SCHEMAS
-from exporter.daemon.check import Checked, ready_to_start, secret_texts
-from exporter.daemon.logs import censored, hide
+from exporter.daemon.check import Checked, ready_to_start
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
+from exporter.model.censor import EVERYTHING
 from exporter.model.file_watch import FileWatch
 from exporter.polling.polling import Polling
 from exporter.telemetry.metrics import Telemetry, WebFigures
@@ -47,7 +47,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         polling,
         found.loaded,
         lambda openmetrics: telemetry.render(openmetrics=openmetrics),  # which is made last: it reads the web server
-        censored,
+        EVERYTHING.clean,
     )
     reloading = Reloading(
         partial(ready_to_start, options.config_file, os.environ), partial(_take_over, site), config_status
@@ -114,7 +114,6 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
 
 
 def _take_over(site: ExporterSite, found: Checked) -> None:
-    hide(secret_texts(found.plan.sources))
     site.polling.follow(found.plan)
     site.loaded = found.loaded
 

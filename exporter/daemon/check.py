@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from exporter.config.load import Loaded, load
 from exporter.config.source import Source, TLSConfig
 from exporter.model.errors import ConfigError, Failure, Problem
-from exporter.model.secret import Secret
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
 from exporter.upstream.tls import ssl_context
+
+_IN_HEADERS: Final = ("authorization", "http_headers", "proxy_connect_header")
+_HEADER_TEXT: Final = re.compile(r"[\t -~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,12 @@ def ready_to_start(file: Path, environ: Mapping[str, str]) -> Checked:
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
     problems = []
     for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
-        for key, secret in _secrets(source):
+        for key, secret in source.secrets:
             try:
-                secret.reveal()
+                text = secret.reveal()
+                if key[0] in _IN_HEADERS and not _HEADER_TEXT.fullmatch(text):
+                    wrong = "has characters that a header cannot carry"
+                    problems.append(loaded.places.problem((*place, *key), wrong, "write one line of ASCII"))
             except Failure as failure:
                 remedy = "make it readable for this user" if secret.file else "set it"
                 problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
@@ -70,35 +77,3 @@ def _tls_configs(source: Source) -> list[tuple[tuple[str, ...], TLSConfig]]:
     if source.oauth2 is not None:
         found.append((("oauth2", "tls_config"), source.oauth2.tls_config))
     return found
-
-
-def _secrets(source: Source) -> list[tuple[tuple[str, ...], Secret]]:
-    found: list[tuple[tuple[str, ...], Secret]] = []
-    if source.oauth2 is not None:
-        found.append((("oauth2", "client_id_file"), source.oauth2.id_secret))
-        found.append((("oauth2", "client_secret_file"), source.oauth2.key_secret))
-    if source.authorization is not None:
-        found.append((("authorization", "credentials_file"), source.authorization.secret))
-    if source.basic_auth is not None:
-        found.append((("basic_auth", "password_file"), source.basic_auth.secret))
-    found.extend((("http_headers", name), secret) for name, secret in source.http_headers.items())
-    found.extend(
-        (("proxy_connect_header", name), secret)
-        for name, secrets in source.proxy_connect_header.items()
-        for secret in secrets
-    )
-    found.extend((("secret_values", name), secret) for name, secret in source.secret_values.items())
-    return found
-
-
-def secret_texts(sources: tuple[Source, ...]) -> tuple[str, ...]:
-    """The secrets as they are now, for the log's last defence. Client ids are names, not secrets."""
-    texts = []
-    for source in sources:
-        for key, secret in _secrets(source):
-            if key[-1] != "client_id_file":
-                try:
-                    texts.append(secret.reveal())
-                except Failure:
-                    continue
-    return tuple(texts)

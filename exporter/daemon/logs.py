@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import select
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TextIO, cast
 
 import structlog
 
-from exporter.model.secret import SHOWN
+from exporter.model.censor import EVERYTHING
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("logfmt", "json")
 
 
-def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
-    """Sets up structlog. `hidden` are texts that are replaced wherever they would be printed, as a last defence."""
-    hide(hidden)
+def configure_logging(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Sets up structlog. Credentials are replaced wherever they would be printed, as a last defence."""
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)
         if style == "json"
@@ -30,7 +29,7 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.EventRenamer("msg"),
-            _hidden,
+            _clean_fields,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -38,16 +37,6 @@ def configure_logging(level: str, style: str, hidden: tuple[str, ...] = (), stre
         cache_logger_on_first_use=False,
     )
     logging.disable(logging.CRITICAL)  # the libraries' own lines would be a second, unhidden log
-
-
-def censored(text: str) -> str:
-    """The text as the log would have it: with what is hidden replaced."""
-    return _hidden.replaced(text)
-
-
-def hide(texts: Iterable[str]) -> None:
-    """Has these texts replaced in every later line too, as a last defence."""
-    _hidden.texts.update(text for text in texts if len(text) >= 4)
 
 
 class _Patient:
@@ -77,22 +66,6 @@ class _Patient:
         return not room.poll(0)
 
 
-class _Hiding:
-    """Replaces the hidden texts in every field."""
-
-    def __init__(self) -> None:
-        self.texts: set[str] = set()
-
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        for key, value in event.items():
-            if isinstance(value, str):
-                event[key] = self.replaced(value)
-        return event
-
-    def replaced(self, value: str) -> str:
-        for text in sorted(self.texts, key=len, reverse=True):  # one may be a piece of another
-            value = value.replace(text, SHOWN)
-        return value
-
-
-_hidden = _Hiding()
+def _clean_fields(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Takes the credentials out of every field."""
+    return {key: EVERYTHING.clean(value) if isinstance(value, str) else value for key, value in event.items()}

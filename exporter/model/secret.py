@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,55 @@ from typing import Final
 from exporter.model.errors import SecretUnreadable
 
 SHOWN: Final = "<secret>"
+_MAX_READ: Final = 4  # of one secret, which rotates
+_MAX_KNOWN: Final = 4096
+
+_read: dict[Secret, dict[str, None]] = {}
+_known: dict[str, None] = {}
+_from_environment: dict[str, None] = {}
+
+
+class FromEnvironment(str):
+    """A text into which variables were put. `values` are what they gave, `shown` is the text with others for them."""
+
+    __slots__ = ("shown", "values")
+    shown: str
+    values: tuple[str, ...]
+
+    def __new__(cls, text: str, values: tuple[str, ...], shown: str) -> FromEnvironment:
+        made = super().__new__(cls, text)
+        made.values, made.shown = values, shown
+        return made
+
+
+def remember(text: str) -> None:
+    """Notes a credential that is in use, for whoever looks at all that we say."""
+    _known.pop(text, None)
+    _known[text] = None
+    if len(_known) > _MAX_KNOWN:
+        del _known[next(iter(_known))]
+
+
+def forget(text: str) -> None:
+    """Notes that nobody can use a credential any more."""
+    _known.pop(text, None)
+
+
+def remember_variable(text: str) -> None:
+    """Notes what a variable of the environment gave to a place of a credential, such as the query of a URL."""
+    _from_environment[text] = None
+    remember(text)
+
+
+def known_texts() -> tuple[str, ...]:
+    """The credentials that are in use or were: secrets as they were read, tokens, headers."""
+    return tuple(_known)
+
+
+def read_texts(secrets: Iterable[Secret]) -> tuple[str, ...]:
+    """What these secrets were when they were read, the last few times that they changed, and what came from the
+    environment."""
+    return (*_from_environment, *(text for secret in secrets for text in tuple(_read.get(secret, ()))))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,6 +72,8 @@ class Secret:
     inline: str | None = None
     env: str | None = None
     file: Path | None = None
+    is_credential: bool = True
+    """Whether what others say is searched for it; a header such as `Accept-Language: en` is only not shown."""
 
     def __str__(self) -> str:
         return SHOWN
@@ -34,24 +86,48 @@ class Secret:
 
         Raises `SecretUnreadable` where the variable is unset, or the file unreadable or empty.
         """
+        text = self._text()
+        if self.is_credential:
+            self._note(text)
+        return text
+
+    def _note(self, text: str) -> None:
+        texts = _read.setdefault(self, {})
+        if text not in texts:
+            texts[text] = None
+            if len(texts) > _MAX_READ:
+                del texts[next(iter(texts))]
+        remember(text)
+
+    def _text(self) -> str:
         if self.inline is not None:
-            return self.inline
+            return fit_secret(self.inline, "the secret")
         if self.env is not None:
-            return self._from_environment(self.env)
+            return fit_secret(os.environ.get(self.env, ""), f"the environment variable {self.env}")
         if self.file is None:
             raise SecretUnreadable("the secret has no source")
         try:
-            text = self.file.read_text(encoding="utf-8").strip()
+            text = self.file.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise SecretUnreadable(f"cannot read {self.file}: {problem}") from None
-        if not text:
-            raise SecretUnreadable(f"{self.file} is empty")
-        return text
+        return fit_secret(text, str(self.file))
 
-    @staticmethod
-    def _from_environment(name: str) -> str:
-        value = os.environ.get(name, "")
-        if not value:
-            raise SecretUnreadable(f"the environment variable {name} is unset or empty")
-        return value
+
+def without_line_end(text: str) -> str:
+    """A value of the environment as it was meant: shells and files leave a line end, editors a byte-order mark."""
+    return text.removeprefix("\ufeff").rstrip("\r\n")
+
+
+def fit_secret(text: str, where: str) -> str:
+    """A secret without what came by accident. Raises `SecretUnreadable` where nothing is left that can be sent."""
+    text = without_line_end(text)
+    if not text:
+        raise SecretUnreadable(f"{where} is unset or empty" if "variable" in where else f"{where} is empty")
+    if "\0" in text:
+        raise SecretUnreadable(f"{where} is no text: it has a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SecretUnreadable(f"{where} is not UTF-8") from None
+    return text

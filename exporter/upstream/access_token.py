@@ -17,7 +17,9 @@ from urllib.parse import quote_plus, urlencode
 import structlog
 
 from exporter.config.source import OAuth2
+from exporter.model.censor import Censor
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
+from exporter.model.secret import Secret
 from exporter.upstream.token_response import read_token, revocation_failure
 from exporter.upstream.transport import Transport, WireResponse
 
@@ -74,6 +76,7 @@ class TokenSource:
         self,
         oauth2: OAuth2,
         transport: Transport,
+        censor: Censor | None = None,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -84,6 +87,7 @@ class TokenSource:
         """The sources that use it, for the log."""
         self._oauth2 = oauth2
         self._transport = transport
+        self._censor = censor or Censor()
         self._monotonic = monotonic
         self._wall = wall
         self._sleep = sleep
@@ -394,12 +398,13 @@ class TokenSource:
     async def _fetch(self, credentials: tuple[str, str]) -> AccessToken:
         """The token that the endpoint grants; the same one again keeps its expiry, and is asked for again late."""
         requested_at = self._monotonic()
-        fields = {"grant_type": "client_credentials", **self._oauth2.endpoint_params}
+        fields = {"grant_type": "client_credentials", **self._endpoint_params()}
         if self._oauth2.scopes:
             fields["scope"] = " ".join(self._oauth2.scopes)
         response = await self._post(self._oauth2.token_url, fields, credentials)
         wall_time = self._wall()
         granted = read_token(response, wall_time)
+        self._censor.add(granted.text)
         self._lifetime_mismatch = granted.mismatch
         now, old = self._monotonic(), self._token
         if old is not None and old.text == granted.text and now < old.expires_at:
@@ -416,6 +421,11 @@ class TokenSource:
             expiry_time=wall_time + expires_at - now,
         )
 
+    def _endpoint_params(self) -> dict[str, str]:
+        """Raises `SecretUnreadable`."""
+        params = self._oauth2.endpoint_params
+        return {name: one.reveal() if isinstance(one, Secret) else one for name, one in params.items()}
+
     async def _post(
         self,
         url: str,
@@ -428,7 +438,9 @@ class TokenSource:
         if self._oauth2.auth_style == "header":
             # RFC 6749 §2.3.1: each part form-encoded before Base64
             pair = ":".join(quote_plus(part) for part in credentials)
-            headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            encoded = base64.b64encode(pair.encode()).decode()
+            self._censor.add(encoded)
+            headers["authorization"] = f"Basic {encoded}"
         else:
             fields = {**fields, "client_id": credentials[0], "client_secret": credentials[1]}
         return await self._transport.post(

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from exporter.config.source import INVALID_TOKEN_CODES
+from exporter.model.censor import Censor
 from exporter.model.errors import Reason, SecretUnreadable, TokenFailure, UpstreamFailure
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import AccessToken, TokenSource
@@ -73,11 +74,13 @@ class HeaderAuth:
 class BasicAuth:
     """HTTP Basic authentication (RFC 7617); the password is read at each use."""
 
-    def __init__(self, username: str, password: Secret) -> None:
+    def __init__(self, username: str, password: Secret, censor: Censor) -> None:
         self._username = username
         self._password = password
+        self._censor = censor
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `SecretUnreadable`."""
-        pair = f"{self._username}:{self._password.reveal()}".encode()
-        return await send(f"Basic {base64.b64encode(pair).decode()}")
+        pair = base64.b64encode(f"{self._username}:{self._password.reveal()}".encode()).decode()
+        self._censor.add(pair)
+        return await send(f"Basic {pair}")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Protocol
+from urllib.parse import urlencode
 
 from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.errors import Reason, UpstreamFailure
@@ -66,6 +67,7 @@ class GraphQLClient:
         auth: Auth | None,
         *,
         headers: Mapping[str, Secret] | None = None,
+        params: Mapping[str, Sequence[str | Secret]] | None = None,
         max_values: int | None = None,
         answer_memory: AnswerMemory | None = None,
         refusal: TokenRefusal | None = None,
@@ -76,6 +78,7 @@ class GraphQLClient:
         self._transport = transport
         self._auth = auth
         self._headers = headers or {}
+        self._params = params or {}
         self._max_values = max_values
         self._memory = answer_memory or AnswerMemory()
         self._own_wait = OwnWait()
@@ -100,7 +103,7 @@ class GraphQLClient:
         headers = {"content-type": "application/json", "accept": _ACCEPT}
         headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
         answer = await self._transport.post(
-            self._url,
+            self._url_with_params(),
             headers=headers,
             content=body.encode("utf-8", "replace"),
             deadline_seconds=deadline_seconds,
@@ -141,6 +144,11 @@ class GraphQLClient:
             return _response(answer, shape)
         return await self._read(answer, shape, share)
 
+    def _url_with_params(self) -> str:
+        """Raises `SecretUnreadable`."""
+        pairs = [(name, _text(value)) for name, values in self._params.items() for value in values]
+        return f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(pairs)}" if pairs else self._url
+
     async def _read(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
         """The response in a big answer, read beside the event loop once there is memory for it."""
         values = await asyncio.to_thread(value_count, answer.body)
@@ -174,6 +182,10 @@ class GraphQLClient:
         what = "is not JSON in UTF-8, or has NaN, a number beyond every float or half of a surrogate pair"
         detail = f"the answer {what}, which is read up to a quarter of max_body_size ({allowed} bytes)"
         raise UpstreamFailure(Reason.JSON, detail)
+
+
+def _text(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def value_count(body: bytes) -> int:

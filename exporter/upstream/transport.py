@@ -6,6 +6,7 @@ httpx builds the requests, but its connection pool is not used: a cancelled requ
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -18,10 +19,11 @@ import httpx
 
 from exporter import __version__
 from exporter.config.source import TLSConfig
+from exporter.model.censor import Censor
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.connections import BODY, SHARE, Connections
 from exporter.upstream.deadline import Deadline
-from exporter.upstream.memory import AnswerMemory, Share
+from exporter.upstream.memory import BIG_BYTES, AnswerMemory, Share
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
 _OBJECT: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")
@@ -68,12 +70,14 @@ class Transport:
         max_connections: int = 20,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
+        censor: Censor | None = None,
     ) -> None:
-        """`proxy_headers` are for the proxy alone.
+        """`proxy_headers` are for the proxy alone. What `censor` knows is taken out of answers before they are read.
 
         Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP.
         """
         proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
+        self._censor = censor
         self.requests_by_code: Counter[str] = Counter()
         self._client = httpx.AsyncClient(
             transport=Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code, monotonic),
@@ -121,7 +125,13 @@ class Transport:
                 response = await self._client.send(request, auth=None)
         except TimeoutError:
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline.seconds:g} s") from None
-        return WireResponse(response.status_code, dict(response.headers), response.extensions.pop(BODY))
+        headers, body = dict(response.headers), response.extensions.pop(BODY)
+        if self._censor is None:
+            return WireResponse(response.status_code, headers, body)
+        headers = {name: self._censor.clean(text) for name, text in headers.items()}
+        if len(body) > BIG_BYTES:
+            return WireResponse(response.status_code, headers, await asyncio.to_thread(self._censor.clean_json, body))
+        return WireResponse(response.status_code, headers, self._censor.clean_json(body))
 
     @property
     def is_closed(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.source import Access, Source
+from exporter.model.censor import Censor
 from exporter.model.errors import Failure
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
@@ -29,6 +30,7 @@ class Upstream:
     client: GraphQLClient
     transports: tuple[Transport, ...]
     token: TokenSource | None
+    censor: Censor
 
     @property
     def revokes_on_exit(self) -> bool:
@@ -59,6 +61,7 @@ def upstreams(sources: Iterable[Source], before: Mapping[str, Upstream]) -> dict
     for source in sources:
         old = before.get(source.name)
         if old is not None and old.source.access == source.access:
+            old.censor.follow(secret for _, secret in source.secrets)
             found[source.name] = old
         else:
             found[source.name] = upstream(source, (*found.values(), *before.values()))
@@ -72,7 +75,8 @@ def upstream(source: Source, others: Iterable[Upstream] = ()) -> Upstream:
     Raises `OSError` for TLS files that cannot be used.
     """
     alike = (each for each in others if each.token is not None and _token_access(each.source) == _token_access(source))
-    return Upstream(source, *_client(source.access, next(alike, None)))
+    censor = Censor(secret for _, secret in source.secrets)
+    return Upstream(source, *_client(source.access, next(alike, None), censor), censor)
 
 
 def _token_access(source: Source) -> tuple[object, ...]:
@@ -88,7 +92,9 @@ def _name_sources(found: Mapping[str, Upstream]) -> None:
             one.token.sources = tuple(name for name, each in found.items() if each.token is one.token)
 
 
-def _client(access: Access, alike: Upstream | None) -> tuple[GraphQLClient, tuple[Transport, ...], TokenSource | None]:
+def _client(
+    access: Access, alike: Upstream | None, censor: Censor
+) -> tuple[GraphQLClient, tuple[Transport, ...], TokenSource | None]:
     proxy_headers = [(name, each.reveal()) for name, values in access.proxy_connect_header.items() for each in values]
     transport = Transport(
         tls=access.tls_config,
@@ -96,6 +102,7 @@ def _client(access: Access, alike: Upstream | None) -> tuple[GraphQLClient, tupl
         proxy_headers=proxy_headers,
         max_connections=2 * access.concurrency + 10,
         max_body_bytes=access.max_body_size,
+        censor=censor,
     )
 
     refusal = TokenRefusal(access.invalid_token_codes)
@@ -106,6 +113,7 @@ def _client(access: Access, alike: Upstream | None) -> tuple[GraphQLClient, tupl
             transport,
             auth,
             headers=access.http_headers,
+            params=access.params,
             max_values=access.max_body_size // BYTES_A_VALUE,
             answer_memory=_ANSWER_MEMORY,
             refusal=refusal,
@@ -120,11 +128,11 @@ def _client(access: Access, alike: Upstream | None) -> tuple[GraphQLClient, tupl
             proxy_headers=proxy_headers,
             max_body_bytes=_MAX_GRANT_BYTES,
         )
-        token = TokenSource(access.oauth2, of_tokens)
+        token = TokenSource(access.oauth2, of_tokens, censor)
         return client(BearerAuth(token, refusal)), (transport, of_tokens), token
     auth: HeaderAuth | BasicAuth | None = None
     if access.authorization is not None:
         auth = HeaderAuth(access.authorization.type, access.authorization.secret)
     elif access.basic_auth is not None:
-        auth = BasicAuth(access.basic_auth.username, access.basic_auth.secret)
+        auth = BasicAuth(access.basic_auth.username, access.basic_auth.secret, censor)
     return client(auth), (transport,), None

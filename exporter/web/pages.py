@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from exporter.config.confidential import shown_url
 from exporter.config.load import Loaded
 from exporter.config.redacted import yaml_without_secrets
 from exporter.exposition import Format, Joiner
@@ -129,12 +130,12 @@ def _source_view(status: SourceStatus, now: float, censor: Callable[[str], str])
     source, token = status.source, status.token
     if token is None:
         said = "none is needed" if source.authorization is None and source.basic_auth is None else "no OAuth 2.0"
-        return SourceView(source.name, censor(source.url), said, True, None, None, 0, 0, "")
+        return SourceView(source.name, censor(shown_url(source.url)), said, True, None, None, 0, 0, "")
     failure, unused = token.last_failure, not token.wanted or not token.renewals
     said = "refused for good" if token.blocked else "valid" if token.valid else "none yet" if unused else "none"
     return SourceView(
         source.name,
-        censor(source.url),
+        censor(shown_url(source.url)),
         said,
         token.valid or not token.wanted,
         remaining_seconds=None if token.expiry_time is None else max(0.0, token.expiry_time - now),

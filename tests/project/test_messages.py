@@ -22,6 +22,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "not valid YAML; check it with a YAML linter": "for faults that PyYAML does not tell yet",
     "nested too deeply": "the locked graphql-core finds that itself; older ones do not",
     "the secret has no source…": "a fault of the program",
+    "… is not UTF-8…": "about a variable of the environment, which no file has",
     "…; choose another value": "OpenSSL takes all versions and ciphers that may be written",
     "is empty; write tls_server_config or basic_auth_users, or {} for neither": "about a change of a good file",
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",

@@ -251,7 +251,7 @@ class Upstream:
     def _route(self, request: Request) -> Route | None:
         operation = _OPERATION.match(request.body) if self._operations and request.path == self.api.path else None
         named = self._operations.get(operation[1].decode()) if operation else None
-        return named or self._routes.get(request.path)
+        return named or self._routes.get(request.path.partition("?")[0])
 
     async def _end(self) -> None:
         for task in list(self._tasks):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.model.censor import Censor
 from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.secret import Secret
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
@@ -159,7 +160,7 @@ def test_user_and_password_are_utf8(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("pässwort: 1\n", encoding="utf-8")
     api = Api(OK)
-    assert asyncio.run(BasicAuth("alice", Secret(file=file)).exchange(api.send, Deadline(10))) is OK
+    assert asyncio.run(BasicAuth("alice", Secret(file=file), Censor()).exchange(api.send, Deadline(10))) is OK
     (shown,) = api.shown
     scheme, _, encoded = shown.partition(" ")
     assert (scheme, base64.b64decode(encoded).decode()) == ("Basic", "alice:pässwort: 1")
@@ -169,7 +170,7 @@ def test_user_and_password_are_utf8(tmp_path: Path) -> None:
 def test_a_secret_that_is_not_there_is_told(kind: str, tmp_path: Path) -> None:
     """With the file that it should stand in; nothing is sent."""
     secret, api = Secret(file=tmp_path / "nowhere"), Api()
-    auth = HeaderAuth("Bearer", secret) if kind == "header" else BasicAuth("alice", secret)
+    auth = HeaderAuth("Bearer", secret) if kind == "header" else BasicAuth("alice", secret, Censor())
     failed = asyncio.run(failure_of(auth.exchange(api.send, Deadline(10))))
     assert failed.reason is Reason.SECRET
     assert str(tmp_path / "nowhere") in failed.detail

@@ -15,8 +15,10 @@ from exporter.cli.account import fail, run, upstreams_of
 from exporter.cli.atomic_file import atomic_file
 from exporter.cli.hints import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.cli.init.files import Account, Found, SecretPlace, config_text
+from exporter.cli.init.git import keep_out_of_git
 from exporter.cli.options import refuse
 from exporter.cli.schema import schema_text
+from exporter.config.confidential import shown_url
 from exporter.config.source import Source
 from exporter.daemon.check import check
 from exporter.daemon.logs import configure_logging
@@ -91,6 +93,8 @@ def init(
     _check(output)
     shown = "" if place.written is None else f", and {secret_file} with the secret, readable for you alone"
     click.echo(f"Written: {output}{shown}")
+    if place.written is not None:
+        click.echo(f"Git:     {keep_out_of_git(secret_file)}")
     click.echo(f"Editors: {schema} completes and explains its keys (VS Code with YAML by Red Hat, and others)")
     click.echo(f"Next:    insights-exporter --config.file={output}")
 
@@ -151,7 +155,10 @@ async def _explore(account: Account, organization_id: str | None) -> Found:
         try:
             token = await upstream.token.token()
         except Failure as failure:
-            fail(f"no access token from {account.token_url}: {failure.detail}", likely_causes(failure, upstream.source))
+            fail(
+                f"no access token from {shown_url(account.token_url)}: {failure.detail}",
+                likely_causes(failure, upstream.source),
+            )
         seconds = token.expires_at - token.obtained_at
         click.echo(f"Access token: granted, lives {seconds:.0f} seconds")
         return await _list_environments(upstream, account, organization_id)

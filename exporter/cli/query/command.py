@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,7 +11,6 @@ from typing import cast
 import click
 
 from exporter.cli.account import (
-    concealing,
     fail,
     plan_of,
     query_of,
@@ -29,6 +28,7 @@ from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
 from exporter.config.source import Source
 from exporter.exposition import Format, head, pieces
+from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
 from exporter.model.errors import Failure
 from exporter.model.outcome import Result
@@ -73,14 +73,13 @@ def query(
     source = source_of(asked_query.sources, source_name)
     course, choice = Course(asked_query, source), _Choice(wanted, everything)
     polls = run(_poll(plan, course, choice) if response is None else _replay(plan, course, choice, response))
-    concealed = concealing((source,))
     if save is not None:
-        _save(save, concealed(recording_json(recording_of(polls.all, polls.time))))
+        _save(save, EVERYTHING.clean_value(recording_json(recording_of(polls.all, polls.time))))
     output = Output()
     for position, asked in enumerate(polls.asked, start=1):
-        _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "", concealed)
+        _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "")
         _show_steps(output, asked, polls)
-    _tell_failures(polls, source, concealed)
+    _tell_failures(polls, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +146,35 @@ async def _ask(a_round: Round, course: Course, choice: _Choice, now: float, seco
     return _Polls(now, seconds_for_token, needed, tuple(asked), len(targets))
 
 
-def _show(output: Output, asked: Asked, which: str, concealed: Callable[[Json], Json]) -> None:
+def _show(output: Output, asked: Asked, which: str) -> None:
     target = f", target {which}: {_target_text(asked.target)}" if which else ""
     output.heading(f"{asked.query.name} on {asked.course.source.name}{target}")
     for number, exchange in enumerate(asked.exchanges, start=1):
         page = f" {number}" if len(asked.exchanges) > 1 else ""
         if number == 1:
             output.code("Document", exchange.sent.document)
-        output.json(f"Variables{page}", concealed(dict(exchange.sent.variables)))
+        output.json(f"Variables{page}", dict(exchange.sent.variables))
         if isinstance(exchange.answer, Failure):
             output.line(
-                f"Answer{page}: none; {exchange.answer.reason.value}: {concealed(exchange.answer.detail)}", "red"
+                f"Answer{page}: none; {exchange.answer.reason.value}: {exchange.answer.detail}",
+                "red",
             )
         else:
-            output.json(f"Answer{page}", concealed(exchange.answer.data))
+            output.json(f"Answer{page}", exchange.answer.data)
             for error in exchange.answer.errors:
                 where = f" at {'.'.join(map(str, error.path))}" if error.path else ""
-                output.line(f"Error beside the data{where}: {concealed(error.message)}", "red")
-    _show_rows(output, asked, concealed)
+                output.line(f"Error beside the data{where}: {error.message}", "red")
+    _show_rows(output, asked)
     if asked.outcome.result is not None:
         _show_series(output, asked.outcome.result)
 
 
-def _show_rows(output: Output, asked: Asked, concealed: Callable[[Json], Json]) -> None:
+def _show_rows(output: Output, asked: Asked) -> None:
     rows = asked.query.rows
     if rows is None or not rows.walk:
         return
     try:
-        found = [concealed(row) for response in asked.responses for row in _rows(response.data, rows.walk)]
+        found = [row for response in asked.responses for row in _rows(response.data, rows.walk)]
     except (KeyError, TypeError):
         return  # told as the poll's failure
     columns = list(dict.fromkeys(key for row in found if isinstance(row, dict) for key in row)) or ["."]
@@ -233,12 +233,12 @@ def _seconds_by_query(asked: Sequence[Asked]) -> Mapping[str, float]:
     return seconds
 
 
-def _tell_failures(polls: _Polls, source: Source, concealed: Callable[[Json], Json]) -> None:
+def _tell_failures(polls: _Polls, source: Source) -> None:
     """Ends with exit code 1 if anything failed, or if there was nothing to ask for."""
     failed = [one for one in polls.all if one.outcome.reason is not None]
     for one in failed:
         target = f" for {_target_text(one.target)}" if one.target.values else ""
-        detail = concealed(one.outcome.detail)
+        detail = EVERYTHING.clean_value(one.outcome.detail)
         click.echo(f"error: {one.query.name}{target}: {one.outcome.reason}: {detail}", err=True)
     tell_causes(causes_of_polls(failed, source))
     if not polls.asked:

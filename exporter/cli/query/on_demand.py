@@ -11,9 +11,10 @@ from typing import Any, Final
 import click
 import yaml
 
-from exporter.cli.account import concealing, fail, upstreams_of
+from exporter.cli.account import fail, upstreams_of
 from exporter.cli.output import Output
 from exporter.config.source import Source
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import SecretUnreadable
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
@@ -27,16 +28,15 @@ _BLANK: Final = re.compile(r"<[^>]+>")
 async def ask_on_demand(name: str, source: Source, changes: Sequence[str], output: Output) -> None:
     """Asks a document of the catalogue once and shows its answer. Raises `Failure`."""
     sent = _operation(name, source, changes)
-    concealed = concealing((source,))
     output.heading(f"{name} on {source.name}")
     output.code("Document", sent.document)
-    output.json("Variables", concealed(dict(sent.variables)))
+    output.json("Variables", dict(sent.variables))
     async with upstreams_of((source,)) as upstreams:
         began_at = time.monotonic()
         response = await upstreams[source.name].client.execute(sent, deadline_seconds=_DEADLINE_SECONDS)
-        output.json(f"Answer (after {time.monotonic() - began_at:.3f} seconds)", concealed(response.data))
+        output.json(f"Answer (after {time.monotonic() - began_at:.3f} seconds)", response.data)
     for error in response.errors:
-        click.echo(f"error: {concealed(error.message)}", err=True)
+        click.echo(f"error: {EVERYTHING.clean_value(error.message)}", err=True)
     if response.errors:
         raise click.exceptions.Exit(1)
 

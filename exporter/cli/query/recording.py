@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter.cli.ad_hoc import Asked
+from exporter.cli.atomic_file import atomic_file
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import ExporterError, Reason, UpstreamFailure
 from exporter.model.outcome import GraphQLError, Operation, Response
 from exporter.model.samples import Json
@@ -49,7 +51,7 @@ class Recording:
 
     def client(self, course: Course, target: Target) -> Client:
         """A client that gives the answer to this query's request for that target."""
-        wanted = _as_written(course.query, target)
+        wanted = EVERYTHING.clean_value(_as_written(course.query, target))
         for answer in self.answers:
             if (answer.query, answer.source, answer.variables) == (*course.key, wanted):
                 return _Replaying(answer.responses)
@@ -111,9 +113,12 @@ def recording_json(recording: Recording) -> Json:
 
 
 def write_recording(file: Path, content: Json) -> None:
-    """Writes such a file. Raises `RecordingError`."""
+    """Writes such a file, for this user alone: answers are the account's data. Raises `RecordingError`."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise RecordingError(f"{file}: is a link or no ordinary file, and is not written to; name another file")
     try:
-        file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with atomic_file(file, mode=0o600) as stream:
+            stream.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise RecordingError(f"{file}: cannot be written: {error.strerror}") from None
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from exporter.cli.account import (
-    concealing,
     fail,
     plan_of,
     query_of,
@@ -38,6 +37,7 @@ from exporter.cli.verify.operations import (
 )
 from exporter.cli.verify.probing import Probed, data_filter, probe_api
 from exporter.config.source import Source
+from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.model.errors import ResultFailure
@@ -142,20 +142,17 @@ def _is_well(findings: _Findings) -> bool:
 
 
 def _show(output: Output, findings: _Findings, source: Source) -> None:
-    concealed = concealing((source,))
     # what stands under several aliases is told once
     operations = list({(o.query, o.operation, o.verdict, o.detail): o for o in findings.operations}.values())
-    rows = [
-        [one.query, one.operation, one.verdict.value, f"{one.seconds:.3f}", concealed(one.detail)] for one in operations
-    ]
+    rows = [[one.query, one.operation, one.verdict.value, f"{one.seconds:.3f}", one.detail] for one in operations]
     colours = [_COLOURS.get(one.verdict, "red") for one in operations]
     output.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
     if findings.sums:
-        sums = [[one.query, "yes" if one.holds else "no", concealed(one.detail)] for one in findings.sums]
+        sums = [[one.query, "yes" if one.holds else "no", one.detail] for one in findings.sums]
         colours = ["green" if one.holds else "red" for one in findings.sums]
         output.table("Do two adjacent windows add up to both?", ["query", "adds up", ""], sums, colours, whole=True)
     for trouble in findings.troubles:
-        output.line(str(concealed(trouble)), "red")
+        output.line(trouble, "red")
     if findings.fresh is not None:
         _show_freshness(output, *findings.fresh)
     if findings.probed is not None:
@@ -198,6 +195,6 @@ def _show_probed(output: Output, found: Probed) -> None:
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:
     content = recording_json(recording_of(anonymous(findings.polls, plan), findings.time))
     try:
-        write_recording(file, concealing((source,))(content))
+        write_recording(file, EVERYTHING.clean_value(content))
     except RecordingError as error:
         fail(str(error))

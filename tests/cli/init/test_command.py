@@ -78,6 +78,7 @@ def test_what_is_not_given_is_asked_for_and_the_secret_is_not_shown(insights: Si
     secret = tmp_path / "config.secret"
     assert secret.read_text() == "demo-secret\n"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert b"keep config.secret out of version control" in shown
     assert "demo-secret" not in (tmp_path / "config.yaml").read_text()
     check = finished("--config.check", f"--config.file={tmp_path / 'config.yaml'}")
     assert (check.returncode, check.stderr) == (0, "")

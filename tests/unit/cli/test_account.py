@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from exporter.cli.account import concealing, fail, plan_of, query_of, run, source_of, token_seconds, upstreams_of
+from exporter.cli.account import fail, plan_of, query_of, run, source_of, token_seconds, upstreams_of
 from exporter.config.source import Source
 from exporter.model.errors import Reason, UpstreamFailure
 
@@ -72,16 +72,6 @@ def test_queries_and_sources_are_found_by_their_names(
     assert capsys.readouterr().err == (
         "error: there is no query three; there is: one, two\nerror: there is no source c to ask; there is: a, b\n"
     )
-
-
-def test_secrets_are_replaced_wherever_they_stand(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In texts, lists and objects at any depth; numbers and keys stay."""
-    monkeypatch.setenv("A_SECRET", "s3cret-of-a")
-    conceal = concealing(plan_of(config).sources)
-    assert conceal({"k": ["x s3cret-of-a y", {"pass-of-b": "pass-of-b"}, 5, None, True]}) == {
-        "k": ["x <secret> y", {"pass-of-b": "<secret>"}, 5, None, True]
-    }
-    assert conceal("alice") == "alice"
 
 
 def test_work_that_fails_is_one_error(capsys: pytest.CaptureFixture[str]) -> None:

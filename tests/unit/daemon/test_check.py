@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.daemon.check import check, ready_to_start, secret_texts
+from exporter.daemon.check import check, ready_to_start
 from exporter.model.errors import ConfigError
 from tests.support.certificates import OURS, authority_file, pair
 
@@ -64,17 +64,6 @@ def test_what_is_there_is_no_problem(config: Path, monkeypatch: pytest.MonkeyPat
     assert [query.name for query in found.plan.queries] == ["q"]
     assert found.loaded.config.sources[0].name == "acme"
     assert ready_to_start(config, ENVIRON).plan.sources == found.plan.sources
-
-
-def test_every_secret_is_known_to_the_log(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of all kinds and all sources; a client's id is a name, and a secret that cannot be read is left out."""
-    monkeypatch.setenv("TENANT_OF_A_TEST", "tenant-secret")
-    sources = check(config, ENVIRON).loaded.config.sources
-    everything = {"token-text", "key-secret", "Basic proxy-secret", "tenant-secret", "password-text", "secret-text"}
-    assert set(secret_texts(sources)) == everything
-    (config.parent / "password.txt").unlink()
-    monkeypatch.delenv("TENANT_OF_A_TEST")
-    assert set(secret_texts(sources)) == everything - {"tenant-secret", "password-text"}
 
 
 def test_each_secret_and_file_that_is_missing_is_told_at_its_key(config: Path) -> None:

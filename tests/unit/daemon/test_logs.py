@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from exporter.daemon.logs import configure_logging
+from exporter.model.secret import remember
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,9 @@ class Broken(io.StringIO):
 def lines(level: str, style: str, *hidden: str, **fields: object) -> list[str]:
     """What is written for one event at each level."""
     stream = io.StringIO()
-    configure_logging(level, style, hidden, stream)
+    for text in hidden:
+        remember(text)
+    configure_logging(level, style, stream)
     log = structlog.get_logger()
     for say in (log.debug, log.info, log.warning, log.error):
         say("the poll failed", **fields)
@@ -90,12 +93,12 @@ def test_very_short_secrets_do_not_make_lines_unreadable() -> None:
 
 def test_a_log_that_nobody_reads_ends_nothing() -> None:
     """A closed pipe behind standard error does not end the polling."""
-    configure_logging("info", "logfmt", (), Broken())
+    configure_logging("info", "logfmt", Broken())
     structlog.get_logger().error("x")
 
 
 def test_the_libraries_write_no_lines_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
     """httpx and uvicorn do not write a second, unhidden log."""
-    configure_logging("debug", "logfmt", (), io.StringIO())
+    configure_logging("debug", "logfmt", io.StringIO())
     logging.getLogger("httpx").error("token=hunter2")
     assert capfd.readouterr() == ("", "")

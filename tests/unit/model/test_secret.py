@@ -55,6 +55,34 @@ def test_a_secret_file_that_is_missing_or_empty_is_said_by_its_path(tmp_path: Pa
     assert HIDDEN not in failure.value.detail
 
 
+@pytest.mark.parametrize("text", ["hunter2\n", "hunter2\r\n", "\ufeffhunter2", "\ufeffhunter2\n\n"])
+def test_what_editors_and_shells_leave_is_no_part_of_a_secret(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line end or a byte-order mark around a secret is not sent, wherever the secret comes from."""
+    file = tmp_path / "secret"
+    file.write_text(text, encoding="utf-8", newline="")
+    monkeypatch.setenv("INSIGHTS_TEST_SECRET", text)
+    for secret in (Secret(file=file), Secret(env="INSIGHTS_TEST_SECRET"), Secret(inline=text)):
+        assert secret.reveal() == "hunter2"
+
+
+def test_a_secret_with_a_nul_is_refused_in_words(tmp_path: Path) -> None:
+    """A file that is no text is not sent as a secret; the message does not quote it."""
+    file = tmp_path / "secret"
+    file.write_bytes(b"hunter2\0")
+    with pytest.raises(SecretUnreadable, match=rf"{file} is no text: it has a NUL character") as failure:
+        Secret(file=file).reveal()
+    assert "hunter2" not in failure.value.detail
+
+
+def test_a_secret_of_the_environment_that_is_not_utf_8_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no text are refused before anything is sent."""
+    monkeypatch.setenv("INSIGHTS_TEST_SECRET", "hunter2\udcff")
+    with pytest.raises(SecretUnreadable, match="INSIGHTS_TEST_SECRET is not UTF-8"):
+        Secret(env="INSIGHTS_TEST_SECRET").reveal()
+
+
 def test_a_secret_without_a_source_is_a_failure() -> None:
     """Nothing is never used as a secret."""
     with pytest.raises(SecretUnreadable):

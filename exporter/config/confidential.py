@@ -1,0 +1,95 @@
+"""Which texts of a configuration are confidential by where they come from: variables, at places of credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from exporter.config.nodes import KeyPath
+from exporter.model.secret import SHOWN, FromEnvironment
+
+_URLS: Final = frozenset({"url", "token_url", "revocation_url", "proxy_url"})
+# What these hold is on pages by intention, or no credential.
+_SHOWN_IN_SOURCES: Final = frozenset(
+    {
+        "name",
+        "labels",
+        "values",
+        "schema",
+        "concurrency",
+        "rate_limit",
+        "max_body_size",
+        "timeout",
+        "tls_config",
+        "scopes",
+        "auth_style",
+        "type",
+        "file",
+        "env",
+    }
+)
+_PUBLIC: Final = ("name", "labels", "values")
+
+
+def is_confidential(path: KeyPath) -> bool:
+    """Whether a variable that stands there is hidden wherever it is printed."""
+    match path:
+        case ("sources", int(), *keys):
+            return not any(key in _SHOWN_IN_SOURCES or str(key).endswith("_file") for key in keys)
+        case ("queries", int(), "variables", *_):
+            return True
+    return False
+
+
+def is_url(path: KeyPath) -> bool:
+    """Whether a URL stands there."""
+    return path[:1] == ("sources",) and path[-1] in _URLS
+
+
+def confidential_texts(tree: Mapping[str, Any]) -> Iterator[str]:
+    """What variables gave to places of credentials. What stands in labels or values of a source too is public."""
+    public = set(_public_texts(tree))
+    for path, text in _texts(tree, ()):
+        if isinstance(text, FromEnvironment) and is_confidential(path):
+            for value in _parts(text) if is_url(path) else text.values:
+                if value not in public:
+                    yield value
+
+
+def shown_url(url: str) -> str:
+    """A URL as people may see it: without the values in its query, and without what follows `#`."""
+    before, mark, query = url.partition("#")[0].partition("?")
+    names = (part.partition("=") for part in query.split("&"))
+    return before + mark + "&".join(f"{name}={SHOWN}" if sign else SHOWN * bool(name) for name, sign, _ in names)
+
+
+def _parts(url: FromEnvironment) -> Iterator[str]:
+    """What variables gave to the path and the query of a URL."""
+    try:
+        parts = urlsplit(str(url))
+    except ValueError:
+        return
+    behind_host = f"{parts.path}?{parts.query}#{parts.fragment}"
+    for value in url.values:
+        if "://" in value:
+            yield from (text for _, text in parse_qsl(urlsplit(value).query))
+        elif value in behind_host or quote(value, safe="") in behind_host:
+            yield value
+
+
+def _public_texts(tree: Mapping[str, Any]) -> Iterator[str]:
+    for path, text in _texts(tree, ()):
+        if path[0] == "sources" and len(path) > 2 and path[2] in _PUBLIC:
+            yield str(text)
+
+
+def _texts(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _texts(value, (*path, index))

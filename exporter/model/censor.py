@@ -1,0 +1,182 @@
+"""Texts without the credentials that are in use, or once were: what others say may quote them.
+
+A credential is known by where it comes from: each `Secret` that was read, each token that was granted, each value that
+a variable of the environment gave to a place of a credential. It is looked for in each form in which it is sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from exporter.model.secret import SHOWN, Secret, forget, known_texts, read_texts, remember
+
+SHORTEST: Final = 4  # of what is hidden in what we say: "a" is no credential, but in every text
+SHORTEST_IN_ANSWERS: Final = 8  # where `demo` or `test` is more likely a name than a credential
+_PREFIX: Final = 16  # characters of a credential that are too many: who quotes one may cut it
+_MAX_SENT: Final = 32
+_MAX_OF_OTHERS: Final = 256  # credentials of other sources, whose API may be the same; a thousand would take too long
+_LITERAL: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+class Censor:
+    """Takes credentials out of what a source answers: its own and, unless there are very many, all others."""
+
+    def __init__(self, secrets: Iterable[Secret] = (), *, shortest: int = SHORTEST_IN_ANSWERS) -> None:
+        self._secrets = tuple(secrets)
+        self._sent: dict[str, None] = {}
+        self._shortest = shortest
+
+    def follow(self, secrets: Iterable[Secret]) -> None:
+        """Looks for these secrets from now on; what was added stays."""
+        self._secrets = tuple(secrets)
+
+    def add(self, text: str) -> None:
+        """Has a credential taken out from now on, by every censor that looks at all: a token, a header."""
+        self._sent.pop(text, None)
+        self._sent[text] = None
+        remember(text)
+        if len(self._sent) > _MAX_SENT:  # tokens that are long dead
+            oldest = next(iter(self._sent))
+            del self._sent[oldest]
+            forget(oldest)
+
+    def clean(self, text: str) -> str:
+        """The text with `<secret>` for each credential, in whatever form, also where it is cut off."""
+        return _clean(text, _needles(self._texts(), self._shortest))
+
+    def clean_value(self, value: Any) -> Any:
+        """A JSON value with `<secret>` in its texts and keys."""
+        if isinstance(value, str):
+            return self.clean(value)
+        if isinstance(value, list):
+            return [self.clean_value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.clean(key): self.clean_value(item) for key, item in value.items()}
+        return value
+
+    def clean_json(self, body: bytes) -> bytes:
+        """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
+        where there is one, and runs in any thread."""
+        needles = _needles(self._texts(), self._shortest)
+        sought = _bytes_of(tuple(needles))
+        if not _is_found(body, sought) and not (b"\\u00" in body and _is_found(_with_letters(body), sought)):
+            return body
+        return _LITERAL.sub(lambda literal: _clean_literal(literal[0], needles, sought), body)
+
+    def _texts(self) -> tuple[str, ...]:
+        return (*read_texts(self._secrets), *self._sent, *known_texts()[-_MAX_OF_OTHERS:])
+
+
+class _OfEverything(Censor):
+    def _texts(self) -> tuple[str, ...]:
+        return known_texts()
+
+
+EVERYTHING: Final = _OfEverything(shortest=SHORTEST)
+"""Takes every credential of the process out of what we say ourselves, as a last defence."""
+
+
+def _clean_literal(literal: bytes, needles: Mapping[str, Sequence[str]], sought: Sequence[bytes]) -> bytes:
+    if b"\\" not in literal and not _is_found(literal, sought):
+        return literal
+    try:
+        text = json.loads(literal, strict=False)
+    except ValueError:  # the body is no JSON, and will be refused
+        return literal
+    cleaned = _clean(text, needles)
+    return literal if cleaned == text else json.dumps(cleaned).encode()
+
+
+def _with_letters(body: bytes) -> bytes:
+    """The body with letters for their escapes, to look for something in it: `\\\\u0041` is taken for one too."""
+    for code in range(0x20, 0x7F):
+        for escape_ in {b"\\u%04x" % code, b"\\u%04X" % code}:
+            body = body.replace(escape_, bytes((code,)))
+    return body
+
+
+@lru_cache(maxsize=256)
+def _bytes_of(needles: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Needles as a body has them, in whose texts they are escaped once more."""
+    both = (one for needle in needles for one in (needle, json.dumps(needle, ensure_ascii=False)[1:-1]))
+    return tuple(dict.fromkeys(one.encode("utf-8", "surrogatepass") for one in both))
+
+
+def _is_found(body: bytes, sought: Sequence[bytes]) -> bool:
+    return any(one in body for one in sought)
+
+
+def _clean(text: str, needles: Mapping[str, Sequence[str]]) -> str:
+    for needle, forms in needles.items():
+        if needle in text:
+            text = _replace(text, needle, forms)
+    return text
+
+
+def _replace(text: str, needle: str, forms: Sequence[str]) -> str:
+    """The text without what begins with the needle and goes on as one of the forms does."""
+    parts, at = [], 0
+    while (found := text.find(needle, at)) >= 0:
+        parts += [text[at:found], SHOWN]
+        at = found + max(_common(text, found, form) for form in forms)
+    return "".join((*parts, text[at:]))
+
+
+def _common(text: str, start: int, form: str) -> int:
+    """How many characters of a form stand at a place of a text."""
+    if text.startswith(form, start):
+        return len(form)
+    pairs = zip(text[start : start + len(form)], form, strict=False)
+    return next((count for count, (one, other) in enumerate(pairs) if one != other), len(text) - start)
+
+
+def _needles(texts: tuple[str, ...], shortest: int) -> Mapping[str, Sequence[str]]:
+    """The beginnings to look for, each with the forms that begin so; the longest first, as one may be part of
+    another."""
+    return _needles_of(frozenset(texts), shortest)
+
+
+@lru_cache(maxsize=256)
+def _needles_of(texts: frozenset[str], shortest: int) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    sought = (text for text in texts if len(text) >= shortest and text not in SHOWN)
+    forms = {form for text in sought for form in _forms(text)}
+    for form in sorted(forms, key=lambda form: (-len(form), form)):
+        is_address = form.startswith(("http:", "https:"))  # which many texts begin with
+        found.setdefault(form if is_address else form[:_PREFIX], []).append(form)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _forms(text: str) -> frozenset[str]:
+    """A credential in each form in which it is sent, or said back."""
+    once = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    as_json = (*once, *(json.dumps(one)[1:-1] for one in once))  # JSON is often put into a text of JSON
+    in_urls = (
+        quote(text, safe="", errors="replace"),
+        quote(text, errors="replace"),
+        quote_plus(text, errors="replace"),
+    )
+    in_lower_case = (re.sub("%..", lambda code: code[0].lower(), one) for one in in_urls)
+    slashed = (one.replace("/", "\\/") for one in as_json)
+    return frozenset((text, text.lower(), *as_json, *slashed, *in_urls, *in_lower_case, escape(text), *_encoded(text)))
+
+
+def _encoded(text: str) -> Iterator[str]:
+    """Base64 of a text (RFC 4648), by itself and after anything else; of what is too short, nothing."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) < SHORTEST_IN_ANSWERS:
+        return
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(raw).decode()
+        yield from (whole, whole.rstrip("="))
+        for before, first in ((0, 0), (1, 2), (2, 3)):
+            bits = 8 * (before + len(raw))
+            yield encode(bytes(before) + raw).decode()[first : bits // 6]

@@ -1,0 +1,135 @@
+"""Credentials are taken out of what others say."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from exporter.model.censor import EVERYTHING, Censor
+from exporter.model.secret import Secret, remember_variable
+
+CREDENTIAL = 'kept-"under"/wraps\\and=more+7'
+FORMS = {
+    "raw": CREDENTIAL,
+    "JSON": json.dumps(CREDENTIAL)[1:-1],
+    "JSON with slashes": json.dumps(CREDENTIAL)[1:-1].replace("/", "\\/"),
+    "percent-encoded": quote(CREDENTIAL, safe=""),
+    "percent-encoded but for slashes": quote(CREDENTIAL),
+    "percent-encoded in lower case": re.sub("%..", lambda code: code[0].lower(), quote(CREDENTIAL, safe="")),
+    "form-encoded": quote_plus(CREDENTIAL),
+    "Base64": base64.b64encode(CREDENTIAL.encode()).decode(),
+    "Base64 for URLs": base64.urlsafe_b64encode(CREDENTIAL.encode()).decode().rstrip("="),
+    "HTML": html.escape(CREDENTIAL),
+    "in lower case": CREDENTIAL.lower(),
+}
+
+
+def known() -> Censor:
+    """A censor that knows the credential."""
+    secret = Secret(inline=CREDENTIAL)
+    secret.reveal()
+    return Censor([secret])
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_credential_is_found_in_each_form(form: str) -> None:
+    """Raw, encoded for URLs, for JSON, for HTML, in Base64: it becomes `<secret>`, and what is around it stays."""
+    assert known().clean(f"before {form} after") == "before <secret> after"
+    assert EVERYTHING.clean(f"before {form} after") == "before <secret> after"
+
+
+@pytest.mark.parametrize("before", ["", "i", "id", "id:", "name:"])
+def test_a_credential_is_found_in_base64_of_more(before: str) -> None:
+    """Base64 of a credential with something before and after it has no readable part of the credential left."""
+    text = base64.b64encode(f"{before}{CREDENTIAL}:x".encode()).decode()
+    left = known().clean(text).replace("<secret>", "")
+    assert len(left) <= len(text) - len(CREDENTIAL) * 8 // 6 + 1
+
+
+def test_a_credential_that_is_cut_is_found() -> None:
+    """Whoever quotes the first part of a credential, with or without dots, has quoted too much."""
+    assert known().clean(f"no {CREDENTIAL[:20]}… here") == "no <secret>… here"
+    assert known().clean(f"no {CREDENTIAL[:20]}") == "no <secret>"
+
+
+def test_tokens_that_begin_alike_are_all_found() -> None:
+    """Of two tokens with one header, neither hides the rest of the other."""
+    censor, header = Censor(), "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9."
+    for part in ("first", "second", "second.longer"):
+        censor.add(header + part)
+    text = " ".join(header + part for part in ("second.longer", "first", "second"))
+    assert censor.clean(text) == "<secret> <secret> <secret>"
+
+
+def test_a_rotated_secret_is_still_found(tmp_path: Path) -> None:
+    """What was a secret once, and may still be good, is found after the rotation too."""
+    file = tmp_path / "secret"
+    secret = Secret(file=file)
+    for text in ("first-of-two-secrets", "second-of-two-secrets"):
+        file.write_text(text)
+        secret.reveal()
+    assert Censor([secret]).clean("first-of-two-secrets second-of-two-secrets") == "<secret> <secret>"
+
+
+def test_what_the_environment_gave_to_a_credentials_place_is_found() -> None:
+    """A variable in the query of a URL is found in answers, although the URL is no secret."""
+    remember_variable("from-the-environment")
+    assert Censor().clean("?key=from-the-environment&x") == "?key=<secret>&x"
+
+
+def test_a_short_text_is_not_searched_for_in_answers() -> None:
+    """A password such as `demo` does not spoil every name that has it in it."""
+    secret = Secret(inline="demo")
+    secret.reveal()
+    assert Censor([secret]).clean("a demo") == "a demo"
+
+
+BODIES = {
+    "a message": {"errors": [{"message": f"bad {CREDENTIAL}", "path": [CREDENTIAL, 1]}]},
+    "a value": {"data": {"rows": [{"id": CREDENTIAL, "value": 1.5}]}},
+    "a key": {"data": {CREDENTIAL: [1, True, None]}},
+    "Base64": {"data": FORMS["Base64"]},
+    "a nested text": {"data": json.dumps({"text": CREDENTIAL})},
+}
+
+
+@pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
+def test_a_body_is_cleaned_before_it_is_read(content: object) -> None:
+    """Whatever a body says back, and wherever: what it means is the same but for the credential."""
+    body = json.dumps(content).encode()
+    cleaned = known().clean_json(body)
+    assert b"wraps" not in cleaned
+    read = json.dumps(json.loads(cleaned))
+    assert "<secret>" in read
+    assert read.count('"') >= json.dumps(content).count('"') - 8
+
+
+def test_a_body_cannot_hide_a_credential_behind_escapes() -> None:
+    """Letters as escapes are the same letters."""
+    text = "".join(f"\\u{ord(letter):04x}" for letter in CREDENTIAL)
+    assert known().clean_json(f'{{"data": "{text}"}}'.encode()) == b'{"data": "<secret>"}'
+    half = CREDENTIAL[:5].replace('"', '\\"') + "".join(f"\\u{ord(letter):04X}" for letter in CREDENTIAL[5:])
+    assert known().clean_json(f'{{"data": "{half}"}}'.encode()) == b'{"data": "<secret>"}'
+
+
+def test_a_body_without_a_credential_stays_as_it_is() -> None:
+    """Nothing is made of a body that says nothing back, with or without escapes; numbers are never touched."""
+    body = b'{"data": {"\\u0041": "\\u003cb\\u003e", "n": 12345678901}}'
+    assert known().clean_json(body) is body
+    secret = Secret(inline="12345678901")
+    secret.reveal()
+    assert Censor([secret]).clean_json(body) == body
+
+
+def test_a_hostile_body_is_cleaned_in_time() -> None:
+    """Half a megabyte of escapes, or of text without an end, take no long time and do not overflow."""
+    secret = json.dumps(CREDENTIAL).encode()
+    for part in (b'\\"', b"\\u0041", b"a", b'"",'):
+        body = b"[" + secret + b',"' + part * (2**19 // len(part)) + b'"]'
+        assert b"wraps" not in known().clean_json(body)
