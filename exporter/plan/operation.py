@@ -44,7 +44,8 @@ def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None)
     """The time ranges at `now`. `published_end_time` is the window end that is on the page, in Unix seconds.
 
     Where the window would jump over the end of a counters' period, it ends there instead, so that the period's full
-    total is published before the next begins.
+    total is published before the next begins. Where it would jump over a whole period and more, as after a long sleep
+    or where the clock was wrong, only the period that was open is closed: what is older is no news.
     """
     if query.window is None:
         return Moment()
@@ -52,13 +53,22 @@ def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None)
     if query.period is None:
         return Moment(window)
     if published_end_time is not None:
-        published_end = datetime.fromtimestamp(published_end_time, UTC)
-        boundary = period_end(period_start(published_end, query.period, query.zone), query.period, query.zone)
-        if boundary <= published_end:
-            boundary = period_end(boundary, query.period, query.zone)
-        if window.end > boundary:
-            window = query.window.ending_at(boundary)
+        boundary = _closing_end(query, window.end, datetime.fromtimestamp(published_end_time, UTC))
+        window = window if boundary is None else query.window.ending_at(boundary)
     return Moment(window, period_start(window.end, query.period, query.zone))
+
+
+def _closing_end(query: QueryPlan, end: datetime, published_end: datetime) -> datetime | None:
+    """The end of the period to close before the window may end at `end`; None where there is none to close."""
+    assert query.period is not None
+    boundary = period_end(period_start(published_end, query.period, query.zone), query.period, query.zone)
+    is_closed = boundary <= published_end
+    if is_closed:
+        boundary = period_end(boundary, query.period, query.zone)
+    if end <= boundary:
+        return None
+    jumps_over_one = end > period_end(boundary, query.period, query.zone)
+    return None if is_closed and jumps_over_one else boundary
 
 
 def is_at_end_of_period(query: QueryPlan, moment: Moment) -> bool:

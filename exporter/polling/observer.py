@@ -23,6 +23,9 @@ class Observer(Protocol):
     def on_overrun(self, owner: Owner, ticks: int) -> None:
         """That many ticks were missed."""
 
+    def on_clock_jump(self, seconds: float) -> None:
+        """The wall clock was set by so many seconds, back if they are negative, or the machine slept so long."""
+
     def on_expiry(self, owner: Owner) -> None:
         """The last good values were dropped."""
 

@@ -10,6 +10,7 @@ import structlog
 from exporter.model.errors import SecretUnreadable, TokenFailure
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
 from exporter.polling.results import Results
@@ -35,8 +36,9 @@ class Polling:
         self.lanes.follow(plan.sources, _clients(self.upstreams))
         self.targets = Targets(plan, self.store, observer, shard)
         self._observer = observer
-        self._results = Results(self.targets, self.store, observer)
-        self._scheduler = Scheduler(self.targets, self.lanes, self._results, self.store, observer)
+        self.clock_watch = ClockWatch(self.store, observer)
+        self._results = Results(self.targets, self.store, observer, self.clock_watch)
+        self._scheduler = Scheduler(self.targets, self.lanes, self._results, self.store, observer, self.clock_watch)
         self.auditor = Auditor(self.targets, self.lanes, self.store, observer)
         self._renewals: dict[TokenSource, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None

@@ -10,6 +10,7 @@ from exporter.model.clock import CLOCK, Clock
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Target
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.course import Course
 from exporter.polling.observer import Observer
 from exporter.polling.targets import Targets
@@ -22,7 +23,10 @@ _PAGE_DELAY_SECONDS: Final = 0.05
 class Results:
     """Takes in what polls yield, and drops what has become stale."""
 
-    def __init__(self, targets: Targets, store: Store, observer: Observer, clock: Clock = CLOCK) -> None:
+    def __init__(
+        self, targets: Targets, store: Store, observer: Observer, clock_watch: ClockWatch, clock: Clock = CLOCK
+    ) -> None:
+        self._clock_watch = clock_watch
         self._targets = targets
         self._store = store
         self._observer = observer
@@ -61,6 +65,7 @@ class Results:
         """Drops what has become stale, also of polls that wait or hang, for ever."""
         while True:
             await asyncio.sleep(_EXPIRY_CHECK_SECONDS)
+            self._clock_watch.look()
             now = self._clock.monotonic()
             for owner in [owner for owner, _ in self._store.states()]:
                 course = self._targets.course(owner)

@@ -10,6 +10,7 @@ from typing import Final
 from exporter.model.clock import CLOCK, Clock
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Target
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.course import Course
 from exporter.polling.due import FanOut, Member, Pack
 from exporter.polling.lanes import Lanes
@@ -33,6 +34,7 @@ class Scheduler:
         results: Results,
         store: Store,
         observer: Observer,
+        clock_watch: ClockWatch,
         clock: Clock = CLOCK,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -41,6 +43,7 @@ class Scheduler:
         self._results = results
         self._store = store
         self._observer = observer
+        self._clock_watch = clock_watch
         self._clock = clock
         self._jitter = jitter
 
@@ -72,11 +75,14 @@ class Scheduler:
             ticks = fan_out.take_due(pack, self._clock.monotonic())
             if not ticks:  # who was due went to another pack while this one waited for its place
                 return
+            jumps = self._clock_watch.look()
             try:
                 ends = {target: self._store.state(course.owner(target)).published_end_time for target in ticks}
                 polled = await self._lanes.poll(course, ends, fan_out.size.present, splits=pack.splits(ticks))
             finally:
                 fan_out.give_back(pack, ticks, self._clock.monotonic())
+        if self._clock_watch.look() != jumps:  # asked at a time that it is not: everybody is due still
+            return
         closing: list[Member] = []
         for target, outcome in polled.outcomes.items():
             taken = await self._take_in(course, fan_out, target, outcome)

@@ -239,6 +239,12 @@ class Store:
             )
         return outcome
 
+    def age(self, seconds: float) -> None:
+        """Makes everything that was published older by time that the monotonic clock has not counted."""
+        for owner, state in self._states.items():
+            if state.succeeded_at is not None:
+                self._states[owner] = replace(state, succeeded_at=state.succeeded_at - seconds)
+
     def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
         """Drops an owner's series and rows if its last success is longer ago than the query's `stale_after`.
 

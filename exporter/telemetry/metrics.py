@@ -117,6 +117,10 @@ class Telemetry:
         if (shard := self._polling.targets.shard).count > 1:
             yield _gauge("shard", "Which of the shards this exporter is, from 0.", (), [((), shard.index)])
             yield _gauge("shards", "How many shards there are.", (), [((), shard.count)])
+        yield _counter(
+            "clock_jumps", "How often the clock was set by ten seconds or more, or the machine slept.", (),
+            [((), self._polling.clock_watch.jumps)],
+        )  # fmt: skip
         yield _gauge("tasks", "Tasks of the event loop.", (), [((), self._task_count())])
 
 

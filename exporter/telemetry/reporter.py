@@ -51,6 +51,13 @@ class Reporter:
     def on_overrun(self, owner: Owner, ticks: int) -> None:
         self.counts.of(owner.query, owner.source).overruns += ticks
 
+    def on_clock_jump(self, seconds: float) -> None:
+        if seconds > 0:
+            what = "the clock was set forward, or the machine slept; what is stale by it is dropped"
+        else:
+            what = "the clock was set back"
+        _log.warning(what, seconds=round(abs(seconds), 1))
+
     def on_drop(self, owner: Owner) -> None:
         self._failing.pop(owner, None)
         self._audits_failing.pop(owner, None)

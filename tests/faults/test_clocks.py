@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.support.processes import Exporter, eventually, program
-from tests.support.upstream import Call, Upstream, answers_who_is_known, grants, when
+from tests.support.upstream import Call, Request, Upstream, answer, answers_who_is_known, grants, when
 
 LIFETIME_SECONDS = 8
 RENEWED_EVERY_SECONDS = LIFETIME_SECONDS / 2
@@ -61,6 +62,89 @@ def test_row_60_clock_jumps(start: Start, upstream: Upstream, wall_clock: Path) 
     elapsed_seconds = time.monotonic() - first_at
     eventually(lambda: len(upstream.token.journal) >= elapsed_seconds / LIFETIME_SECONDS, "renewals in time")
     assert exporter.value(f"{OWN}poll_failures_total") is None
+
+
+COUNTER = {
+    "name": "counter",
+    "interval": "1s",
+    "timeout": "1s",
+    "window": {"length": "1m", "align": "1s"},
+    "period": "day",
+    "document": "query counter($from: String, $to: String) { value(from: $from, to: $to) }",
+    "variables": {"from": "{{ period.start }}", "to": "{{ window.end }}"},
+    "metrics": [{"name": "counted_total", "type": "counter", "help": "Counted.", "value": "value"}],
+}
+TO_1970 = f"-{int(time.time()) - 3600}"
+JUMPS = {
+    "a month forward": ("+0", "+30d", 1),
+    "a week of sleep": ("+0", "+7d", 1),
+    "two minutes forward": ("+0", "+120", 1),
+    "a day back": ("+0", "-1d", 1),
+    "put right after a start in 1970": (TO_1970, "+0", 1),
+    "put right after a start a month ahead": ("+30d", "+0", 1),
+}
+
+
+def ends(requests: list[Request]) -> list[float]:
+    """The window ends that were asked for, in Unix seconds."""
+    return [datetime.fromisoformat(request.json["variables"]["to"]).timestamp() for request in requests]
+
+
+def wrong_by(offset: str) -> float:
+    return float(offset.removesuffix("d")) * (86_400 if offset.endswith("d") else 1)
+
+
+@pytest.mark.parametrize(("before", "after", "jumps"), JUMPS.values(), ids=JUMPS)
+def test_row_83_clock_set(
+    before: str, after: str, jumps: int, start: Start, upstream: Upstream, wall_clock: Path
+) -> None:
+    """The clock is put forward or back, or the machine has slept: the period that was open is closed once at most, and
+    then the present is asked for. No old figures stay; a log line and a metric tell of it."""
+    wall_clock.write_text(before)
+    exporter = start([source_of(upstream)], [COUNTER], environ=faked(wall_clock)).wait_until_ready()
+    eventually(lambda: (exporter.value(f"{OWN}polls_total", query="counter") or 0) >= 3, "polls")
+    asked = len(upstream.api.journal)
+    wall_clock.write_text(after)
+    jumped_at = time.time()
+    eventually(lambda: exporter.value(f"{OWN}clock_jumps_total") == jumps, "notice of the jump")
+    upstream.api.wait_for(asked + 6)
+    since = [end - request_time for end, request_time in _ends_and_times(upstream.api.journal[asked:], wrong_by(after))]
+    assert sum(abs(late) > 5 for late in since) <= 2  # the poll that was under way, and the period's end
+    assert all(abs(late) <= 5 for late in since[3:])
+    shown = exporter.value(f"{OWN}query_window_end_timestamp_seconds", query="counter")
+    assert shown is not None
+    assert abs(shown - time.time() - wrong_by(after)) < 5
+    assert exporter.value("counted_total") == 1
+    assert exporter.log.count("the clock was set") == jumps
+    assert exporter.value(f"{OWN}poll_failures_total") is None
+    assert time.time() - jumped_at < 30
+
+
+def _ends_and_times(requests: list[Request], wrong_seconds: float) -> list[tuple[float, float]]:
+    """Which window ends were asked for, and what the time was then by the clock that is wrong by so much."""
+    offset = time.time() - time.monotonic() + wrong_seconds
+    return [(end, request.at + offset) for end, request in zip(ends(requests), requests, strict=True)]
+
+
+def test_row_83_clock_set_while_an_answer_comes(start: Start, upstream: Upstream, wall_clock: Path) -> None:
+    """What was asked for before the clock was put right is not published after it: it is asked for again at once."""
+    wall_clock.write_text(TO_1970)
+    asked, is_right = threading.Event(), threading.Event()
+
+    async def answers_when_the_clock_is_right(call: Call) -> None:
+        asked.set()
+        await when(is_right, answer({"data": {"value": 99}}))(call)
+
+    upstream.api.once(answers_when_the_clock_is_right)
+    exporter = start(
+        [source_of(upstream)], [{**COUNTER, "interval": "30s", "timeout": "30s"}], environ=faked(wall_clock)
+    )
+    assert asked.wait(30)
+    wall_clock.write_text("+0")
+    is_right.set()
+    eventually(lambda: exporter.value("counted_total") is not None, "figures")
+    assert exporter.value("counted_total") == 1
+    assert abs(ends(upstream.api.journal)[-1] - time.time()) < 10
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(9, id="quick"), pytest.param(60, id="full", marks=pytest.mark.long)])

@@ -17,6 +17,7 @@ SOURCE: dict[str, Any] = {
     "proxy_url": "http://proxy.test:3128",
 }
 ACCESS: dict[str, dict[str, Any]] = {
+    "params": {"params": {"version": "2"}},
     "url": {"url": "https://api.test/other"},
     "oauth2": {"oauth2": SOURCE["oauth2"] | {"client_secret": "after"}},
     "invalid_token_codes": {"invalid_token_codes": ["E_TOKEN"]},

@@ -151,10 +151,14 @@ def test_a_query_without_window_has_no_time() -> None:
         ("2021-08-17T00:02:00", "2021-08-16T23:59:00", "2021-08-17T00:00:00", "2021-08-16T00:00:00"),
         ("2021-08-17T00:03:05", None, "2021-08-17T00:01:00", "2021-08-17T00:00:00"),
         ("2021-08-19T10:00:00", "2021-08-16T23:00:00", "2021-08-17T00:00:00", "2021-08-16T00:00:00"),
+        ("2021-08-18T10:00:00", "2021-08-17T00:00:00", "2021-08-18T00:00:00", "2021-08-17T00:00:00"),
+        ("2021-08-19T10:00:00", "2021-08-17T00:00:00", "2021-08-19T09:58:00", "2021-08-19T00:00:00"),
+        ("2021-08-15T10:00:00", "2021-08-16T23:00:00", "2021-08-15T09:58:00", "2021-08-15T00:00:00"),
     ],
 )
 def test_the_end_of_a_period_is_not_jumped_over(now: str, published: str | None, end: str, start: str) -> None:
-    """The full total of a day is published before the next day begins, even if the tick would jump over midnight."""
+    """The full total of a day is published before the next day begins, even if the tick would jump over midnight; days
+    of which nothing was published are not made up for, and a clock that was set back is believed."""
     published_end = None if published is None else utc(published).timestamp()
     moment = moment_at(planned(TIMES).queries[0], utc(now), published_end)
     assert moment.window is not None
