@@ -292,26 +292,21 @@ class Source(Strict):
     @property
     def secrets(self) -> tuple[tuple[tuple[str, ...], Secret], ...]:
         """Every secret, with its key."""
-        found: list[tuple[tuple[str, ...], Any]] = [
-            *((("http_headers", name), secret) for name, secret in self.http_headers.items()),
-            *((("params", name), value) for name, values in self.params.items() for value in values),
-            *(
-                (("proxy_connect_header", name), one)
-                for name, some in self.proxy_connect_header.items()
-                for one in some
-            ),
-            *((("secret_values", name), secret) for name, secret in self.secret_values.items()),
-        ]
+        found: list[tuple[tuple[str, ...], Any]] = []
         if self.oauth2 is not None:
+            params = self.oauth2.endpoint_params
             found.append((("oauth2", "client_id_file"), self.oauth2.id_secret))
             found.append((("oauth2", "client_secret_file"), self.oauth2.key_secret))
-            found.extend(
-                (("oauth2", "endpoint_params", name), one) for name, one in self.oauth2.endpoint_params.items()
-            )
+            found.extend((("oauth2", "endpoint_params", name), one) for name, one in params.items())
         if self.authorization is not None:
             found.append((("authorization", "credentials_file"), self.authorization.secret))
         if self.basic_auth is not None:
             found.append((("basic_auth", "password_file"), self.basic_auth.secret))
+        of_proxy = self.proxy_connect_header
+        found.extend((("http_headers", name), secret) for name, secret in self.http_headers.items())
+        found.extend((("params", name), one) for name, some in self.params.items() for one in some)
+        found.extend((("proxy_connect_header", name), one) for name, some in of_proxy.items() for one in some)
+        found.extend((("secret_values", name), secret) for name, secret in self.secret_values.items())
         return tuple((key, secret) for key, secret in found if isinstance(secret, Secret))
 
     @property

@@ -101,7 +101,7 @@ class Secret:
 
     def _text(self) -> str:
         if self.inline is not None:
-            return fit_secret(self.inline, "the secret")
+            return fit_secret(self.inline, "the secret") if self.inline else ""
         if self.env is not None:
             return fit_secret(os.environ.get(self.env, ""), f"the environment variable {self.env}")
         if self.file is None:

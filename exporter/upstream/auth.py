@@ -74,10 +74,10 @@ class HeaderAuth:
 class BasicAuth:
     """HTTP Basic authentication (RFC 7617); the password is read at each use."""
 
-    def __init__(self, username: str, password: Secret, censor: Censor) -> None:
+    def __init__(self, username: str, password: Secret, censor: Censor | None = None) -> None:
         self._username = username
         self._password = password
-        self._censor = censor
+        self._censor = censor or Censor()
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `SecretUnreadable`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.daemon.check import check, ready_to_start
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import ConfigError
 from tests.support.certificates import OURS, authority_file, pair
 
@@ -64,6 +65,15 @@ def test_what_is_there_is_no_problem(config: Path, monkeypatch: pytest.MonkeyPat
     assert [query.name for query in found.plan.queries] == ["q"]
     assert found.loaded.config.sources[0].name == "acme"
     assert ready_to_start(config, ENVIRON).plan.sources == found.plan.sources
+
+
+def test_every_secret_is_known_to_the_log(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all kinds and all sources, once the configuration was checked."""
+    monkeypatch.setenv("TENANT_OF_A_TEST", "tenant-secret")
+    check(config, ENVIRON)
+    everything = {"token-text", "key-secret", "Basic proxy-secret", "tenant-secret", "password-text", "secret-text"}
+    for text in everything:
+        assert EVERYTHING.clean(f"a {text} b") == "a <secret> b"
 
 
 def test_each_secret_and_file_that_is_missing_is_told_at_its_key(config: Path) -> None:
