@@ -12,7 +12,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from exporter.cli.hints import likely_causes
 from exporter.cli.options import refuse
 from exporter.config.source import Source
 from exporter.daemon.check import check
@@ -20,6 +19,7 @@ from exporter.daemon.logs import configure_logging
 from exporter.model.censor import EVERYTHING
 from exporter.model.errors import ConfigError, Failure
 from exporter.plan.plan import Plan, QueryPlan
+from exporter.upstream.hints import likely_causes
 from exporter.upstream.upstream import Upstream, upstreams
 
 _Result = TypeVar("_Result")

@@ -1,55 +1,13 @@
-"""What is likely the matter when a Choreo account does not answer: the step of the portal's guide that is missing.
-
-The failures are what OAuth 2.0 and API gateways usually give, not what the service promises: causes are likely ones.
-"""
+"""What is likely wrong where the requests of a command were refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from exporter.cli.ad_hoc import Asked
 from exporter.config.source import Source
-from exporter.model.errors import Failure, Reason, TokenFailure
-
-_PORTAL: Final = "the Developer Portal (devportal.choreo.dev/choreosystem)"
-WRONG_HANDLE: Final = (
-    "the organization's handle is wrong: copy it anew from the console, Settings → Copy Handle (it is not the UUID)"
-)
-WRONG_ID: Final = "the organization's UUID is wrong (it is not the handle); without CHOREO_ORG_ID init finds it"
-_NOT_SUBSCRIBED: Final = (
-    f"the application is not subscribed: in {_PORTAL} open the application, Subscriptions, and add the Insights API"
-)
-_NO_MEMBERSHIP: Final = (
-    f"you are no member of the Choreo System organization: in {_PORTAL} choose Request Access under Applications"
-)
-_WRONG_KEYS: Final = (
-    f"the consumer key or the secret is wrong: in {_PORTAL} open the application, Production Keys → OAuth 2.0 Tokens,"
-    " and copy both anew (not the sandbox keys)"
-)
-_NETWORK: Final = "this machine does not reach it: look at the name, the firewall and whether a proxy is needed"
-_UNREACHED: Final = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.RESET})
-_WRONG_URL: Final = frozenset({Reason.REDIRECT, Reason.CONTENT_TYPE, Reason.JSON, Reason.HTTP_4XX, Reason.PROTOCOL})
-
-
-def likely_causes(failure: Failure, source: Source) -> tuple[str, ...]:
-    """What is likely wrong, the likeliest first; nothing for what only time or the service can mend, and of sources
-    that are not Choreo's only what is so with every API."""
-    if failure.reason in _UNREACHED:
-        return (_NETWORK,)
-    if source.schema_ != "choreo":
-        return ()
-    if isinstance(failure, TokenFailure):
-        return _causes_at_the_token_endpoint(failure)
-    if failure.reason is Reason.FORBIDDEN:
-        return (_NOT_SUBSCRIBED, _NO_MEMBERSHIP)
-    if failure.reason is Reason.UNAUTHORIZED:
-        return (_NOT_SUBSCRIBED, "the access token is for another environment: take the Production keys")
-    if failure.reason is Reason.GRAPHQL:
-        return (WRONG_ID, WRONG_HANDLE)
-    if failure.reason in _WRONG_URL:
-        return ("the URL is not the Insights API's",)
-    return ()
+from exporter.model.errors import Failure, Reason
+from exporter.upstream.hints import likely_causes
 
 
 def causes_of_polls(polls: Iterable[Asked], source: Source) -> tuple[str, ...]:
@@ -57,11 +15,3 @@ def causes_of_polls(polls: Iterable[Asked], source: Source) -> tuple[str, ...]:
     answers = (exchange.answer for poll in polls for exchange in poll.exchanges)
     failures = (one for one in answers if isinstance(one, Failure) and one.reason is not Reason.GRAPHQL)
     return next((causes for failure in failures if (causes := likely_causes(failure, source))), ())
-
-
-def _causes_at_the_token_endpoint(failure: TokenFailure) -> tuple[str, ...]:
-    if failure.reason is Reason.INVALID_CLIENT:
-        return (_WRONG_KEYS,)
-    if failure.reason is Reason.OAUTH_ERROR:
-        return (WRONG_HANDLE, f"the scope is refused, because {_NOT_SUBSCRIBED}")
-    return ("the URL is not the token endpoint's", WRONG_HANDLE) if failure.reason in _WRONG_URL else ()

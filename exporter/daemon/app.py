@@ -15,6 +15,7 @@ import structlog
 
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Checked, ready_to_start
+from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_within, keep_returning
 from exporter.daemon.reload import Reloading, keep_watching
@@ -74,6 +75,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         asyncio.create_task(polling.run()),
         asyncio.create_task(keep_watchdog_calm()),
         asyncio.create_task(keep_returning()),
+        asyncio.create_task(LIMIT.keep_reporting()),
     ]
     loop.add_signal_handler(signal.SIGHUP, reloading.request if options.reload_on_hangup else stop.set)
     if options.auto_reload:

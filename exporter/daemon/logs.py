@@ -11,6 +11,7 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
+from exporter.daemon.log_limit import LIMIT
 from exporter.model.censor import EVERYTHING
 
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -19,6 +20,7 @@ FORMATS: Final = ("logfmt", "json")
 
 def configure_logging(level: str, style: str, stream: TextIO | None = None) -> None:
     """Sets up structlog. Credentials are replaced wherever they would be printed, as a last defence."""
+    LIMIT.begin()
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=False)
         if style == "json"
@@ -26,6 +28,7 @@ def configure_logging(level: str, style: str, stream: TextIO | None = None) -> N
     )
     structlog.configure(
         processors=[
+            LIMIT,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.EventRenamer("msg"),

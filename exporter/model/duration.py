@@ -39,3 +39,8 @@ def duration_text(seconds: float) -> str:
     if milliseconds:
         parts.append(f"{milliseconds}ms")
     return "".join(parts) or "0s"
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds for a message, rounded to tenths; less than that to thousandths."""
+    return f"{round(seconds, 1 if seconds >= 0.1 else 3):g} s"

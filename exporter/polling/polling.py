@@ -40,6 +40,7 @@ class Polling:
         self._results = Results(self.targets, self.store, observer, self.clock_watch)
         self._scheduler = Scheduler(self.targets, self.lanes, self._results, self.store, observer, self.clock_watch)
         self.auditor = Auditor(self.targets, self.lanes, self.store, observer)
+        observer.on_plan(plan)
         self._renewals: dict[TokenSource, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 

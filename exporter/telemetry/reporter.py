@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from exporter.config.source import Source
+from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import PollOutcome
 from exporter.plan.plan import Plan
 from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
 from exporter.series.store import Owner
 from exporter.telemetry.counts import Counts
+from exporter.upstream.hints import likely_causes, log_fields
 
 _log = structlog.get_logger()
 
@@ -21,6 +24,7 @@ class Reporter:
     """The observer of polls and audits: counts what happens, and writes a line when something changes."""
 
     counts: Counts = field(default_factory=Counts)
+    _sources: dict[str, Source] = field(default_factory=dict)
     _failing: dict[Owner, str] = field(default_factory=dict)
     _packs_refused: set[tuple[str, str]] = field(default_factory=set)
     _audits_failing: dict[Owner, str] = field(default_factory=dict)
@@ -38,10 +42,24 @@ class Reporter:
         repeated = self._failing.get(owner) == outcome.reason.value
         self._failing[owner] = outcome.reason.value
         say = _log.debug if repeated else _log.error if outcome.reason == "internal" else _log.warning
-        say("the poll failed; the last good values stay", **about, reason=outcome.reason.value, detail=outcome.detail)
+        say(
+            "the poll failed; the last good values stay",
+            **about,
+            reason=outcome.reason.value,
+            detail=outcome.detail,
+            **self._hints(owner.source, outcome),
+        )
+
+    def _hints(self, source: str, outcome: PollOutcome) -> dict[str, str]:
+        """What is likely wrong, where that can be told: a document that is refused may have any fault."""
+        found = self._sources.get(source)
+        if found is None or outcome.reason is None or outcome.reason is Reason.GRAPHQL:
+            return {}
+        return log_fields(likely_causes(UpstreamFailure(outcome.reason, outcome.detail), found))
 
     def on_plan(self, plan: Plan) -> None:
         """Forgets the queries and sources that the plan does not have."""
+        self._sources = {source.name: source for source in plan.sources}
         pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
         self.counts.forget_all_but(pairs)
         for failing in (self._failing, self._audits_failing):
@@ -97,7 +115,7 @@ class Reporter:
         say("the API refused a pack; fewer targets go into one operation", **about, detail=detail)
 
     def on_expiry(self, owner: Owner) -> None:
-        _log.warning("the last good values are stale and were dropped", query=owner.query, source=owner.source)
+        _log.warning("the last good values are stale and were dropped", **_about(owner))
 
 
 def _about(owner: Owner) -> dict[str, str]:

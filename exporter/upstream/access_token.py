@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from exporter.config.source import OAuth2
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.model.secret import Secret
+from exporter.upstream.hints import log_fields
 from exporter.upstream.token_response import read_token, revocation_failure
 from exporter.upstream.transport import Transport, WireResponse
 
@@ -85,6 +86,8 @@ class TokenSource:
     ) -> None:
         self.sources: tuple[str, ...] = ()
         """The sources that use it, for the log."""
+        self.hints: Callable[[Failure], Sequence[str]] = lambda _: ()
+        """What is likely wrong where a renewal fails."""
         self._oauth2 = oauth2
         self._transport = transport
         self._censor = censor or Censor()
@@ -377,6 +380,7 @@ class TokenSource:
             reason=failure.reason.value,
             detail=failure.detail,
             next_try_in_seconds=round(wait_seconds, 1),
+            **log_fields(self.hints(failure)),
         )
         return failure
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.censor import Censor
+from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, SecretUnreadable, TokenFailure, UpstreamFailure
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import AccessToken, TokenSource
@@ -51,7 +52,7 @@ class BearerAuth:
             async with deadline.limit():
                 return await self._source.token()
         except TimeoutError:
-            raise UpstreamFailure(Reason.TOKEN, f"no access token within {deadline.seconds:g} s") from None
+            raise UpstreamFailure(Reason.TOKEN, f"no access token within {seconds_text(deadline.seconds)}") from None
         except TokenFailure as failure:
             raise UpstreamFailure(Reason.TOKEN, f"no request without credentials: {failure.detail}") from None
 

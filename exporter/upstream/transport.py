@@ -20,6 +20,7 @@ import httpx
 from exporter import __version__
 from exporter.config.source import TLSConfig
 from exporter.model.censor import Censor
+from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.connections import BODY, SHARE, Connections
 from exporter.upstream.deadline import Deadline
@@ -124,7 +125,7 @@ class Transport:
             async with deadline.limit():
                 response = await self._client.send(request, auth=None)
         except TimeoutError:
-            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {deadline.seconds:g} s") from None
+            raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {seconds_text(deadline.seconds)}") from None
         headers, body = dict(response.headers), response.extensions.pop(BODY)
         if self._censor is None:
             return WireResponse(response.status_code, headers, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from exporter.config.source import Access, Source
@@ -12,6 +13,7 @@ from exporter.model.errors import Failure
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BasicAuth, BearerAuth, HeaderAuth
 from exporter.upstream.graphql import BYTES_A_VALUE, GraphQLClient
+from exporter.upstream.hints import likely_causes
 from exporter.upstream.memory import AnswerMemory
 from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Transport
@@ -90,6 +92,7 @@ def _name_sources(found: Mapping[str, Upstream]) -> None:
     for one in found.values():
         if one.token is not None:
             one.token.sources = tuple(name for name, each in found.items() if each.token is one.token)
+            one.token.hints = partial(likely_causes, source=one.source)
 
 
 def _client(

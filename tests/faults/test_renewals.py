@@ -1,4 +1,4 @@
-"""Rows of tokens that sources share, and of renewals that nobody waits for."""
+"""Rows of tokens that sources share, of renewals that nobody waits for, and of what the log says of failures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.faults.configuration import query, source, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.support.processes import eventually, get
-from tests.support.upstream import Behaviour, Call, Upstream, answer, grants, oauth_error, reply, status
+from tests.support.upstream import Behaviour, Call, Upstream, answer, grants, in_turn, oauth_error, reply, status
 
 FAILED = "the access token was not renewed"
 AGAIN = "the access token is renewed again"
@@ -79,3 +79,27 @@ def test_row_105_one_live_token(start: Start, upstream: Upstream) -> None:
     assert len(upstream.token.journal) <= 2 + passed / 2
     for name in ("api", "other"):
         assert exporter.value(f"{OWN}token_valid", source=name) == 1
+
+
+def test_row_92_noisy_targets(start: Start, upstream: Upstream) -> None:
+    """However many targets fail, and for however many reasons, a source has ten lines a minute, and the count."""
+    upstream.api.always(in_turn([status(500), status(404), answer({"data": None, "errors": [{"message": "no"}]})]))
+    noisy = query(
+        "noisy",
+        "2s",
+        for_each={"n": list(range(300))},
+        labels={"n": "{{ n }}"},
+        document="query noisy($n: Int) { value(n: $n) }",
+        variables={"n": "{{ n }}"},
+        stale_after="10m",
+    )
+    exporter = start([{**source_of(upstream), "concurrency": 100}], [noisy]).wait_until_ready()
+    began_at = time.monotonic()
+    eventually(lambda: "lines_left_out=" in exporter.log, "count of what was left out", 90)
+    minutes = 2 + (time.monotonic() - began_at) // 60
+    failures = exporter.value(f"{OWN}poll_failures_total", reason="http_5xx") or 0
+    assert failures > 300
+    told = [line for line in exporter.log.splitlines() if "source=api" in line and "level=debug" not in line]
+    assert 10 < len(told) <= 10 * minutes, len(told)
+    (count,) = (line for line in told if "lines_left_out=" in line)
+    assert int(count.rpartition("lines_left_out=")[2].split()[0]) > 600

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from exporter.cli.account import fail, run, upstreams_of
 from exporter.cli.atomic_file import atomic_file
-from exporter.cli.hints import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.cli.init.files import Account, Found, SecretPlace, config_text
 from exporter.cli.init.git import keep_out_of_git
 from exporter.cli.options import refuse
@@ -26,6 +25,7 @@ from exporter.model.errors import ConfigError, Failure
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.secret import Secret
+from exporter.upstream.hints import WRONG_HANDLE, WRONG_ID, likely_causes
 from exporter.upstream.upstream import Upstream
 
 _DEADLINE_SECONDS: Final = 30.0

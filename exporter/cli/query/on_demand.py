@@ -11,14 +11,15 @@ from typing import Any, Final
 import click
 import yaml
 
-from exporter.cli.account import fail, upstreams_of
+from exporter.cli.account import fail, token_seconds, upstreams_of
 from exporter.cli.output import Output
 from exporter.config.source import Source
 from exporter.model.censor import EVERYTHING
-from exporter.model.errors import SecretUnreadable
+from exporter.model.errors import Failure, Reason, SecretUnreadable
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.template import bind, parse_template, references
+from exporter.upstream.hints import likely_causes
 
 PREFIX: Final = "choreo/on_demand/"
 _DEADLINE_SECONDS: Final = 30.0
@@ -32,8 +33,13 @@ async def ask_on_demand(name: str, source: Source, changes: Sequence[str], outpu
     output.code("Document", sent.document)
     output.json("Variables", dict(sent.variables))
     async with upstreams_of((source,)) as upstreams:
+        await token_seconds(upstreams[source.name], source)
         began_at = time.monotonic()
-        response = await upstreams[source.name].client.execute(sent, deadline_seconds=_DEADLINE_SECONDS)
+        try:
+            response = await upstreams[source.name].client.execute(sent, deadline_seconds=_DEADLINE_SECONDS)
+        except Failure as failure:  # a document that is refused may have any fault
+            causes = () if failure.reason is Reason.GRAPHQL else likely_causes(failure, source)
+            fail(f"{failure.reason.value}: {failure.detail}", causes)
         output.json(f"Answer (after {time.monotonic() - began_at:.3f} seconds)", response.data)
     for error in response.errors:
         click.echo(f"error: {EVERYTHING.clean_value(error.message)}", err=True)

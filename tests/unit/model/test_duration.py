@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.duration import duration_seconds, duration_text
+from exporter.model.duration import duration_seconds, duration_text, seconds_text
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,11 @@ def test_a_duration_is_shown_as_short_as_it_can_be(seconds: float, text: str) ->
     """HELP texts say `5m`, not `300s`."""
     assert duration_text(seconds) == text
     assert duration_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(10.0, "10 s"), (9.98765, "10 s"), (0.2, "0.2 s"), (12.34, "12.3 s"), (0.0123, "0.012 s")]
+)
+def test_seconds_in_messages_are_rounded(seconds: float, text: str) -> None:
+    """A deadline of which a part is over is no figure of five digits."""
+    assert seconds_text(seconds) == text

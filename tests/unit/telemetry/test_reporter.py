@@ -56,6 +56,30 @@ def demand(calls: float) -> Demand:
     return Demand(limit=60.0, calls={"traffic": calls, "apis": 10.0})
 
 
+CHOREO = planned(
+    '- {name: q, document: "query { __typename }", metrics: [{name: n, help: N., value: 1}]}',
+    'sources: [{name: acme, url: "https://api.test/graphql", schema: choreo}]\n',
+)
+
+
+def test_a_failure_says_what_is_likely_wrong(log: io.StringIO) -> None:
+    """What `init` would say of it, the log says, too; a scope is told from a subscription."""
+    reporter = Reporter()
+    reporter.on_plan(CHOREO)
+    owner = Owner("q", "acme", "")
+    for detail, likely in (
+        ("the API answered 403", "the application is not subscribed"),
+        ("the API answered 403: insufficient_scope", "the access token lacks a scope"),
+    ):
+        reporter.on_poll(owner, PollOutcome(0.1, reason=Reason.FORBIDDEN, detail=detail), 0)
+        (line,) = lines(log)
+        assert line["likely"].startswith(likely)
+        reporter.on_poll(owner, GOOD, 0)
+        lines(log)
+    reporter.on_poll(owner, PollOutcome(0.1, reason=Reason.GRAPHQL, detail="no field x"), 0)
+    assert "likely" not in lines(log)[0]
+
+
 def test_a_failure_is_a_warning_once_and_its_end_a_line(log: io.StringIO) -> None:
     """A poll that fails in the same way again and again is no line again and again; another reason, and the first poll
     that works again, are."""
