@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import example, given
-from hypothesis import strategies as st
-
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, LabelValues, MetricType, Number
 from exporter.series.births import MOST_GONE
@@ -140,33 +137,3 @@ def test_a_counter_without_a_period_begins_at_0_too() -> None:
     watched.answer(None, a=5)
     assert watched.answer(None, a=4, b=2) == {("a",): 4, ("b",): 0}
     assert watched.answer(None, a=4, b=2) == {("a",): 4, ("b",): 2}
-
-
-@given(
-    st.lists(st.sets(st.integers(PERIOD, 6 * PERIOD - 1), max_size=8), min_size=1, max_size=3),
-    st.sets(st.integers(PERIOD, 6 * PERIOD), max_size=6),
-    st.booleans(),
-)
-@example([{PERIOD - 1 + PERIOD}], set(), False)
-@example([{2 * PERIOD - 1, 2 * PERIOD, 2 * PERIOD + 1}], set(), False)
-def test_prometheus_counts_every_event(events: list[set[int]], failures: set[int], zeros: bool) -> None:
-    """However events fall into periods, and whichever polls fail, the samples of a page that is scraped once a poll
-    add up to as many as there were since the first poll: births and midnights lose none and count none twice."""
-    watched = Watched()
-    last = 8 * PERIOD
-    pages: list[Mapping[LabelValues, Number]] = []
-    end = 0
-    while end < last:
-        # as the schedule has it: the end of a period is never jumped over
-        boundary = (end // PERIOD + 1) * PERIOD
-        end = min(end + 1, boundary)
-        if end in failures and end % PERIOD:
-            watched.poll(FAILED)
-        else:
-            start = (end - 1) // PERIOD * PERIOD
-            totals = {f"s{i}": len([e for e in happened if start <= e < end]) for i, happened in enumerate(events)}
-            shown_series = {name: total for name, total in totals.items() if total or zeros}
-            answer = good(COUNTER, shown_series, float(start), complete=end % PERIOD == 0)
-            pages.append(watched.poll(answer))
-    for number, happened in enumerate(events):
-        assert increase([page.get((f"s{number}",)) for page in pages]) == len(happened)
