@@ -106,6 +106,7 @@ def test_places_of_pages_must_be_there_and_of_their_type() -> None:
         ("Int", 2**31, (), "is a number, and Int is wanted", "write a whole number"),
         ("Int", -(2**31) - 1, (), "is a number, and Int is wanted", "write a whole number"),
         ("[Int]", [[1]], (0,), "is a list, and Int is wanted", "write a whole number"),
+        ("[Int]", "x", (), "is text, and Int is wanted", INT),
         ("Float", True, (), "is true or false, and Float is wanted", "write a number"),
         ("Boolean", "true", (), "is text, and Boolean is wanted", "write true or false"),
         ("String", 5, (), "is a number, and String is wanted", "write text, in quotes where it looks like a number"),
