@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from exporter.config.load import load
 from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
-from tests.support.configurations import choreo_environ, choreo_source
+from tests.support.configurations import ROOT, choreo_environ, choreo_source
 from tests.support.processes import eventually, get
 
 ALERTS_A_DAY = 400  # so that there are some since midnight, however early it is
@@ -80,3 +82,10 @@ overrides:
     [overview] = [query for query in config["queries"] if query["name"] == "overview"]
     assert (overview["interval"], overview["window"]["delay"]) == ("37s", "7m")
     assert "overrides" not in config
+
+
+def test_the_table_of_operations_is_up_to_date() -> None:
+    """docs/choreo-operations.md says what the catalogue does; if not: `make docs`."""
+    command = [sys.executable, str(ROOT / "scripts" / "operations_table.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
