@@ -56,6 +56,7 @@ def test_what_names_nobody_stays() -> None:
     kept = shop("a", "", size=None, at="1795478400", kind="retail") | {"name": "-1.5e3"}
     (made,) = anonymous((asked(SHOPS, Response({"shops": [kept, shop("b", "x")]})),), PLAN)
     assert data(made)["shops"][0] == kept | {"id": "id-1"}
+    assert data(made)["shops"][1]["at"] == "2026-11-24T00:00:00Z"
     (empty,) = anonymous((asked(SHOPS, Response({"shops": [shop("a", "")]})),), PLAN)
     assert data(empty)["shops"][0]["name"] == ""
 

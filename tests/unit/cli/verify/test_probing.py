@@ -96,5 +96,7 @@ def test_the_filter_is_that_of_a_poll_that_worked() -> None:
     without = asked(COURSE, Response({}), variables={"data": {"orgId": "o"}, "x": 5})
     with_more = asked(COURSE, Response({}), variables={"t": "x", "d": {**FILTER, "apiIdIn": ["a"]}})
     assert data_filter((without, with_more)) == (with_more, {**FILTER, "apiIdIn": ["a"]})
+    exact = asked(COURSE, Response({}), variables={"d": FILTER})
+    assert data_filter((exact,)) == (exact, FILTER)
     assert data_filter((without,)) is None
     assert data_filter(()) is None
