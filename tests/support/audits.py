@@ -12,6 +12,7 @@ from exporter.model.clock import Clock
 from exporter.model.outcome import Operation
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.lanes import Lanes
 from exporter.polling.results import Results
 from exporter.polling.scheduler import Scheduler
@@ -74,8 +75,9 @@ def audited(
         lanes = Lanes(store.surroundings, clock)
         lanes.follow(plan.sources, {"acme": api})
         targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
-        results = Results(targets, store, recorder, clock)
-        scheduler = Scheduler(targets, lanes, results, store, recorder, clock, jitter=lambda: 0.0)
+        clock_watch = ClockWatch(store, recorder, clock)
+        results = Results(targets, store, recorder, clock_watch, clock)
+        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
         auditor = Auditor(targets, lanes, store, recorder, clock.wall)
         tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(auditor.run())]
         await asyncio.sleep(seconds)

@@ -63,6 +63,9 @@ class Recorder:
     def on_overrun(self, owner: Owner, ticks: int) -> None:
         self.events.append(("overrun", owner, ticks))
 
+    def on_clock_jump(self, seconds: float) -> None:
+        self.events.append(("clock_jump", seconds))
+
     def on_expiry(self, owner: Owner) -> None:
         self.events.append(("expiry", owner))
 

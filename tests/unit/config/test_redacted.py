@@ -46,10 +46,12 @@ def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str
 
 
 def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:
-    """Secrets of every kind are `<secret>`; variables are put in; the rest is as it was written, in its order."""
+    """Secrets of every kind are `<secret>`, and so is what a variable put in a place of credentials; other variables are
+    put in; the rest is as it was written, in its order."""
     expected = yaml.safe_load(CONFIG.replace("${ORG}", "acme-org"))
     source = expected["sources"][0]
     source["oauth2"] |= {"client_id": "<secret>", "client_secret": "<secret>"}
+    source["oauth2"]["endpoint_params"] = {"orgHandle": "<secret>"}
     source["http_headers"] = {"X-Api-Key": "<secret>"}
     source["proxy_connect_header"] = {"Proxy-Authorization": ["<secret>"]}
     source["secret_values"] = {"tenant": "<secret>"}
@@ -77,4 +79,4 @@ def test_the_last_look_is_at_every_text_and_key(tmp_path: Path) -> None:
     assert "orgHandle" not in text
     read = yaml.safe_load(text)["sources"][0]
     assert read["values"]["org"] == "<hidden>-org"
-    assert read["oauth2"]["endpoint_params"] == {"<key>": "<hidden>-org"}
+    assert read["oauth2"]["endpoint_params"] == {"<key>": "<secret>"}

@@ -10,6 +10,7 @@ from exporter.model.clock import Clock
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
 from exporter.plan.plan import Plan
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
 from exporter.polling.results import Results
@@ -43,8 +44,9 @@ def observe(plan: Plan, answer: Callable[[Operation, float], Answer], seconds: f
         lanes = Lanes(store.surroundings, clock)
         lanes.follow(plan.sources, {"acme": api})
         targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
-        results = Results(targets, store, recorder, clock)
-        scheduler = Scheduler(targets, lanes, results, store, recorder, clock, jitter=lambda: 0.0)
+        clock_watch = ClockWatch(store, recorder, clock)
+        results = Results(targets, store, recorder, clock_watch, clock)
+        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
         tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(results.keep_expiring())]
         await asyncio.sleep(seconds)
         for task in tasks:

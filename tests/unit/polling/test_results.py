@@ -11,6 +11,7 @@ from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Samples
 from exporter.plan.plan import Target
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.course import Course, courses
 from exporter.polling.due import FanOut, Pack
 from exporter.polling.results import Results
@@ -41,7 +42,8 @@ class Wired:
         self.clock = clock
         self.store, self.recorder = Store(100), Recorder()
         self.targets = Targets(PLAN, self.store, self.recorder, monotonic=clock.monotonic)
-        self.results = Results(self.targets, self.store, self.recorder, clock)
+        clock_watch = ClockWatch(self.store, self.recorder, clock)
+        self.results = Results(self.targets, self.store, self.recorder, clock_watch, clock)
         self.items: Course = next(courses(PLAN))
 
         def begin(_course: Course, _fan_out: FanOut, _pack: Pack) -> asyncio.Task[None]:
