@@ -87,7 +87,8 @@ def test_every_recipe_loads(block: str, tmp_path: Path) -> None:
 
 # What stands in a quoted message for something else: a word in capitals, a letter, a number, a word that is told on.
 STANDS_FOR: Final = re.compile(
-    r"\b(?:(?:HOST|PORT|FILE|LINE|KEY|NAME|FAMILY)(?::(?:PORT|LINE))?|[xyzY]|\d+ s|\d+|token(?= endpoint)|[a-z]+_[a-z_]+)\b|…"
+    r"\b(?:(?:HOST|PORT|FILE|LINE|KEY|NAME|FAMILY)(?::(?:PORT|LINE))?|[xyzY]|\d+ s|\d+|token(?= endpoint)"
+    r"|[a-z]+_[a-z_]+)\b|…"
 )
 
 
