@@ -8,7 +8,8 @@
         ├── SecretUnreadable a secret's variable or file cannot be read, or not be sent
         └── ResultFailure    the answer came, but cannot become series
 
-A failure's text is fit for a log line: it never quotes a body, a header, a token or a secret.
+A failure's text is fit for a log line: it never quotes a token or a secret, and of an answer only what the server says
+of its refusal, in one clean line.
 """
 
 from __future__ import annotations

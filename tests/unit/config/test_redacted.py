@@ -46,8 +46,8 @@ def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str
 
 
 def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:
-    """Secrets of every kind are `<secret>`, and so is what a variable put in a place of credentials; other variables are
-    put in; the rest is as it was written, in its order."""
+    """Secrets of every kind are `<secret>`, and so is what a variable put in a place of credentials. Other variables
+    are put in; the rest is as it was written, in its order."""
     expected = yaml.safe_load(CONFIG.replace("${ORG}", "acme-org"))
     source = expected["sources"][0]
     source["oauth2"] |= {"client_id": "<secret>", "client_secret": "<secret>"}
