@@ -28,7 +28,7 @@ from exporter.cli.options import (
 from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
-from exporter.daemon.process import exit_at_once
+from exporter.daemon.process import STOP_SIGNALS, enough_descriptors, exit_at_once
 from exporter.model.errors import ConfigError
 from exporter.polling.shard import Shard, shard_of_flags
 
@@ -112,7 +112,7 @@ def command(context: click.Context, /, check: bool, shard_index: str | None, sha
     if check:
         _check(options.config_file, options.web_config_file)
     else:
-        signal.signal(signal.SIGTERM, lambda *_: exit_at_once(0))  # until the event loop takes them over
+        STOP_SIGNALS.take()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         exit_at_once(run(options))
 
@@ -157,6 +157,9 @@ def _open_missing_streams() -> None:
 def main() -> None:
     """The console script."""
     _open_missing_streams()
+    if problem := enough_descriptors():
+        click.echo(f"error: {problem}", err=True)
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal in ASCII or Latin-1 gets an escape for what it lacks
             stream.reconfigure(errors="backslashreplace")

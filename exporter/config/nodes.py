@@ -21,6 +21,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 MAX_NODES: Final = 200_000
 MAX_DEPTH: Final = 100
+_TOO_MANY: Final = "more values than a configuration has (aliases count each time)"
 
 
 class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen at run time
@@ -131,9 +132,14 @@ def parse_nodes(text: str, file: str) -> Nodes:
 
 
 def _check_depth(text: str, file: str) -> None:
-    """Raises `ConfigError` for a text nested so deeply that composing it would exhaust the stack of PyYAML's C code."""
-    depth = 0
+    """Raises `ConfigError` for a text nested so deeply that composing it would exhaust the stack of PyYAML's C code, or
+    with so many values that it would exhaust the memory."""
+    depth = count = 0
     for event in yaml.parse(text, Loader=_StrictLoader):
+        count += isinstance(event, yaml.NodeEvent)
+        if count > MAX_NODES:
+            line = event.start_mark.line + 1 if event.start_mark else None
+            raise ConfigError((Problem(file, line, "", _TOO_MANY, "write it out shorter"),))
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1 if event.start_mark else None
@@ -158,10 +164,8 @@ class _Reader:
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
         self._count += 1
         if self._count > MAX_NODES or depth > MAX_DEPTH:
-            wrong = "more values than a configuration has" if depth <= MAX_DEPTH else "nested too deeply"
-            raise ConfigError(
-                (self._problem(node, path[:1], f"{wrong} (aliases count each time)", "write it out shorter"),)
-            )
+            wrong = _TOO_MANY if depth <= MAX_DEPTH else "nested too deeply (aliases count each time)"
+            raise ConfigError((self._problem(node, path[:1], wrong, "write it out shorter"),))
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             self._check_tag(node, path, "map")

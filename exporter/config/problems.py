@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.nodes import KeyPath, Nodes, key_text
 from exporter.model.errors import ConfigError, Problem
+from exporter.model.file_read import MAX_CONFIG_BYTES, read_file
 from exporter.model.suggestion import suggestion
 
 
@@ -38,7 +39,7 @@ class Places:
 def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
     """A configuration file's text. Raises `ConfigError`, with the remedy where it cannot be read."""
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return read_file(file, MAX_CONFIG_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
     except OSError as error:

@@ -24,6 +24,7 @@ from exporter.config.nodes import parse_nodes
 from exporter.config.problems import Places, describe, file_text
 from exporter.config.scalars import Strict
 from exporter.model.errors import ConfigError, Problem
+from exporter.model.file_read import MAX_PEM_BYTES, read_file
 from exporter.model.secret import Secret
 
 # Go's names (crypto/tls, which are IANA's) of what its CipherSuites() lists, and OpenSSL's
@@ -315,7 +316,7 @@ class _Files:
         if not name:
             return inline.encode()
         try:
-            return (self._folder / name).read_bytes()
+            return read_file(self._folder / name, MAX_PEM_BYTES)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "its name has a character that no name has"
             wrong = f"{self._folder / name} cannot be read: {reason}"

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Checked, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
-from exporter.daemon.process import exit_within, keep_returning
+from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning
 from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
 from exporter.model.censor import EVERYTHING
@@ -39,8 +40,7 @@ _log = structlog.get_logger()
 async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
     """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    STOP_SIGNALS.take(partial(_stop_soon, loop, stop))
     reporter, config_status = Reporter(), ReloadStatus()
     polling = Polling(found.plan, reporter, options.shard)
     site = ExporterSite(
@@ -94,6 +94,13 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     if web_config is not None:
         web_config.close()
     _log.info("stopped")
+
+
+def _stop_soon(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Has the loop end everything, and the process end in time if the loop stands still."""
+    exit_within(_STOP_SECONDS, 0)
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(stop.set)
 
 
 async def _stop(tasks: list[asyncio.Task[Any]], web: WebServer, polling: Polling) -> None:

@@ -6,11 +6,16 @@ import asyncio
 import ctypes
 import gc
 import os
+import resource
+import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Final, NoReturn
 
 _RETURN_SECONDS: Final = 5.0
+NEEDED_DESCRIPTORS: Final = 40
 _M_ARENA_MAX: Final = -8  # glibc's malloc.h
 
 
@@ -40,6 +45,43 @@ async def keep_returning() -> None:
     await asyncio.Event().wait()
 
 
+class StopSignals:
+    """SIGTERM and SIGINT, taken by a thread of their own, which hears them while the event loop stands still too."""
+
+    def __init__(self) -> None:
+        self._act: Callable[[], object] = partial(exit_at_once, 0)
+        self._is_taken = False
+
+    def take(self, act: Callable[[], object] | None = None) -> None:
+        """Has them call this in the thread from now on; by default they end the process at once. To be called first in
+        the main thread, before there are others."""
+        self._act = act or self._act
+        if not self._is_taken:
+            self._is_taken = True
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+            threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def _wait(self) -> None:
+        while True:
+            signal.sigwait(_STOP_SIGNALS)
+            self._act()
+
+
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def enough_descriptors() -> str:
+    """What is wrong with the limit of open files, raised as far as it may be; nothing if it is enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= NEEDED_DESCRIPTORS or soft == resource.RLIM_INFINITY:
+        return ""
+    allowed = NEEDED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, NEEDED_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed >= NEEDED_DESCRIPTORS:
+        return ""
+    return f"only {soft} files may be open (ulimit -n), and {NEEDED_DESCRIPTORS} are needed; raise that limit"
+
+
 def exit_at_once(code: int) -> NoReturn:
     """Ends the process at once: a hung name look-up in a thread must not hold it up."""
     for stream in (sys.stdout, sys.stderr):
@@ -55,3 +97,6 @@ def exit_within(seconds: float, code: int) -> None:
     timer = threading.Timer(seconds, exit_at_once, (code,))
     timer.daemon = True
     timer.start()
+
+
+STOP_SIGNALS: Final = StopSignals()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
 import structlog
 
 from exporter.daemon.check import Checked
+from exporter.model.background import result_of
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.file_watch import FileWatch
 from exporter.telemetry.reload_status import ReloadStatus
 
 _WATCH_SECONDS: Final = 2.0
+_LOAD_SECONDS: Final = 60.0
 _log = structlog.get_logger()
 
 Problems: TypeAlias = tuple[str, ...]
@@ -23,13 +24,19 @@ Problems: TypeAlias = tuple[str, ...]
 class Reloading:
     """Loads the configuration again when asked, one loading at a time."""
 
-    def __init__(self, load: Callable[[], Checked], take_over: Callable[[Checked], None], status: ReloadStatus) -> None:
-        """`load` may take long and raises `ConfigError`; it is called in a thread. `take_over` raises `OSError`, and
+    def __init__(
+        self,
+        load: Callable[[], Checked],
+        take_over: Callable[[Checked], None],
+        status: ReloadStatus,
+        limit_seconds: float = _LOAD_SECONDS,
+    ) -> None:
+        """`load` may hang, and raises `ConfigError`; it is called in a thread. `take_over` raises `OSError`, and
         then has changed nothing. `status` takes in how each loading ended."""
         self._load = load
         self._take_over = take_over
         self._status = status
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="configuration")
+        self._limit_seconds = limit_seconds
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Problems] | None = None
 
@@ -59,7 +66,11 @@ class Reloading:
 
     async def _attempt(self) -> Problems:
         try:
-            self._take_over(await asyncio.get_running_loop().run_in_executor(self._thread, self._load))
+            async with asyncio.timeout(self._limit_seconds):
+                found = await result_of(self._load, "configuration")
+            self._take_over(found)
+        except TimeoutError:
+            return (f"the loading took longer than {self._limit_seconds:g} s and was given up",)
         except ConfigError as error:
             return tuple(map(str, error.problems))
         except (OSError, Failure) as error:
@@ -72,7 +83,7 @@ class Reloading:
 async def keep_watching(watch: FileWatch, reloading: Reloading) -> None:
     """Loads the configuration again whenever its files have changed."""
     while True:
-        if watch.has_changed():
+        if await result_of(watch.has_changed, "file watch"):
             _log.info("the configuration's files have changed")
             await reloading.reload()
         await asyncio.sleep(_WATCH_SECONDS)

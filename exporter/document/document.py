@@ -50,6 +50,7 @@ from graphql.language import NonNullTypeNode
 from exporter.document.schema import no_schema
 
 _MAX_TOKENS: Final = 20_000
+_MAX_SELECTIONS: Final = 20_000
 _RULES_WITHOUT_SCHEMA: Final = (
     KnownFragmentNamesRule,
     NoFragmentCyclesRule,
@@ -131,6 +132,7 @@ def parse_document(text: str, schema: GraphQLSchema | None) -> Document:
     except RecursionError:
         raise DocumentError((Fault(1, "nested too deeply"),)) from None
     operation = _operation(node)
+    _check_size(node, operation)
     if errors := validate(schema, node) if schema is not None else validate(no_schema(), node, _RULES_WITHOUT_SCHEMA):
         raise DocumentError(tuple(_fault(error) for error in errors))
     fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
@@ -147,6 +149,32 @@ def parse_document(text: str, schema: GraphQLSchema | None) -> Document:
             for definition in operation.variable_definitions or ()
         },
     )
+
+
+def _check_size(node: DocumentNode, operation: OperationDefinitionNode) -> None:
+    """Raises `DocumentError` for fragments that spread others so often that nobody could write the whole out."""
+    fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
+    known: dict[str, int] = {}
+
+    def count(selections: SelectionSetNode | None) -> int:
+        return 0 if selections is None else sum(map(count_one, selections.selections))
+
+    def count_one(part: SelectionNode) -> int:
+        if not isinstance(part, FragmentSpreadNode):
+            return 1 + count(getattr(part, "selection_set", None))
+        name = part.name.value
+        if name not in known:
+            known[name] = 0  # of one that spreads itself, which another rule refuses
+            known[name] = 1 + count(fragments[name].selection_set) if name in fragments else 0
+        return known[name]
+
+    try:
+        total = count(operation.selection_set)
+    except RecursionError:
+        raise DocumentError((Fault(1, "nested too deeply"),)) from None
+    if total > _MAX_SELECTIONS:
+        wrong = f"selects more than {_MAX_SELECTIONS} fields (fragments count each time)"
+        raise DocumentError((Fault(1, wrong, "spread fewer fragments, or make several queries"),))
 
 
 def _operation(node: DocumentNode) -> OperationDefinitionNode:

@@ -16,6 +16,7 @@ from graphql import (
 )
 
 from exporter.config.source import SHIPPED_SCHEMAS
+from exporter.model.file_read import MAX_SCHEMA_BYTES, read_file
 
 Schema: TypeAlias = GraphQLSchema
 
@@ -34,7 +35,7 @@ def load_schema(name: str) -> GraphQLSchema:
     """
     if name in SHIPPED_SCHEMAS:
         return _schema(files("exporter.choreo").joinpath(SHIPPED_SCHEMAS[name]).read_text(encoding="utf-8"))
-    return _schema(Path(name).read_text(encoding="utf-8"))
+    return _schema(read_file(Path(name), MAX_SCHEMA_BYTES).decode("utf-8-sig"))
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.model.errors import SecretUnreadable
+from exporter.model.file_read import MAX_SECRET_BYTES, read_file, read_file_soon
 
 SHOWN: Final = "<secret>"
 _MAX_READ: Final = 4  # of one secret, which rotates
@@ -82,36 +83,51 @@ class Secret:
         return f"Secret({SHOWN})"
 
     def reveal(self) -> str:
-        """The secret itself, without the line end of its file.
+        """The secret itself, without the line end of its file, which is read now; not for the event loop.
 
         Raises `SecretUnreadable` where the variable is unset, or the file unreadable or empty.
         """
-        text = self._text()
+        content: bytes | OSError = b""
+        if self.file is not None:
+            try:
+                content = read_file(self.file, MAX_SECRET_BYTES)
+            except OSError as error:
+                content = error
+        return self._note(self._text(content))
+
+    async def read(self) -> str:
+        """The same, for the event loop: a file may hang."""
+        content: bytes | OSError = b""
+        if self.file is not None:
+            try:
+                content = await read_file_soon(self.file, MAX_SECRET_BYTES)
+            except OSError as error:
+                content = error
+        return self._note(self._text(content))
+
+    def _note(self, text: str) -> str:
         if self.is_credential:
-            self._note(text)
+            texts = _read.setdefault(self, {})
+            if text not in texts:
+                texts[text] = None
+                if len(texts) > _MAX_READ:
+                    del texts[next(iter(texts))]
+            remember(text)
         return text
 
-    def _note(self, text: str) -> None:
-        texts = _read.setdefault(self, {})
-        if text not in texts:
-            texts[text] = None
-            if len(texts) > _MAX_READ:
-                del texts[next(iter(texts))]
-        remember(text)
-
-    def _text(self) -> str:
+    def _text(self, content: bytes | OSError) -> str:
         if self.inline is not None:
             return fit_secret(self.inline, "the secret") if self.inline else ""
         if self.env is not None:
             return fit_secret(os.environ.get(self.env, ""), f"the environment variable {self.env}")
         if self.file is None:
             raise SecretUnreadable("the secret has no source")
+        if isinstance(content, OSError):
+            raise SecretUnreadable(f"cannot read {self.file}: {content.strerror}") from None
         try:
-            text = self.file.read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise SecretUnreadable(f"cannot read {self.file}: {problem}") from None
-        return fit_secret(text, str(self.file))
+            return fit_secret(content.decode("utf-8-sig").strip(), str(self.file))
+        except UnicodeDecodeError:
+            raise SecretUnreadable(f"cannot read {self.file}: not UTF-8") from None
 
 
 def without_line_end(text: str) -> str:

@@ -78,11 +78,18 @@ def is_at_end_of_period(query: QueryPlan, moment: Moment) -> bool:
     return moment.window.end == period_end(moment.period_start, query.period, query.zone)
 
 
-def operation(query: QueryPlan, source: Source, target: Target, moment: Moment) -> Operation:
-    """The operation to send. Secret values are read here, at each use. Raises `SecretUnreadable`."""
+async def secret_values(source: Source) -> Mapping[str, str]:
+    """The secret values of a source, which are read at each use. Raises `SecretUnreadable`."""
+    return {name: await secret.read() for name, secret in source.secret_values.items()}
+
+
+def operation(
+    query: QueryPlan, source: Source, target: Target, moment: Moment, secrets: Mapping[str, str]
+) -> Operation:
+    """The operation to send; `secrets` are the source's secret values."""
     values = {
         **{f"source.{name}": value for name, value in source.values.items()},
-        **{f"source.{name}": secret.reveal() for name, secret in source.secret_values.items()},
+        **{f"source.{name}": text for name, text in secrets.items()},
         **target.values,
         **_time_values(moment),
     }

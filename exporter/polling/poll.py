@@ -10,9 +10,9 @@ from typing import Final, TypeAlias
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
-from exporter.model.errors import Failure, Reason
+from exporter.model.errors import Failure, Reason, SecretUnreadable
 from exporter.model.outcome import Operation, PollOutcome, Response, Result
-from exporter.plan.operation import Moment, moment_at, operation
+from exporter.plan.operation import Moment, moment_at, operation, secret_values
 from exporter.plan.plan import PackPlan, QueryPlan, Target
 from exporter.polling.course import Course
 from exporter.polling.pack import Answer, PackedCalls
@@ -78,7 +78,8 @@ class Poller:
         started_at = monotonic()
         conversation = Conversation(query, self._client, self._pace, started_at + query.timeout_seconds, monotonic)
         try:
-            sent = operation(query, course.source, target, moment)
+            secrets = await _secrets(query, course.source)
+            sent = operation(query, course.source, target, moment, secrets)
             responses, rows_cut = await conversation.answer(sent)
             result = await _extract(query, responses, self._around(query, course.source, target), moment, rows_cut)
         except Exception as error:
@@ -105,10 +106,15 @@ class Poller:
         started_at, now = monotonic(), self._now()
         outcomes: dict[Target, PollOutcome] = {}
         calls: list[_Call] = []
+        try:
+            secrets = await _secrets(query, course.source)
+        except Failure as failure:
+            failed = failed_outcome(failure, monotonic() - started_at)
+            return PackOutcome(dict.fromkeys(published_end_times, failed), size)
         for target, published_end_time in published_end_times.items():
             try:
                 moment = moment_at(query, now, published_end_time)
-                calls.append(_Call(target, moment, operation(query, course.source, target, moment)))
+                calls.append(_Call(target, moment, operation(query, course.source, target, moment, secrets)))
             except Exception as error:
                 outcomes[target] = failed_outcome(error, monotonic() - started_at)
         packed = PackedCalls(query, pack, self._client, self._pace, size, splits=splits)
@@ -135,6 +141,15 @@ class Poller:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.wall(), UTC)
+
+
+async def _secrets(query: QueryPlan, source: Source) -> Mapping[str, str]:
+    """The source's secret values, within the query's time. Raises `SecretUnreadable`."""
+    try:
+        async with asyncio.timeout(query.timeout_seconds):
+            return await secret_values(source)
+    except TimeoutError:
+        raise SecretUnreadable(f"secret_values could not be read within {query.timeout_seconds:g} s") from None
 
 
 async def render_ahead(outcome: PollOutcome) -> tuple[Rendered, ...]:

@@ -108,6 +108,7 @@ class TokenSource:
         self._failures_in_a_row = 0
         self._not_before_at = -math.inf
         self._refused_credentials: tuple[str, str] | None = None
+        self._changed = False
         self._granted_credentials: tuple[str, str] | None = None
         self._forced = 0
         self._forced_in_a_row = 0
@@ -201,6 +202,7 @@ class TokenSource:
     async def keep_renewed(self) -> None:
         """Renews early, for ever; a renewal that fails is only a later renewal."""
         while True:
+            await self._look_at_credentials()
             wait_seconds = self._due_at() - self._monotonic()
             if wait_seconds > 0:
                 longest = SECRET_CHECK_SECONDS if self._failure is not None else 60.0
@@ -227,7 +229,9 @@ class TokenSource:
             return TokenFailure(Reason.OAUTH_ERROR, "there is no revocation_url")
         fields = {"token": text, "token_type_hint": "access_token"}
         try:
-            response = await self._post(self._oauth2.revocation_url, fields, self._credentials(), deadline_seconds)
+            response = await self._post(
+                self._oauth2.revocation_url, fields, await self._credentials(), deadline_seconds
+            )
         except Failure as failure:
             return failure
         return revocation_failure(response)
@@ -286,18 +290,18 @@ class TokenSource:
 
     def _next_request_at(self) -> float:
         """When the endpoint may be asked again after a failure: sooner if it refused other credentials than today's."""
-        changed = self._refused_credentials is not None and self._credentials_changed()
-        return -math.inf if changed else self._not_before_at
+        return -math.inf if self._changed else self._not_before_at
 
-    def _credentials_changed(self) -> bool:
-        """Whether a permanent refusal may be over: the client's id or secret is not the one that was refused."""
+    async def _look_at_credentials(self) -> None:
+        """Finds out whether a permanent refusal may be over: the client's id or secret is not what was refused."""
+        refused = self._refused_credentials
         try:
-            return self._credentials() != self._refused_credentials
+            self._changed = refused is not None and await self._credentials() != refused
         except SecretUnreadable:
-            return False
+            self._changed = False
 
-    def _credentials(self) -> tuple[str, str]:
-        return self._oauth2.id_secret.reveal(), self._oauth2.key_secret.reveal()
+    async def _credentials(self) -> tuple[str, str]:
+        return await self._oauth2.id_secret.read(), await self._oauth2.key_secret.read()
 
     async def _stable_credentials(self) -> tuple[str, str]:
         """The client's id and secret as one pair. Raises `SecretUnreadable`.
@@ -305,12 +309,12 @@ class TokenSource:
         A rotation may write one file after the other: where they are not those that worked, they are read until they
         are the same twice.
         """
-        found = self._credentials()
+        found = await self._credentials()
         if self._granted_credentials is None or found == self._granted_credentials:
             return found
         for _ in range(_SETTLE_READS):
             await self._sleep(_SETTLE_SECONDS)
-            before, found = found, self._credentials()
+            before, found = found, await self._credentials()
             if before == found:
                 break
         return found
@@ -328,6 +332,8 @@ class TokenSource:
 
     async def _next_token(self) -> AccessToken:
         """The next token, by one request that all callers share; who is cancelled does not cancel it."""
+        if self._renewal is None and self._refused_credentials is not None:
+            await self._look_at_credentials()
         if self._renewal is None:
             if self._failure is not None and self._monotonic() < self._next_request_at():
                 raise self._failure.with_traceback(None)
@@ -350,7 +356,7 @@ class TokenSource:
         if self._failure is not None:
             _log.info("the access token is renewed again", **self._about)
         self._failure, self._failures_in_a_row, self._not_before_at = None, 0, -math.inf
-        self._refused_credentials, self._granted_credentials = None, credentials
+        self._refused_credentials, self._granted_credentials, self._changed = None, credentials, False
         self._renewals["ok", ""] += 1
         self._keep_spare(self._token, token)
         self._token = token
@@ -370,6 +376,7 @@ class TokenSource:
         self._failure = failure
         self._failures_in_a_row += 1
         self._refused_credentials = credentials if self._is_blocked else None
+        self._changed = False
         wait_seconds = self._wait_seconds(failure)
         self._not_before_at = self._monotonic() + wait_seconds
         self._renewals["error", failure.reason.value] += 1
@@ -402,7 +409,7 @@ class TokenSource:
     async def _fetch(self, credentials: tuple[str, str]) -> AccessToken:
         """The token that the endpoint grants; the same one again keeps its expiry, and is asked for again late."""
         requested_at = self._monotonic()
-        fields = {"grant_type": "client_credentials", **self._endpoint_params()}
+        fields = {"grant_type": "client_credentials", **await self._endpoint_params()}
         if self._oauth2.scopes:
             fields["scope"] = " ".join(self._oauth2.scopes)
         response = await self._post(self._oauth2.token_url, fields, credentials)
@@ -425,10 +432,10 @@ class TokenSource:
             expiry_time=wall_time + expires_at - now,
         )
 
-    def _endpoint_params(self) -> dict[str, str]:
+    async def _endpoint_params(self) -> dict[str, str]:
         """Raises `SecretUnreadable`."""
         params = self._oauth2.endpoint_params
-        return {name: one.reveal() if isinstance(one, Secret) else one for name, one in params.items()}
+        return {name: await one.read() if isinstance(one, Secret) else one for name, one in params.items()}
 
     async def _post(
         self,

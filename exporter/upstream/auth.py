@@ -66,7 +66,7 @@ class HeaderAuth:
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `SecretUnreadable` where the secret cannot be read, or not be sent."""
-        value = self._secret.reveal()
+        value = await _read(self._secret, deadline)
         if not re.fullmatch(r"[ -~]+", value):
             raise SecretUnreadable("the credentials have characters that a header cannot carry")
         return await send(f"{self._kind} {value}")
@@ -82,6 +82,16 @@ class BasicAuth:
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `SecretUnreadable`."""
-        pair = base64.b64encode(f"{self._username}:{self._password.reveal()}".encode()).decode()
+        password = await _read(self._password, deadline)
+        pair = base64.b64encode(f"{self._username}:{password}".encode()).decode()
         self._censor.add(pair)
         return await send(f"Basic {pair}")
+
+
+async def _read(secret: Secret, deadline: Deadline) -> str:
+    """A secret, within the poll's time. Raises `SecretUnreadable`."""
+    try:
+        async with deadline.limit():
+            return await secret.read()
+    except TimeoutError:
+        raise SecretUnreadable(f"the credentials could not be read within {deadline.seconds:g} s") from None

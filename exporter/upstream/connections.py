@@ -24,6 +24,7 @@ import httpx
 import structlog
 
 from exporter.config.source import TLSConfig
+from exporter.model.background import result_of
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
 from exporter.upstream.limits import header_limits
@@ -122,12 +123,14 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _follow_files(self) -> None:
         """Takes authorities and certificates that have changed; no request goes over a connection made before."""
-        states = tls_file_states(self._tls)
+        if not self._file_states:
+            return
+        states = await result_of(lambda: tls_file_states(self._tls), "TLS files")
         if states == self._file_states:
             return
         self._file_states = states
         try:
-            self._factory = self._make_factory()
+            self._factory = await result_of(self._make_factory, "TLS files")
         except OSError as error:
             _log.warning("changed TLS files cannot be used; the old ones stay", detail=str(error))
             return

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from exporter.model.censor import EVERYTHING
 from exporter.upstream.limits import field
 from exporter.upstream.memory import BIG_BYTES
 from exporter.upstream.transport import WireResponse
@@ -19,7 +20,8 @@ _FIELDS: Final = ("error", "code", "title", "message", "error_description", "des
 
 
 def clean_line(text: str, length: int = MAX_WORDS) -> str:
-    """A text in one line of printable characters, not longer than that."""
+    """A text of somebody else's in one line of printable characters, without credentials, not longer than that."""
+    text = EVERYTHING.clean(text)  # before it is cut, and before anything in it is changed
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * length])
     return " ".join(shown.split())[:length]
 
@@ -43,7 +45,7 @@ def server_words(response: WireResponse) -> str:
 
 def challenge(headers: Mapping[str, str]) -> Mapping[str, str]:
     """The parameters of `WWW-Authenticate: Bearer`, by name in lower case; the first of each."""
-    text = headers.get("www-authenticate", "")[:_MAX_HEADER_LENGTH]
+    text = EVERYTHING.clean(headers.get("www-authenticate", ""))[:_MAX_HEADER_LENGTH]
     found: dict[str, str] = {}
     for name, quoted, plain in _PARAMETER.findall(text):
         found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from exporter.config.source import INVALID_TOKEN_CODES
-from exporter.model.errors import Reason, UpstreamFailure
+from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
 from exporter.upstream import memory
@@ -101,9 +101,14 @@ class GraphQLClient:
     async def _response(self, operation: Operation, deadline_seconds: float, share: Share) -> Response:
         body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
         headers = {"content-type": "application/json", "accept": _ACCEPT}
-        headers |= {name.lower(): secret.reveal() for name, secret in self._headers.items()}
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                headers |= {name.lower(): await secret.read() for name, secret in self._headers.items()}
+                url = await self._url_with_params()
+        except TimeoutError:
+            raise SecretUnreadable(f"headers could not be read within {deadline_seconds:g} s") from None
         answer = await self._transport.post(
-            self._url_with_params(),
+            url,
             headers=headers,
             content=body.encode("utf-8", "replace"),
             deadline_seconds=deadline_seconds,
@@ -144,9 +149,9 @@ class GraphQLClient:
             return _response(answer, shape)
         return await self._read(answer, shape, share)
 
-    def _url_with_params(self) -> str:
+    async def _url_with_params(self) -> str:
         """Raises `SecretUnreadable`."""
-        pairs = [(name, _text(value)) for name, values in self._params.items() for value in values]
+        pairs = [(name, await _text(value)) for name, values in self._params.items() for value in values]
         return f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(pairs)}" if pairs else self._url
 
     async def _read(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
@@ -184,8 +189,8 @@ class GraphQLClient:
         raise UpstreamFailure(Reason.JSON, detail)
 
 
-def _text(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
+async def _text(value: str | Secret) -> str:
+    return await value.read() if isinstance(value, Secret) else value
 
 
 def value_count(body: bytes) -> int:

@@ -11,6 +11,7 @@ import certifi
 
 from exporter.config.source import TLSConfig
 from exporter.model.certificates import set_verification
+from exporter.model.file_read import MAX_PEM_BYTES, read_file
 from exporter.model.file_watch import FileState, file_states
 from exporter.model.system_errors import os_problem, tls_problem
 
@@ -25,6 +26,8 @@ def tls_file_states(config: TLSConfig) -> Mapping[Path, FileState]:
 def ssl_context(config: TLSConfig) -> ssl.SSLContext:
     """The context for connections. Raises `OSError` for files that cannot be used."""
     try:
+        for file in _files(config):
+            read_file(file, MAX_PEM_BYTES)  # OpenSSL, which reads them below, would wait for a pipe for ever
         context = ssl.create_default_context(cafile=None if config.ca_file is None else str(config.ca_file))
         if config.ca_file is None and not _system_has_authorities():
             context.load_verify_locations(certifi.where())

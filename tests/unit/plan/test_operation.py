@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import pytest
 
 from exporter.model.errors import SecretUnreadable
 from exporter.model.samples import Json
-from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, targets
+from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, secret_values, targets
 from exporter.plan.plan import Plan, Target
 from tests.support.plans import planned, planned_query
 
@@ -128,7 +129,7 @@ def test_variables_are_bound_to_the_moment() -> None:
     plan = planned(TIMES)
     query = plan.queries[0]
     moment = moment_at(query, utc("2021-08-16T12:07:31"), None)
-    sent = operation(query, plan.sources[0], Target({}), moment)
+    sent = operation(query, plan.sources[0], Target({}), moment, {})
     assert sent.document == query.document.text
     assert sent.variables == {
         "f": "2021-08-16T12:00:00.000+00:00",
@@ -180,11 +181,12 @@ def test_secret_values_go_out_and_are_not_among_the_labels(monkeypatch: pytest.M
         source,
     )
     monkeypatch.setenv("KEY_OF_A", "hunter2")
-    assert operation(plan.queries[0], plan.sources[0], Target({}), Moment()).variables == {"k": "hunter2"}
+    secrets = asyncio.run(secret_values(plan.sources[0]))
+    assert operation(plan.queries[0], plan.sources[0], Target({}), Moment(), secrets).variables == {"k": "hunter2"}
     assert label_values(plan.sources[0], Target({"x": 1})) == {"source.n": 5, "x": 1}
     monkeypatch.delenv("KEY_OF_A")
     with pytest.raises(SecretUnreadable):
-        operation(plan.queries[0], plan.sources[0], Target({}), Moment())
+        asyncio.run(secret_values(plan.sources[0]))
 
 
 def test_where_takes_the_rows_that_have_one_of_the_values() -> None:
