@@ -107,7 +107,7 @@ def sources_of_files(upstream: Upstream, folder: Path, canary: str) -> list[dict
 
 
 NAMES: Final = ("bearer", "password", "value", "param")
-SOUND: Final = query("sound", "1s", sources=["api"])
+SOUND: Final = query("sound", "2s", sources=["api"])
 WATCHED: Final = query(
     "watched",
     "1s",
@@ -125,7 +125,7 @@ OF_VALUE: Final = query(
 def check_neighbour(exporter: Exporter) -> None:
     """A source without files is polled as ever, and pages are served in time."""
     before = polls(exporter)
-    eventually(lambda: polls(exporter) > before + 1, "polls of the sound source", 10)
+    eventually(lambda: polls(exporter) > before + 1, "polls of the sound source", 20)
     assert exporter.value(f"{OWN}poll_failures_total", query="sound") is None
     began = time.monotonic()
     assert get(f"{exporter.url}/metrics").status_code == 200

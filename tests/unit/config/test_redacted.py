@@ -9,6 +9,7 @@ import yaml
 
 from exporter.config.load import load
 from exporter.config.redacted import yaml_without_secrets
+from exporter.model.censor import EVERYTHING
 
 CONFIG = """\
 sources:
@@ -46,12 +47,15 @@ def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str
 
 
 def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:
-    """Secrets of every kind are `<secret>`, and so is what a variable put in a place of credentials. Other variables
-    are put in; the rest is as it was written, in its order."""
+    """Secrets of every kind are `<secret>`, and so is what a variable gave to a parameter; in values, variables are put
+    in; the rest is as it was written, in its order."""
     expected = yaml.safe_load(CONFIG.replace("${ORG}", "acme-org"))
     source = expected["sources"][0]
-    source["oauth2"] |= {"client_id": "<secret>", "client_secret": "<secret>"}
-    source["oauth2"]["endpoint_params"] = {"orgHandle": "<secret>"}
+    source["oauth2"] |= {
+        "client_id": "<secret>",
+        "client_secret": "<secret>",
+        "endpoint_params": {"orgHandle": "<secret>"},
+    }
     source["http_headers"] = {"X-Api-Key": "<secret>"}
     source["proxy_connect_header"] = {"Proxy-Authorization": ["<secret>"]}
     source["secret_values"] = {"tenant": "<secret>"}
@@ -80,3 +84,18 @@ def test_the_last_look_is_at_every_text_and_key(tmp_path: Path) -> None:
     read = yaml.safe_load(text)["sources"][0]
     assert read["values"]["org"] == "<hidden>-org"
     assert read["oauth2"]["endpoint_params"] == {"<key>": "<secret>"}
+
+
+def test_a_url_is_shown_without_what_may_be_a_key(tmp_path: Path) -> None:
+    """Of a URL, no value of its query is shown, nor what a variable gave to its path; its host is."""
+    text = CONFIG.replace("https://api.example/graphql", "https://api.example/${SECRET}/graphql?key=literal&a&b=${ID}")
+    read = yaml.safe_load(shown(tmp_path, text, EVERYTHING.clean))["sources"][0]
+    assert read["url"] == "https://api.example/<secret>/graphql?key=<secret>&<secret>&b=<secret>"
+
+
+def test_what_a_variable_gave_to_a_query_is_shown_only_where_it_is_no_argument(tmp_path: Path) -> None:
+    """An argument of a query may be a key; its interval is none."""
+    document = "query ($k: String) { a(k: $k) }"
+    text = CONFIG + f"  - {{name: q, interval: '${{TIME:-5m}}', document: '{document}', variables: {{k: '${{ID}}'}}}}\n"
+    read = yaml.safe_load(shown(tmp_path, text))["queries"][2]
+    assert (read["interval"], read["variables"]) == ("5m", {"k": "<secret>"})
