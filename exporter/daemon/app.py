@@ -42,6 +42,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     STOP_SIGNALS.take(partial(_stop_soon, loop, stop))
     reporter, config_status = Reporter(), ReloadStatus()
+    reporter.on_plan(found.plan)
     polling = Polling(found.plan, reporter, options.shard)
     site = ExporterSite(
         options.telemetry_path,

@@ -15,7 +15,7 @@ class Observer(Protocol):
     """Counts and logs what happens; it must not raise."""
 
     def on_plan(self, plan: Plan) -> None:
-        """This plan is followed from now on: at the start, and after each reload."""
+        """Another plan is followed from now on."""
 
     def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
         """A poll ended; so many counter values were held."""

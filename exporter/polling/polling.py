@@ -40,7 +40,6 @@ class Polling:
         self._results = Results(self.targets, self.store, observer, self.clock_watch)
         self._scheduler = Scheduler(self.targets, self.lanes, self._results, self.store, observer, self.clock_watch)
         self.auditor = Auditor(self.targets, self.lanes, self.store, observer)
-        observer.on_plan(plan)
         self._renewals: dict[TokenSource, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -126,7 +125,7 @@ async def _problem_in_replacing(token: TokenSource) -> str | None:
         return f"the token was revoked, but there is no other yet: {error.reason}: {error.detail}"
     if failure is None:
         return None
-    return f"the revocation was not confirmed, so the old token stays in use: {failure.reason}: {failure.detail}"
+    return f"the revocation was not confirmed; the old token stays in use: {failure.reason}: {failure.detail}"
 
 
 async def _revoke(upstream: Upstream) -> None:
