@@ -193,6 +193,7 @@ REFUSALS: Final = (
                 shows("token_forced_renewals_total", lambda forced: forced == 0),
             ),
             lifetime_intervals=_SPREADING_INTERVALS,
+            token_requests=2,  # one may come while the exporter stops
         )
         for seconds in (3, 10)
     ),
