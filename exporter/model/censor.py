@@ -19,14 +19,15 @@ from exporter.model.secret import SHOWN, Secret, forget, known_texts, read_texts
 
 SHORTEST: Final = 4  # of what is hidden in what we say: "a" is no credential, but in every text
 SHORTEST_IN_ANSWERS: Final = 8  # where `demo` or `test` is more likely a name than a credential
+_BIG_BYTES: Final = 65_536
 _PREFIX: Final = 16  # characters of a credential that are too many: who quotes one may cut it
-_MAX_SENT: Final = 32
-_MAX_OF_OTHERS: Final = 256  # credentials of other sources, whose API may be the same; a thousand would take too long
+_MAX_SENT: Final = 6  # of a source: those before are tokens that have expired
+_MAX_OF_OTHERS: Final = 64  # credentials of other sources, whose API may be the same
 _LITERAL: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class Censor:
-    """Takes credentials out of what a source answers: its own and, unless there are very many, all others."""
+    """Takes credentials out of what a source answers: its own, and of answers that are not big those of others."""
 
     def __init__(self, secrets: Iterable[Secret] = (), *, shortest: int = SHORTEST_IN_ANSWERS) -> None:
         self._secrets = tuple(secrets)
@@ -64,14 +65,18 @@ class Censor:
     def clean_json(self, body: bytes) -> bytes:
         """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
         where there is one, and runs in any thread."""
-        needles = _needles(self._texts(), self._shortest)
+        texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
+        needles = _needles(texts, self._shortest)
         sought = _bytes_of(tuple(needles))
         if not _is_found(body, sought) and not (b"\\u00" in body and _is_found(_with_letters(body), sought)):
             return body
         return _LITERAL.sub(lambda literal: _clean_literal(literal[0], needles, sought), body)
 
     def _texts(self) -> tuple[str, ...]:
-        return (*read_texts(self._secrets), *self._sent, *known_texts()[-_MAX_OF_OTHERS:])
+        return (*self._own_texts(), *known_texts()[-_MAX_OF_OTHERS:])
+
+    def _own_texts(self) -> tuple[str, ...]:
+        return (*read_texts(self._secrets), *self._sent)
 
 
 class _OfEverything(Censor):
@@ -166,7 +171,7 @@ def _forms(text: str) -> frozenset[str]:
     )
     in_lower_case = (re.sub("%..", lambda code: code[0].lower(), one) for one in in_urls)
     slashed = (one.replace("/", "\\/") for one in as_json)
-    return frozenset((text, text.lower(), *as_json, *slashed, *in_urls, *in_lower_case, escape(text), *_encoded(text)))
+    return frozenset((text, *as_json, *slashed, *in_urls, *in_lower_case, escape(text), *_encoded(text)))
 
 
 def _encoded(text: str) -> Iterator[str]:

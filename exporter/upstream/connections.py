@@ -25,6 +25,7 @@ import structlog
 
 from exporter.config.source import TLSConfig
 from exporter.model.background import result_of
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
 from exporter.upstream.limits import header_limits
@@ -356,7 +357,7 @@ def _leftover(connection: Any) -> bool:
 def _redirect(status: int, location: str) -> str:
     """For the log: where a redirect points to, by its host alone."""
     with suppress(ValueError):
-        host = urlsplit(location).hostname or ""
+        host = urlsplit(EVERYTHING.clean(location)).hostname or ""  # before its letters become small
         if re.fullmatch(r"[a-z0-9.:-]{1,255}", host):
             return f"redirected ({status}) to {host}, which is not followed"
     return f"redirected ({status}), which is not followed"

@@ -163,7 +163,9 @@ def test_row_95_secret_file_is_no_file(what: str, start: Start, upstream: Upstre
     stopped(exporter)
 
 
-def test_row_95_secret_of_the_token_endpoint_hangs(start: Start, upstream: Upstream, mount: Mount, canary: str) -> None:
+def test_row_95_secret_file_is_no_file_of_the_token_endpoint(
+    start: Start, upstream: Upstream, mount: Mount, canary: str
+) -> None:
     """A client secret on a mount that hangs fails the polls that need a token, and nothing else."""
     secret = mount.folder / "secret"
     secret.write_text(canary)
@@ -264,7 +266,9 @@ def test_row_96_configuration_is_no_configuration(
     stopped(exporter)
 
 
-def test_row_96_configuration_on_a_hung_mount(start: Start, upstream: Upstream, mount: Mount, tmp_path: Path) -> None:
+def test_row_96_configuration_is_no_configuration_on_a_hung_mount(
+    start: Start, upstream: Upstream, mount: Mount, tmp_path: Path
+) -> None:
     """A configuration on a mount that hangs is given up in words; watching its files goes on when the mount does, and
     the end takes no longer."""
     schema = mount.folder / "schema.graphql"

@@ -26,7 +26,6 @@ FORMS = {
     "Base64": base64.b64encode(CREDENTIAL.encode()).decode(),
     "Base64 for URLs": base64.urlsafe_b64encode(CREDENTIAL.encode()).decode().rstrip("="),
     "HTML": html.escape(CREDENTIAL),
-    "in lower case": CREDENTIAL.lower(),
 }
 
 
