@@ -53,7 +53,10 @@ class Scheduler:
             self._targets.begin(
                 lambda course, fan_out, pack: group.create_task(self._keep_polling(course, fan_out, pack))
             )
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._targets.end()
 
     async def _keep_polling(self, course: Course, fan_out: FanOut, pack: Pack) -> None:
         await self._until_names_are_known(course)

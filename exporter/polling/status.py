@@ -107,14 +107,11 @@ class SourceStatus:
 def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
     """Each query on each source, except those that are other shards' alone."""
     targets, now = polling.targets, time.monotonic()
-    states: dict[tuple[str, str], list[State]] = {}
-    for owner, state in polling.store.states():
-        states.setdefault((owner.query, owner.source), []).append(state)
     up: dict[tuple[str, str], bool] = {}
     for course in courses(targets.plan):
         if targets.is_elsewhere(course):
             continue
-        query, known, fan_out = course.query, states.get(course.key, []), targets.fan_out(*course.key)
+        query, known, fan_out = course.query, polling.store.states_of(*course.key), targets.fan_out(*course.key)
         refused = targets.needs_too_many_calls(course)
         # without a row there is nothing to poll: then the query is as well as the one that feeds it
         feeder = query.feeder
@@ -123,7 +120,7 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
         yield QueryStatus(
             query,
             course.source.name,
-            tuple(known),
+            known,
             up[course.key],
             refused,
             targets=0 if fan_out is None else len(fan_out.members),

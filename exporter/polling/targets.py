@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from math import ceil
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from exporter.config.source import Source
 from exporter.model.errors import Reason
@@ -20,6 +21,8 @@ from exporter.polling.due import FanOut, Pack
 from exporter.polling.observer import Observer
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.series.store import Owner, Store
+
+_BEGUN_TOGETHER: Final = 100  # queries; it takes some 10 ms
 
 # Starts to poll a pack.
 Begin: TypeAlias = Callable[[Course, FanOut, Pack], asyncio.Task[None]]
@@ -43,6 +46,7 @@ class Targets:
         self._fan_outs: dict[tuple[str, str], FanOut] = {}
         self._refused: set[tuple[str, str]] = set()
         self._begin: Begin | None = None
+        self._to_begin: deque[Course] = deque()
         self._take_over(plan)
 
     def _take_over(self, plan: Plan) -> None:
@@ -60,6 +64,10 @@ class Targets:
         """Has `begin` poll the packs that there are from now on."""
         self._begin = begin
         self._begin_new()
+
+    def end(self) -> None:
+        """Begins nothing any more."""
+        self._to_begin.clear()
 
     def follow(self, plan: Plan, moved: Set[str]) -> None:
         """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
@@ -157,13 +165,18 @@ class Targets:
         return bool(regrouping.gone)
 
     def _begin_new(self) -> None:
-        """Starts the targets of queries that have none yet, unless the rows that give them are still to come."""
-        for course in self._courses.values():
-            if course.key in self._fan_outs:
-                continue
+        """Starts the targets of queries that have none yet; of very many some at a time, so that scrapes go on."""
+        self._to_begin = deque(course for course in self._courses.values() if course.key not in self._fan_outs)
+        self._begin_some()
+
+    def _begin_some(self) -> None:
+        for course in [self._to_begin.popleft() for _ in range(min(_BEGUN_TOGETHER, len(self._to_begin)))]:
             feeder = self._feeder(course)
-            if feeder is None or self._is_tried(feeder) or self._store.feeding_rows(*feeder.key):
+            rows_are_here = feeder is None or self._is_tried(feeder) or self._store.feeding_rows(*feeder.key)
+            if course.key not in self._fan_outs and rows_are_here:
                 self._reconcile(course)
+        if self._to_begin:
+            asyncio.get_running_loop().call_soon(self._begin_some)
 
     def _reconcile(self, course: Course) -> None:
         """Starts the targets that came and ends those that went, with their series."""

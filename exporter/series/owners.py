@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
@@ -51,6 +51,10 @@ class Claims(Generic[Owner]):
     def count(self, family: str) -> int:
         """How many series a family has."""
         return sum(map(len, self._holders.get(family, {}).values()))
+
+    def owners(self, family: str) -> Collection[Owner]:
+        """Who has series of a family."""
+        return self._holders.get(family, {}).keys()
 
     def some(self, family: str) -> Iterator[LabelValues]:
         """Series of a family, some of each owner."""

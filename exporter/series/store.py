@@ -171,6 +171,7 @@ class Store:
         self._max_series = max_series
         self._audited: frozenset[str] = frozenset()  # of the others no closed period is kept
         self._states: dict[Owner, State] = {}
+        self._owners: dict[tuple[str, str], dict[Owner, None]] = {}  # of the states, by query and source
         self._series: dict[Owner, dict[Family, Keys]] = {}
         self._claims: Claims[Owner] = Claims()
         self._rows = Rows()
@@ -193,6 +194,10 @@ class Store:
     def states(self) -> Iterator[tuple[Owner, State]]:
         """All of them."""
         yield from self._states.items()
+
+    def states_of(self, query: str, source: str) -> tuple[State, ...]:
+        """Those of a query on a source."""
+        return tuple(self._states[owner] for owner in self._owners_of(query, source))
 
     def feeding_rows(self, query: str, source: str) -> tuple[FeedingRow, ...]:
         """The rows that a query's targets yielded last."""
@@ -227,6 +232,7 @@ class Store:
             outcome = self._refusal(owner, outcome, outcome.result, ahead) or outcome
         state, samples = next_state(self.state(owner), outcome, at, time)
         self._states[owner] = state if owner.query in self._audited else replace(state, closed=None)
+        self._owners.setdefault((owner.query, owner.source), {})[owner] = None
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
@@ -270,7 +276,11 @@ class Store:
         """Forgets an owner, such as a target that vanished, with its series."""
         self._withdraw(owner)
         self._left_over.discard(owner)
-        self._states.pop(owner, None)
+        if self._states.pop(owner, None) is not None:
+            owners = self._owners[owner.query, owner.source]
+            del owners[owner]
+            if not owners:
+                del self._owners[owner.query, owner.source]
 
     def drop_query(self, query: str, source: str) -> None:
         """Forgets all that a query yielded on a source."""
@@ -290,16 +300,16 @@ class Store:
 
     def left_over(self, query: str, source: str) -> list[Owner]:
         """Whose results under another configuration are still there."""
-        return [owner for owner in self._left_over if (owner.query, owner.source) == (query, source)]
+        return [owner for owner in self._owners_of(query, source) if owner in self._left_over]
 
     def _owners_of(self, query: str, source: str) -> list[Owner]:
-        return [owner for owner in self._states if (owner.query, owner.source) == (query, source)]
+        return list(self._owners.get((query, source), ()))
 
     def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
-        others = self._left_over - {owner}
         full = self._beside(owner) + result.series_count > self._max_series
-        for other in others:
+        others = self._left_over if full else self._left_over & self._holders_of(result)
+        for other in others - {owner}:
             if full or any(
                 _excluding(one.family, ready.keys, family, keys)
                 for family, keys in self._series.get(other, {}).items()
@@ -307,6 +317,11 @@ class Store:
             ):
                 self._publish(other, {})
                 self._states[other] = replace(self._states[other], series=0)
+
+    def _holders_of(self, result: Result) -> set[Owner]:
+        """Who has series in the families of a result, or in those that exclude them: `x` and `x_total`."""
+        names = {one.family.name.removesuffix("_total") for one in result.samples}
+        return {owner for name in names for family in (name, f"{name}_total") for owner in self._claims.owners(family)}
 
     def _beside(self, owner: Owner) -> int:
         """How many series there are of all others."""
