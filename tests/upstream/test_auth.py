@@ -145,7 +145,7 @@ def test_a_fixed_header_is_read_at_each_use(tmp_path: Path) -> None:
     assert api.shown == ["ApiKey before", "ApiKey after"]
 
 
-@pytest.mark.parametrize("value", ["two\nlines", "ü", "tab\t", "\x7f", "\0"])
+@pytest.mark.parametrize("value", ["two\nlines", "ü", "tab\t", "\x7f"])
 def test_what_a_header_cannot_carry_is_not_sent(value: str) -> None:
     """It is said without being quoted, and nothing is sent."""
     api = Api()
