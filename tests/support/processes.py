@@ -199,7 +199,7 @@ class Exporter(Process):
 class Prometheus(Process):
     """A real Prometheus that scrapes one address every second, and evaluates rules as often.
 
-    `scrape` are further keys of its scrape configuration.
+    `scrape` are further keys of its scrape configuration; `retention` is how long it keeps samples.
     """
 
     def __init__(
@@ -212,6 +212,7 @@ class Prometheus(Process):
         alertmanager: str | None = None,
         alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
         scrape: Mapping[str, Any] | None = None,
+        retention: str = "15d",
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -239,6 +240,7 @@ class Prometheus(Process):
                 program("prometheus"),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
+                f"--storage.tsdb.retention.time={retention}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
             ],
             folder / "prometheus.log",

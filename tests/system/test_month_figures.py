@@ -1,0 +1,120 @@
+"""The figures of the dashboards over a week and a month, against a count of single requests and against each other."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.simulator import Settings, Simulator
+from exporter.simulator.model import Request
+from tests.support.figures import code
+from tests.support.grafana import filled_in, panels, shipped
+from tests.support.month import DAY_SECONDS, DELAY_SECONDS, STEP_SECONDS, write_month
+from tests.support.processes import Prometheus, eventually, program
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+DAYS: Final = 31
+DASHBOARDS: Final = shipped()
+SETTINGS: Final = Settings(apis=4, applications=3, rate=0.1, error_share=0.05)
+# What each figure or sum of a table shows: page, title, number of the target; on the pages that have a choice of APIs.
+REQUESTS: Final = (
+    ("traffic", "Requests", 0),
+    ("traffic", "APIs", 0),
+    ("traffic", "Requests by resource", 0),
+    ("api", "Requests in the range", 0),
+    ("api", "Resources", 0),
+    ("reports", "Usage", 0),
+    ("reports", "Usage by API and application", 0),
+)
+REQUESTS_OF_ALL: Final = (("overview", "Requests in the range", 0), ("overview", "Environments", 0))
+FAILED: Final = (("errors", "Errors by API, application and reason", 0),)
+FAILED_OF_ALL: Final = (("overview", "Environments", 1), ("errors", "Environments by category, all APIs", 0))
+SERVER_ERRORS: Final = (("errors", "Errors", 0),)
+CALLER_ERRORS: Final = (("errors", "Errors", 2),)
+
+
+@dataclass(frozen=True)
+class Month:
+    """A Prometheus with a month, asked for a moment that is no step's."""
+
+    insights: Simulator
+    prometheus: Prometheus
+    at: float
+
+    def figure(self, page: str, title: str, number: int, range_: str, api: str = "") -> float:
+        """The sum of what a panel's target yields."""
+        dashboard = DASHBOARDS[f"choreo-insights-{page}.json"]
+        (panel,) = [one for one in panels(dashboard) if one["title"] == title]
+        expr = panel["targets"][number]["expr"].replace('"$api"', f'"{api or ".+"}"')
+        return sum(value for _, value in self.prometheus.query(filled_in(expr, dashboard, range_=range_), self.at))
+
+    @cached_property
+    def _all(self) -> list[Request]:
+        organization = self.insights.model.organizations[0]
+        environment = organization.environment("Production").id
+        begin = self.at - (DAYS - 1) * DAY_SECONDS - DELAY_SECONDS
+        return list(self.insights.model.requests(environment, organization.tenants[0], begin, self.at - DELAY_SECONDS))
+
+    def requests(self, seconds: float, api: str) -> list[Request]:
+        """The single requests of a range that ends at the moment."""
+        begin = self.at - seconds - DELAY_SECONDS
+        return [one for one in self._all if one.time >= begin and api in ("", one.api.name)]
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    """A month that ended a moment ago."""
+    program("promtool")
+    folder: Path = tmp_path_factory.mktemp("month")
+    end = int(time.time()) // STEP_SECONDS * STEP_SECONDS
+    insights = Simulator(SETTINGS)
+    labels = {"job": "insights", "instance": "exporter"}
+    file = write_month(insights, "Production", end - DAYS * DAY_SECONDS, end, folder, labels)
+    # promtool reads the whole file once for each block: in two blocks it takes seconds, in those of two hours minutes
+    create = [program("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics"]
+    subprocess.run([*create, str(file), str(folder / "data")], check=True, capture_output=True)
+    with Prometheus(folder, "127.0.0.1:9", retention="60d") as prometheus:
+        eventually(lambda: prometheus.query("choreo_window_api_requests", end - STEP_SECONDS), "the past", 60)
+        yield Month(insights, prometheus, end - STEP_SECONDS + 100)
+
+
+@pytest.mark.parametrize(("range_", "days"), [("7d", 7), ("30d", 30)])
+@pytest.mark.parametrize("api", ["", "Orders API"])
+def test_a_week_and_a_month_are_counted_alike_on_all_pages(month: Month, range_: str, days: int, api: str) -> None:
+    """Requests, failed requests, 5xx and 4xx are the simulator's own count within 1 %, on every page that shows them,
+    as figures and as sums of tables, with one API chosen and with none; midnights of a month lose nothing."""
+    made = month.requests(days * DAY_SECONDS, api)
+    failed = [one for one in made if one.failed]
+    server = [one for one in failed if code(one) >= 500]
+    expected = (
+        (REQUESTS if api else REQUESTS + REQUESTS_OF_ALL, len(made)),
+        (FAILED if api else FAILED + FAILED_OF_ALL, len(failed)),
+        (SERVER_ERRORS, len(server)),
+        (CALLER_ERRORS, len(failed) - len(server)),
+    )
+    found = {panel: month.figure(*panel, range_, api) / count for panels_, count in expected for panel in panels_}
+    codes = [month.figure("errors", f"{who} errors by API and status code", 0, range_, api)
+             for who in ("Gateway's own", "Backends'")]  # fmt: skip
+    found["errors", "by API and status code", 0] = sum(codes) / len(failed)
+    if not api:
+        minutes = month.figure("overview", "APIs, the worst first", 0, range_) * days * DAY_SECONDS / 60
+        found["overview", "APIs, the worst first", 0] = minutes / len(made)
+        found["overview", "APIs, the worst first", 2] = month.figure(
+            "overview", "APIs, the worst first", 2, range_
+        ) / len(server)
+        sides = [month.figure("overview", "Environments", number, range_) for number in (3, 4)]
+        found["overview", "Environments", 3] = sum(sides) / len(server)
+        share = month.figure("overview", "5xx in the range", 0, range_)
+        found["overview", "5xx in the range", 0] = share * len(made) / len(server)
+    else:
+        share = month.figure("api", "5xx in the range", 0, range_, api)
+        found["api", "5xx in the range", 0] = share * len(made) / len(server)
+    assert {panel: ratio for panel, ratio in found.items() if abs(ratio - 1) > 0.01} == {}
