@@ -8,7 +8,7 @@ from typing import Final
 from exporter.dashboards.links import RUNBOOK, api_of_cells, page_link
 from exporter.dashboards.model import Panel
 from exporter.dashboards.panels import Column, table
-from exporter.dashboards.promql import highest, recorded
+from exporter.dashboards.promql import recorded
 
 # Alerts by the page, and the title of the panel there, that shows what they are about.
 LEADS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -51,33 +51,29 @@ _LABELS: Final = {
     "severity": "Severity",
     "api": "API",
     "environment": "Environment",
-    "query": "Query",
     "page": "Page",
     "entry": "Runbook",
 }
+_BY: Final = "alertname, severity, api, environment"
 _SEVERITIES: Final = {"critical": ("critical", "red"), "warning": ("warning", "orange"), "info": ("info", "blue")}
 
 
 def firing_alerts() -> Panel:
-    """The alerts that fire now, each with links to its page and to its entry in the runbook."""
+    """The alerts that fire now, each with links to its page and to its entry in the runbook.
+
+    One that fires for many queries is one row, so that it does not push the others out of sight.
+    """
     firing = recorded("ALERTS", alertstate='="firing"')
-    since = highest(
-        f"{recorded('ALERTS_FOR_STATE')} and ignoring (alertstate) {firing}",
-        *("alertname", "severity", "api", "environment", "query"),
-    )
-    for page, alerts in LEADS.items():
-        since = f'label_replace({since}, "page", "{page}", "alertname", "{"|".join(alerts)}")'
+    states = f"{recorded('ALERTS_FOR_STATE')} and ignoring (alertstate) {firing}"
     entries = {name: (name.lower(), "") for alerts in LEADS.values() for name in alerts}
     return table(
         "Alerts that fire now",
-        "Alerts of the shipped rules that fire now, and since when their condition holds. A click on the page opens "
-        "what shows it, a click on the runbook what to do. Empty as well where Prometheus has not loaded the rules.",
+        "Alerts of the shipped rules that fire now, since when the first of a row holds, and how many they are: of the "
+        "same alert on many queries, or by several burn rates. A click on the page opens what shows it, a click on the "
+        "runbook what to do. Empty as well where Prometheus has not loaded the rules.",
         _LABELS,
-        Column(
-            "Since",
-            f'label_join({since}, "entry", "", "alertname") * 1000',
-            unit="dateTimeFromNow",
-        ),
+        Column("Since", f"{_with_leads(f'min by ({_BY}) ({states})')} * 1000", unit="dateTimeFromNow"),
+        Column("How many", _with_leads(f"count by ({_BY}) ({states})")),
         sort_by="Severity",
         ascending=True,
         links={
@@ -89,6 +85,13 @@ def firing_alerts() -> Panel:
         nothing="No alert fires",
         height=5,
     )
+
+
+def _with_leads(expr: str) -> str:
+    """The series of alerts with the labels `page` and `entry`, from which the links are made."""
+    for page, alerts in LEADS.items():
+        expr = f'label_replace({expr}, "page", "{page}", "alertname", "{"|".join(alerts)}")'
+    return f'label_join({expr}, "entry", "", "alertname")'
 
 
 def _link_to_page() -> dict[str, str]:
