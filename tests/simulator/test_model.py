@@ -1,5 +1,7 @@
 """The seeded model of traffic: the promises that every simulated answer rests on."""
 
+import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,6 +16,7 @@ from exporter.simulator.asking import nearest_rank
 from exporter.simulator.faults import Faults
 from exporter.simulator.model import FIRST_TENANT, Model, Request
 from exporter.simulator.model.minutes import poisson
+from tests.support.configurations import ROOT
 
 NOON = int(datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp())
 DAY = 86_400
@@ -259,6 +262,18 @@ def test_a_flood_comes_on_top_and_is_refused() -> None:
         flooded.environment.id, FIRST_TENANT, NOON * 1000, (NOON + 1200) * 1000, (NOON + 1200) * 1000
     )
     assert (api.name, "TRAFFIC", "HIGH") in {(one.api.name, one.category, one.severity) for one in high}
+
+
+def test_the_scenes_of_the_documentation_are_seen() -> None:
+    """Each fault that `docs/commands.md` gives to try does what it says on the simulated API as it is."""
+    text = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    scenes = [json.loads(found) for found in re.findall(r"^\| [^|]+ \| `(\{.+\})` \|$", text, re.MULTILINE)]
+    assert len(scenes) >= 6
+    for scene in scenes:
+        healthy, faulty = World(), World()
+        state = faulty.faults.set(**scene)
+        same = healthy.requests(NOON, NOON + 900) == faulty.requests(NOON, NOON + 900)
+        assert same != state.shapes_traffic(), scene
 
 
 def test_slower() -> None:
