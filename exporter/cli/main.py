@@ -134,7 +134,7 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
         found = check(config_file, os.environ)
     except ConfigError as error:
         refuse(error)
-    for problem in found.unmet:
+    for problem in (*found.unmet, *found.plan.warnings):
         click.echo(f"warning: {problem}", err=True)
     for line in demand_report(found.plan):
         click.echo(line)

@@ -51,7 +51,8 @@ class Loaded:
 
     `tree` is what was read, with what it includes, the overrides and the variables put in.
 
-    `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses.
+    `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
+    what can run, but is hardly meant.
     """
 
     config: Config
@@ -62,6 +63,7 @@ class Loaded:
     broken: frozenset[str]
     problems: tuple[Problem, ...]
     unmet: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
         """Where the entries of a section stand, in their order in `config`."""

@@ -63,7 +63,8 @@ class Metric(Strict):
     help: Annotated[str, Field(min_length=1)]
     """The family's help text."""
     type: MetricType = MetricType.GAUGE
-    """`gauge`, or `counter`: the total from the period's start."""
+    """`gauge`, or `counter`: with the query's `period` the total from its start, without one the API's own counter,
+    published as it comes."""
     value: Annotated[Any, BeforeValidator(_value), WithJsonSchema({"type": ["string", "number"]})]
     """The response path of the value from the row, or a number."""
     labels: Labels = Field(default_factory=dict)

@@ -87,6 +87,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         path, tls = options.route_prefix + options.telemetry_path, web_config is not None and web_config.tls is not None
         url = metrics_url(address, path, tls=tls)
         _log.info("listening; the metrics are at this address", url=url)
+    _warn(found)
     _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
     notify("READY=1")
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -126,6 +127,13 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
 def _take_over(site: ExporterSite, found: Checked) -> None:
     site.polling.follow(found.plan)
     site.loaded = found.loaded
+    _warn(found)
+
+
+def _warn(found: Checked) -> None:
+    """Says in the log what `--config.check` warns of."""
+    for problem in found.plan.warnings:
+        _log.warning("the configuration has what is hardly meant", problem=str(problem))
 
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:

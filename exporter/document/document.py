@@ -5,7 +5,7 @@ The only importer of graphql-core in the running program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,10 +27,12 @@ from graphql import (
     GraphQLSyntaxError,
     InlineFragmentNode,
     KnownFragmentNamesRule,
+    ListValueNode,
     NoFragmentCyclesRule,
     NoUndefinedVariablesRule,
     NoUnusedFragmentsRule,
     NoUnusedVariablesRule,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
@@ -39,6 +41,8 @@ from graphql import (
     UniqueFragmentNamesRule,
     UniqueInputFieldNamesRule,
     UniqueVariableNamesRule,
+    ValueNode,
+    VariableNode,
     get_named_type,
     parse,
     print_ast,
@@ -95,12 +99,14 @@ class FieldType:
 class Selection:
     """A field of a document: what is selected below it, by response key.
 
-    `optional`: a directive or a type condition may leave it out of an answer.
+    `optional`: a directive or a type condition may leave it out of an answer. `variables` are those that its
+    arguments name.
     """
 
     children: Mapping[str, Selection] = field(default_factory=dict)
     type: FieldType | None = None
     optional: bool = False
+    variables: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,20 @@ class _Selecting:
             if node.selection_set
             else {}
         )
-        return Selection(children, _field_type(kind) if kind is not None else None, optional)
+        variables = frozenset(name for argument in node.arguments or () for name in _variables_in(argument.value))
+        return Selection(children, _field_type(kind) if kind is not None else None, optional, variables)
+
+
+def _variables_in(value: ValueNode) -> Iterator[str]:
+    """The variables that the value of an argument names."""
+    if isinstance(value, VariableNode):
+        yield value.name.value
+    elif isinstance(value, ListValueNode):
+        for item in value.values:
+            yield from _variables_in(item)
+    elif isinstance(value, ObjectValueNode):
+        for part in value.fields:
+            yield from _variables_in(part.value)
 
 
 def _merge(first: Selection, second: Selection) -> Selection:
@@ -238,7 +257,7 @@ def _merge(first: Selection, second: Selection) -> Selection:
     children = dict(first.children)
     for key, selection in second.children.items():
         children[key] = _merge(children[key], selection) if key in children else selection
-    return Selection(children, first.type, first.optional and second.optional)
+    return Selection(children, first.type, first.optional and second.optional, first.variables | second.variables)
 
 
 def _output_type(parent: object, name: str) -> GraphQLOutputType | None:

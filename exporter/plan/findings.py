@@ -28,10 +28,15 @@ class Findings:
     def __init__(self, places: Places) -> None:
         self._places = places
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
 
     def add(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
         """Notes a problem at a key."""
         self.problems.append(self._places.problem(place, wrong, remedy))
+
+    def warn(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
+        """Notes something at a key that can run, but is hardly meant."""
+        self.warnings.append(self._places.problem(place, wrong, remedy))
 
     def extend(self, found: Iterable[KeyProblem]) -> None:
         """Notes what a pure check has found."""

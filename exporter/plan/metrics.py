@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from exporter.config.metric import Bucket, Metric, Missing, Top
 from exporter.config.nodes import KeyPath
+from exporter.config.query import Query
 from exporter.document.document import FieldType
 from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Family, MetricType
+from exporter.model.template import references
 from exporter.model.value import ValueKind, ValueRule
 from exporter.plan.findings import Findings
 from exporter.plan.labels import Labels
@@ -54,21 +57,21 @@ class Metrics:
 
     def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         try:
-            scopes, leaf, kind = _value_place(metric.value, parsed.rows)
+            at = _value_place(metric.value, parsed.rows)
         except PathProblem as problem:
             self._findings.add((*place, "value"), problem.wrong, problem.remedy)
             return None
-        self._check_value(metric, kind, place)
-        self._check_times(parsed, metric, place)
-        labels = self._labels.of_metric(parsed, metric, scopes, place)
-        bucket = self._bucket(metric.bucket, scopes, place)
+        self._check_value(metric, at.type, place)
+        self._check_times(parsed, metric, at, place)
+        labels = self._labels.of_metric(parsed, metric, at.scopes, place)
+        bucket = self._bucket(metric.bucket, at.scopes, place)
         if labels is None or (bucket is None) != (metric.bucket is None):
             return None
         names = tuple(sorted(labels))
         return MetricPlan(
             Family(metric.name, metric.type, metric.help, names),
-            scopes.hops,
-            leaf,
+            at.scopes.hops,
+            at.leaf,
             None if isinstance(metric.value, ResponsePath) else metric.value,
             ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items())),
             tuple(labels[name] for name in names),
@@ -87,12 +90,25 @@ class Metrics:
             wrong = f"{metric.value} is {kind.name}, read as {metric.from_.value}"
             self._findings.add((*place, "value"), wrong, remedy)
 
-    def _check_times(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> None:
-        if metric.type is MetricType.COUNTER and parsed.query.period is None:
-            wrong = "a counter needs the query's period, which it counts from"
-            self._findings.add((*place, "type"), wrong, "add period: day")
+    def _check_times(self, parsed: ParsedQuery, metric: Metric, at: _ValuePlace, place: KeyPath) -> None:
+        if metric.type is MetricType.COUNTER:
+            self._check_counter(parsed.query, metric, at.times(parsed.query), (*place, "type"))
         if metric.bucket is not None and parsed.query.window is None:
             self._findings.add((*place, "bucket"), "a bucket needs the query's window", "add window:")
+
+    def _check_counter(self, query: Query, metric: Metric, times: frozenset[str], place: KeyPath) -> None:
+        """A counter is the API's own, published as it comes, or with a period the total from the period's start."""
+        if query.period is not None:
+            if not times & {"period.start", "period.start_unix"}:
+                wrong = "nothing that is asked for it begins at {{ period.start }}, so each fall would be held back"
+                remedy = "write {{ period.start }} in its variables, or drop period if the API counts by itself"
+                self._findings.warn(place, wrong, remedy)
+        elif not isinstance(metric.value, ResponsePath):
+            wrong = "a counter of rows needs the query's period, which it counts from"
+            self._findings.add(place, wrong, "add period: day, or make it a gauge")
+        elif times & {"window.start", "window.start_unix"}:
+            wrong = "the figure of a window is no counter, as each window begins at 0"
+            self._findings.add(place, wrong, "add period: day and ask from {{ period.start }}, or make it a gauge")
 
     def _bucket(self, bucket: Bucket | None, scopes: Scopes, place: KeyPath) -> BucketPlan | None:
         if bucket is None:
@@ -146,18 +162,38 @@ class Metrics:
         return TopPlan(top.n, names.index(top.label), top.rest)
 
 
-def _value_place(value: ResponsePath | float, rows: Scopes) -> tuple[Scopes, Hops, FieldType | None]:
-    """The walk to the records of a value, the hop from a record to the value, and the value's type.
+@dataclass(frozen=True, slots=True)
+class _ValuePlace:
+    """Where a value stands: the walk to its records, the hop from a record to the value, and the value's type, where a
+    schema tells it. `variables` are those that the fields on the way name."""
 
-    A number is there for each row. Raises `PathProblem`.
-    """
+    scopes: Scopes
+    leaf: Hops
+    type: FieldType | None
+    variables: frozenset[str]
+
+    def times(self, query: Query) -> frozenset[str]:
+        """The references to times that those variables have."""
+        used = [references(query.variables[name]) for name in self.variables if name in query.variables]
+        return frozenset(
+            reference.name for found in used for reference in found if reference.root in ("window", "period")
+        )
+
+
+def _value_place(value: ResponsePath | float, rows: Scopes) -> _ValuePlace:
+    """Where a value stands. A number is there for each row. Raises `PathProblem`."""
     if not isinstance(value, ResponsePath):
-        return rows, (), None
+        return _ValuePlace(rows, (), None, _variables(rows))
     whole = rows.below(value)
     if whole.innermost.children:
         raise PathProblem(
             f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
         )
     if not value.steps:
-        return rows, (), whole.innermost.type
-    return Scopes(whole.selections[:-1], whole.hops[:-1]), whole.hops[-1:], whole.innermost.type
+        return _ValuePlace(rows, (), whole.innermost.type, _variables(whole))
+    walk = Scopes(whole.selections[:-1], whole.hops[:-1])
+    return _ValuePlace(walk, whole.hops[-1:], whole.innermost.type, _variables(whole))
+
+
+def _variables(scopes: Scopes) -> frozenset[str]:
+    return frozenset[str]().union(*(selection.variables for selection in scopes.selections))

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from exporter.config.source import Source
 from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
+from exporter.model.errors import Problem
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
 from exporter.model.value import ValueRule
@@ -227,12 +228,14 @@ def identity(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole configuration, ready to run. Queries stand after those that feed them."""
+    """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
+    is hardly meant."""
 
     sources: tuple[Source, ...]
     queries: tuple[QueryPlan, ...]
     families: tuple[Family, ...]
     max_series: int
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:

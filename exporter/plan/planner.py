@@ -57,4 +57,6 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
         for parsed, found in planned
     )
     config = loaded.config
-    return Plan(config.sources, tuple(ready), tuple(families[name] for name in sorted(families)), config.max_series)
+    made = tuple(ready)
+    warnings = tuple(sorted(dict.fromkeys((*loaded.warnings, *findings.warnings)), key=lambda one: one.line or 0))
+    return Plan(config.sources, made, tuple(families[name] for name in sorted(families)), config.max_series, warnings)

@@ -14,8 +14,8 @@ import pytest
 from tests.support.configurations import ROOT
 from tests.support.messages import Message, Sources
 
-BAD_FILES: Final = ("tests/data/config/bad", "tests/data/web_config/bad")
-STATED: Final = re.compile(r"^# error: (.*)$", re.MULTILINE)
+BAD_FILES: Final = ("tests/data/config/bad", "tests/data/config/warned", "tests/data/web_config/bad")
+STATED: Final = re.compile(r"^# (?:error|warning): (.*)$", re.MULTILINE)
 
 IN_NO_FILE: Final[Mapping[str, str]] = {
     "is not right: ……": "for rules of pydantic that no key has yet",

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from exporter.config.load import load
-from exporter.daemon.check import ready_to_start
+from exporter.daemon.check import check, ready_to_start
 from exporter.model.errors import ConfigError
 from exporter.plan.planner import plan
 
 FILES = Path(__file__).parents[2] / "data" / "config"
 ENVIRON = {"EMPTY": "", "ORG": "o-1"}
 EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)
+WARNED = re.compile(r"^# warning: (.*)$", re.MULTILINE)
 
 
 def faults(file: Path) -> list[str]:
@@ -32,9 +33,18 @@ def test_a_good_file_can_start(file: Path) -> None:
     assert found.queries
     assert found.families
     assert not ready_to_start(file, ENVIRON).unmet
+    assert not found.warnings
 
 
 @pytest.mark.parametrize("file", sorted((FILES / "bad").iterdir()), ids=lambda file: file.stem)
 def test_a_bad_file_is_told_every_fault(file: Path) -> None:
     """Each fault is told once, in the order of the file: its line, its key, what is wrong and what would be right."""
     assert faults(file) == EXPECTED.findall(file.read_text(encoding="utf-8", errors="replace"))
+
+
+@pytest.mark.parametrize("file", sorted((FILES / "warned").iterdir()), ids=lambda file: file.stem)
+def test_what_is_hardly_meant_is_warned_of(file: Path) -> None:
+    """A file that can run, but hardly as it is meant, starts; each warning has its line, its key and a remedy."""
+    told = (str(problem).removeprefix(f"{file}:").strip() for problem in check(file, ENVIRON).plan.warnings)
+    assert list(told) == WARNED.findall(file.read_text(encoding="utf-8"))
+    assert ready_to_start(file, ENVIRON)

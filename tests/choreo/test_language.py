@@ -1,0 +1,158 @@
+"""What a configuration can say of any GraphQL API: each form with right values, by hand from the API's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from exporter.config.load import load
+from exporter.exposition.lines import Format
+from exporter.model.errors import ConfigError
+from exporter.model.outcome import PollOutcome, Response, Result
+from exporter.model.samples import Json
+from exporter.model.window import TimeRange
+from exporter.plan.operation import Moment, label_values
+from exporter.plan.plan import Plan, Target
+from exporter.plan.planner import plan
+from exporter.series.extraction import Surroundings, extract
+from exporter.series.store import Owner, Store
+
+END = datetime(2021, 8, 16, 12, 7, tzinfo=UTC)
+MOMENT = Moment(TimeRange(END - timedelta(minutes=5), END), datetime(2021, 8, 16, tzinfo=UTC))
+Loader = Callable[..., Plan]
+Found = dict[tuple[str, ...], float]
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Loader:
+    """What makes the plan of these queries, against this schema if there is one."""
+
+    def loads(queries: str, sdl: str = "", source: str = "") -> Plan:
+        (tmp_path / "schema.graphql").write_text(sdl)
+        schema = f", schema: {tmp_path / 'schema.graphql'}" if sdl else ""
+        file = tmp_path / "config.yaml"
+        top = f'sources:\n  - {{name: api, url: "https://api.example/graphql"{schema}{source}}}\nqueries:\n'
+        file.write_text(top + indent(dedent(queries), "  "))
+        return plan(load(file, {}))
+
+    return loads
+
+
+def result(
+    made: Plan,
+    data: Mapping[str, Json],
+    rows: Mapping[str, Sequence[Mapping[str, Json]]] = {},
+    target: Mapping[str, Json] = {},
+) -> Result:
+    """What comes of an answer to the last query."""
+    around = Surroundings(label_values(made.sources[0], Target(target)), rows=rows)
+    return extract(made.queries[-1], [Response(dict(data), ())], around, MOMENT)
+
+
+def series(found: Result) -> dict[str, Found]:
+    """The series by the name of their family."""
+    return {samples.family.name: dict(samples.series) for samples in found.samples}
+
+
+def refusal(made: Callable[[], Plan]) -> list[str]:
+    """What is wrong, without the file."""
+    with pytest.raises(ConfigError) as refused:
+        made()
+    return [str(problem).partition(".yaml:")[2] for problem in refused.value.problems]
+
+
+# ---------------------------------------------------------------------------------------------- counters
+
+
+def polls(made: Plan, *answers: Mapping[str, Json]) -> list[list[str]]:
+    """The lines of the page after each of these answers to the only query."""
+    query, source = made.queries[0], made.sources[0]
+    store, owner, target = Store(100), Owner(query.name, source.name, ""), Target({})
+    pages = []
+    for number, data in enumerate(answers):
+        moment = Moment() if query.period is None else MOMENT
+        found = extract(query, [Response(dict(data), ())], Surroundings(), moment)
+        store.fold(owner, target, PollOutcome(0.1, found), at=60.0 * number, time=60.0 * number)
+        lines = b"".join(store.page().raw(Format.TEXT)).decode().splitlines()
+        pages.append([line for line in lines if not line.startswith("#")])
+    return pages
+
+
+def test_a_counter_of_the_api_is_published_as_it_comes(loader: Loader) -> None:
+    """A lifetime counter needs no period; a restart of the API's server, 2000 to 3, is on the page at once, and so is a
+    row that is new, with all that it has counted before."""
+    made = loader("""
+    - name: servers
+      document: "{ servers { name requests } }"
+      rows: servers
+      metrics: [{name: api_requests_total, type: counter, help: R., value: requests, labels: {name: name}}]
+    """)
+    answers: list[Mapping[str, Json]] = [
+        {"servers": [{"name": "a", "requests": 2000}]},
+        {"servers": [{"name": "a", "requests": 3}, {"name": "b", "requests": 70}]},
+    ]
+    assert polls(made, *answers) == [
+        ['api_requests_total{name="a"} 2000'],
+        ['api_requests_total{name="a"} 3', 'api_requests_total{name="b"} 70'],
+    ]
+    assert not made.warnings
+    assert "counted from" not in made.families[0].help
+
+
+PERIOD = """
+- name: q
+  window: {length: 5m}
+  period: day
+  document: "query ($from: String!) { calls(filter: {range: [{from: $from}]}) { n } }"
+  variables: {from: "{{ period.START }}"}
+  metrics: [{name: calls_total, type: counter, help: C., value: calls.n}]
+"""
+
+
+@pytest.mark.parametrize("start", ["start", "start_unix"])
+def test_a_counter_of_a_period_is_held_within_it(loader: Loader, start: str) -> None:
+    """What is asked for from the period's start, however deep in an argument, does not fall before its end."""
+    made = loader(PERIOD.replace("START", start))
+    answers: list[Mapping[str, Json]] = [{"calls": {"n": 2000}}, {"calls": {"n": 3}}]
+    assert polls(made, *answers) == [["calls_total 2000"], ["calls_total 2000"]]
+    assert not made.warnings
+
+
+def test_a_period_that_nothing_asks_for_is_warned_of(loader: Loader) -> None:
+    """Another field that is asked from the period's start does not help the one that is not."""
+    made = loader("""
+    - name: q
+      window: {length: 5m}
+      period: day
+      document: "query ($from: String!) { today: calls(from: $from) { n } ever: calls { n } }"
+      variables: {from: "{{ period.start }}"}
+      metrics:
+        - {name: today_total, type: counter, help: C., value: today.n}
+        - {name: ever_total, type: counter, help: C., value: ever.n}
+    """)
+    assert [problem.key for problem in made.warnings] == ["queries[0].metrics[1].type"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "wrong"),
+    [
+        ("value: recent.n", "the figure of a window is no counter, as each window begins at 0"),
+        ("value: 1, aggregate: sum", "a counter of rows needs the query's period, which it counts from"),
+    ],
+)
+def test_what_is_no_counter_is_refused(loader: Loader, metric: str, wrong: str) -> None:
+    """Without a period, neither a window's figure nor a number of rows counts up."""
+    refused = refusal(lambda: loader(f"""
+    - name: q
+      window: {{length: 5m}}
+      document: "query ($from: String!) {{ recent: calls(from: $from) {{ n }} ever: calls {{ n }} }}"
+      variables: {{from: "{{{{ window.start }}}}"}}
+      metrics:
+        - {{name: calls_total, type: counter, help: C., {metric}}}
+        - {{name: ever_total, type: counter, help: C., value: ever.n}}
+    """))  # fmt: skip
+    assert [wrong in line for line in refused] == [True]
