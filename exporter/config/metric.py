@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
-from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict
+from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict, check_label_name
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import MetricType
+from exporter.model.template import scalar_text
 from exporter.model.value import UNIT_DIVISORS, ValueKind
 
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
@@ -47,6 +49,52 @@ class Top(Strict):
     """The label's value for the sum of the others."""
 
 
+@dataclass(frozen=True, slots=True)
+class States:
+    """A series for each of these words, told apart by a label: 1 for the one that is, 0 for the others."""
+
+    words: tuple[str, ...]
+    label: str = "state"
+
+
+def _states(value: object) -> States:
+    match value:
+        case States():
+            return value
+        case {"words": list(words), "label": str(label), **rest} if not rest:
+            return States(_words(words), check_label_name(label))
+        case list():
+            return States(_words(value))
+    raise ValueError("not states; write a list such as [UP, DOWN], or {label: phase, words: [UP, DOWN]}")
+
+
+def _words(words: list[Any]) -> tuple[str, ...]:
+    if any(isinstance(word, list | dict) or word is None for word in words):
+        raise ValueError("states are words, numbers or booleans; write them as in [UP, DOWN]")
+    texts = tuple(map(scalar_text, words))
+    if len(set(texts)) != len(texts) or len(texts) < 2:
+        raise ValueError("states are two words or more, each once; write them as in [UP, DOWN]")
+    return texts
+
+
+_STATES_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "array", "minItems": 2, "items": {"type": ["string", "number", "boolean"]}},
+            {
+                "type": "object",
+                "properties": {
+                    "label": {"type": "string"},
+                    "words": {"type": "array", "minItems": 2, "items": {"type": ["string", "number", "boolean"]}},
+                },
+                "required": ["label", "words"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
+
+
 def _value(value: object) -> ResponsePath | int | float:
     if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
         return value
@@ -71,11 +119,17 @@ class Metric(Strict):
     """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
     name}`."""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
-    """How the value is read: a `number`; a `string`, a `boolean`, an `enum` (with `map`) or a `timestamp`."""
+    """How the value is read: a `number`; a `string`, a `boolean` or a `timestamp`. Words have `map` or `states`; `enum`
+    says nothing more than `map`."""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
     """The unit that the value comes in, to base units."""
     map: Mapping[str, float] = Field(default_factory=dict)
-    """The numbers of an enum's words."""
+    """The numbers of words, such as those of an enum, of numbers or of booleans: `{UP: 1, DOWN: 0}`."""
+    default: float | None = None
+    """The number of all words that `map` leaves out; without it there is no sample of them."""
+    states: Annotated[Any, BeforeValidator(_states), _STATES_SCHEMA] = None
+    """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the one that is and 0 for the others;
+    `{label: phase, words: [UP, DOWN]}` names the label."""
     aggregate: Literal["sum", "max", "min", "last"] | None = None
     """What becomes of rows with the same labels; without it they are an error."""
     bucket: Bucket | None = None
@@ -94,10 +148,28 @@ class Metric(Strict):
         if self.name.endswith(_RESERVED_SUFFIXES):
             suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
             raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
-        if (self.from_ is ValueKind.ENUM) != bool(self.map):
-            raise ValueError("from: enum and map go together; write map: {WORD: number}")
+        self._check_words()
         if self.type is MetricType.COUNTER and isinstance(self.value, int | float) and self.aggregate != "sum":
             raise ValueError(
                 "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
             )
         return self
+
+    def _check_words(self) -> None:
+        if self.from_ is ValueKind.ENUM and not (self.map or self.states):
+            raise ValueError("from: enum needs the numbers of its words; write map: {WORD: number}, or states")
+        if self.from_ not in (ValueKind.ENUM, ValueKind.NUMBER) and (self.map or self.states):
+            raise ValueError(f"from: {self.from_} does not go with map or states; leave out from")
+        if self.default is not None and not self.map:
+            raise ValueError("default is the number of what map leaves out; add map, or leave it out")
+        if self.states is None:
+            return
+        if self.map or self.from_unit or self.top or self.missing or self.type is MetricType.COUNTER:
+            raise ValueError("states is a gauge without map, from_unit, top and missing; keep one of the two")
+        if not isinstance(self.value, ResponsePath):
+            raise ValueError("states tell what a value of the answer is; write a response path as value")
+
+    @property
+    def kind(self) -> ValueKind:
+        """How a value is read: by its words, if there are some."""
+        return ValueKind.ENUM if self.map or self.states else self.from_

@@ -174,7 +174,8 @@ def _metric_name(value: str) -> str:
     return value
 
 
-def _label_name(value: str) -> str:
+def check_label_name(value: str) -> str:
+    """A label's name as it is. Raises `ValueError`."""
     if not _LABEL_NAME.fullmatch(value):
         raise ValueError("not a label name; use letters, digits and _, and no digit first")
     if value in _RESERVED_LABELS or value.startswith("__"):
@@ -226,7 +227,7 @@ PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
 Url: TypeAlias = Annotated[str, AfterValidator(check_url)]
 Name: TypeAlias = Annotated[str, AfterValidator(check_name)]
 MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]
-LabelName: TypeAlias = Annotated[str, AfterValidator(_label_name)]
+LabelName: TypeAlias = Annotated[str, AfterValidator(check_label_name)]
 ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name)]
 Path_: TypeAlias = Annotated[ResponsePath, BeforeValidator(_path), _TEXT_SCHEMA]
 SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str), _TEXT_SCHEMA]

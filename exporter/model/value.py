@@ -63,11 +63,13 @@ _TIMESTAMP: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ValueRule:
-    """How a metric's values are read: their kind, the unit they come in, and an enum's numbers."""
+    """How a metric's values are read: their kind, the unit they come in, the numbers of words (those of an enum, or of
+    numbers and booleans, as texts), and the number of all other words."""
 
     kind: ValueKind = ValueKind.NUMBER
     from_unit: str | None = None
     enum_values: tuple[tuple[str, float], ...] = ()
+    default: float | None = None
 
 
 _PLAIN: Final = ValueRule()
@@ -127,6 +129,12 @@ def unix_seconds(text: str) -> float:
     return seconds + int((match["fraction"] or "0").ljust(9, "0")) / 10**9
 
 
+def number_of(word: str) -> Number | None:
+    """The number that a word of a map or of states is; none, if it is another word."""
+    found = _from_string(word)
+    return None if isinstance(found, SkipReason) else found
+
+
 def _offset(text: str | None) -> timezone:
     if text is None or text in "Zz":
         return UTC
@@ -136,10 +144,16 @@ def _offset(text: str | None) -> timezone:
 
 
 def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
-    numbers = dict(rule.enum_values)
+    words = dict(rule.enum_values)
+    by_number = {number: found for word, found in rule.enum_values if (number := number_of(word)) is not None}
+    other = SkipReason.NOT_IN_MAP if rule.default is None else rule.default
 
     def from_enum(value: Json) -> Number | SkipReason:
-        return numbers.get(value, SkipReason.NOT_IN_MAP) if isinstance(value, str) else SkipReason.NOT_IN_MAP
+        if isinstance(value, str):
+            return words.get(value, other)
+        if isinstance(value, bool):
+            return words.get("true" if value else "false", other)
+        return by_number.get(value, other) if isinstance(value, int | float) else SkipReason.NOT_IN_MAP
 
     return {
         ValueKind.NUMBER: _from_number,

@@ -25,9 +25,11 @@ from exporter.plan.plan import (
     LookupColumn,
     MetricPlan,
     MissingPlan,
+    StatesPlan,
     TopPlan,
 )
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
+from exporter.plan.words import omissions, word_problems
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
 _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {
@@ -67,27 +69,38 @@ class Metrics:
         bucket = self._bucket(metric.bucket, at.scopes, place)
         if labels is None or (bucket is None) != (metric.bucket is None):
             return None
+        if metric.states is not None:
+            if metric.states.label in labels:
+                wrong = f"the label {metric.states.label} is there already"
+                self._findings.add((*place, "states"), wrong, "write {label: another name, words: [..]}")
+                return None
+            labels[metric.states.label] = Constant("")  # which the words take the place of
         names = tuple(sorted(labels))
         return MetricPlan(
             Family(metric.name, metric.type, metric.help, names),
             at.scopes.hops,
             at.leaf,
             None if isinstance(metric.value, ResponsePath) else metric.value,
-            ValueRule(metric.from_, metric.from_unit, tuple(metric.map.items())),
+            _rule(metric),
             tuple(labels[name] for name in names),
             metric.aggregate,
             bucket,
             self._missing(parsed, metric.missing, labels, place),
             self._top(metric.top, names, place),
+            None if metric.states is None else StatesPlan(names.index(metric.states.label), metric.states.words),
         )
 
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
         if kind is None:
             return
+        for problem in word_problems(metric, kind):
+            self._findings.add((*place, *problem.place), problem.wrong, problem.remedy)
+        for problem in omissions(metric, kind):
+            self._findings.warn((*place, *problem.place), problem.wrong, problem.remedy)
         readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
-        if metric.from_ not in readable:
+        if metric.kind not in (*readable, ValueKind.ENUM):
             remedy = "write from: " + " or ".join(kind.value for kind in readable)
-            wrong = f"{metric.value} is {kind.name}, read as {metric.from_.value}"
+            wrong = f"{metric.value} is {kind.name}, read as {metric.kind.value}"
             self._findings.add((*place, "value"), wrong, remedy)
 
     def _check_times(self, parsed: ParsedQuery, metric: Metric, at: _ValuePlace, place: KeyPath) -> None:
@@ -178,6 +191,13 @@ class _ValuePlace:
         return frozenset(
             reference.name for found in used for reference in found if reference.root in ("window", "period")
         )
+
+
+def _rule(metric: Metric) -> ValueRule:
+    """How the values are read; those of states are told as yes or no."""
+    if metric.states is not None:
+        return ValueRule(ValueKind.BOOLEAN)
+    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default)
 
 
 def _value_place(value: ResponsePath | float, rows: Scopes) -> _ValuePlace:

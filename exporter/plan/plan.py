@@ -96,6 +96,14 @@ class TopPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class StatesPlan:
+    """A series for each word, which stands in the label at that position."""
+
+    position: int
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MetricPlan:
     """How one entry of `metrics` becomes series. `walk` leads from `data` to the records; lists on it explode.
 
@@ -112,6 +120,7 @@ class MetricPlan:
     bucket: BucketPlan | None = None
     missing: MissingPlan | None = None
     top: TopPlan | None = None
+    states: StatesPlan | None = None
 
 
 def columns_of(metric: MetricPlan) -> Iterator[Column]:

@@ -19,7 +19,7 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
 from exporter.model.template import bind, scalar_text
-from exporter.model.value import SkipReason, numbers, unix_seconds
+from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers, unix_seconds
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period
 from exporter.plan.plan import (
@@ -34,6 +34,7 @@ from exporter.plan.plan import (
     MissingPlan,
     PagesPlan,
     QueryPlan,
+    StatesPlan,
     TopPlan,
 )
 from exporter.series.records import Node, Records, Texts, hops_text, records_at
@@ -168,6 +169,8 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
     if metric.bucket is not None:
         records = _read(_in_bucket(records, metric.bucket, moment), [metric])
     records, values, kinds = _values(records, metric)
+    if metric.states is not None:
+        return _distinct(_state_samples(metric, metric.states, (records, values, kinds), labels, skipped), metric)
     read = numbers(metric.rule, values, kinds)
     found = read.values
     if found is not values and (reasons := [one.value for one in found if isinstance(one, SkipReason)]):
@@ -193,6 +196,31 @@ def _read(records: Records, metrics: Sequence[MetricPlan]) -> Records:
     labels = {column: None for metric in metrics for column in map(_column_of, metric.labels) if column is not None}
     values = {Column(len(metric.walk), metric.leaf): None for metric in metrics if metric.constant is None}
     return records.read(values, labels)
+
+
+def _state_samples(
+    metric: MetricPlan,
+    states: StatesPlan,
+    found: tuple[Records, Sequence[Node], Set[type]],
+    labels: _Labels,
+    skipped: Counter[str],
+) -> Samples:
+    """A sample for each word and record; of a word that is none of them, all are 0, and it is counted."""
+    (records, values, kinds), words = found, states.words
+    rule = ValueRule(ValueKind.ENUM, enum_values=tuple((word, at) for at, word in enumerate(words)))
+    read = numbers(rule, values, kinds).values
+    skipped.update(one.value for one in read if isinstance(one, SkipReason))
+    columns = _by_word([texts.column for texts in labels.texts(records, metric.labels)], states)
+    return Samples(metric.family, columns, [int(one == at) for one in read for at in range(len(words))])
+
+
+def _by_word(columns: Iterable[Sequence[str]], states: StatesPlan) -> list[Sequence[str]]:
+    """These columns with each row once for each word of the states, which stands in its place."""
+    words = states.words
+    return [
+        list(words) * len(column) if at == states.position else [text for text in column for _ in words]
+        for at, column in enumerate(columns)
+    ]
 
 
 def _distinct(samples: Samples, metric: MetricPlan) -> Samples:

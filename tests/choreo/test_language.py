@@ -156,3 +156,70 @@ def test_what_is_no_counter_is_refused(loader: Loader, metric: str, wrong: str) 
         - {{name: ever_total, type: counter, help: C., value: ever.n}}
     """))  # fmt: skip
     assert [wrong in line for line in refused] == [True]
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+SERVERS = "type Query { servers: [Server] } type Server { id: ID!, state: State, on: Boolean, level: Float } "
+SERVERS += "enum State { UP DOWN DEGRADED }"
+
+
+def of_servers(loader: Loader, metric: str, servers: Sequence[Mapping[str, Json]]) -> tuple[Found, Mapping[str, int]]:
+    """The series of one metric of servers, and what was left out."""
+    made = loader(
+        f"""
+    - name: q
+      document: "{{ servers {{ id state on level }} }}"
+      rows: servers
+      metrics: [{{name: m, help: M., {metric}}}]
+    """,
+        SERVERS,
+    )
+    found = result(made, {"servers": [{"id": "", "state": None, "on": None, "level": None, **one} for one in servers]})
+    return series(found)["m"], found.skipped
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "expected", "skipped"),
+    [
+        ("value: state, map: {UP: 1, DOWN: 0}", {"state": ["UP", "DOWN", "DEGRADED", None]}, [1, 0], 1),
+        ("value: state, map: {UP: 1}, default: 0.5", {"state": ["UP", "DOWN", "NEW", None]}, [1, 0.5, 0.5], 0),
+        ("value: state, from: enum, map: {UP: 1}, default: 0", {"state": ["UP", "x"]}, [1, 0], 0),
+        ('value: "on", map: {"true": 0, "false": 7}', {"on": [True, False, None]}, [0, 7], 0),
+        ("value: level, map: {1: 10, 2.5: 20, -3: 5}", {"level": [1, 1.0, 2.5, -3, 4, None]}, [10, 10, 20, 5], 1),
+        ("value: level, map: {1: 10}, default: 0", {"level": [1, 7]}, [10, 0], 0),
+    ],
+)
+def test_words_numbers_and_booleans_have_numbers(
+    loader: Loader, metric: str, values: Mapping[str, Sequence[Json]], expected: list[float], skipped: int
+) -> None:
+    """`map` gives the number of each word; `default` that of all others; what has none is left out and counted, and
+    null is never a word."""
+    ((key, words),) = values.items()
+    servers = [{"id": str(at), key: word} for at, word in enumerate(words)]
+    found, left_out = of_servers(loader, f"{metric}, labels: {{id: id}}", servers)
+    assert list(found.values()) == expected
+    assert sum(left_out.values()) == skipped
+
+
+def test_a_state_is_a_series_for_each_word(loader: Loader) -> None:
+    """1 for the one that is, 0 for the others. A word that is none of them is counted, and all are 0; null is no
+    series."""
+    servers: list[Mapping[str, Json]] = [
+        {"id": "a", "state": "UP"}, {"id": "b", "state": "DEGRADED"}, {"id": "c"}, {"id": "d", "state": "DOWN"}
+    ]  # fmt: skip
+    found, skipped = of_servers(loader, "value: state, states: [UP, DOWN], labels: {id: id}", servers)
+    assert found == {
+        ("a", "UP"): 1, ("a", "DOWN"): 0, ("b", "UP"): 0, ("b", "DOWN"): 0, ("d", "UP"): 0, ("d", "DOWN"): 1
+    }  # fmt: skip
+    assert skipped == {"not_in_map": 1}
+
+
+def test_the_label_of_a_state_has_a_name_and_a_place(loader: Loader) -> None:
+    """The label stands among the others by its name; states of booleans and numbers are told, too."""
+    servers: list[Mapping[str, Json]] = [{"id": "a", "on": True, "level": 2}, {"id": "b", "on": False, "level": 0.5}]
+    found, _ = of_servers(loader, 'value: "on", states: {label: a, words: [true, false]}, labels: {id: id}', servers)
+    assert found == {("true", "a"): 1, ("false", "a"): 0, ("true", "b"): 0, ("false", "b"): 1}
+    found, _ = of_servers(loader, "value: level, states: [0.5, 2, 3], aggregate: sum", [*servers, {"level": 2}])
+    assert found == {("0.5",): 1, ("2",): 2, ("3",): 0}

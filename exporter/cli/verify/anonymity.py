@@ -46,6 +46,7 @@ def _configured_texts(plan: Plan) -> Iterator[str]:
             yield from lookup.table
         for metric in query.metrics:
             yield from (word for word, _ in metric.rule.enum_values)
+            yield from metric.states.words if metric.states is not None else ()
 
 
 def _texts(template: Template) -> Iterator[str]:

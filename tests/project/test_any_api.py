@@ -1,0 +1,73 @@
+"""The examples of docs/any-api.md: what they show is what comes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.config.load import load
+from exporter.exposition.lines import pieces
+from exporter.model.outcome import Response
+from exporter.plan.operation import label_values, moment_at
+from exporter.plan.plan import Plan, Target
+from exporter.plan.planner import plan
+from exporter.series.extraction import Surroundings, extract
+from tests.support.configurations import ROOT
+
+SECTION: Final = re.compile(r"^##+ (.+)$", re.MULTILINE)
+BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SOURCE: Final = 'sources: [{name: api, url: "https://api.example/graphql"SCHEMA}]\n'
+NOW: Final = datetime(2026, 5, 4, 12, 9, tzinfo=UTC)
+
+
+def examples() -> list[tuple[str, dict[str, str]]]:
+    """The blocks of each example, by their kind, and the heading above them."""
+    text = (ROOT / "docs" / "any-api.md").read_text("utf-8")
+    pieces = SECTION.split(text)[1:]
+    found = []
+    for heading, section in zip(pieces[::2], pieces[1::2], strict=True):
+        blocks: dict[str, str] = {}
+        for kind, content in BLOCK.findall(section):
+            blocks[kind] = content
+            if kind == "text":
+                found.append((heading, blocks))
+                blocks = {}
+    return found
+
+
+def lines(made: Plan, answer: str) -> list[str]:
+    """The lines of the page that come of an answer, which is that of each query."""
+    data = json.loads(answer)
+    rows: dict[str, tuple[object, ...]] = {}
+    found: list[str] = []
+    for query in made.queries:
+        around = Surroundings(label_values(query.sources[0], Target({})), rows=rows)  # type: ignore[arg-type]
+        result = extract(query, [Response(data)], around, moment_at(query, NOW, None))
+        rows[query.name] = result.rows
+        for samples in result.samples:
+            found += b"".join(pieces(samples)).decode().splitlines()
+    return found
+
+
+def by_series(shown: list[str]) -> dict[str, float]:
+    """The values of these lines by the name and labels before them, each of which stands once."""
+    pairs = [line.rpartition(" ") for line in shown]
+    assert len({series for series, _, _ in pairs}) == len(shown)
+    return {series: float(value) for series, _, value in pairs}
+
+
+@pytest.mark.parametrize(("heading", "blocks"), examples(), ids=lambda part: part if isinstance(part, str) else "")
+def test_an_example_yields_what_it_shows(tmp_path: Path, heading: str, blocks: dict[str, str]) -> None:
+    """Whoever copies an example gets the series that stand below it."""
+    (tmp_path / "schema.graphql").write_text(blocks.get("graphql", ""))
+    schema = f", schema: {tmp_path / 'schema.graphql'}" if "graphql" in blocks else ""
+    file = tmp_path / "config.yaml"
+    file.write_text(SOURCE.replace("SCHEMA", schema) + blocks["yaml"])
+    made = plan(load(file, {}))
+    assert not made.warnings, heading
+    assert by_series(lines(made, blocks["json"])) == by_series(blocks["text"].splitlines()), heading
