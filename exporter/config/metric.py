@@ -95,12 +95,40 @@ _STATES_SCHEMA: Final = WithJsonSchema(
 )
 
 
-def _value(value: object) -> ResponsePath | int | float:
-    if isinstance(value, ResponsePath | int | float) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return parse_path(value)
-    raise ValueError("not a value; write a response path such as usage.count, or a number")
+@dataclass(frozen=True, slots=True)
+class Each:
+    """The same number for each item that a path leads to."""
+
+    number: float
+    path: ResponsePath
+
+
+def _value(value: object) -> ResponsePath | Each | int | float:
+    match value:
+        case bool():
+            pass
+        case ResponsePath() | Each() | int() | float():
+            return value
+        case str():
+            return parse_path(value)
+        case {"const": int() | float() as number, "of": str(path), **rest} if not rest and not isinstance(number, bool):
+            return Each(number, parse_path(path))
+    raise ValueError("not a value; write a response path such as usage.count, a number, or {const: 1, of: path}")
+
+
+_VALUE_SCHEMA: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": ["string", "number"]},
+            {
+                "type": "object",
+                "properties": {"const": {"type": "number"}, "of": {"type": "string"}},
+                "required": ["const", "of"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
 
 
 class Metric(Strict):
@@ -113,8 +141,9 @@ class Metric(Strict):
     type: MetricType = MetricType.GAUGE
     """`gauge`, or `counter`: with the query's `period` the total from its start, without one the API's own counter,
     published as it comes."""
-    value: Annotated[Any, BeforeValidator(_value), WithJsonSchema({"type": ["string", "number"]})]
-    """The response path of the value from the row, or a number."""
+    value: Annotated[Any, BeforeValidator(_value), _VALUE_SCHEMA]
+    """The response path of the value from the row; a number, for each row; or `{const: 1, of: path}`, a number for each
+    item of a list below the row."""
     labels: Labels = Field(default_factory=dict)
     """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
     name}`."""
@@ -130,8 +159,9 @@ class Metric(Strict):
     states: Annotated[Any, BeforeValidator(_states), _STATES_SCHEMA] = None
     """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the one that is and 0 for the others;
     `{label: phase, words: [UP, DOWN]}` names the label."""
-    aggregate: Literal["sum", "max", "min", "last"] | None = None
-    """What becomes of rows with the same labels; without it they are an error."""
+    aggregate: Literal["sum", "max", "min", "last", "count"] | None = None
+    """What becomes of rows with the same labels; without it they are an error. `count` is how many items `value` leads
+    to (`.` the rows), 0 where its list is empty and the labels are those of something around it."""
     bucket: Bucket | None = None
     """Takes only the last bucket of the answer that ends by the window's end."""
     missing: Missing | None = None
@@ -149,7 +179,8 @@ class Metric(Strict):
             suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
             raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
         self._check_words()
-        if self.type is MetricType.COUNTER and isinstance(self.value, int | float) and self.aggregate != "sum":
+        constant = not isinstance(self.value, ResponsePath)
+        if self.type is MetricType.COUNTER and constant and self.aggregate not in ("sum", "count"):
             raise ValueError(
                 "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
             )
@@ -160,6 +191,8 @@ class Metric(Strict):
             raise ValueError("from: enum needs the numbers of its words; write map: {WORD: number}, or states")
         if self.from_ not in (ValueKind.ENUM, ValueKind.NUMBER) and (self.map or self.states):
             raise ValueError(f"from: {self.from_} does not go with map or states; leave out from")
+        if self.aggregate == "count" and (self.map or self.from_unit or self.from_ is not ValueKind.NUMBER):
+            raise ValueError("aggregate: count reads no values; leave out from, from_unit and map")
         if self.default is not None and not self.map:
             raise ValueError("default is the number of what map leaves out; add map, or leave it out")
         if self.states is None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.metric import Bucket, Metric, Missing, Top
+from exporter.config.metric import Bucket, Each, Metric, Missing, Top
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.document.document import FieldType
 from exporter.model.response_path import ResponsePath
-from exporter.model.samples import Family, MetricType
+from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
 from exporter.model.value import ValueKind, ValueRule
 from exporter.plan.findings import Findings
@@ -59,7 +59,7 @@ class Metrics:
 
     def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         try:
-            at = _value_place(metric.value, parsed.rows)
+            at = _value_place(metric, parsed.rows)
         except PathProblem as problem:
             self._findings.add((*place, "value"), problem.wrong, problem.remedy)
             return None
@@ -78,9 +78,9 @@ class Metrics:
         names = tuple(sorted(labels))
         return MetricPlan(
             Family(metric.name, metric.type, metric.help, names),
-            at.scopes.hops,
+            at.walk,
             at.leaf,
-            None if isinstance(metric.value, ResponsePath) else metric.value,
+            at.constant,
             _rule(metric),
             tuple(labels[name] for name in names),
             metric.aggregate,
@@ -116,7 +116,7 @@ class Metrics:
                 wrong = "nothing that is asked for it begins at {{ period.start }}, so each fall would be held back"
                 remedy = "write {{ period.start }} in its variables, or drop period if the API counts by itself"
                 self._findings.warn(place, wrong, remedy)
-        elif not isinstance(metric.value, ResponsePath):
+        elif metric.aggregate == "count" or not isinstance(metric.value, ResponsePath):
             wrong = "a counter of rows needs the query's period, which it counts from"
             self._findings.add(place, wrong, "add period: day, or make it a gauge")
         elif times & {"window.start", "window.start_unix"}:
@@ -177,11 +177,14 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class _ValuePlace:
-    """Where a value stands: the walk to its records, the hop from a record to the value, and the value's type, where a
-    schema tells it. `variables` are those that the fields on the way name."""
+    """Where a value stands: the walk to its records, the hop from a record to the value or else the number of each
+    record, and the value's type, where a schema tells it. Labels are found in `scopes`. `variables` are those that the
+    fields on the way name."""
 
     scopes: Scopes
+    walk: Hops
     leaf: Hops
+    constant: Number | None
     type: FieldType | None
     variables: frozenset[str]
 
@@ -200,19 +203,25 @@ def _rule(metric: Metric) -> ValueRule:
     return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default)
 
 
-def _value_place(value: ResponsePath | float, rows: Scopes) -> _ValuePlace:
-    """Where a value stands. A number is there for each row. Raises `PathProblem`."""
-    if not isinstance(value, ResponsePath):
-        return _ValuePlace(rows, (), None, _variables(rows))
-    whole = rows.below(value)
+def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
+    """Where a metric's value stands. What is counted may be an object. Raises `PathProblem`."""
+    value = metric.value
+    if isinstance(value, int | float):
+        return _ValuePlace(rows, rows.hops, (), value, None, _variables(rows))
+    whole = rows.below(value.path if isinstance(value, Each) else value)
+    within = whole
+    if whole.hops != rows.hops and not whole.innermost.children:  # nothing is below a scalar
+        within = Scopes(whole.selections[:-1], whole.hops[:-1])
+    if isinstance(value, Each) or (metric.aggregate == "count" and metric.states is None):
+        constant = value.number if isinstance(value, Each) else 1
+        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole))
     if whole.innermost.children:
         raise PathProblem(
             f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
         )
-    if not value.steps:
-        return _ValuePlace(rows, (), whole.innermost.type, _variables(whole))
-    walk = Scopes(whole.selections[:-1], whole.hops[:-1])
-    return _ValuePlace(walk, whole.hops[-1:], whole.innermost.type, _variables(whole))
+    return _ValuePlace(
+        within, within.hops, whole.hops[len(within.hops) :], None, whole.innermost.type, _variables(whole)
+    )
 
 
 def _variables(scopes: Scopes) -> frozenset[str]:

@@ -116,7 +116,7 @@ class MetricPlan:
     constant: Number | None
     rule: ValueRule
     labels: tuple[LabelPlan, ...]
-    aggregate: Literal["sum", "max", "min", "last"] | None = None
+    aggregate: Literal["sum", "max", "min", "last", "count"] | None = None
     bucket: BucketPlan | None = None
     missing: MissingPlan | None = None
     top: TopPlan | None = None

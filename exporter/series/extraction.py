@@ -37,7 +37,7 @@ from exporter.plan.plan import (
     StatesPlan,
     TopPlan,
 )
-from exporter.series.records import Node, Records, Texts, hops_text, records_at
+from exporter.series.records import Node, Records, Texts, hops_text, is_empty, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -57,6 +57,7 @@ _MERGED: Final[Mapping[str, Callable[[Number, Number], Number]]] = {
     "max": max,
     "min": min,
     "last": lambda _, second: second,
+    "count": _sum,
 }
 
 
@@ -88,6 +89,8 @@ def extract(
             alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
             by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
         samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
+        if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
+            samples = samples.join(_zeros(metric, data, labels, set(samples.label_values())))
         before = found.get(metric.family)
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
         if sum(map(len, found.values())) > query.max_series:
@@ -196,6 +199,19 @@ def _read(records: Records, metrics: Sequence[MetricPlan]) -> Records:
     labels = {column: None for metric in metrics for column in map(_column_of, metric.labels) if column is not None}
     values = {Column(len(metric.walk), metric.leaf): None for metric in metrics if metric.constant is None}
     return records.read(values, labels)
+
+
+def _zeros(metric: MetricPlan, data: Sequence[Node], labels: _Labels, found: set[LabelValues]) -> Samples:
+    """The 0 of everything whose labels are known and whose list of what is counted is empty. A null says nothing."""
+    columns = [column for column in map(_column_of, metric.labels) if column is not None]
+    depth = max((column.depth for column in columns), default=0)
+    around, below = records_at(data, metric.walk[:depth]), metric.walk[depth:] + metric.leaf
+    around = around.where([is_empty(node, below) for node in around.levels[-1]])
+    texts: list[Sequence[str]] = [one.column for one in labels.texts(around, metric.labels)]
+    if metric.states is not None:
+        texts = _by_word(texts, metric.states)
+    absent = zip(*texts, strict=True) if texts else [()] * len(around)
+    return Samples.of(metric.family, {key: 0 for key in absent if key not in found})
 
 
 def _state_samples(

@@ -136,6 +136,17 @@ def records_at(data: Sequence[Node], walk: Hops) -> Records:
     return Records(levels)
 
 
+def is_empty(node: Node, way: Hops) -> bool:
+    """Whether a way leads to nothing from here because a list on it is empty; not so where it ends in a null."""
+    found = [node]
+    for hop in way:
+        children = [_child(one, hop) for one in found]
+        if None in children:
+            return False
+        found = [item for child in children for item in _items(child)]
+    return not found
+
+
 def hops_text(hops: Hops) -> str:
     """The path as messages write it."""
     return path_text(tuple(hop.name for hop in hops))

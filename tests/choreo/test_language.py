@@ -223,3 +223,96 @@ def test_the_label_of_a_state_has_a_name_and_a_place(loader: Loader) -> None:
     assert found == {("true", "a"): 1, ("false", "a"): 0, ("true", "b"): 0, ("false", "b"): 1}
     found, _ = of_servers(loader, "value: level, states: [0.5, 2, 3], aggregate: sum", [*servers, {"level": 2}])
     assert found == {("0.5",): 1, ("2",): 2, ("3",): 0}
+
+
+# ---------------------------------------------------------------------------------------------- counting
+
+
+TEAMS: Mapping[str, Json] = {
+    "teams": [
+        {"name": "red", "lead": "ann", "incidents": [{"id": 1, "state": "OPEN"}, {"id": 2, "state": "DONE"}]},
+        {"name": "blue", "lead": None, "incidents": [{"id": 3, "state": None}, {"id": 4, "state": "OPEN"}]},
+        {"name": "gold", "lead": "bob", "incidents": []},
+        {"name": "grey", "lead": "cy", "incidents": None},
+    ]
+}
+
+
+def of_teams(loader: Loader, metric: str, data: Mapping[str, Json] = TEAMS) -> Found:
+    """The series of one metric of teams."""
+    made = loader(f"""
+    - name: q
+      document: "{{ teams {{ name lead incidents {{ id state }} }} }}"
+      rows: teams
+      metrics: [{{name: m, help: M., {metric}}}]
+    """)
+    return series(result(made, data))["m"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("value: .", {(): 4}),
+        ("value: 1", {(): 4}),
+        ("value: name", {(): 4}),
+        ("value: lead", {(): 3}),
+        ("value: incidents", {(): 4}),
+        ("value: incidents.state", {(): 3}),
+        # of the grey ones, where the API says nothing, nothing is known
+        ("value: incidents, labels: {team: name}", {("red",): 2, ("blue",): 2, ("gold",): 0}),
+        ("value: incidents, labels: {state: state}", {("OPEN",): 2, ("DONE",): 1, ("",): 1}),
+        ("value: incidents.state, states: [OPEN, DONE]", {("OPEN",): 2, ("DONE",): 1}),
+        (
+            "value: incidents.state, states: [OPEN, DONE], labels: {team: name}",
+            {
+                ("OPEN", "red"): 1, ("DONE", "red"): 1, ("OPEN", "blue"): 1, ("DONE", "blue"): 0,
+                ("OPEN", "gold"): 0, ("DONE", "gold"): 0,
+            },
+        ),
+        ("value: {const: 1, of: incidents}, labels: {team: name}", {("red",): 2, ("blue",): 2, ("gold",): 0}),
+    ],
+)  # fmt: skip
+def test_rows_items_and_values_are_counted(loader: Loader, metric: str, expected: Found) -> None:
+    """`aggregate: count` says how many rows, items of a list, or values that are not null there are; 0 where the list
+    is empty and the labels belong to something around it."""
+    assert of_teams(loader, f"{metric}, aggregate: count") == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("value: .", {(): 0}),
+        ("value: incidents", {(): 0}),
+        ("value: incidents.state, states: [OPEN, DONE]", {("OPEN",): 0, ("DONE",): 0}),
+        ("value: incidents, labels: {team: name}", {}),
+        ('value: incidents, labels: {team: {const: "all"}}', {("all",): 0}),
+    ],
+)
+def test_an_empty_list_is_0(loader: Loader, metric: str, expected: Found) -> None:
+    """No open incidents is 0, not absent, so that an alert on it can resolve."""
+    assert of_teams(loader, f"{metric}, aggregate: count", {"teams": []}) == expected
+    assert of_teams(loader, f"{metric}, aggregate: count", {"teams": None}) == {}
+
+
+def test_a_constant_stands_for_each_item_of_a_list(loader: Loader) -> None:
+    """What is below the rows has labels and the number 1; an item is a series."""
+    metric = "value: {const: 1, of: incidents}, labels: {team: name, id: id, state: state}"
+    assert of_teams(loader, metric) == {
+        ("1", "OPEN", "red"): 1, ("2", "DONE", "red"): 1, ("3", "", "blue"): 1, ("4", "OPEN", "blue"): 1
+    }  # fmt: skip
+
+
+def test_rows_of_another_query_are_0_where_nothing_is_counted(loader: Loader) -> None:
+    """What another query knows by name, and this answer does not have, is 0."""
+    made = loader("""
+    - {name: all, document: "{ teams { name } }", rows: teams}
+    - name: q
+      document: "{ incidents { team } }"
+      rows: incidents
+      metrics:
+        - {name: m, help: M., value: ., aggregate: count, labels: {team: team},
+           missing: {rows_of: all, labels: {team: name}}}
+    """)
+    rows = {"all": [{"name": "red"}, {"name": "blue"}]}
+    assert series(result(made, {"incidents": [{"team": "red"}] * 3}, rows)) == {"m": {("red",): 3, ("blue",): 0}}
+    assert series(result(made, {"incidents": []}, rows)) == {"m": {("red",): 0, ("blue",): 0}}
