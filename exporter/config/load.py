@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from exporter.config.braces import doubtful, unfilled
 from exporter.config.confidential import confidential_texts
 from exporter.config.environment import Variables
 from exporter.config.include import with_included, with_overrides
@@ -92,6 +93,11 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     for text in confidential_texts(tree):
         remember_variable(text)
     loaded = _Reading(places, tree, variables, file.parent).result()
+    loaded = replace(
+        loaded,
+        problems=tuple(sorted((*loaded.problems, *unfilled(nodes.value, places)), key=_line)),
+        warnings=tuple(doubtful(nodes.value, places)),
+    )
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
         keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
         others = (problem for problem in loaded.problems if (problem.line, problem.key) not in keys)

@@ -46,6 +46,9 @@ for _kind, _first in (("bool", "tTfF"), ("null", "~nN"), ("int", "-+0123456789")
 
 
 _WORD: Final = re.compile(r"[\w./-]*")
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
+_BARE_BRACES: Final = re.compile(r"\$\{|\{\{")
+_QUOTE: Final = "put a text with ${NAME} or {{ reference }} in quotes"
 _TAGGED: Final = ("a YAML tag, which has no meaning here", "write a plain value")
 
 
@@ -118,7 +121,8 @@ def parse_nodes(text: str, file: str) -> Nodes:
         line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
         detail = ", ".join(part for part in (error.context, error.problem) if part)
         wrong = f"not valid YAML: {_plain(detail or 'a syntax error')}"
-        raise ConfigError((Problem(file, line, "", wrong, "mend the indentation or the quotes there"),)) from None
+        remedy = _QUOTE if _has_bare_braces(text, line) else "mend the indentation or the quotes there"
+        raise ConfigError((Problem(file, line, "", wrong, remedy),)) from None
     except yaml.reader.ReaderError as error:
         wrong = f"not valid YAML: a character that may not stand there (position {error.position})"
         raise ConfigError((Problem(file, None, "", wrong, "write the file as UTF-8 text"),)) from None
@@ -129,6 +133,13 @@ def parse_nodes(text: str, file: str) -> Nodes:
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
     return Nodes(file, value, reader.lines, reader.text_lines)
+
+
+def _has_bare_braces(text: str, line: int | None) -> bool:
+    """Whether the line has a `${NAME}` or a `{{ reference }}` without quotes around it."""
+    if line is None or line > len(lines := text.splitlines()):
+        return False
+    return _BARE_BRACES.search(_QUOTED.sub("", lines[line - 1])) is not None
 
 
 def _check_depth(text: str, file: str) -> None:
@@ -179,6 +190,10 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> Json:
         mapping: dict[str, Json] = {}
         for key_node, value_node in node.value:
+            if isinstance(key_node, yaml.MappingNode) and key_node.flow_style and node.flow_style:
+                wrong = "a {{ reference }} without quotes, which YAML reads as a mapping"
+                self.problems.append(self._problem(key_node, path, wrong, _QUOTE))
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(self._problem(key_node, path, "a key that is not a word", "write a plain key"))
                 continue

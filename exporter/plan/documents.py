@@ -10,6 +10,7 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, DocumentError, parse_document
 from exporter.document.schema import Schema, load_schema
+from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
 
@@ -72,6 +73,13 @@ def _schema(name: str, loaded: Loaded, findings: Findings) -> Schema | None:
 
 def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], findings: Findings) -> Document | None:
     """The document as the last of the schemas types it that has all its fields."""
+    if found := list(REFERENCE.finditer(query.document)):
+        for reference in found:
+            line = query.document.count("\n", 0, reference.start()) + 1
+            wrong = f"{reference[0]} in a document, where nothing fills it in"
+            remedy = "declare a variable of GraphQL there, and write the reference in variables"
+            findings.add_in_text((*place, "document"), line, wrong, remedy)
+        return None
     document = None
     for schema in schemas:
         try:

@@ -13,8 +13,8 @@ import pytest
 from exporter.config.load import load
 from exporter.exposition.lines import pieces
 from exporter.model.outcome import Response
-from exporter.plan.operation import label_values, moment_at
-from exporter.plan.plan import Plan, Target
+from exporter.plan.operation import label_values, moment_at, targets
+from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
 from exporter.series.extraction import Surroundings, extract
 from tests.support.configurations import ROOT
@@ -46,11 +46,12 @@ def lines(made: Plan, answer: str) -> list[str]:
     rows: dict[str, tuple[object, ...]] = {}
     found: list[str] = []
     for query in made.queries:
-        around = Surroundings(label_values(query.sources[0], Target({})), rows=rows)  # type: ignore[arg-type]
-        result = extract(query, [Response(data)], around, moment_at(query, NOW, None))
-        rows[query.name] = result.rows
-        for samples in result.samples:
-            found += b"".join(pieces(samples)).decode().splitlines()
+        for target in targets(query, ()):
+            around = Surroundings(label_values(query.sources[0], target), rows=rows)  # type: ignore[arg-type]
+            result = extract(query, [Response(data)], around, moment_at(query, NOW, None))
+            rows[query.name] = result.rows
+            for samples in result.samples:
+                found += b"".join(pieces(samples)).decode().splitlines()
     return found
 
 

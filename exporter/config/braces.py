@@ -1,0 +1,51 @@
+"""References and variables where nothing fills them in. Their text is never quoted, as it may be a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from exporter.config.nodes import KeyPath
+from exporter.config.problems import Places
+from exporter.model.errors import Problem
+from exporter.model.samples import Json
+from exporter.model.template import REFERENCE
+
+_BARE_SCALAR: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_BARE_WITHIN: Final = re.compile(r"(?<![$\w])\$[A-Z_][A-Z0-9_]+\b")
+_UNFILLED: Final = "a {{ reference }}, which nothing fills in here"
+_FILLED: Final = "write the text itself, or ${NAME} for a variable of the environment"
+
+
+def unfilled(value: Json, places: Places) -> Iterator[Problem]:
+    """`{{ references }}` in sources: in URLs, headers, credentials, and all else that is sent as it stands."""
+    sources = value.get("sources") if isinstance(value, dict) else None
+    for path, text in _texts(sources, ("sources",)):
+        if REFERENCE.search(text):
+            yield places.problem(path, _UNFILLED, _FILLED)
+
+
+def doubtful(value: Json, places: Places) -> Iterator[Problem]:
+    """What is hardly meant as it stands: a reference in a constant; `$NAME` as a whole text, and in sources also within
+    one."""
+    for path, text in _texts(value, ()):
+        if path[-1:] == ("document",):
+            continue  # where $name is a variable of GraphQL
+        if path[-1:] == ("const",) and REFERENCE.search(text):
+            wrong = "a {{ reference }} in a constant, which is taken as it stands"
+            yield places.problem(path, wrong, "write the reference without const")
+        if _BARE_SCALAR.fullmatch(text) or (path[:1] == ("sources",) and _BARE_WITHIN.search(text)):
+            wrong = "a $NAME without braces, which is taken as it stands"
+            yield places.problem(path, wrong, "write ${NAME} for a variable of the environment")
+
+
+def _texts(value: Json, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
