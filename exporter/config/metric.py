@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
-from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict, check_label_name
+from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict, TimeForm, check_label_name
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import MetricType
 from exporter.model.template import scalar_text
+from exporter.model.time_format import ISO
 from exporter.model.value import UNIT_DIVISORS, ValueKind
 
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
@@ -25,6 +26,8 @@ class Bucket(Strict):
     """The response path of the bucket's start, such as `timeSpan`."""
     width: Alignment
     """How long a bucket is; an answer in narrower ones fails the poll."""
+    format: TimeForm = ISO
+    """How the start is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text."""
 
 
 class Missing(Strict):
@@ -152,6 +155,8 @@ class Metric(Strict):
     says nothing more than `map`."""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
     """The unit that the value comes in, to base units."""
+    format: TimeForm = ISO
+    """How a timestamp is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text."""
     map: Mapping[str, float] = Field(default_factory=dict)
     """The numbers of words, such as those of an enum, of numbers or of booleans: `{UP: 1, DOWN: 0}`."""
     default: float | None = None
@@ -179,6 +184,10 @@ class Metric(Strict):
             suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
             raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
         self._check_words()
+        if self.from_ is ValueKind.TIMESTAMP and self.from_unit is not None:
+            raise ValueError(f"a timestamp is read in seconds; leave out from_unit, or write format: {_unix(self)}")
+        if self.format != ISO and self.from_ is not ValueKind.TIMESTAMP:
+            raise ValueError("format is how a timestamp is written; add from: timestamp")
         constant = not isinstance(self.value, ResponsePath)
         if self.type is MetricType.COUNTER and constant and self.aggregate not in ("sum", "count"):
             raise ValueError(
@@ -206,3 +215,7 @@ class Metric(Strict):
     def kind(self) -> ValueKind:
         """How a value is read: by its words, if there are some."""
         return ValueKind.ENUM if self.map or self.states else self.from_
+
+
+def _unix(metric: Metric) -> str:
+    return "unix_ms" if metric.from_unit == "milliseconds" else "unix"

@@ -22,11 +22,13 @@ from exporter.config.scalars import (
     PositiveDuration,
     ReferenceName,
     Strict,
+    TimeForm,
     Tree,
     Zone,
     check_name,
 )
 from exporter.model.samples import Json
+from exporter.model.time_format import ISO
 from exporter.model.window import Period
 
 DEFAULT_MAX_SERIES: Final = 20_000
@@ -41,6 +43,9 @@ class WindowConfig(Strict):
     """How late the API's data is: end = floor(now - delay, align)."""
     align: Alignment = timedelta(minutes=1)
     """The clock that its end is rounded down to; divides a day without remainder, or `7d`."""
+    format: TimeForm = ISO
+    """How `{{ window.start }}`, `{{ window.end }}` and `{{ period.start }}` are written: `iso`, `date`, `unix`,
+    `unix_ms`, or a strftime text such as `%d.%m.%Y`."""
 
 
 class Audit(Strict):

@@ -30,6 +30,7 @@ from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Json
 from exporter.model.secret import FromEnvironment, Secret
 from exporter.model.template import Template, parse_template
+from exporter.model.time_format import TimeFormat, parse_time_format
 from exporter.model.window import Period, aligns
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -92,6 +93,10 @@ def _period(value: object) -> Period:
         return _positive(_duration(value))
     except ValueError:
         raise ValueError("not a period; write day, month or a duration such as 6h") from None
+
+
+def _time_format(value: object) -> TimeFormat:
+    return value if isinstance(value, TimeFormat) else parse_time_format(str(value))
 
 
 def check_url(value: str) -> str:
@@ -224,6 +229,7 @@ Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
 Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
 PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
+TimeForm: TypeAlias = Annotated[Any, BeforeValidator(_time_format), _TEXT_SCHEMA]
 Url: TypeAlias = Annotated[str, AfterValidator(check_url)]
 Name: TypeAlias = Annotated[str, AfterValidator(check_name)]
 MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
 
 from exporter.model.samples import LARGEST_EXACT_INTEGER, Json, Number
+from exporter.model.time_format import ISO, TimeFormat
+from exporter.model.time_format import unix_seconds as unix_seconds
 
 
 class SkipReason(StrEnum):
@@ -54,22 +55,17 @@ UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
     "gibibytes": Fraction(1, 2**30),
 }
 
-_TIMESTAMP: Final = re.compile(
-    r"(?P<clock>\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?::\d\d(?:[.,](?P<fraction>\d{1,9}))?)?)"
-    r" ?(?P<offset>[Zz]|[+-]\d\d(?::?[0-5]\d)?)?",
-    re.ASCII,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class ValueRule:
     """How a metric's values are read: their kind, the unit they come in, the numbers of words (those of an enum, or of
-    numbers and booleans, as texts), and the number of all other words."""
+    numbers and booleans, as texts), the number of all other words, and the form of a time stamp."""
 
     kind: ValueKind = ValueKind.NUMBER
     from_unit: str | None = None
     enum_values: tuple[tuple[str, float], ...] = ()
     default: float | None = None
+    time_format: TimeFormat = ISO
 
 
 _PLAIN: Final = ValueRule()
@@ -115,32 +111,10 @@ def _are_finite(least: Number, most: Number, values: Sequence[Number]) -> bool:
         return False
 
 
-def unix_seconds(text: str) -> float:
-    """Unix time of an ISO 8601 time stamp, any offset (UTC without one), up to nine fractional digits.
-
-    Raises `ValueError`.
-    """
-    match = _TIMESTAMP.fullmatch(text.strip())
-    if not match:
-        raise ValueError("not an ISO 8601 time stamp")
-    clock = match["clock"].replace(",", ".").partition(".")[0]
-    moment = datetime.fromisoformat(clock.upper()).replace(tzinfo=_offset(match["offset"]))
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
-    return seconds + int((match["fraction"] or "0").ljust(9, "0")) / 10**9
-
-
 def number_of(word: str) -> Number | None:
     """The number that a word of a map or of states is; none, if it is another word."""
     found = _from_string(word)
     return None if isinstance(found, SkipReason) else found
-
-
-def _offset(text: str | None) -> timezone:
-    if text is None or text in "Zz":
-        return UTC
-    digits = text[1:].replace(":", "")
-    delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or "0"))
-    return timezone(-delta if text[0] == "-" else delta)
 
 
 def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
@@ -155,12 +129,18 @@ def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
             return words.get("true" if value else "false", other)
         return by_number.get(value, other) if isinstance(value, int | float) else SkipReason.NOT_IN_MAP
 
+    def from_timestamp(value: Json) -> Number | SkipReason:
+        try:
+            return _finite(rule.time_format.read(value, UTC))
+        except (ValueError, OverflowError):
+            return SkipReason.NOT_A_TIMESTAMP
+
     return {
         ValueKind.NUMBER: _from_number,
         ValueKind.STRING: _from_string,
         ValueKind.BOOLEAN: _from_boolean,
         ValueKind.ENUM: from_enum,
-        ValueKind.TIMESTAMP: _from_timestamp,
+        ValueKind.TIMESTAMP: from_timestamp,
     }
 
 
@@ -190,15 +170,6 @@ def _from_string(value: Json) -> Number | SkipReason:
 
 def _from_boolean(value: Json) -> Number | SkipReason:
     return int(value) if isinstance(value, bool) else SkipReason.NOT_A_BOOLEAN
-
-
-def _from_timestamp(value: Json) -> Number | SkipReason:
-    if not isinstance(value, str):
-        return SkipReason.NOT_A_TIMESTAMP
-    try:
-        return unix_seconds(value)
-    except (ValueError, OverflowError):
-        return SkipReason.NOT_A_TIMESTAMP
 
 
 def _scale(number: Number | SkipReason, scale: Callable[[Number], Number]) -> Number | SkipReason:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias
 
+from exporter.model.time_format import iso_text as iso_text
+
 _NONE: Final = timedelta(0)
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,11 +89,6 @@ def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
     """The last bucket of that width, by the clock, that ends at or before `end`."""
     bucket_end = floor(end, width, zone)
     return TimeRange(floor(bucket_end.astimezone(UTC) - timedelta(microseconds=1), width, zone), bucket_end)
-
-
-def iso_text(moment: datetime) -> str:
-    """ISO 8601 with milliseconds and an offset: `2021-08-16T12:00:00.000+05:30`."""
-    return moment.isoformat(timespec="milliseconds")
 
 
 def _instants(reading: datetime, zone: tzinfo) -> tuple[datetime, ...]:

@@ -98,6 +98,8 @@ class Metrics:
         for problem in omissions(metric, kind):
             self._findings.warn((*place, *problem.place), problem.wrong, problem.remedy)
         readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
+        if kind.name in ("Int", "Float") and metric.format.text in ("unix", "unix_ms"):
+            readable = (ValueKind.TIMESTAMP,)
         if metric.kind not in (*readable, ValueKind.ENUM):
             remedy = "write from: " + " or ".join(kind.value for kind in readable)
             wrong = f"{metric.value} is {kind.name}, read as {metric.kind.value}"
@@ -112,14 +114,14 @@ class Metrics:
     def _check_counter(self, query: Query, metric: Metric, times: frozenset[str], place: KeyPath) -> None:
         """A counter is the API's own, published as it comes, or with a period the total from the period's start."""
         if query.period is not None:
-            if not times & {"period.start", "period.start_unix"}:
+            if not any(time.startswith("period.start") for time in times):
                 wrong = "nothing that is asked for it begins at {{ period.start }}, so each fall would be held back"
                 remedy = "write {{ period.start }} in its variables, or drop period if the API counts by itself"
                 self._findings.warn(place, wrong, remedy)
         elif metric.aggregate == "count" or not isinstance(metric.value, ResponsePath):
             wrong = "a counter of rows needs the query's period, which it counts from"
             self._findings.add(place, wrong, "add period: day, or make it a gauge")
-        elif times & {"window.start", "window.start_unix"}:
+        elif any(time.startswith("window.start") for time in times):
             wrong = "the figure of a window is no counter, as each window begins at 0"
             self._findings.add(place, wrong, "add period: day and ask from {{ period.start }}, or make it a gauge")
 
@@ -127,7 +129,7 @@ class Metrics:
         if bucket is None:
             return None
         start = self._findings.column(bucket.start, scopes, (*place, "bucket", "start"))
-        return None if start is None else BucketPlan(start, bucket.width)
+        return None if start is None else BucketPlan(start, bucket.width, bucket.format)
 
     def _missing(
         self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
@@ -200,7 +202,7 @@ def _rule(metric: Metric) -> ValueRule:
     """How the values are read; those of states are told as yes or no."""
     if metric.states is not None:
         return ValueRule(ValueKind.BOOLEAN)
-    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default)
+    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default, metric.format)
 
 
 def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:

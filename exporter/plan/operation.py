@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
+from typing import Final
 
 from exporter.config.source import Source
 from exporter.model.outcome import Operation
 from exporter.model.samples import Json
 from exporter.model.template import bind
-from exporter.model.window import TimeRange, iso_text, period_end, period_start
+from exporter.model.time_format import TimeFormat
+from exporter.model.window import TimeRange, period_end, period_start
 from exporter.plan.plan import Feed, PagesPlan, QueryPlan, Target
 
 
@@ -91,7 +93,7 @@ def operation(
         **{f"source.{name}": value for name, value in source.values.items()},
         **{f"source.{name}": text for name, text in secrets.items()},
         **target.values,
-        **_time_values(moment),
+        **time_values(moment, query.time_format),
     }
     variables = {name: bind(template, values) for name, template in query.variables.items()}
     return Operation(query.document.text, variables, query.shape)
@@ -192,24 +194,29 @@ def _key(values: Mapping[str, Json]) -> str:
     return json.dumps(values, sort_keys=True) if values else ""
 
 
-def _time_values(moment: Moment) -> dict[str, Json]:
-    values: dict[str, Json] = {}
+_FORMS: Final[Mapping[str, Callable[[datetime], Json]]] = {
+    "unix": TimeFormat("unix").write,
+    "unix_ms": TimeFormat("unix_ms").write,
+    "date": TimeFormat("date").write,
+    "year": lambda moment: moment.year,
+    "month": lambda moment: moment.month,
+    "day": lambda moment: moment.day,
+}
+
+
+def time_names(*ends: str) -> tuple[str, ...]:
+    """What a time can be referred to as: by itself, in the form that is set for it, and in each other form."""
+    return (*ends, *(f"{end}_{form}" for end in ends for form in _FORMS))
+
+
+def time_values(moment: Moment, time_format: TimeFormat) -> dict[str, Json]:
+    """The values of all references to times."""
+    times = {"period.start": moment.period_start}
     if moment.window is not None:
-        values |= {
-            "window.start": iso_text(moment.window.start),
-            "window.end": iso_text(moment.window.end),
-            "window.start_unix": _unix(moment.window.start),
-            "window.end_unix": _unix(moment.window.end),
-        }
-    if moment.period_start is not None:
-        values |= {
-            "period.start": iso_text(moment.period_start),
-            "period.start_unix": _unix(moment.period_start),
-        }
+        times |= {"window.start": moment.window.start, "window.end": moment.window.end}
+    values: dict[str, Json] = {}
+    for name, time in times.items():
+        if time is not None:
+            values[name] = time_format.write(time)
+            values |= {f"{name}_{form}": write(time) for form, write in _FORMS.items()}
     return values
-
-
-def _unix(at: datetime) -> int | float:
-    """Unix seconds: whole ones as a whole number, as servers take a variable of type Int."""
-    seconds = at.timestamp()
-    return int(seconds) if seconds.is_integer() else seconds

@@ -13,6 +13,7 @@ from exporter.document.document import Document
 from exporter.model.errors import Problem
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
+from exporter.model.time_format import ISO, TimeFormat
 from exporter.model.value import ValueRule
 from exporter.model.window import Period, Window
 
@@ -72,6 +73,7 @@ class BucketPlan:
 
     start: Column
     width: timedelta
+    format: TimeFormat = ISO
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class QueryPlan:
     publishes_partial: bool
     shape: AnswerShape = field(compare=False)  # which follows from the rest
     audit_after_seconds: float | None = None
+    time_format: TimeFormat = ISO
 
     @property
     def feeder(self) -> str | None:

@@ -9,6 +9,7 @@ from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
 from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
 from exporter.document.document import Selection
 from exporter.model.template import references as references_in
+from exporter.model.time_format import ISO
 from exporter.model.window import Window
 from exporter.plan.findings import Findings
 from exporter.plan.plan import (
@@ -56,6 +57,7 @@ def query_plan(
         pack=_pack(query),
         max_calls=query.max_calls,
         window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
+        time_format=window.format if window is not None else ISO,
         period=query.period,
         audit_after_seconds=None if query.audit is None else query.audit.after.total_seconds(),
         zone=query.timezone,

@@ -10,10 +10,12 @@ from exporter.config.query import RowsOf
 from exporter.model.response_path import parse_path
 from exporter.model.template import Reference
 from exporter.plan.findings import KeyProblem
+from exporter.plan.operation import time_names
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 from exporter.plan.wants import SELF, is_outer, query_references, row_references
 
-_TIMES: Final = {"window": ("start", "end", "start_unix", "end_unix"), "period": ("start", "start_unix")}
+_FORMS: Final = "or one with _unix, _unix_ms, _date, _year, _month or _day behind it"
+_TIMES: Final = {"window": time_names("start", "end"), "period": time_names("start")}
 
 
 def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[str, KeyPath]) -> Iterator[KeyProblem]:
@@ -34,7 +36,7 @@ def _place_problems(
         yield from _source_value_problems(parsed, place, rest, in_label=in_label)
     elif root == "window":
         if query.window is None or rest not in _TIMES[root] or in_label:
-            remedy = "add window:" if query.window is None else f"write window.{' or window.'.join(_TIMES[root])}"
+            remedy = "add window:" if query.window is None else f"write window.start or window.end, {_FORMS}"
             remedy = "a label that changes with every poll makes a new series each time" if in_label else remedy
             yield KeyProblem(place, f"{shown} cannot stand here", remedy)
     elif root == "period":

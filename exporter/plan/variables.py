@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from exporter.config.query import Query, RowsOf
@@ -11,11 +12,15 @@ from exporter.document.variable_types import KeysBelow, Known, Literal, never_eq
 from exporter.model.response_path import parse_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
+from exporter.model.time_format import ISO
+from exporter.model.window import TimeRange
 from exporter.plan.findings import KeyProblem
+from exporter.plan.operation import Moment, time_values
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 
 _TEXT: Final = FieldType("String", True)
 _WHOLE_NUMBER: Final = FieldType("Int", True)
+_SAMPLE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProblem]:
@@ -71,10 +76,19 @@ def _possible_values(parsed: ParsedQuery, reference: Reference, feeders: Feeders
             if rest in source.secret_values or rest in source.values
         ]
     if root in ("window", "period"):
-        return [_WHOLE_NUMBER if rest.endswith("_unix") else _TEXT]
+        return [_possible_time(parsed.query, reference.name)]
     if root not in parsed.query.for_each:
         return []
     return _possible_row_values(parsed, reference.name, feeders)
+
+
+def _possible_time(query: Query, reference: str) -> Known:
+    """What a reference to a time can be: milliseconds are known not to be an Int of GraphQL."""
+    sample = Moment(TimeRange(_SAMPLE, _SAMPLE), _SAMPLE)
+    value = time_values(sample, query.window.format if query.window is not None else ISO).get(reference)
+    if isinstance(value, int | float):
+        return Literal(value) if value > _SAMPLE.timestamp() else _WHOLE_NUMBER
+    return _TEXT
 
 
 def _possible_row_values(parsed: ParsedQuery, reference: str, feeders: Feeders) -> Iterable[Known]:

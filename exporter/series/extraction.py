@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, tzinfo
 from functools import reduce
 from types import NoneType
 from typing import Final, TypeAlias, cast
@@ -19,7 +19,8 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
 from exporter.model.template import bind, scalar_text
-from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers, unix_seconds
+from exporter.model.time_format import TimeFormat
+from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period
 from exporter.plan.plan import (
@@ -90,7 +91,8 @@ def extract(
             by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
         samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
         if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
-            samples = samples.join(_zeros(metric, data, labels, set(samples.label_values())))
+            zeros = _zeros(metric, data, labels, set(samples.label_values()))
+            samples = samples.join(zeros) if zeros.numbers else samples
         before = found.get(metric.family)
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
         if sum(map(len, found.values())) > query.max_series:
@@ -170,7 +172,7 @@ def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Map
 def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, skipped: Counter[str]) -> Samples:
     """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
-        records = _read(_in_bucket(records, metric.bucket, moment), [metric])
+        records = _read(_in_bucket(records, metric.bucket, moment, skipped), [metric])
     records, values, kinds = _values(records, metric)
     if metric.states is not None:
         return _distinct(_state_samples(metric, metric.states, (records, values, kinds), labels, skipped), metric)
@@ -384,8 +386,9 @@ def _no_label(column: Column) -> ResultFailure:
     return ResultFailure(Reason.SCHEMA, f"{hops_text(column.hops)} is a list or an object, which cannot be a label")
 
 
-def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
-    """The records of the last bucket, by the clock, that ends at or before the window's end.
+def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, skipped: Counter[str]) -> Records:
+    """The records of the last bucket, by the clock, that ends at or before the window's end. Those whose start cannot
+    be read are counted.
 
     Raises `ResultFailure` where others begin within it: the upstream's buckets are narrower then, and one of them is
     not the figure of the whole.
@@ -393,19 +396,22 @@ def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
     window = moment.window
     if window is None:
         return records.where([False] * len(records))
-    last = last_bucket(window.end, bucket.width, window.end.tzinfo or UTC)
+    zone = window.end.tzinfo or UTC
+    last = last_bucket(window.end, bucket.width, zone)
     start, end = last.start.timestamp(), last.end.timestamp()
-    begins = [_begins_at(text) for text in records.column(bucket.start)]
+    begins = [_begins_at(value, bucket.format, zone) for value in records.column(bucket.start)]
+    if unread := begins.count(None):
+        skipped[SkipReason.NOT_A_TIMESTAMP.value] += unread
     if any(at is not None and start < at < end for at in begins):
         wrong = f"the buckets of the answer are narrower than the width, {duration_text(bucket.width.total_seconds())}"
         raise ResultFailure(Reason.SCHEMA, f"{wrong}; ask for that granularity")
     return records.where([at == start for at in begins])
 
 
-def _begins_at(text: Json) -> float | None:
+def _begins_at(value: Json, form: TimeFormat, zone: tzinfo) -> float | None:
     try:
-        return unix_seconds(text) if isinstance(text, str) else None
-    except ValueError:
+        return form.read(value, zone)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -15,7 +15,7 @@ from exporter.model.errors import ConfigError
 from exporter.model.outcome import PollOutcome, Response, Result
 from exporter.model.samples import Json
 from exporter.model.window import TimeRange
-from exporter.plan.operation import Moment, label_values
+from exporter.plan.operation import Moment, label_values, moment_at, operation
 from exporter.plan.plan import Plan, Target
 from exporter.plan.planner import plan
 from exporter.series.extraction import Surroundings, extract
@@ -83,8 +83,8 @@ def polls(made: Plan, *answers: Mapping[str, Json]) -> list[list[str]]:
 
 
 def test_a_counter_of_the_api_is_published_as_it_comes(loader: Loader) -> None:
-    """A lifetime counter needs no period; a restart of the API's server, 2000 to 3, is on the page at once, and so is a
-    row that is new, with all that it has counted before."""
+    """A lifetime counter needs no period; a restart of the API's server, 2000 to 3, is on the page at once. A row that
+    is new is 0 for one poll, as with every counter."""
     made = loader("""
     - name: servers
       document: "{ servers { name requests } }"
@@ -94,10 +94,12 @@ def test_a_counter_of_the_api_is_published_as_it_comes(loader: Loader) -> None:
     answers: list[Mapping[str, Json]] = [
         {"servers": [{"name": "a", "requests": 2000}]},
         {"servers": [{"name": "a", "requests": 3}, {"name": "b", "requests": 70}]},
+        {"servers": [{"name": "a", "requests": 4}, {"name": "b", "requests": 60}]},
     ]
     assert polls(made, *answers) == [
         ['api_requests_total{name="a"} 2000'],
-        ['api_requests_total{name="a"} 3', 'api_requests_total{name="b"} 70'],
+        ['api_requests_total{name="a"} 3', 'api_requests_total{name="b"} 0'],
+        ['api_requests_total{name="a"} 4', 'api_requests_total{name="b"} 60'],
     ]
     assert not made.warnings
     assert "counted from" not in made.families[0].help
@@ -316,3 +318,106 @@ def test_rows_of_another_query_are_0_where_nothing_is_counted(loader: Loader) ->
     rows = {"all": [{"name": "red"}, {"name": "blue"}]}
     assert series(result(made, {"incidents": [{"team": "red"}] * 3}, rows)) == {"m": {("red",): 3, ("blue",): 0}}
     assert series(result(made, {"incidents": []}, rows)) == {"m": {("red",): 0, ("blue",): 0}}
+
+
+# ---------------------------------------------------------------------------------------------- dates and times
+
+
+@pytest.mark.parametrize(
+    ("form", "start", "end", "period"),
+    [
+        ("iso", "2026-03-28T00:00:00.000+01:00", "2026-03-29T00:00:00.000+01:00", "2026-03-28T00:00:00.000+01:00"),
+        ("date", "2026-03-28", "2026-03-29", "2026-03-28"),
+        ("unix", 1774652400, 1774738800, 1774652400),
+        ("unix_ms", 1774652400000, 1774738800000, 1774652400000),
+        ('"%d.%m.%Y %H:%M"', "28.03.2026 00:00", "29.03.2026 00:00", "28.03.2026 00:00"),
+        ('"%Y%m%d"', "20260328", "20260329", "20260328"),
+    ],
+)
+def test_times_are_sent_as_the_api_wants_them(loader: Loader, form: str, start: Json, end: Json, period: Json) -> None:
+    """One `format` for the window and the period, by the clock of the time zone; each other form by a name of its own,
+    whatever the format is."""
+    made = loader(f"""
+    - name: q
+      timezone: Europe/Berlin
+      window: {{length: 1d, align: 1d, format: {form}}}
+      period: day
+      document: "query ($a: X, $b: X, $c: X, $d: X, $e: X) {{ n(a: $a, b: $b, c: $c, d: $d, e: $e) }}"
+      variables:
+        a: "{{{{ window.start }}}}"
+        b: "{{{{ window.end }}}}"
+        c: "{{{{ period.start }}}}"
+        d: ["{{{{ window.end_year }}}}", "{{{{ window.end_month }}}}", "{{{{ window.end_day }}}}"]
+        e: "{{{{ period.start_date }}}} {{{{ window.start_unix }}}} {{{{ window.start_unix_ms }}}}"
+      metrics: [{{name: n, help: N., value: n}}]
+    """)
+    query = made.queries[0]
+    now = datetime(2026, 3, 29, 8, 30, tzinfo=UTC)  # in the night before, the clock went from +01:00 to +02:00
+    sent = operation(query, made.sources[0], Target({}), moment_at(query, now, None)).variables
+    assert sent == {"a": start, "b": end, "c": period, "d": [2026, 3, 29], "e": "2026-03-28 1774652400 1774652400000"}
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "expected", "skipped"),
+    [
+        ("iso", ["2024-02-29", "2024-02-29T00:00:00+01:00", "2024-02-30", "", 5, None], [1709164800, 1709161200], 3),
+        ("date", [" 2024-02-29 ", "2024-02-29T00:00:00Z", "20240229"], [1709164800], 2),
+        ("unix", [1709164800, 1709164800.5, "1709164800", True, "x", "1_0"], [1709164800, 1709164800.5, 1709164800], 3),
+        ("unix_ms", [1709164800500, "1709164800500", []], [1709164800.5, 1709164800.5], 0),
+        ('"%d.%m.%Y"', ["29.02.2024", "29.2.2024", "02/29/2024", 1], [1709164800, 1709164800], 2),
+        ('"%Y-%m-%d %H:%M %z"', ["2024-02-29 00:00 +0100"], [1709161200], 0),
+    ],
+)
+def test_timestamps_are_read_as_the_api_writes_them(
+    loader: Loader, form: str, values: list[Json], expected: list[float], skipped: int
+) -> None:
+    """A date alone is its midnight in UTC; what is not in the form is left out and counted."""
+    made = loader(f"""
+    - name: q
+      document: "{{ tasks {{ id due }} }}"
+      rows: tasks
+      metrics: [{{name: m, help: M., value: due, from: timestamp, format: {form}, labels: {{id: id}}}}]
+    """)
+    found = result(made, {"tasks": [{"id": at, "due": value} for at, value in enumerate(values)]})
+    assert list(series(found)["m"].values()) == expected
+    assert sum(found.skipped.values()) == skipped
+
+
+@pytest.mark.parametrize(
+    ("form", "starts"),
+    [
+        ("iso", ["2021-08-16T11:00:00Z", "2021-08-16T12:00:00Z"]),
+        ("unix", [1629111600, 1629115200]),
+        ("unix_ms", ["1629111600000", "1629115200000"]),
+        ('"%d.%m.%Y %H:%M"', ["16.08.2021 11:00", "16.08.2021 12:00"]),
+    ],
+)
+def test_a_bucket_begins_as_the_api_writes_it(loader: Loader, form: str, starts: list[Json]) -> None:
+    """The last whole bucket is found in each form; a start that cannot be read is counted."""
+    made = loader(f"""
+    - name: q
+      window: {{length: 1h}}
+      document: "{{ usage {{ span n }} }}"
+      rows: usage
+      metrics: [{{name: m, help: M., value: n, bucket: {{start: span, width: 1h, format: {form}}}}}]
+    """)
+    rows: list[Json] = [{"span": span, "n": at} for at, span in enumerate([*starts, "yesterday"], 1)]
+    found = result(made, {"usage": rows})
+    assert series(found) == {"m": {(): 1}}
+    assert found.skipped == {"not_a_timestamp": 1}
+
+
+def test_a_bucket_of_a_day_may_be_a_date(loader: Loader) -> None:
+    """A date alone is a day of the query's own time zone."""
+    made = loader("""
+    - name: q
+      timezone: Asia/Tokyo
+      window: {length: 1d}
+      document: "{ usage { day n } }"
+      rows: usage
+      metrics: [{name: m, help: M., value: n, bucket: {start: day, width: 1d}}]
+    """)
+    rows: list[Json] = [{"day": f"2026-03-{day}", "n": day} for day in (27, 28, 29)]
+    moment = moment_at(made.queries[0], datetime(2026, 3, 28, 16, 0, tzinfo=UTC), None)  # the 29th in Tokyo
+    found = extract(made.queries[0], [Response({"usage": rows})], Surroundings(), moment)
+    assert series(found) == {"m": {(): 28}}
