@@ -48,7 +48,7 @@ def test_what_is_neither_path_nor_number_is_no_value(value: object) -> None:
     """Above all `true`, which Python takes for 1."""
     assert place_and_reason(value=value) == (
         "value",
-        "not a value; write a response path such as usage.count, or a number",
+        "not a value; write a response path such as usage.count, a number, or {const: 1, of: path}",
     )
 
 
@@ -67,8 +67,8 @@ def test_what_is_neither_path_nor_number_is_no_value(value: object) -> None:
             )
             for suffix in ("_sum", "_count", "_bucket", "_created")
         ),
-        ({"from": "enum"}, "from: enum and map go together; write map: {WORD: number}"),
-        ({"map": {"UP": 1}}, "from: enum and map go together; write map: {WORD: number}"),
+        ({"from": "enum"}, "from: enum needs the numbers of its words; write map: {WORD: number}, or states"),
+        ({"from": "string", "map": {"UP": 1}}, "from: string does not go with map or states; leave out from"),
         (
             {**COUNTER, "value": 1},
             "a counter's value comes from the answer; write a response path, or aggregate: sum for rows",

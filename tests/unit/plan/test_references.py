@@ -77,8 +77,8 @@ def test_what_is_the_same_at_each_poll_may_stand_in_a_label(reference: str, more
         ("y.id", ", for_each: {x: [1]}", "{{ y.id }} refers to nothing; references begin with one of: source, x"),
         ("source.orgs", "", "{{ source.orgs }}: the source acme has no such value; it has: org, n, key"),
         ("window.start", "", "{{ window.start }} cannot stand here; add window:"),
-        ("window.begin", WINDOW, "{{ window.begin }} cannot stand here; write window.start or window.end or"
-                                 " window.start_unix or window.end_unix"),
+        ("window.begin", WINDOW, "{{ window.begin }} cannot stand here; write window.start or window.end, or one"
+                                 " with _unix, _unix_ms, _date, _year, _month or _day behind it"),
         ("period.start", WINDOW,
          "{{ period.start }} cannot stand here; add period:, and write period.start in variables"),
         ("period.end", PERIOD, "{{ period.end }} cannot stand here; add period:, and write period.start in variables"),
