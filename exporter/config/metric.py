@@ -145,8 +145,8 @@ class Metric(Strict):
     """`gauge`, or `counter`: with the query's `period` the total from its start, without one the API's own counter,
     published as it comes."""
     value: Annotated[Any, BeforeValidator(_value), _VALUE_SCHEMA]
-    """The response path of the value from the row; a number, for each row; or `{const: 1, of: path}`, a number for each
-    item of a list below the row."""
+    """The response path of the value from the row, or from what is around the rows; a number, for each row; or
+    `{const: 1, of: path}`, a number for each item of a list below the row."""
     labels: Labels = Field(default_factory=dict)
     """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
     name}`."""

@@ -28,7 +28,7 @@ from exporter.plan.plan import (
     StatesPlan,
     TopPlan,
 )
-from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, value_scopes
 from exporter.plan.words import omissions, word_problems
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -88,6 +88,7 @@ class Metrics:
             self._missing(parsed, metric.missing, labels, place),
             self._top(metric.top, names, place),
             None if metric.states is None else StatesPlan(names.index(metric.states.label), metric.states.words),
+            at.outside,
         )
 
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
@@ -181,7 +182,7 @@ class Metrics:
 class _ValuePlace:
     """Where a value stands: the walk to its records, the hop from a record to the value or else the number of each
     record, and the value's type, where a schema tells it. Labels are found in `scopes`. `variables` are those that the
-    fields on the way name."""
+    fields on the way name. `outside`: it is not below the rows, but beside what is around them."""
 
     scopes: Scopes
     walk: Hops
@@ -189,6 +190,7 @@ class _ValuePlace:
     constant: Number | None
     type: FieldType | None
     variables: frozenset[str]
+    outside: bool = False
 
     def times(self, query: Query) -> frozenset[str]:
         """The references to times that those variables have."""
@@ -210,20 +212,21 @@ def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
     value = metric.value
     if isinstance(value, int | float):
         return _ValuePlace(rows, rows.hops, (), value, None, _variables(rows))
-    whole = rows.below(value.path if isinstance(value, Each) else value)
+    path = value.path if isinstance(value, Each) else value
+    start = value_scopes(path, rows)
+    whole = start.below(path)
     within = whole
-    if whole.hops != rows.hops and not whole.innermost.children:  # nothing is below a scalar
+    if whole.hops != start.hops and not whole.innermost.children:  # nothing is below a scalar
         within = Scopes(whole.selections[:-1], whole.hops[:-1])
     if isinstance(value, Each) or (metric.aggregate == "count" and metric.states is None):
         constant = value.number if isinstance(value, Each) else 1
-        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole))
+        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole), start != rows)
     if whole.innermost.children:
         raise PathProblem(
             f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
         )
-    return _ValuePlace(
-        within, within.hops, whole.hops[len(within.hops) :], None, whole.innermost.type, _variables(whole)
-    )
+    leaf = whole.hops[len(within.hops) :]
+    return _ValuePlace(within, within.hops, leaf, None, whole.innermost.type, _variables(whole), start != rows)
 
 
 def _variables(scopes: Scopes) -> frozenset[str]:

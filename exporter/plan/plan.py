@@ -110,6 +110,7 @@ class MetricPlan:
     """How one entry of `metrics` becomes series. `walk` leads from `data` to the records; lists on it explode.
 
     The value is `constant`, or stands at `leaf` below the record. `labels` are in the order of the family's names.
+    `outside`: it stands beside what is around the rows, so that each page of an answer says it again.
     """
 
     family: Family
@@ -123,6 +124,7 @@ class MetricPlan:
     missing: MissingPlan | None = None
     top: TopPlan | None = None
     states: StatesPlan | None = None
+    outside: bool = False
 
 
 def columns_of(metric: MetricPlan) -> Iterator[Column]:

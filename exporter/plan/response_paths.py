@@ -100,6 +100,18 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     return Column(depth, tuple(hop for hop, _ in way)), last.type
 
 
+def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
+    """Where the path of a value begins: at the rows, or else at what is around them that has its first name. Raises
+    `PathProblem` where several have it."""
+    name = path.steps[0] if path.steps and not path.innermost else None
+    if name is None or name in rows.innermost.children:
+        return rows
+    if not any(name in selection.children for selection in rows.selections):
+        return rows
+    depth, _ = _find(path, rows)
+    return Scopes(rows.selections[: depth + 1], rows.hops[:depth])
+
+
 def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     """The depth at which a path's first name is found."""
     name = path.steps[0]

@@ -86,12 +86,17 @@ def extract(
     found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
-        if metric.walk not in by_walk:
+        pages = data[-1:] if metric.outside else data
+        if metric.outside:
+            records = _read(records_at(pages, metric.walk), [metric])
+        elif metric.walk in by_walk:
+            records = by_walk[metric.walk]
+        else:
             alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
-            by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
-        samples = _samples(metric, by_walk[metric.walk], labels, moment, skipped)
+            records = by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
+        samples = _samples(metric, records, labels, moment, skipped)
         if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
-            zeros = _zeros(metric, data, labels, set(samples.label_values()))
+            zeros = _zeros(metric, pages, labels, set(samples.label_values()))
             samples = samples.join(zeros) if zeros.numbers else samples
         before = found.get(metric.family)
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)

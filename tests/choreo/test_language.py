@@ -421,3 +421,62 @@ def test_a_bucket_of_a_day_may_be_a_date(loader: Loader) -> None:
     moment = moment_at(made.queries[0], datetime(2026, 3, 28, 16, 0, tzinfo=UTC), None)  # the 29th in Tokyo
     found = extract(made.queries[0], [Response({"usage": rows})], Surroundings(), moment)
     assert series(found) == {"m": {(): 28}}
+
+
+# ---------------------------------------------------------------------------------------------- beside the rows
+
+
+ORGANIZATIONS = """
+- name: q
+  document: |
+    {
+      rateLimit { remaining }
+      organizations { login repositories { totalCount nodes { name stars } } }
+    }
+  rows: organizations.repositories.nodes
+  metrics:
+    - {name: m, help: M., METRIC}
+"""
+REPOSITORIES: Mapping[str, Json] = {
+    "rateLimit": {"remaining": 4990},
+    "organizations": [
+        {"login": "a", "repositories": {"totalCount": 120, "nodes": [{"name": "x", "stars": 5}]}},
+        {"login": "b", "repositories": {"totalCount": 0, "nodes": []}},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("value: totalCount, labels: {organization: login}", {("a",): 120, ("b",): 0}),
+        ("value: repositories.totalCount, labels: {organization: login}", {("a",): 120, ("b",): 0}),
+        (
+            "value: organizations.repositories.totalCount, labels: {organization: login}",
+            {("a",): 120, ("b",): 0},
+        ),
+        ("value: rateLimit.remaining", {(): 4990}),
+        ("value: organizations, aggregate: count", {(): 2}),
+        ("value: stars, labels: {organization: login, name: name}", {("x", "a"): 5}),
+    ],
+)
+def test_a_value_beside_the_rows_is_found_outwards(loader: Loader, metric: str, expected: Found) -> None:
+    """As labels are: a connection's total is there once for each connection, a rate limit once, however many rows."""
+    made = loader(ORGANIZATIONS.replace("METRIC", metric))
+    assert series(result(made, REPOSITORIES)) == {"m": expected}
+
+
+def test_a_value_beside_the_rows_is_that_of_the_last_page(loader: Loader) -> None:
+    """Each page says it again; it is published once, as it was last."""
+    made = loader(ORGANIZATIONS.replace("METRIC", "value: rateLimit.remaining"))
+    pages = [Response(dict(REPOSITORIES)), Response({**REPOSITORIES, "rateLimit": {"remaining": 4980}})]
+    assert series(extract(made.queries[0], pages, Surroundings(), MOMENT)) == {"m": {(): 4980}}
+
+
+def test_labels_of_the_rows_are_not_those_of_what_is_around_them(loader: Loader) -> None:
+    """A total of all rows has no name of one row."""
+    metric = "value: totalCount, labels: {name: name}"
+    assert refusal(lambda: loader(ORGANIZATIONS.replace("METRIC", metric))) == [
+        "13: queries[0].metrics[0].labels.name: name is not selected by the document; selected there: login, nodes,"
+        " organizations, rateLimit, repositories, totalCount"
+    ]
