@@ -9,14 +9,47 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
-from exporter.config.scalars import Alignment, LabelName, MetricName, Name, Path_, Strict, TimeForm, check_label_name
+from exporter.config.scalars import (
+    Alignment,
+    LabelName,
+    MetricName,
+    Name,
+    Path_,
+    Strict,
+    TimeForm,
+    check_label_name,
+    conditions,
+)
 from exporter.model.response_path import ResponsePath, parse_path
-from exporter.model.samples import MetricType
+from exporter.model.samples import Json, MetricType
 from exporter.model.template import scalar_text
 from exporter.model.time_format import ISO
 from exporter.model.value import UNIT_DIVISORS, ValueKind
 
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The values that fields of a record have, by their paths, and those that they do not have."""
+
+    values: Mapping[str, tuple[Json, ...]]
+    others: Mapping[str, tuple[Json, ...]]
+
+
+def _where(value: object) -> Where:
+    match value:
+        case Where():
+            return value
+        case dict() if value:
+            found = Where(*conditions(value))
+            for text in (*found.values, *found.others):
+                parse_path(text)
+            return found
+    raise ValueError("not a selection; write {field: value}, {field: [value, …]} or {field: {not: value}}")
+
+
+_WHERE_SCHEMA: Final = WithJsonSchema({"type": "object", "minProperties": 1})
 
 
 class Bucket(Strict):
@@ -164,6 +197,9 @@ class Metric(Strict):
     states: Annotated[Any, BeforeValidator(_states), _STATES_SCHEMA] = None
     """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the one that is and 0 for the others;
     `{label: phase, words: [UP, DOWN]}` names the label."""
+    where: Annotated[Any, BeforeValidator(_where), _WHERE_SCHEMA] = None
+    """Takes only what has these values: `{state: OPEN}`, `{state: [OPEN, LATE]}`, `{state: {not: DONE}}`; paths as in
+    labels."""
     aggregate: Literal["sum", "max", "min", "last", "count"] | None = None
     """What becomes of rows with the same labels; without it they are an error. `count` is how many items `value` leads
     to (`.` the rows), 0 where its list is empty and the labels are those of something around it."""

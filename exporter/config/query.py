@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ from exporter.config.scalars import (
     Tree,
     Zone,
     check_name,
+    conditions,
 )
 from exporter.model.samples import Json
 from exporter.model.time_format import ISO
@@ -95,10 +96,12 @@ ForEachList: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class RowsOf:
-    """The rows of a query, or those of them whose fields have one of the values in `where`."""
+    """The rows of a query, or those of them whose fields have one of the values in `where`, and none of those in
+    `where_not`."""
 
     query: str
     where: Mapping[str, tuple[Json, ...]]
+    where_not: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
 
 
 def _for_each_value(value: object) -> RowsOf | ForEachList:
@@ -108,7 +111,7 @@ def _for_each_value(value: object) -> RowsOf | ForEachList:
         case str():
             return RowsOf(check_name(value), {})
         case {"query": str(query), "where": dict(where), **rest} if not rest and where:
-            return RowsOf(check_name(query), {str(field): _scalars(values) for field, values in where.items()})
+            return RowsOf(check_name(query), *conditions(where))
         case list() | tuple() if value:
             for item in value:
                 fields = item.values() if isinstance(item, dict) else [item]
@@ -118,13 +121,6 @@ def _for_each_value(value: object) -> RowsOf | ForEachList:
     raise ValueError(
         "for_each takes the name of a query, {query: name, where: {field: value}}, or a list that is not empty"
     )
-
-
-def _scalars(values: object) -> tuple[Json, ...]:
-    wanted = tuple(values) if isinstance(values, list) else (values,)
-    if not wanted or any(not isinstance(value, str | int | float | None) for value in wanted):
-        raise ValueError("where compares a field with a scalar or a list of scalars; write {field: value}")
-    return wanted
 
 
 _FOR_EACH_SCHEMA: Final = WithJsonSchema(
@@ -161,7 +157,7 @@ class Query(Strict):
     )
     """`{name: query}`: one call for each row of that query; `{name: [..]}`: for each item of the list; `{name:
     {query: tenants, where: {environment.type: ON_PREM}}}`: for each row whose field, or outer row's field, has that
-    value, or one of a list."""
+    value, or one of a list, or `{not: …}` none of it."""
     batch: Count | None = None
     """Hands over the rows in lists of at most so many; one by one unless written."""
     pack: Annotated[Count, Field(le=1000)] | None = None

@@ -215,6 +215,30 @@ def _template(value: Json) -> Template:
     return parse_template(value)
 
 
+Conditions: TypeAlias = Mapping[str, tuple[Json, ...]]
+
+
+def conditions(where: Mapping[str, object]) -> tuple[Conditions, Conditions]:
+    """The values that fields have, and those that they do not have. Raises `ValueError`."""
+    positive, negative = {}, {}
+    for name, values in where.items():
+        match values:
+            case {"not": unwanted, **rest} if not rest:
+                negative[str(name)] = _scalars(unwanted)
+            case _:
+                positive[str(name)] = _scalars(values)
+    return positive, negative
+
+
+def _scalars(values: object) -> tuple[Json, ...]:
+    wanted = tuple(values) if isinstance(values, list) else (values,)
+    if not wanted or any(not isinstance(value, str | int | float | None) for value in wanted):
+        raise ValueError(
+            "where compares a field with a scalar or a list of scalars; write {field: value} or {field: {not: value}}"
+        )
+    return wanted
+
+
 _TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
 _DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(y|w|d|h|m|s|ms))+$"})
 _SCALAR_SCHEMA: Final = WithJsonSchema({"type": ["string", "number", "boolean", "null"]})

@@ -6,11 +6,28 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-Step: TypeAlias = str | int
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The item of a list whose field has that text: `attributes[key=region]`."""
+
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.field}={self.text}" if _PLAIN.fullmatch(self.text) else f'{self.field}="{self.text}"'
+
+
+Step: TypeAlias = str | int | Pick
 
 _NAME: Final = r"[_A-Za-z][_0-9A-Za-z]*"
-_STEP: Final = re.compile(rf"(?P<name>{_NAME})|\[(?P<index>[0-9]{{1,6}})\]")
-_PATH: Final = re.compile(rf"\.?(?:{_NAME}|\[[0-9]{{1,6}}\])(?:\.{_NAME}|\[[0-9]{{1,6}}\])*")
+_PLAIN: Final = re.compile(r"[^\s\[\]\"'=]+")
+_PICK: Final = rf"{_NAME}=(?:\"[^\"]*\"|[^\s\[\]\"'=]+)"
+_INDEX: Final = rf"\[(?:[0-9]{{1,6}}|{_PICK})\]"
+_STEP: Final = re.compile(
+    rf"\[(?:(?P<index>[0-9]{{1,6}})|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]|(?P<name>{_NAME})"
+)
+_PATH: Final = re.compile(rf"\.?(?:{_NAME}|{_INDEX})(?:\.{_NAME}|{_INDEX})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +42,7 @@ class ResponsePath:
 
 
 def parse_path(text: str) -> ResponsePath:
-    """The path that `text` writes: `usage.count`, `.id`, `tags[0].name`, or `.` for the row itself.
+    """The path that `text` writes: `usage.count`, `.id`, `tags[0].name`, `tags[key=region].value`, or `.` for the row.
 
     Raises `ValueError` with the remedy.
     """
@@ -35,14 +52,18 @@ def parse_path(text: str) -> ResponsePath:
         raise ValueError(
             f"{text!r} is not a response path; write names of the answer joined by dots, such as usage.count or tags[0]"
         )
-    return ResponsePath(
-        tuple(match["name"] or int(match["index"]) for match in _STEP.finditer(text)), innermost=text.startswith(".")
-    )
+    return ResponsePath(tuple(map(_step, _STEP.finditer(text))), innermost=text.startswith("."))
+
+
+def _step(match: re.Match[str]) -> Step:
+    if match["field"]:
+        return Pick(match["field"], match["text"].strip('"'))
+    return match["name"] or int(match["index"])
 
 
 def path_text(steps: tuple[Step, ...], *, innermost: bool = False) -> str:
     """The path as a user writes it."""
     text = ""
     for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        text += f"[{step}]" if isinstance(step, int | Pick) else f".{step}" if text else step
     return f".{text}" if innermost else text

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.metric import Bucket, Each, Metric, Missing, Top
+from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.document.document import FieldType
-from exporter.model.response_path import ResponsePath
+from exporter.document.variable_types import never_equal
+from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
 from exporter.model.value import ValueKind, ValueRule
@@ -19,6 +20,7 @@ from exporter.plan.labels import Labels
 from exporter.plan.plan import (
     Bound,
     BucketPlan,
+    Condition,
     Constant,
     Hops,
     LabelPlan,
@@ -28,7 +30,7 @@ from exporter.plan.plan import (
     StatesPlan,
     TopPlan,
 )
-from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, value_scopes
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, column, value_scopes
 from exporter.plan.words import omissions, word_problems
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -67,7 +69,8 @@ class Metrics:
         self._check_times(parsed, metric, at, place)
         labels = self._labels.of_metric(parsed, metric, at.scopes, place)
         bucket = self._bucket(metric.bucket, at.scopes, place)
-        if labels is None or (bucket is None) != (metric.bucket is None):
+        where = self._where(metric, at.scopes, place)
+        if labels is None or where is None or (bucket is None) != (metric.bucket is None):
             return None
         if metric.states is not None:
             if metric.states.label in labels:
@@ -89,6 +92,7 @@ class Metrics:
             self._top(metric.top, names, place),
             None if metric.states is None else StatesPlan(names.index(metric.states.label), metric.states.words),
             at.outside,
+            where,
         )
 
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
@@ -131,6 +135,25 @@ class Metrics:
             return None
         start = self._findings.column(bucket.start, scopes, (*place, "bucket", "start"))
         return None if start is None else BucketPlan(start, bucket.width, bucket.format)
+
+    def _where(self, metric: Metric, scopes: Scopes, place: KeyPath) -> tuple[Condition, ...] | None:
+        """The conditions of a metric; none, and problems, where a field is not there or never has a value."""
+        made: list[Condition] = []
+        where = metric.where or Where({}, {})
+        wanted = [(text, values, False) for text, values in where.values.items()]
+        for text, values, negated in (*wanted, *((text, values, True) for text, values in where.others.items())):
+            key = (*place, "where", text)
+            try:
+                found, kind = column(parse_path(text), scopes)
+            except PathProblem as problem:
+                self._findings.add(key, problem.wrong, problem.remedy)
+                return None
+            for value in values:
+                if kind is not None and (remedy := never_equal(kind, value)):
+                    wrong = f"{value} is never equal to {text}, which is {kind.name}"
+                    self._findings.add(key, wrong, remedy)
+            made.append(Condition(found, values, negated))
+        return tuple(made)
 
     def _missing(
         self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath

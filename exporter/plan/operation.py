@@ -159,8 +159,9 @@ def _feed_values(
                 {name: row.exports[rest] for name, rest in needed.items() if rest not in row.outer},
             )
             for row in rows
-            if all(row.has(rest) for rest in (*needed.values(), *feed.where))
-            and all(_is_one_of(row.value(rest), wanted) for rest, wanted in feed.where.items())
+            if all(row.has(rest) for rest in (*needed.values(), *feed.where, *feed.where_not))
+            and all(is_one_of(row.value(rest), wanted) for rest, wanted in feed.where.items())
+            and not any(is_one_of(row.value(rest), unwanted) for rest, unwanted in feed.where_not.items())
         ]
     if query.batch is None:
         yield from ({**outer, **own} for outer, own in pairs)
@@ -176,7 +177,7 @@ def _feed_values(
             yield {**chunk[0][0], **{name: [own[name] for _, own in chunk] for name in chunk[0][1]}}
 
 
-def _is_one_of(value: Json, wanted: Iterable[Json]) -> bool:
+def is_one_of(value: Json, wanted: Iterable[Json]) -> bool:
     """Whether a value is among others; JSON's true is not 1."""
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in wanted)
 

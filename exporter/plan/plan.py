@@ -11,6 +11,7 @@ from exporter.config.source import Source
 from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
 from exporter.model.errors import Problem
+from exporter.model.response_path import Pick
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
 from exporter.model.time_format import ISO, TimeFormat
@@ -20,13 +21,14 @@ from exporter.model.window import Period, Window
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step down an answer: a response key, then the elements picked of the lists under it.
+    """One step down an answer: a response key, then the elements picked of the lists under it, by their place or by a
+    field.
 
     `optional`: the key may be absent, as with `@include` or a type condition.
     """
 
     name: str
-    indexes: tuple[int, ...] = ()
+    indexes: tuple[int | Pick, ...] = ()
     optional: bool = False
 
 
@@ -98,6 +100,15 @@ class TopPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Only the records whose value in that column is one of these, or with `negated` none of them."""
+
+    column: Column
+    values: tuple[Json, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StatesPlan:
     """A series for each word, which stands in the label at that position."""
 
@@ -125,6 +136,7 @@ class MetricPlan:
     top: TopPlan | None = None
     states: StatesPlan | None = None
     outside: bool = False
+    where: tuple[Condition, ...] = ()
 
 
 def columns_of(metric: MetricPlan) -> Iterator[Column]:
@@ -136,6 +148,8 @@ def columns_of(metric: MetricPlan) -> Iterator[Column]:
             yield read
     if metric.bucket is not None:
         yield metric.bucket.start
+    for condition in metric.where:
+        yield condition.column
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +163,13 @@ class RowsPlan:
 @dataclass(frozen=True, slots=True)
 class Feed:
     """What a query runs for each of: the rows of a query, or a list of the file, under a name. Of the rows, those whose
-    field, or outer field, has one of the values in `where`."""
+    field, or outer field, has one of the values in `where`, and none of those in `where_not`."""
 
     name: str
     query: str | None
     items: tuple[Mapping[str, Json], ...] = ()
     where: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    where_not: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
 from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
 from exporter.document.document import Selection
+from exporter.model.response_path import Pick
 from exporter.model.template import references as references_in
 from exporter.model.time_format import ISO
 from exporter.model.window import Window
@@ -84,6 +85,11 @@ def _shape(
         told = (("hasNextPage",), ("endCursor",)) if pages.by_cursor else ((),)
         walks += [((*pages.info, *map(Hop, key)), []) for key in told]
     used = {_keys(walk, column) for walk, columns in walks for column in (Column(len(walk), ()), *columns)}
+    exports = tuple(rows.exports.values()) if rows is not None else ()
+    read = [(walk, columns) for walk, columns in walks] + [(rows.walk, list(exports)) for rows in [rows] if rows]
+    for walk, columns in read:
+        for column in (Column(len(walk), ()), *columns):
+            used |= set(_picked_keys((*walk[: column.depth], *column.hops)))
     most = max(parsed.query.max_series, pages.max_rows if pages is not None else 0, DEFAULT_MAX_SERIES)
     selected = tuple(_selected_keys(parsed.document.selection))
     fields = len(selected)
@@ -101,6 +107,14 @@ def _keys(walk: Hops, column: Column) -> Keys:
     return tuple(hop.name for hop in (*walk[: column.depth], *column.hops))
 
 
+def _picked_keys(hops: Hops) -> Iterator[Keys]:
+    """The keys from the data to the fields by which items of lists are picked."""
+    for at, hop in enumerate(hops):
+        for index in hop.indexes:
+            if isinstance(index, Pick):
+                yield (*(one.name for one in hops[: at + 1]), index.field)
+
+
 def _selected_keys(selection: Selection, way: Keys = ()) -> Iterator[Keys]:
     """All response keys of a document, from the data, in its order."""
     for key, child in selection.children.items():
@@ -110,7 +124,7 @@ def _selected_keys(selection: Selection, way: Keys = ()) -> Iterator[Keys]:
 
 def _feed(name: str, over: RowsOf | ForEachList) -> Feed:
     if isinstance(over, RowsOf):
-        return Feed(name, over.query, where=over.where)
+        return Feed(name, over.query, where=over.where, where_not=over.where_not)
     return Feed(name, None, tuple(dict(item) if isinstance(item, dict) else {SELF: item} for item in over))
 
 

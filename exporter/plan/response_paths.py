@@ -12,7 +12,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, FieldType, Selection
-from exporter.model.response_path import ResponsePath, Step, path_text
+from exporter.model.response_path import Pick, ResponsePath, Step, path_text
 from exporter.model.suggestion import suggestion
 from exporter.plan.plan import Column, Hop, Hops
 
@@ -84,7 +84,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
         return Column(len(scopes.hops), ()), scopes.innermost.type
     depth, steps = _find(path, scopes)
     while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name:
-        if isinstance(steps[1], int):
+        if not isinstance(steps[1], str):
             break
         depth, steps = depth + 1, steps[1:]
     way = _steps_down(steps, scopes.selections[depth], str(path))
@@ -139,9 +139,11 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str) -> list[tu
     way: list[tuple[Hop, Selection]] = []
     selection = start
     for step in steps:
-        if isinstance(step, int):
+        if not isinstance(step, str):
             if not way:
                 raise PathProblem(f"{text} begins with an index", "begin it with a name")
+            if isinstance(step, Pick):
+                _check_pick(step, selection, text)
             hop = way[-1][0]
             way[-1] = (Hop(hop.name, (*hop.indexes, step), hop.optional), selection)
             continue
@@ -150,6 +152,20 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str) -> list[tu
         selection = selection.children[step]
         way.append((Hop(step, (), selection.optional), selection))
     return way
+
+
+def _check_pick(pick: Pick, selection: Selection, text: str) -> None:
+    """Raises `PathProblem` where the items have no such field, or it never has that text."""
+    if pick.field not in selection.children:
+        wrong = f"{text}: {pick.field} is not selected by the document"
+        raise PathProblem(wrong, _nearest(pick.field, selection.children))
+    field = selection.children[pick.field]
+    if field.children:
+        scalars = ", ".join(sorted(name for name, child in selection.children.items() if not child.children))
+        raise PathProblem(f"{text}: {pick.field} is an object", f"pick by one of: {scalars or 'none'}")
+    known = field.type.enum_values if field.type is not None else ()
+    if known and pick.text not in known:
+        raise PathProblem(f"{text}: {pick.text} is no word of {pick.field}", _nearest(pick.text, known))
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

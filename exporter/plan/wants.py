@@ -67,7 +67,7 @@ def row_references(parsed: ParsedQuery, carried: Mapping[str, KeyPath]) -> Itera
     for reference, place in tuple(carried.items()):
         yield place, reference
     for name, over in parsed.query.for_each.items():
-        for field in over.where if isinstance(over, RowsOf) else ():
+        for field in (*over.where, *over.where_not) if isinstance(over, RowsOf) else ():
             yield (*parsed.place, "for_each", name, "where", field), name if field == SELF else f"{name}.{field}"
 
 

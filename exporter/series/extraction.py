@@ -22,11 +22,12 @@ from exporter.model.template import bind, scalar_text
 from exporter.model.time_format import TimeFormat
 from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers
 from exporter.model.window import last_bucket
-from exporter.plan.operation import Moment, is_at_end_of_period
+from exporter.plan.operation import Moment, is_at_end_of_period, is_one_of
 from exporter.plan.plan import (
     Bound,
     BucketPlan,
     Column,
+    Condition,
     Constant,
     Hops,
     LabelPlan,
@@ -38,7 +39,7 @@ from exporter.plan.plan import (
     StatesPlan,
     TopPlan,
 )
-from exporter.series.records import Node, Records, Texts, hops_text, is_empty, records_at
+from exporter.series.records import Node, Records, Texts, hops_text, is_known, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -178,7 +179,7 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
     """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
         records = _read(_in_bucket(records, metric.bucket, moment, skipped), [metric])
-    records, values, kinds = _values(records, metric)
+    records, values, kinds = _values(_matching(records, metric.where), metric)
     if metric.states is not None:
         return _distinct(_state_samples(metric, metric.states, (records, values, kinds), labels, skipped), metric)
     read = numbers(metric.rule, values, kinds)
@@ -208,12 +209,21 @@ def _read(records: Records, metrics: Sequence[MetricPlan]) -> Records:
     return records.read(values, labels)
 
 
+def _matching(records: Records, where: Sequence[Condition]) -> Records:
+    """The records that meet these conditions."""
+    for condition in where:
+        found = [is_one_of(value, condition.values) for value in records.column(condition.column)]
+        records = records.where([one != condition.negated for one in found])
+    return records
+
+
 def _zeros(metric: MetricPlan, data: Sequence[Node], labels: _Labels, found: set[LabelValues]) -> Samples:
-    """The 0 of everything whose labels are known and whose list of what is counted is empty. A null says nothing."""
+    """The 0 of everything whose labels are known and of which nothing is counted. A null says nothing."""
     columns = [column for column in map(_column_of, metric.labels) if column is not None]
     depth = max((column.depth for column in columns), default=0)
     around, below = records_at(data, metric.walk[:depth]), metric.walk[depth:] + metric.leaf
-    around = around.where([is_empty(node, below) for node in around.levels[-1]])
+    around = _matching(around, [one for one in metric.where if one.column.depth <= depth])
+    around = around.where([is_known(node, below) for node in around.levels[-1]])
     texts: list[Sequence[str]] = [one.column for one in labels.texts(around, metric.labels)]
     if metric.states is not None:
         texts = _by_word(texts, metric.states)

@@ -18,7 +18,8 @@ from msgspec.structs import astuple
 from exporter.document.answer_shape import attribute
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import ABSENT
-from exporter.model.response_path import path_text
+from exporter.model.response_path import Pick, path_text
+from exporter.model.template import scalar_text
 from exporter.plan.plan import Column, Hop, Hops
 
 Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
@@ -136,15 +137,15 @@ def records_at(data: Sequence[Node], walk: Hops) -> Records:
     return Records(levels)
 
 
-def is_empty(node: Node, way: Hops) -> bool:
-    """Whether a way leads to nothing from here because a list on it is empty; not so where it ends in a null."""
+def is_known(node: Node, way: Hops) -> bool:
+    """Whether a way from here ends in values or in lists that are empty, and nowhere in a null."""
     found = [node]
     for hop in way:
         children = [_child(one, hop) for one in found]
         if None in children:
             return False
         found = [item for child in children for item in _items(child)]
-    return not found
+    return True
 
 
 def hops_text(hops: Hops) -> str:
@@ -203,5 +204,14 @@ def _child(node: Node, hop: Hop) -> Node:
             return None
         if not isinstance(child, list):
             raise TypeError("not a list")
-        child = child[index] if index < len(child) else None
+        if isinstance(index, Pick):
+            child = next((item for item in child if item is not None and _is_picked(item, index)), None)
+        else:
+            child = child[index] if index < len(child) else None
     return child
+
+
+def _is_picked(item: Node, pick: Pick) -> bool:
+    """Whether an item's field has the text. Raises `AttributeError` or `TypeError` where it cannot have one."""
+    value = getattr(item, attribute(pick.field))
+    return value is not ABSENT and scalar_text(value) == pick.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent, indent
@@ -15,7 +16,7 @@ from exporter.model.errors import ConfigError
 from exporter.model.outcome import PollOutcome, Response, Result
 from exporter.model.samples import Json
 from exporter.model.window import TimeRange
-from exporter.plan.operation import Moment, label_values, moment_at, operation
+from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, targets
 from exporter.plan.plan import Plan, Target
 from exporter.plan.planner import plan
 from exporter.series.extraction import Surroundings, extract
@@ -480,3 +481,104 @@ def test_labels_of_the_rows_are_not_those_of_what_is_around_them(loader: Loader)
         "13: queries[0].metrics[0].labels.name: name is not selected by the document; selected there: login, nodes,"
         " organizations, rateLimit, repositories, totalCount"
     ]
+
+
+# ---------------------------------------------------------------------------------------------- selection
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("attributes[key=region].value", ["eu", "us", "", ""]),
+        ('attributes[key="home region"].value', ["", "chile", "", ""]),
+        ("attributes[on=true].value", ["eu", "", "", ""]),
+        ("attributes[size=5].value", ["3", "", "", ""]),
+    ],
+)
+def test_an_item_is_picked_by_a_field(loader: Loader, path: str, expected: list[str]) -> None:
+    """The order of a list of keys and values does not matter; where there is no such item, the label is empty."""
+    made = loader(f"""
+    - name: q
+      document: "{{ things {{ id attributes {{ key value on size }} }} }}"
+      rows: things
+      metrics: [{{name: m, help: M., value: 1, labels: {{id: id, x: '{path}'}}}}]
+    """)
+    rest: Json = {"on": None, "size": None}
+    assert isinstance(rest, dict)
+    things: list[Json] = [
+        {"id": 1, "attributes": [
+            {**rest, "key": "tier", "value": "3", "size": 5}, {**rest, "key": "region", "value": "eu", "on": True},
+        ]},
+        {"id": 2, "attributes": [
+            {**rest, "key": "region", "value": "us"}, None, {**rest, "key": "home region", "value": "chile"},
+        ]},
+        {"id": 3, "attributes": []},
+        {"id": 4, "attributes": None},
+    ]  # fmt: skip
+    assert [key[1] for key in series(result(made, {"things": things}))["m"]] == expected
+
+
+def test_the_value_of_a_picked_item_is_a_value(loader: Loader) -> None:
+    """Only the item with that key has a sample; null and an absent item have none."""
+    made = loader("""
+    - name: q
+      document: "{ things { id attributes { key value } } }"
+      rows: things
+      metrics: [{name: m, help: M., value: "attributes[key=size].value", from: string, labels: {id: id}}]
+    """)
+    things: list[Json] = [
+        {"id": 1, "attributes": [{"key": "x", "value": "9"}, {"key": "size", "value": "12"}]},
+        {"id": 2, "attributes": [{"key": "x", "value": "9"}]},
+        {"id": 3, "attributes": [{"key": "size", "value": None}]},
+    ]
+    assert series(result(made, {"things": things})) == {"m": {("1",): 12}}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("{incidents.state: OPEN}", {("red",): 1, ("blue",): 1, ("gold",): 0}),
+        ("{state: [OPEN, DONE]}", {("red",): 2, ("blue",): 1, ("gold",): 0}),
+        ("{state: {not: DONE}}", {("red",): 1, ("blue",): 2, ("gold",): 0}),
+        ("{state: {not: [DONE, null]}}", {("red",): 1, ("blue",): 1, ("gold",): 0}),
+        ("{state: null}", {("red",): 0, ("blue",): 1, ("gold",): 0}),
+        ("{state: OPEN, name: [red, gold]}", {("red",): 1, ("gold",): 0}),
+        ("{name: {not: red}, id: [3, 4]}", {("blue",): 2, ("gold",): 0}),
+        ("{id: [true]}", {("red",): 0, ("blue",): 0, ("gold",): 0}),
+    ],
+)
+def test_only_what_is_selected_is_counted(loader: Loader, where: str, expected: Found) -> None:
+    """`where` on a metric: a value, one of several, none of them; a team without an open incident has 0."""
+    metric = f"value: incidents, aggregate: count, labels: {{team: name}}, where: {where}"
+    assert of_teams(loader, metric) == expected
+
+
+def test_only_rows_that_are_selected_have_a_value(loader: Loader) -> None:
+    """A metric of some of the rows leaves out the others, without a count of what was left out."""
+    made = loader("""
+    - name: q
+      document: "{ things { id kind n } }"
+      rows: things
+      metrics:
+        - {name: m, help: M., value: n, labels: {id: id}, where: {kind: {not: TEST}}}
+    """)
+    things: list[Json] = [{"id": 1, "kind": "LIVE", "n": 5}, {"id": 2, "kind": "TEST", "n": 6}]
+    found = result(made, {"things": things})
+    assert (series(found), found.skipped) == ({"m": {("1",): 5}}, {})
+
+
+def test_targets_are_those_that_are_not_left_out(loader: Loader) -> None:
+    """`not` in the `where` of a `for_each`."""
+    made = loader("""
+    - {name: tenants, document: "{ tenants { id type } }", rows: tenants}
+    - name: q
+      for_each: {tenant: {query: tenants, where: {type: {not: [TEST, null]}, id: [1, 2, 3]}}}
+      document: "query ($t: ID) { n(t: $t) }"
+      variables: {t: "{{ tenant.id }}"}
+      metrics: [{name: n, help: N., value: n, labels: {tenant: "{{ tenant.id }}"}}]
+    """)
+    kinds = {1: "A", 2: "TEST", 3: None, 4: "A"}
+    tenants: list[Json] = [{"id": number, "type": kind} for number, kind in kinds.items()]
+    rows = result(replace(made, queries=made.queries[:1]), {"tenants": tenants}).rows
+    found = targets(made.queries[1], [FeedingRow(row, {}) for row in rows])
+    assert [target.values for target in found] == [{"tenant.id": 1}]

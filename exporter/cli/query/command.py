@@ -32,6 +32,7 @@ from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
 from exporter.model.errors import Failure
 from exporter.model.outcome import Result
+from exporter.model.response_path import Pick
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
 from exporter.plan.plan import Hops, Plan, Target
@@ -195,9 +196,16 @@ def _rows(node: Json, walk: Hops) -> Iterator[Json]:
         fields = cast("dict[str, Json]", node)
         child = fields.get(name) if optional else fields[name]
         for index in indexes:
-            items = cast("list[Json] | None", child)
-            child = items[index] if items is not None and index < len(items) else None
+            child = _item(cast("list[Json] | None", child) or [], index)
         yield from _rows(child, rest)
+
+
+def _item(items: list[Json], index: int | Pick) -> Json:
+    """The item at that place, or whose field has that text; none, if there is no such one."""
+    if isinstance(index, Pick):
+        fields = (cast("dict[str, Json]", item) for item in items if item is not None)
+        return next((one for one in fields if scalar_text(one.get(index.field)) == index.text), None)
+    return items[index] if index < len(items) else None
 
 
 def _show_series(output: Output, result: Result) -> None:
