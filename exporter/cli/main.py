@@ -136,6 +136,8 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
         refuse(error)
     for problem in (*found.unmet, *found.plan.warnings):
         click.echo(f"warning: {problem}", err=True)
+    for problem in found.plan.unproved:
+        click.echo(f"unproved: {problem}", err=True)
     for line in demand_report(found.plan):
         click.echo(line)
     sources, queries = len(found.plan.sources), len(found.plan.queries)

@@ -18,14 +18,21 @@ class Pick:
         return f"{self.field}={self.text}" if _PLAIN.fullmatch(self.text) else f'{self.field}="{self.text}"'
 
 
-Step: TypeAlias = str | int | Pick
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key inside a value that is JSON: `fields["unit price"]`."""
+
+    text: str
+
+
+Step: TypeAlias = str | int | Pick | Key
 
 _NAME: Final = r"[_A-Za-z][_0-9A-Za-z]*"
 _PLAIN: Final = re.compile(r"[^\s\[\]\"'=]+")
 _PICK: Final = rf"{_NAME}=(?:\"[^\"]*\"|[^\s\[\]\"'=]+)"
-_INDEX: Final = rf"\[(?:[0-9]{{1,6}}|{_PICK})\]"
+_INDEX: Final = rf"\[(?:-?[0-9]{{1,6}}|\"[^\"]+\"|{_PICK})\]"
 _STEP: Final = re.compile(
-    rf"\[(?:(?P<index>[0-9]{{1,6}})|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]|(?P<name>{_NAME})"
+    rf"\[(?:(?P<index>-?[0-9]{{1,6}})|\"(?P<key>[^\"]+)\"|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]|(?P<name>{_NAME})"
 )
 _PATH: Final = re.compile(rf"\.?(?:{_NAME}|{_INDEX})(?:\.{_NAME}|{_INDEX})*")
 
@@ -58,6 +65,8 @@ def parse_path(text: str) -> ResponsePath:
 def _step(match: re.Match[str]) -> Step:
     if match["field"]:
         return Pick(match["field"], match["text"].strip('"'))
+    if match["key"]:
+        return Key(match["key"])
     return match["name"] or int(match["index"])
 
 
@@ -65,5 +74,8 @@ def path_text(steps: tuple[Step, ...], *, innermost: bool = False) -> str:
     """The path as a user writes it."""
     text = ""
     for step in steps:
+        if isinstance(step, Key):
+            text += f'["{step.text}"]'
+            continue
         text += f"[{step}]" if isinstance(step, int | Pick) else f".{step}" if text else step
     return f".{text}" if innermost else text

@@ -9,7 +9,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.response_path import ResponsePath
-from exporter.plan.plan import Column
+from exporter.plan.plan import Column, Hops
 from exporter.plan.response_paths import PathProblem, Scopes, column
 
 
@@ -29,6 +29,7 @@ class Findings:
         self._places = places
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.unproved: list[Problem] = []
 
     def add(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
         """Notes a problem at a key."""
@@ -37,6 +38,11 @@ class Findings:
     def warn(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
         """Notes something at a key that can run, but is hardly meant."""
         self.warnings.append(self._places.problem(place, wrong, remedy))
+
+    def leave_unproved(self, place: KeyPath, path: object, hops: Hops) -> None:
+        """Notes a path that goes on inside JSON, of which no schema says anything."""
+        if any(hop.inside for hop in hops):
+            self.unproved.append(self._places.problem(place, f"{path} goes inside JSON"))
 
     def extend(self, found: Iterable[KeyProblem]) -> None:
         """Notes what a pure check has found."""
@@ -54,7 +60,9 @@ class Findings:
     def column(self, path: ResponsePath, scopes: Scopes, place: KeyPath) -> Column | None:
         """The column that a path names; none, and a problem, where the document does not have it."""
         try:
-            return column(path, scopes)[0]
+            found = column(path, scopes)[0]
         except PathProblem as problem:
             self.add(place, problem.wrong, problem.remedy)
             return None
+        self.leave_unproved(place, path, found.hops)
+        return found

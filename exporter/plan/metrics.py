@@ -65,6 +65,8 @@ class Metrics:
         except PathProblem as problem:
             self._findings.add((*place, "value"), problem.wrong, problem.remedy)
             return None
+        written = metric.value.path if isinstance(metric.value, Each) else metric.value
+        self._findings.leave_unproved((*place, "value"), written, at.walk + at.leaf)
         self._check_value(metric, at.type, place)
         self._check_times(parsed, metric, at, place)
         labels = self._labels.of_metric(parsed, metric, at.scopes, place)

@@ -24,12 +24,14 @@ class Hop:
     """One step down an answer: a response key, then the elements picked of the lists under it, by their place or by a
     field.
 
-    `optional`: the key may be absent, as with `@include` or a type condition.
+    `optional`: the key may be absent, as with `@include` or a type condition. `inside`: it is a key inside a value that
+    is JSON, of which nothing is known before.
     """
 
     name: str
     indexes: tuple[int | Pick, ...] = ()
     optional: bool = False
+    inside: bool = False
 
 
 Hops: TypeAlias = tuple[Hop, ...]
@@ -258,13 +260,14 @@ def identity(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
-    is hardly meant."""
+    is hardly meant; `unproved` what only answers can show to be right."""
 
     sources: tuple[Source, ...]
     queries: tuple[QueryPlan, ...]
     families: tuple[Family, ...]
     max_series: int
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    unproved: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from exporter.config.load import Loaded
-from exporter.model.errors import ConfigError
+from exporter.model.errors import ConfigError, Problem
 from exporter.plan.documents import check_source_labels, parse_queries
 from exporter.plan.families import agree_on_families
 from exporter.plan.findings import Findings
@@ -58,5 +59,16 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
     )
     config = loaded.config
     made = tuple(ready)
-    warnings = tuple(sorted(dict.fromkeys((*loaded.warnings, *findings.warnings)), key=lambda one: one.line or 0))
-    return Plan(config.sources, made, tuple(families[name] for name in sorted(families)), config.max_series, warnings)
+    return Plan(
+        config.sources,
+        made,
+        tuple(families[name] for name in sorted(families)),
+        config.max_series,
+        _in_order((*loaded.warnings, *findings.warnings)),
+        _in_order(findings.unproved),
+    )
+
+
+def _in_order(found: Iterable[Problem]) -> tuple[Problem, ...]:
+    """These by their lines, each once: one of a query's labels is found with each of its metrics."""
+    return tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.line or 0))

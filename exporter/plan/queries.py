@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
@@ -89,7 +90,10 @@ def _shape(
     read = [(walk, columns) for walk, columns in walks] + [(rows.walk, list(exports)) for rows in [rows] if rows]
     for walk, columns in read:
         for column in (Column(len(walk), ()), *columns):
-            used |= set(_picked_keys((*walk[: column.depth], *column.hops)))
+            hops = (*walk[: column.depth], *column.hops)
+            used |= set(_picked_keys(hops))
+            if any(hop.inside for hop in hops):
+                whole.add(_names(hops))
     most = max(parsed.query.max_series, pages.max_rows if pages is not None else 0, DEFAULT_MAX_SERIES)
     selected = tuple(_selected_keys(parsed.document.selection))
     fields = len(selected)
@@ -103,15 +107,19 @@ def _shape(
 
 
 def _keys(walk: Hops, column: Column) -> Keys:
-    """The response keys from the data to a column."""
-    return tuple(hop.name for hop in (*walk[: column.depth], *column.hops))
+    """The response keys from the data to a column, or to the value that it is inside of."""
+    return _names((*walk[: column.depth], *column.hops))
+
+
+def _names(hops: Hops) -> Keys:
+    return tuple(hop.name for hop in takewhile(lambda hop: not hop.inside, hops))
 
 
 def _picked_keys(hops: Hops) -> Iterator[Keys]:
     """The keys from the data to the fields by which items of lists are picked."""
     for at, hop in enumerate(hops):
         for index in hop.indexes:
-            if isinstance(index, Pick):
+            if isinstance(index, Pick) and not hop.inside:
                 yield (*(one.name for one in hops[: at + 1]), index.field)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from exporter.config.labels import LabelSpec
 from exporter.config.metric import Metric
@@ -12,7 +12,7 @@ from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, FieldType, Selection
-from exporter.model.response_path import Pick, ResponsePath, Step, path_text
+from exporter.model.response_path import Key, Pick, ResponsePath, Step, path_text
 from exporter.model.suggestion import suggestion
 from exporter.plan.plan import Column, Hop, Hops
 
@@ -36,7 +36,7 @@ class Scopes:
     def below(self, path: ResponsePath) -> Scopes:
         """The walk continued along `path`, from the innermost selection. Raises `PathProblem`."""
         scopes = self
-        for hop, selection in _steps_down(path.steps, self.selections[-1], str(path)):
+        for hop, selection in _steps_down(path.steps, self.selections[-1], str(path), self.hops[-1:]):
             scopes = Scopes((*scopes.selections, selection), (*scopes.hops, hop))
         return scopes
 
@@ -87,7 +87,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
         if not isinstance(steps[1], str):
             break
         depth, steps = depth + 1, steps[1:]
-    way = _steps_down(steps, scopes.selections[depth], str(path))
+    way = _steps_down(steps, scopes.selections[depth], str(path), scopes.hops[:depth][-1:])
     last = way[-1][1]
     if last.children:
         raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_field_names(last)}")
@@ -134,24 +134,52 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     return depths[0], path.steps
 
 
-def _steps_down(steps: tuple[Step, ...], start: Selection, text: str) -> list[tuple[Hop, Selection]]:
-    """The hops along `steps`, each with the selection that it reaches."""
+def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Hops) -> list[tuple[Hop, Selection]]:
+    """The hops along `steps`, each with the selection that it reaches. `led_by` is the hop that led to the start."""
     way: list[tuple[Hop, Selection]] = []
     selection = start
     for step in steps:
-        if not isinstance(step, str):
+        if isinstance(step, int | Pick):
             if not way:
                 raise PathProblem(f"{text} begins with an index", "begin it with a name")
-            if isinstance(step, Pick):
+            if isinstance(step, Pick) and (selection.children or not _may_go_inside(way[-1][0], selection)):
                 _check_pick(step, selection, text)
             hop = way[-1][0]
-            way[-1] = (Hop(hop.name, (*hop.indexes, step), hop.optional), selection)
+            way[-1] = (Hop(hop.name, (*hop.indexes, step), hop.optional, hop.inside), selection)
             continue
+        last = way[-1][0] if way else next(iter(led_by), None)
+        if last is not None and (_may_go_inside(last, selection) or (way and isinstance(step, Key))):
+            _check_inside(step, selection, text)
+            way.append((Hop(step.text if isinstance(step, Key) else step, (), True, inside=True), Selection()))
+            selection = way[-1][1]
+            continue
+        if isinstance(step, Key):
+            raise PathProblem(f"{text} begins with a key", "begin it with a name")
         if step not in selection.children:
             raise PathProblem(f"{text} is not selected by the document", _nearest(step, selection.children))
         selection = selection.children[step]
         way.append((Hop(step, (), selection.optional), selection))
     return way
+
+
+_OWN_SCALARS: Final = frozenset({"Int", "Float", "String", "Boolean", "ID"})
+
+
+def _may_go_inside(hop: Hop, selection: Selection) -> bool:
+    """Whether a name behind a value is a key inside it: the schema says that it is a scalar of the API's own."""
+    kind = selection.type
+    custom = kind is not None and kind.leaf and not kind.enum_values and kind.name not in _OWN_SCALARS
+    return hop.inside or custom
+
+
+def _check_inside(step: Step, selection: Selection, text: str) -> None:
+    """Raises `PathProblem` where a value cannot have keys inside."""
+    kind = selection.type
+    if selection.children:
+        key = step.text if isinstance(step, Key) else step
+        raise PathProblem(f"{text} goes into an object as if it were JSON", f"write .{key} for a field of it")
+    if kind is not None and (kind.enum_values or kind.name in _OWN_SCALARS):
+        raise PathProblem(f"{text} goes into a value, which is {kind.name}", "end the path before the key")
 
 
 def _check_pick(pick: Pick, selection: Selection, text: str) -> None:

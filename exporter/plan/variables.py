@@ -9,7 +9,7 @@ from typing import Final
 from exporter.config.query import Query, RowsOf
 from exporter.document.document import FieldType
 from exporter.document.variable_types import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
-from exporter.model.response_path import Pick, parse_path
+from exporter.model.response_path import parse_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
 from exporter.model.time_format import ISO
@@ -52,7 +52,7 @@ def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
         ("cursor", pages.cursor, ""),
     ):
         if path is not None and path.steps:
-            yield key, tuple(str(step) if isinstance(step, Pick) else step for step in path.steps), value
+            yield key, tuple(step if isinstance(step, str | int) else str(step) for step in path.steps), value
 
 
 def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProblem]:

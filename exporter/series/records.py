@@ -178,7 +178,7 @@ def _items(value: Node) -> Sequence[Node]:
 
 def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
     """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
-    if not hop.indexes:
+    if not hop.indexes and not hop.inside:
         try:
             found = list(map(attrgetter(attribute(hop.name)), nodes))
         except AttributeError:  # a null among them, perhaps
@@ -194,7 +194,7 @@ def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
 
 def _child(node: Node, hop: Hop) -> Node:
     """What a hop leads to. Raises `AttributeError` or `TypeError` where the answer is not of that shape."""
-    child = getattr(node, attribute(hop.name))
+    child = _inner(node, hop.name) if hop.inside else getattr(node, attribute(hop.name))
     if child is ABSENT:
         if hop.optional:
             return None
@@ -207,11 +207,16 @@ def _child(node: Node, hop: Hop) -> Node:
         if isinstance(index, Pick):
             child = next((item for item in child if item is not None and _is_picked(item, index)), None)
         else:
-            child = child[index] if index < len(child) else None
+            child = child[index] if -len(child) <= index < len(child) else None
     return child
+
+
+def _inner(node: Node, key: str) -> Node:
+    """What is at a key of JSON, which may be of any form."""
+    return node.get(key) if isinstance(node, dict) else None
 
 
 def _is_picked(item: Node, pick: Pick) -> bool:
     """Whether an item's field has the text. Raises `AttributeError` or `TypeError` where it cannot have one."""
-    value = getattr(item, attribute(pick.field))
+    value = _inner(item, pick.field) if isinstance(item, dict) else getattr(item, attribute(pick.field))
     return value is not ABSENT and scalar_text(value) == pick.text

@@ -582,3 +582,99 @@ def test_targets_are_those_that_are_not_left_out(loader: Loader) -> None:
     rows = result(replace(made, queries=made.queries[:1]), {"tenants": tenants}).rows
     found = targets(made.queries[1], [FeedingRow(row, {}) for row in rows])
     assert [target.values for target in found] == [{"tenant.id": 1}]
+
+
+# ---------------------------------------------------------------------------------------------- inside JSON
+
+
+THINGS = "scalar JSON type Query { things: [Thing] } type Thing { id: ID!, n: Int, extra: JSON }"
+JSON_VALUES: Mapping[str, Json] = {
+    "things": [
+        {"id": "a", "n": 1, "extra": {"price": 2.5, "unit price": "3", "tags": ["x", "y"], "of": {"k": 1},
+                                      "list": [{"key": "s", "v": 7}, {"key": "t", "v": 8}]}},
+        {"id": "b", "n": 2, "extra": {"price": None, "tags": []}},
+        {"id": "c", "n": 3, "extra": None},
+        {"id": "d", "n": 4, "extra": "text"},
+        {"id": "e", "n": 5, "extra": [1]},
+    ]
+}  # fmt: skip
+
+
+def of_things(loader: Loader, metric: str, sdl: str) -> Plan:
+    """The plan of one metric of things with JSON in them."""
+    queries = f"""
+    - name: q
+      document: "{{ things {{ id n extra }} }}"
+      rows: things
+      metrics: [{{name: m, help: M., labels: {{id: id}}, {metric}}}]
+    """
+    return loader(queries, sdl)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("value: extra.price", {("a",): 2.5}),
+        ("value: 'extra[\"unit price\"]', from: string", {("a",): 3}),
+        ("value: extra.of.k", {("a",): 1}),
+        ("value: extra.list.v, aggregate: sum", {("a",): 15}),
+        ("value: 'extra.list[-1].v'", {("a",): 8}),
+        ("value: 'extra.list[-3].v'", {}),
+        ("value: 'extra.list[key=s].v'", {("a",): 7}),
+        ("value: extra.tags, aggregate: count", {("a",): 2, ("b",): 0}),
+        ("value: n, where: {extra.price: 2.5}", {("a",): 1}),
+    ],
+)
+def test_paths_go_on_inside_json(loader: Loader, metric: str, expected: Found) -> None:
+    """Into a scalar of the API's own, by names, quoted keys, places and fields; JSON of another form has no sample.
+    What no schema proves is named."""
+    made = of_things(loader, metric, THINGS)
+    assert series(result(made, JSON_VALUES)) == {"m": expected}
+    assert not made.warnings
+    assert len(made.unproved) == ("where" not in metric)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("""value: 'extra["price"]'""", {("a",): 2.5}),
+        ("""value: 'extra["of"].k'""", {("a",): 1}),
+        ("""value: 'extra["list"][0].v'""", {("a",): 7}),
+    ],
+)
+def test_without_a_schema_a_key_says_that_a_value_is_json(loader: Loader, metric: str, expected: Found) -> None:
+    """A name behind a value is a mistake, unless a key in brackets goes inside."""
+    assert series(result(of_things(loader, metric, ""), JSON_VALUES)) == {"m": expected}
+
+
+def test_labels_stand_inside_json(loader: Loader) -> None:
+    """A label from JSON beside the JSON's own value; a row of another form has an empty one."""
+    made = loader(
+        """
+    - name: q
+      document: "{ things { id n extra } }"
+      rows: things
+      metrics: [{name: m, help: M., value: n, labels: {price: extra.price, tag: 'extra.tags[0]'}, aggregate: sum}]
+    """,
+        THINGS,
+    )
+    assert series(result(made, JSON_VALUES)) == {"m": {("2.5", "x"): 1, ("", ""): 14}}
+
+
+def test_a_label_stands_beside_the_value_inside_json(loader: Loader) -> None:
+    """Each item of a list inside JSON has its own label, as items of any list have."""
+    made = of_things(loader, "value: extra.list.v", THINGS)
+    assert made.queries[0].metrics[0].walk[-1].inside
+    metric = "value: extra.list.v, where: {id: a}"
+    made = of_things(loader, metric.replace("value", "aggregate: sum, value"), THINGS)
+    assert series(result(made, JSON_VALUES)) == {"m": {("a",): 15}}
+    made = loader(
+        """
+    - name: q
+      document: "{ things { id extra } }"
+      rows: things
+      metrics: [{name: m, help: M., value: extra.list.v, labels: {id: id, key: extra.list.key}}]
+    """,
+        THINGS,
+    )
+    assert series(result(made, JSON_VALUES)) == {"m": {("a", "s"): 7, ("a", "t"): 8}}

@@ -31,6 +31,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",
+    "… goes inside JSON": "not a fault; the check names it",
     "not a time in that form…": "about an answer",
 }
 

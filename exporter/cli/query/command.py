@@ -205,7 +205,7 @@ def _item(items: list[Json], index: int | Pick) -> Json:
     if isinstance(index, Pick):
         fields = (cast("dict[str, Json]", item) for item in items if item is not None)
         return next((one for one in fields if scalar_text(one.get(index.field)) == index.text), None)
-    return items[index] if index < len(items) else None
+    return items[index] if -len(items) <= index < len(items) else None
 
 
 def _show_series(output: Output, result: Result) -> None:

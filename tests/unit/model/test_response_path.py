@@ -34,7 +34,25 @@ def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "..", "a..b", "a.", "a b", "a-b", "1a", "a[", "a[]", "a[-1]", "a[x]", "a.[0]", "$.a", "a[0]b", "a\n", "a[٣]"],
+    [
+        "",
+        "..",
+        "a..b",
+        "a.",
+        "a b",
+        "a-b",
+        "1a",
+        "a[",
+        "a[]",
+        "a[-]",
+        "a[--1]",
+        "a[x]",
+        "a.[0]",
+        "$.a",
+        "a[0]b",
+        "a\n",
+        "a[٣]",
+    ],
 )
 def test_what_is_not_a_path_is_refused_with_the_remedy(text: str) -> None:
     """A mistyped path is a load error that shows how a path is written."""
