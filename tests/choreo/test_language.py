@@ -21,6 +21,8 @@ from exporter.plan.plan import Plan, Target
 from exporter.plan.planner import plan
 from exporter.series.extraction import Surroundings, extract
 from exporter.series.store import Owner, Store
+from tests.support.graphql_api import graphql_api
+from tests.support.processes import Exporter
 
 END = datetime(2021, 8, 16, 12, 7, tzinfo=UTC)
 MOMENT = Moment(TimeRange(END - timedelta(minutes=5), END), datetime(2021, 8, 16, tzinfo=UTC))
@@ -678,3 +680,55 @@ def test_a_label_stands_beside_the_value_inside_json(loader: Loader) -> None:
         THINGS,
     )
     assert series(result(made, JSON_VALUES)) == {"m": {("a", "s"): 7, ("a", "t"): 8}}
+
+
+# ---------------------------------------------------------------------------------------------- all of it, polled
+
+
+def test_the_forms_work_in_a_real_poll(tmp_path: Path) -> None:
+    """A running exporter publishes counts, states, picked items, JSON and a total beside the rows from an API."""
+    sdl = """
+    scalar JSON
+    type Query { shop(since: String!): Shop }
+    type Shop { total: Int!, orders: [Order!]! }
+    type Order { id: ID!, state: State!, due: String, tags: [Tag!]!, extra: JSON }
+    type Tag { key: String!, value: String! }
+    enum State { OPEN DONE }
+    """
+    orders: list[Json] = [
+        {"id": "1", "state": "OPEN", "due": "2026-05-31", "extra": {"sum": {"net": 12.5}},
+         "tags": [{"key": "x", "value": "y"}, {"key": "region", "value": "eu"}]},
+        {"id": "2", "state": "DONE", "due": None, "extra": None, "tags": []},
+    ]  # fmt: skip
+    config = tmp_path / "config.yaml"
+    (tmp_path / "schema.graphql").write_text(sdl)
+    with graphql_api(sdl, {"shop": {"total": 40, "orders": orders}}, "Bearer t") as api:
+        config.write_text(f"""
+sources: [{{name: shop, url: "{api.url}", schema: schema.graphql, authorization: {{credentials: t}}}}]
+queries:
+  - name: orders
+    window: {{length: 1d, format: date}}
+    document: |
+      query ($since: String!) {{
+        shop(since: $since) {{ total orders {{ id state due tags {{ key value }} extra }} }}
+      }}
+    variables: {{since: "{{{{ window.start }}}}"}}
+    rows: shop.orders
+    metrics:
+      - {{name: order_pages, help: In all., value: total}}
+      - {{name: orders, help: Orders., value: ., aggregate: count, where: {{state: OPEN}}}}
+      - {{name: order_state, help: State., value: state, states: [OPEN, DONE], labels: {{id: id}}}}
+      - {{name: order_due, help: Due., value: due, from: timestamp, labels: {{region: "tags[key=region].value"}}}}
+      - {{name: order_net, help: Net., value: extra.sum.net}}
+""")
+        with Exporter(config, tmp_path / "log") as exporter:
+            exporter.wait_until_ready()
+            assert exporter.samples("order_pages") == [({}, 40.0)], exporter.log
+            assert exporter.samples("orders") == [({}, 1.0)]
+            states = exporter.samples("order_state")
+            assert sorted((labels["id"], labels["state"], value) for labels, value in states) == [
+                ("1", "DONE", 0), ("1", "OPEN", 1), ("2", "DONE", 1), ("2", "OPEN", 0)
+            ]  # fmt: skip
+            assert exporter.samples("order_due") == [({"region": "eu"}, 1780185600.0)]
+            assert exporter.samples("order_net") == [({}, 12.5)]
+        assert {len(request["variables"]["since"]) for request in api.requests} == {len("2026-05-31")}
