@@ -17,7 +17,7 @@ _log = structlog.get_logger()
 def run(options: Options) -> int:
     """Runs the exporter until it is stopped, and returns its exit code. What still hangs then is left to itself, so
     the process must be ended at once."""
-    gc.disable()  # what a start makes stays: looking for cycles in it takes a tenth of the time; `tune` ends this
+    gc.disable()  # what imports make stays: to look for cycles in it takes a tenth of the start
     import uvloop
 
     from exporter.daemon.app import serve
@@ -26,6 +26,8 @@ def run(options: Options) -> int:
     from exporter.web.server import ListenError
     from exporter.web.web_config import web_configuration
 
+    gc.freeze()
+    gc.enable()  # the trees of documents are garbage with cycles, and many
     try:
         web_config = web_configuration(options.web_config_file)
         found = ready_to_start(options.config_file, os.environ)

@@ -28,7 +28,6 @@ def tune() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.enable()
     gc.set_threshold(20_000, 20, 20)
     sys.setswitchinterval(0.001)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:

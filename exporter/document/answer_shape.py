@@ -100,7 +100,7 @@ class _Decoder:
     """The types of an answer, and what decodes it to them."""
 
     def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys]) -> None:
-        self.root = _object("Data", paths, whole)
+        self.root = _object(paths, tuple(sorted(whole)))
         kinds = {"data": _of(_node(self.root)), "errors": _ERRORS, "extensions": _EXTENSIONS}
         fields = [(key, kind, ABSENT) for key, kind in kinds.items()]
         self.envelope: type[Any] = msgspec.defstruct("Answer", fields, gc=False, eq=False)
@@ -153,22 +153,30 @@ _COST: Final = {
 _EXTENSIONS: Final = _plain("Extensions", {"cost": _plain("Cost", _COST)})
 
 
-def _object(name: str, paths: Iterable[Keys], whole: Iterable[Keys]) -> type[msgspec.Struct]:
-    """An object with what is below each first key of these paths."""
+_objects: WeakValueDictionary[tuple[tuple[Keys, ...], tuple[Keys, ...]], type[msgspec.Struct]] = WeakValueDictionary()
+
+
+def _object(paths: Sequence[Keys], whole: Sequence[Keys]) -> type[msgspec.Struct]:
+    """An object with what is below each first key of these paths. Documents that read the same of it share it."""
+    known = tuple(filter(None, paths)), tuple(filter(None, whole))
+    return _objects.get(known) or _objects.setdefault(known, _new_object(*known))
+
+
+def _new_object(paths: tuple[Keys, ...], whole: tuple[Keys, ...]) -> type[msgspec.Struct]:
     below: dict[str, list[Keys]] = {}
     whole_below: dict[str, list[Keys]] = {}
     for found, of in ((below, paths), (whole_below, whole)):
-        for path in filter(None, of):
+        for path in of:
             below.setdefault(path[0], [])
             found.setdefault(path[0], []).append(path[1:])
-    fields = [(attribute(key), _field(key, rest, whole_below.get(key, [])), ABSENT) for key, rest in below.items()]
-    return msgspec.defstruct(name, fields, rename=_key, **_OPTIONS) if fields else Skipped
+    fields = [(attribute(key), _field(rest, whole_below.get(key, [])), ABSENT) for key, rest in below.items()]
+    return msgspec.defstruct("Object", fields, rename=_key, **_OPTIONS) if fields else Skipped
 
 
-def _field(key: str, paths: Sequence[Keys], whole: Sequence[Keys]) -> Any:
+def _field(paths: Sequence[Keys], whole: Sequence[Keys]) -> Any:
     if () in whole:
         return _of(Any)
-    kind = _object(key, paths, whole)
+    kind = _object(paths, whole)
     return _LEAF if kind is Skipped else _of(_node(kind))
 
 
