@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -132,3 +133,70 @@ def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstr
     assert reasons
     assert grown <= 100 * 2**20, f"{grown / 2**20:.0f} MiB"
     assert slowest <= 1.0
+
+
+_LONG_PATH: Final = [f"step{number}" for number in range(20_000)]
+ERRORS: Final[dict[str, Any]] = {
+    "path": {"message": "no", "path": _LONG_PATH},
+    "long_steps": {"message": "no", "path": ["x" * 100_000] * 50},
+    "message": {"message": "m" * 1_000_000},
+    "line_ends": {"message": "one\n" * 10_000},
+    "clipboard": {"message": "\x1b]52;c;ZXZpbA==\x07 \x1b[2J \x9b31m"},
+    "bidi": {"message": "\u202eevil\u2066", "path": ["\u202edlrow", "\x1b[31m"]},
+    "halves": {"message": "\ud800" * 1000, "path": ["\ud800"]},
+    "numbers": {"message": "no", "path": [10**400, -(10**400), 1.5, None, {}, []]},
+}
+LINE_BYTES: Final = 4096
+_UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_row_94_long_and_wild_errors(start: Start, upstream: Upstream) -> None:
+    """Whatever an API writes into its errors, a log line has 4 KiB at most, the status page stays small, and neither
+    has a character that a terminal would obey."""
+    exporter = start([source_of(upstream)], [query("sound", "2s"), *(query(name, "2s") for name in ERRORS)])
+    exporter.wait_until_ready()
+    small = len(get(f"{exporter.url}/").content)
+    for name, error in ERRORS.items():
+        body = json.dumps({"data": None, "errors": [error] * 3}).encode()
+        upstream.operation(name).always(reply(body))
+
+    def failing() -> set[str]:
+        return {labels["query"] for labels, _ in exporter.samples(f"{OWN}poll_failures_total")}
+
+    eventually(lambda: failing() >= ERRORS.keys(), "a failure of each")
+    page = get(f"{exporter.url}/").text
+    assert len(page.encode()) <= small + len(ERRORS) * LINE_BYTES
+    assert not _UNFIT.search(page)
+    log = exporter.log
+    assert all(len(line.encode()) <= LINE_BYTES for line in log.split("\n"))
+    assert not _UNFIT.search(log)
+    reasons = {labels["reason"] for labels, _ in exporter.samples(f"{OWN}poll_failures_total")}
+    assert reasons <= {"graphql", "json", "too_large"}  # a path of 20 000 steps has more values than the limits allow
+    assert exporter.value(f"{OWN}poll_failures_total", query="sound") is None
+
+
+ALIKE: Final = {
+    "halves_of_pairs": ("a\\ud800", "a\\udfff"),
+    "half_and_its_sign": ("a\\ud800", "a\\ufffd"),
+    "halves_in_the_wrong_order": ("\\udc00\\ud800", "\\ufffd\\ufffd"),
+}
+WILD: Final = ("\\r", "\\u2028", "\\u2029", "\\u000b", "\\u000c", "\\u0000", "\\u0085", "\\n", "\\\\n", "\\u001c")
+
+
+def test_row_103_texts_that_look_alike(start: Start, upstream: Upstream) -> None:
+    """Labels that a page would show as the same text are refused as one series twice; those with line ends of any kind
+    are each one series on one line, also of the status page."""
+    document = "query {} {{ rows {{ id value }} }}".format
+    more = {"rows": "rows", "labels": {"id": "id"}}
+    queries = [query(name, "2s", document=document(name), **more) for name in (*ALIKE, "wild")]
+    for name, texts in {**ALIKE, "wild": WILD}.items():
+        rows = ",".join(f'{{"id":"{text}","value":1}}' for text in texts)
+        upstream.operation(name).always(reply(f'{{"data":{{"rows":[{rows}]}}}}'.encode()))
+    exporter = start([source_of(upstream)], queries).wait_until_ready()
+    for name in ALIKE:
+        assert exporter.value(f"{OWN}poll_failures_total", query=name, reason="duplicate_series")
+        assert not exporter.samples(name)
+    assert {labels["id"] for labels, _ in exporter.samples("wild")} == {json.loads(f'"{text}"') for text in WILD}
+    lines = [line for line in exporter.page().split("\n") if line.startswith("wild{")]
+    assert len(lines) == len(WILD)
+    assert get(f"{exporter.url}/?q=wild").text.count("wild{") >= len(WILD)
