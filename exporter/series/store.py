@@ -93,7 +93,7 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
 
     Within a period a counter does not fall: a lower value is held and counted (the upstream corrected itself, or
     answered from an older copy). A new period begins at the upstream's own figure: a reset, which `rate()` knows.
-    A series that begins is published as 0 first (see `Births`).
+    A series of a period that begins is published as 0 first (see `Births`).
     """
     result = outcome.result
     if result is None:
@@ -107,7 +107,8 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     }
     for family, values in kept.items():
         counters[family] |= values
-    if previous.tried and previous.succeeded_at is not None:
+    watched = previous.tried and previous.succeeded_at is not None
+    if watched and result.period_start_time is not None:  # without a period, a counter may be older than its series
         births, shown = previous.births.publish(previous.counters, counters, result, same_period=same_period)
     else:
         births, shown = first_births(counters, result), {}

@@ -128,6 +128,7 @@ def _child(node: Json, hop: Hop) -> Json:
         return None
     child = node[hop.name]
     for index in hop.indexes:
+        assert isinstance(index, int)  # an item by its field is newer than this way
         if child is None:
             return None
         if not isinstance(child, list):
@@ -227,7 +228,7 @@ def _exported_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[M
 def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, skipped: Counter[str]) -> Samples:
     """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
-        records = _in_bucket(records, metric.bucket, moment)
+        records = _in_bucket(records, metric.bucket, moment, skipped)
     records, values = _values(records, metric)
     read = list(map(converter(metric.rule), values))
     if read is not values and (reasons := [one.value for one in read if isinstance(one, SkipReason)]):
@@ -379,8 +380,9 @@ def _texts(records: Records, columns: Sequence[Column]) -> list[Sequence[str]]:
     ]
 
 
-def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
-    """The records of the last bucket, by the clock, that ends at or before the window's end.
+def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, skipped: Counter[str]) -> Records:
+    """The records of the last bucket, by the clock, that ends at or before the window's end. Those whose start cannot
+    be read are counted, which the old way did not do.
 
     Raises `ResultFailure` where others begin within it: the upstream's buckets are narrower then, and one of them is
     not the figure of the whole.
@@ -391,6 +393,8 @@ def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment) -> Records:
     last = last_bucket(window.end, bucket.width, window.end.tzinfo or UTC)
     start, end = last.start.timestamp(), last.end.timestamp()
     begins = [_begins_at(text) for text in records.column(bucket.start)]
+    if unread := begins.count(None):
+        skipped[SkipReason.NOT_A_TIMESTAMP.value] += unread
     if any(at is not None and start < at < end for at in begins):
         wrong = f"the buckets of the answer are narrower than the width, {duration_text(bucket.width.total_seconds())}"
         raise ResultFailure(Reason.SCHEMA, f"{wrong}; ask for that granularity")

@@ -36,7 +36,8 @@ def types(request: pytest.FixtureRequest) -> Path:
 
 def complaints(types: Path, *dashboards: Path) -> list[str]:
     """What is wrong with the dashboards by the types in that folder."""
-    command = [program("node"), ROOT / "tests" / "tools" / "grafana_types.js", types, *dashboards]
+    script = ROOT / "tests" / "tools" / "grafana_types.js"
+    command = [program("node"), *map(str, (script, types, *dashboards))]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return run.stdout.splitlines()
 
