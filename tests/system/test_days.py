@@ -127,8 +127,8 @@ def test_a_burst_fires_the_alert_that_its_burn_rate_deserves(
     insights.faults.set(error_ratio=ratio, only_apis=[BURNED])
     clock[0] += length * 60
     insights.faults.clear()
-    before = 3 if length == 1 else 10  # minutes without an error
-    minutes = range(MONDAY + begin - before, MONDAY + begin + length + 90)
+    before, after = (3, 50) if length == 1 else (10, 90)  # minutes without an error
+    minutes = range(MONDAY + begin - before, MONDAY + begin + length + after)
     due = deserved(insights, minutes)
     assert due.keys() == windows
     burns = 'ALERTS{alertname="ChoreoApiErrorBudgetBurn", alertstate="firing"}'

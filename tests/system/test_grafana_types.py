@@ -36,8 +36,7 @@ def types(request: pytest.FixtureRequest) -> Path:
 
 def complaints(types: Path, *dashboards: Path) -> list[str]:
     """What is wrong with the dashboards by the types in that folder."""
-    script = ROOT / "tests" / "tools" / "grafana_types.js"
-    command = [program("node"), *map(str, (script, types, *dashboards))]
+    command = [program("node"), *map(str, (ROOT / "tests" / "tools" / "grafana_types.js", types, *dashboards))]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return run.stdout.splitlines()
 
