@@ -19,7 +19,7 @@ FILES = sorted(
     for file in (ROOT / "tests" / "system").glob("test_*.py")
     if file.name != Path(__file__).name and any(word in file.read_text("utf-8") for word in ("prometheus", "promtool"))
 )
-# What differs there on purpose: a range leaves out its oldest instant, so the last digits of shares in texts are others.
+# What differs there on purpose: a range leaves out its oldest instant, so the digits of shares in texts are others.
 EXCEPT = {"test_rules.py": "slo.yaml"}
 
 
