@@ -181,7 +181,7 @@ class _Reading:
 
     def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
         for details in error.errors(include_url=False, include_input=False):
-            where = (*path, *(part for part in details["loc"] if part != "[key]"))
+            where = (*path, *(part for part in details["loc"] if part not in _NO_KEYS))
             if any(where[: len(known)] == known for known in (*self._variables.unset, *self._variables.faulty)):
                 continue  # its text is not known yet, so nothing can be said of it
             wrong, remedy = describe(details, model)
@@ -201,6 +201,7 @@ class _Reading:
                 seen.add(name)
 
 
+_NO_KEYS: Final = ("[key]", "[text]", "[values]")  # parts of pydantic's paths, the latter two of a header's forms
 _ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
 _ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parse_path("any")),)
 

@@ -127,10 +127,13 @@ def _name_secret(value: object) -> Secret:
     return replace(made, is_credential=isinstance(value, FromEnvironment)) if made is not value else made
 
 
-def _headers(values: Mapping[str, Secret]) -> Mapping[str, Secret]:
+def mark_credentials(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Headers, of which those are credentials whose names say so."""
     return {
-        name: replace(secret, is_credential=True) if _CREDENTIAL_HEADER.search(name) else secret
-        for name, secret in values.items()
+        name: replace(value, is_credential=True)
+        if isinstance(value, Secret) and _CREDENTIAL_HEADER.search(name)
+        else value
+        for name, value in values.items()
     }
 
 
@@ -280,10 +283,6 @@ Parameters: TypeAlias = Annotated[
 ]
 # Not shown, as secrets are not, but a name if it is written in the file: it is not searched for in answers.
 NameText: TypeAlias = Annotated[Secret, BeforeValidator(_name_secret), PlainSerializer(str), _TEXT_SCHEMA]
-Headers: TypeAlias = Annotated[
-    Mapping[str, NameText],
-    AfterValidator(_headers),
-]
 Tree: TypeAlias = Annotated[Any, BeforeValidator(_template), WithJsonSchema({})]
 
 

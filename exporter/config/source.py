@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from exporter.config.proxy import ProxySettings
 from exporter.config.scalars import (
     ByteCount,
     Count,
     File,
-    Headers,
     LabelName,
     Name,
     NameText,
@@ -28,6 +37,7 @@ from exporter.config.scalars import (
     Strict,
     Url,
     check_url,
+    mark_credentials,
     resolve_path,
 )
 from exporter.model.secret import Secret
@@ -56,6 +66,17 @@ INVALID_TOKEN_CODES: Final = (
 SHIPPED_SCHEMAS: Final[Mapping[str, str]] = {"choreo": "insights.graphql"}
 
 
+def _proxy_url(value: str) -> str:
+    if "@" in value:
+        remedy = 'write proxy_connect_header: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}'
+        raise ValueError(f"a URL must not carry a user or a password; {remedy}")
+    return check_url(value)
+
+
+ProxyUrl: TypeAlias = Annotated[str, AfterValidator(_proxy_url)]
+ConnectHeader: TypeAlias = Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]]
+
+
 class TLSConfig(Strict):
     """How the upstream's certificate is verified, and the client's own; Prometheus' `tls_config`."""
 
@@ -72,13 +93,73 @@ class TLSConfig(Strict):
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
     """The oldest version of TLS that is spoken."""
     x509_strict: bool = False
-    """Refuses certificates that break a rule of RFC 5280, as many private authorities' do, as Python 3.13 does."""
+    """Refuses certificates that break a rule of RFC 5280, as Python 3.13 does; those of many private authorities do."""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file go together; write both or neither")
         return self
+
+
+class HeaderValues(Strict):
+    """The values of a header, one line for each; Prometheus' form."""
+
+    values: tuple[str, ...] = ()
+    """Values that may be shown."""
+    secrets: tuple[SecretText, ...] = ()
+    """Values that are secret."""
+    files: tuple[File, ...] = ()
+    """Files with a value each; read at each use, so that a key can be rotated."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.values or self.secrets or self.files):
+            raise ValueError("has no value; write values, secrets or files")
+        return self
+
+    @property
+    def hidden(self) -> tuple[Secret, ...]:
+        """The values that are secret."""
+        return (*self.secrets, *(Secret(file=each) for each in self.files))
+
+    @property
+    def all(self) -> tuple[Secret, ...]:
+        """Every value, wherever it comes from."""
+        return (*(Secret(inline=each) for each in self.values), *self.hidden)
+
+
+def _kind_of_header(value: object) -> str:
+    listed = isinstance(value, HeaderValues) or (
+        isinstance(value, dict) and value.keys() <= HeaderValues.model_fields.keys()
+    )
+    return "[values]" if listed else "[text]"
+
+
+def _header_text(value: object) -> object:
+    if isinstance(value, dict):
+        raise ValueError("not a header's value; write text, or lists of values, secrets and files")
+    return value
+
+
+_Headers: TypeAlias = Mapping[
+    str,
+    Annotated[
+        Annotated[NameText, BeforeValidator(_header_text), Tag("[text]")] | Annotated[HeaderValues, Tag("[values]")],
+        Discriminator(_kind_of_header),
+    ],
+]
+HttpHeaders: TypeAlias = Annotated[_Headers, AfterValidator(mark_credentials)]
+"""Headers, each as a secret text or with its values, secrets and files."""
+
+
+def header_secrets(headers: _Headers) -> tuple[tuple[str, Secret], ...]:
+    """The lines of headers: name and value, wherever it comes from."""
+    return tuple(
+        (name, secret)
+        for name, value in headers.items()
+        for secret in (value.all if isinstance(value, HeaderValues) else (value,))
+    )
 
 
 class OAuth2(Strict):
@@ -95,7 +176,8 @@ class OAuth2(Strict):
     client_id_file: File | None = None
     """The file with the client's id; read at each use."""
     client_secret: SecretText | None = None
-    """The client's secret, on Choreo the consumer secret. One of this and `client_secret_file`."""
+    """The client's secret, on Choreo the consumer secret. One of this and `client_secret_file`, unless `auth_style` is
+    `tls_client_auth`."""
     client_secret_file: File | None = None
     """The file with the client's secret; read at each use."""
     scopes: tuple[str, ...] = ()
@@ -103,25 +185,51 @@ class OAuth2(Strict):
     endpoint_params: Mapping[str, Parameter] = Field(default_factory=dict)
     """Further parameters of the token request, such as Choreo's `orgHandle`: text, or a secret as `{secret: TEXT}`,
     `{env: NAME}` or `{file: PATH}`."""
-    auth_style: Literal["header", "params"] = "header"
-    """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters."""
+    auth_style: Literal["header", "params", "tls_client_auth"] = "header"
+    """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters. With
+    `tls_client_auth` (RFC 8705) the certificate of `tls_config` proves the client, and there is no secret."""
+    http_headers: HttpHeaders = Field(default_factory=dict)
+    """Further headers for the token endpoint, as the source's."""
     tls_config: TLSConfig = TLSConfig()
-    """TLS to the token endpoint."""
+    """TLS to the token endpoint, and to its proxy."""
+    proxy_url: ProxyUrl | None = None
+    """A proxy for the token endpoint; without a proxy key here, the source's are used."""
+    no_proxy: str = ""
+    """Hosts that are reached without `proxy_url`, as the source's."""
+    proxy_from_environment: bool = False
+    """Takes the proxy from the environment, as the source's."""
+    proxy_connect_header: ConnectHeader = Field(default_factory=dict)
+    """Headers for the proxy, as the source's."""
     timeout: PositiveDuration = timedelta(seconds=30)
     """How long one token request may take in all."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        for name in ("client_id", "client_secret"):
+        for name in ("client_id", "client_secret") if self.has_secret else ("client_id",):
             given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
             if sum(given) != 1:
                 raise ValueError(f"needs exactly one of {name} and {name}_file")
+        if not self.has_secret and self.tls_config.cert_file is None:
+            raise ValueError("auth_style tls_client_auth needs a certificate; add cert_file and key_file to tls_config")
+        if not self.has_secret and (self.client_secret or self.client_secret_file):
+            raise ValueError("has a client secret beside auth_style tls_client_auth; remove it")
         if self.revoke_on_exit and self.revocation_url is None:
             raise ValueError("revoke_on_exit needs somewhere to ask; add revocation_url")
         for url in (self.token_url, self.revocation_url):
             if url is not None and not _is_protected(url):
                 raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")
+        self.proxy  # noqa: B018 - which says what is wrong
         return self
+
+    @property
+    def proxy(self) -> ProxySettings:
+        """The proxy of its own."""
+        return ProxySettings(self.proxy_url, self.no_proxy, self.proxy_from_environment, self.proxy_connect_header)
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether a secret proves the client, and not a certificate."""
+        return self.auth_style != "tls_client_auth"
 
     @property
     def id_secret(self) -> Secret:
@@ -130,7 +238,7 @@ class OAuth2(Strict):
 
     @property
     def key_secret(self) -> Secret:
-        """The client secret, wherever it comes from."""
+        """The client secret, wherever it comes from; there is none unless `has_secret`."""
         return self.client_secret or Secret(file=self.client_secret_file)
 
 
@@ -192,15 +300,17 @@ class RateLimit(Strict):
     """In any stretch of that length."""
 
 
+def _hidden_headers(section: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Secret]]:
+    """The secret headers of a section that talks to somebody: for them, and for the proxy before them."""
+    for name, value in section.http_headers.items():
+        hidden = value.hidden if isinstance(value, HeaderValues) else (value,)
+        yield from (((*place, "http_headers", name), secret) for secret in hidden)
+    for name, secrets in section.proxy_connect_header.items():
+        yield from (((*place, "proxy_connect_header", name), secret) for secret in secrets)
+
+
 def _schema_name(value: str, info: ValidationInfo) -> str:
     return value if value in SHIPPED_SCHEMAS else str(resolve_path(Path(value), info))
-
-
-def _proxy_url(value: str) -> str:
-    if "@" in value:
-        remedy = 'write proxy_connect_header: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}'
-        raise ValueError(f"a URL must not carry a user or a password; {remedy}")
-    return check_url(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +325,25 @@ class Access:
     invalid_token_codes: tuple[str, ...]
     authorization: Authorization | None
     basic_auth: BasicAuth | None
-    http_headers: Mapping[str, Secret]
+    http_headers: HttpHeaders
     params: Mapping[str, tuple[str | Secret, ...]]
     tls_config: TLSConfig
     proxy_url: str | None
+    no_proxy: str
+    proxy_from_environment: bool
     proxy_connect_header: Mapping[str, tuple[Secret, ...]]
     concurrency: int
     max_body_size: int
+
+    @property
+    def proxy(self) -> ProxySettings:
+        """The proxy to the API."""
+        return ProxySettings(self.proxy_url, self.no_proxy, self.proxy_from_environment, self.proxy_connect_header)
+
+    @property
+    def token_proxy(self) -> ProxySettings:
+        """The proxy to the token endpoint: its own, else the API's."""
+        return self.oauth2.proxy if self.oauth2 is not None and self.oauth2.proxy.is_set else self.proxy
 
 
 class Source(Strict):
@@ -247,18 +369,22 @@ class Source(Strict):
     """A static `Authorization` header."""
     basic_auth: BasicAuth | None = None
     """HTTP Basic authentication."""
-    http_headers: Headers = Field(default_factory=dict)
-    """Further headers; their values are secret."""
+    http_headers: HttpHeaders = Field(default_factory=dict)
+    """Further headers, each with a value, which is secret, or with `values`, `secrets` and `files` as in Prometheus."""
     params: Mapping[str, Parameters] = Field(default_factory=dict)
     """Parameters in the query of `url`, each with a value or a list of values: text, or a secret as `{secret: TEXT}`,
     `{env: NAME}` or `{file: PATH}`."""
     tls_config: TLSConfig = TLSConfig()
     """TLS to the API."""
-    proxy_url: Annotated[str, AfterValidator(_proxy_url)] | None = None
-    """A proxy, for the API and the token endpoint; the environment's proxies are not used."""
-    proxy_connect_header: Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]] = Field(
-        default_factory=dict
-    )
+    proxy_url: ProxyUrl | None = None
+    """A proxy, for the API and the token endpoint, unless `oauth2` has its own; the environment's proxies are not used
+    unless `proxy_from_environment` says so."""
+    no_proxy: str = ""
+    """Hosts that are reached without `proxy_url`, with commas between: names with all below them, addresses, networks
+    such as `10.0.0.0/8`, each with a port if only that is meant."""
+    proxy_from_environment: bool = False
+    """Takes the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`."""
+    proxy_connect_header: ConnectHeader = Field(default_factory=dict)
     """Headers for the proxy, each with a list of values, which are secret: `{Proxy-Authorization: ["Basic
     ${PROXY_CREDENTIALS}"]}`."""
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
@@ -278,8 +404,7 @@ class Source(Strict):
         ways = [self.oauth2, self.authorization, self.basic_auth]
         if sum(way is not None for way in ways) > 1:
             raise ValueError("has more than one of oauth2, authorization and basic_auth; keep one")
-        if self.proxy_connect_header and self.proxy_url is None:
-            raise ValueError("has proxy_connect_header but no proxy_url; add it")
+        self.access.proxy  # noqa: B018 - which says what is wrong
         if any(name.lower() == "authorization" for name in self.http_headers) and any(ways):
             raise ValueError("http_headers sets Authorization beside another way to authenticate; keep one")
         for name in self.values:
@@ -296,16 +421,16 @@ class Source(Strict):
         if self.oauth2 is not None:
             params = self.oauth2.endpoint_params
             found.append((("oauth2", "client_id_file"), self.oauth2.id_secret))
-            found.append((("oauth2", "client_secret_file"), self.oauth2.key_secret))
+            if self.oauth2.has_secret:
+                found.append((("oauth2", "client_secret_file"), self.oauth2.key_secret))
+            found.extend(_hidden_headers(self.oauth2, ("oauth2",)))
             found.extend((("oauth2", "endpoint_params", name), one) for name, one in params.items())
         if self.authorization is not None:
             found.append((("authorization", "credentials_file"), self.authorization.secret))
         if self.basic_auth is not None:
             found.append((("basic_auth", "password_file"), self.basic_auth.secret))
-        of_proxy = self.proxy_connect_header
-        found.extend((("http_headers", name), secret) for name, secret in self.http_headers.items())
+        found.extend(_hidden_headers(self, ()))
         found.extend((("params", name), one) for name, some in self.params.items() for one in some)
-        found.extend((("proxy_connect_header", name), one) for name, some in of_proxy.items() for one in some)
         found.extend((("secret_values", name), secret) for name, secret in self.secret_values.items())
         return tuple((key, secret) for key, secret in found if isinstance(secret, Secret))
 

@@ -16,11 +16,12 @@ from urllib.parse import quote_plus, urlencode
 
 import structlog
 
-from exporter.config.source import OAuth2
+from exporter.config.source import OAuth2, header_secrets
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.model.secret import Secret
 from exporter.upstream.hints import log_fields
+from exporter.upstream.tls import tls_file_states
 from exporter.upstream.token_response import read_token, revocation_failure
 from exporter.upstream.transport import Transport, WireResponse
 
@@ -301,7 +302,11 @@ class TokenSource:
             self._changed = False
 
     async def _credentials(self) -> tuple[str, str]:
-        return await self._oauth2.id_secret.read(), await self._oauth2.key_secret.read()
+        """The client's id, and its secret or what changes with its certificate. Raises `SecretUnreadable`."""
+        oauth2 = self._oauth2
+        if not oauth2.has_secret:
+            return await oauth2.id_secret.read(), repr(tls_file_states(oauth2.tls_config))
+        return await oauth2.id_secret.read(), await oauth2.key_secret.read()
 
     async def _stable_credentials(self) -> tuple[str, str]:
         """The client's id and secret as one pair. Raises `SecretUnreadable`.
@@ -444,19 +449,22 @@ class TokenSource:
         credentials: tuple[str, str],
         deadline_seconds: float | None = None,
     ) -> WireResponse:
-        """The answer to a form, sent as the client. Raises `UpstreamFailure`."""
+        """The answer to a form, sent as the client. Raises `UpstreamFailure`, `SecretUnreadable`."""
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+        further = [(name, await secret.read()) for name, secret in header_secrets(self._oauth2.http_headers)]
         if self._oauth2.auth_style == "header":
             # RFC 6749 §2.3.1: each part form-encoded before Base64
             pair = ":".join(quote_plus(part) for part in credentials)
             encoded = base64.b64encode(pair.encode()).decode()
             self._censor.add(encoded)
             headers["authorization"] = f"Basic {encoded}"
-        else:
+        elif self._oauth2.auth_style == "params":
             fields = {**fields, "client_id": credentials[0], "client_secret": credentials[1]}
+        else:  # the certificate is the proof (RFC 8705 §2)
+            fields = {**fields, "client_id": credentials[0]}
         return await self._transport.post(
             url,
-            headers=headers,
+            headers=[*headers.items(), *further],
             content=urlencode(fields).encode(),
             deadline_seconds=self._oauth2.timeout.total_seconds() if deadline_seconds is None else deadline_seconds,
         )

@@ -28,9 +28,11 @@ from exporter.model.background import result_of
 from exporter.model.censor import EVERYTHING
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import tls_problem
+from exporter.upstream.dns import Resolver
 from exporter.upstream.limits import header_limits
 from exporter.upstream.memory import BIG_BYTES, Share
 from exporter.upstream.network import Network, Stream, Unanswered
+from exporter.upstream.proxies import Choice
 from exporter.upstream.tls import ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
@@ -68,7 +70,7 @@ class Connections(httpx.AsyncBaseTransport):
     def __init__(
         self,
         tls: TLSConfig,
-        proxy: httpcore.Proxy | None,
+        proxies: Choice,
         max_connections: int,
         max_body_bytes: int,
         codes: Counter[str],
@@ -76,11 +78,12 @@ class Connections(httpx.AsyncBaseTransport):
     ) -> None:
         self._monotonic = monotonic
         self._tls = tls
-        self._proxy = proxy
-        self._proxy_is_secure = proxy is not None and proxy.url.scheme == b"https"
-        self._network = Network((None, tls.server_name) if self._proxy_is_secure else (tls.server_name,))
+        self._proxies = proxies
+        self._resolver = Resolver()
         self._file_states = tls_file_states(tls)
-        self._factory = self._make_factory()
+        self._context = ssl_context(tls)
+        self._factories: dict[str, httpcore.AsyncConnectionPool] = {}
+        self._renewals = 0  # of the TLS files
         self._free = asyncio.Semaphore(max_connections)
         self._max_body_bytes = max_body_bytes
         self._codes = codes
@@ -104,22 +107,26 @@ class Connections(httpx.AsyncBaseTransport):
             if reused is not None:
                 with suppress(_Lost):
                     return await self._exchange(reused, outgoing, share)
-            return await self._exchange(self._new_connection(url.origin), outgoing, share)
+            return await self._exchange(self._new_connection(url), outgoing, share)
 
     async def aclose(self) -> None:
         self._closed = True
         await self._close_idle()
 
-    def _make_factory(self) -> httpcore.AsyncConnectionPool:
-        """What makes connections, and nothing else: it knows proxies and tunnels. Raises `OSError`."""
-        context, proxy = ssl_context(self._tls), self._proxy
-        if proxy is not None and self._proxy_is_secure:
-            proxy = httpcore.Proxy(proxy.url, headers=proxy.headers, ssl_context=context)
+    def _make_factory(self, url: httpcore.URL) -> httpcore.AsyncConnectionPool:
+        """What makes connections to the URL's origin, and nothing else: it knows proxies and tunnels.
+
+        Raises `UpstreamFailure` for a proxy that cannot be used.
+        """
+        proxy, server_name = self._proxies(url), self._tls.server_name
+        through_tls = proxy is not None and proxy.url.scheme == b"https"
+        if proxy is not None and through_tls:
+            proxy = httpcore.Proxy(proxy.url, headers=proxy.headers, ssl_context=self._context)  # its user is a header
         return httpcore.AsyncConnectionPool(
-            ssl_context=context,
+            ssl_context=self._context,
             proxy=proxy,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=self._network,
+            network_backend=Network((None, server_name) if through_tls else (server_name,), self._resolver),
         )
 
     async def _follow_files(self) -> None:
@@ -131,20 +138,25 @@ class Connections(httpx.AsyncBaseTransport):
             return
         self._file_states = states
         try:
-            self._factory = await result_of(self._make_factory, "TLS files")
+            self._context = await result_of(lambda: ssl_context(self._tls), "TLS files")
         except OSError as error:
             _log.warning("changed TLS files cannot be used; the old ones stay", detail=str(error))
             return
+        self._factories.clear()
+        self._renewals += 1
         await self._close_idle()
 
     async def _close_idle(self) -> None:
         while self._idle:
             await self._idle.pop().connection.aclose()
 
-    def _new_connection(self, origin: httpcore.Origin) -> _Kept:
+    def _new_connection(self, url: httpcore.URL) -> _Kept:
         """A connection that is made at its first request, for which the name is looked up."""
-        made = self._factory.create_connection(origin)
-        return _Kept(origin, made, self._monotonic(), self._generations[str(origin)])
+        origin = url.origin
+        factory = self._factories.get(str(origin))
+        if factory is None:
+            factory = self._factories[str(origin)] = self._make_factory(url)
+        return _Kept(origin, factory.create_connection(origin), self._monotonic(), self._generations[str(origin)])
 
     async def _idle_connection(self, origin: httpcore.Origin) -> _Kept | None:
         """The connection to `origin` that was used last, if one is still good; those that are not are closed."""
@@ -168,7 +180,7 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _exchange(self, kept: _Kept, request: httpcore.Request, share: Share) -> httpx.Response:
         """One request and its answer. The connection is kept only if both ended well."""
-        factory, connection = self._factory, kept.connection
+        renewals, connection = self._renewals, kept.connection
         try:
             answer = await self._begin(connection, request)
             with _heeding(answer):
@@ -182,7 +194,7 @@ class Connections(httpx.AsyncBaseTransport):
             raise
         if response.status_code >= 500 or response.status_code == _MISDIRECTED:
             self._distrust(kept.origin)
-        outdated = self._closed or factory is not self._factory or not self._leads_there(kept)
+        outdated = self._closed or renewals != self._renewals or not self._leads_there(kept)
         if outdated or not connection.is_idle() or _leftover(connection):
             await connection.aclose()
         else:

@@ -35,7 +35,10 @@ from exporter.upstream.retry_after import http_date
 from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Auth, Transport, WireResponse
 
-_ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
+_HEADERS: Final = (
+    ("content-type", "application/json"),
+    ("accept", "application/graphql-response+json, application/json;q=0.9"),
+)
 _BY_STATUS: Final = {401: Reason.UNAUTHORIZED, 403: Reason.FORBIDDEN, 429: Reason.HTTP_429}
 _TOKEN_REASONS: Final = frozenset({Reason.GRAPHQL, Reason.FORBIDDEN, Reason.HTTP_4XX, Reason.HTTP_5XX, Reason.SCHEMA})
 _MAX_PATH_STEPS: Final = 20
@@ -66,7 +69,7 @@ class GraphQLClient:
         transport: Transport,
         auth: Auth | None,
         *,
-        headers: Mapping[str, Secret] | None = None,
+        headers: Sequence[tuple[str, Secret]] = (),
         params: Mapping[str, Sequence[str | Secret]] | None = None,
         max_values: int | None = None,
         answer_memory: AnswerMemory | None = None,
@@ -77,7 +80,7 @@ class GraphQLClient:
         self._url = url
         self._transport = transport
         self._auth = auth
-        self._headers = headers or {}
+        self._headers = headers
         self._params = params or {}
         self._max_values = max_values
         self._memory = answer_memory or AnswerMemory()
@@ -100,13 +103,14 @@ class GraphQLClient:
 
     async def _response(self, operation: Operation, deadline_seconds: float, share: Share) -> Response:
         body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
-        headers = {"content-type": "application/json", "accept": _ACCEPT}
         try:
             async with asyncio.timeout(deadline_seconds):
-                headers |= {name.lower(): await secret.read() for name, secret in self._headers.items()}
+                own = [(name.lower(), await secret.read()) for name, secret in self._headers]
                 url = await self._url_with_params()
         except TimeoutError:
             raise SecretUnreadable(f"headers could not be read within {deadline_seconds:g} s") from None
+        known = {name for name, _ in own}
+        headers = [*own, *((name, value) for name, value in _HEADERS if name not in known)]
         answer = await self._transport.post(
             url,
             headers=headers,

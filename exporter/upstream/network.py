@@ -119,11 +119,11 @@ class Stream(httpcore.AsyncNetworkStream):
 class Network(httpcore.AsyncNetworkBackend):
     """Opens connections: to each address of a name in turn, a quarter of a second apart (RFC 8305)."""
 
-    def __init__(self, tls_names: Sequence[str | None] = ()) -> None:
+    def __init__(self, tls_names: Sequence[str | None] = (), resolver: Resolver | None = None) -> None:
         """`tls_names` are for the streams."""
         self._tls_names = tls_names
         self._backend = httpcore.AnyIOBackend()
-        self._resolver = Resolver()
+        self._resolver = resolver or Resolver()
 
     async def connect_tcp(
         self,

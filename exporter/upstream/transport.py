@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-import httpcore
 import httpx
 
 from exporter import __version__
@@ -25,6 +24,7 @@ from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.connections import BODY, SHARE, Connections
 from exporter.upstream.deadline import Deadline
 from exporter.upstream.memory import BIG_BYTES, AnswerMemory, Share
+from exporter.upstream.proxies import proxy_choice
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
 _OBJECT: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")
@@ -68,20 +68,23 @@ class Transport:
         tls: TLSConfig = _DEFAULT_TLS,
         proxy_url: str | None = None,
         proxy_headers: Sequence[tuple[str, str]] = (),
+        no_proxy: str = "",
+        proxy_from_environment: bool = False,
         max_connections: int = 20,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
         censor: Censor | None = None,
     ) -> None:
-        """`proxy_headers` are for the proxy alone. What `censor` knows is taken out of answers before they are read.
+        """`proxy_headers` are for the proxy alone; `no_proxy` are the hosts that are reached without it.
+        What `censor` knows is taken out of answers before they are read.
 
         Raises `OSError` for files of `tls` that cannot be used, `ValueError` for a proxy that is not HTTP.
         """
-        proxy = None if proxy_url is None else _proxy(proxy_url, proxy_headers)
+        proxies = proxy_choice(proxy_url, proxy_headers, no_proxy=no_proxy, from_environment=proxy_from_environment)
         self._censor = censor
         self.requests_by_code: Counter[str] = Counter()
         self._client = httpx.AsyncClient(
-            transport=Connections(tls, proxy, max_connections, max_body_bytes, self.requests_by_code, monotonic),
+            transport=Connections(tls, proxies, max_connections, max_body_bytes, self.requests_by_code, monotonic),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline is total, not per read
@@ -92,7 +95,7 @@ class Transport:
         self,
         url: str,
         *,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] | Sequence[tuple[str, str]],
         content: bytes,
         deadline_seconds: float,
         auth: Auth | None = None,
@@ -104,8 +107,9 @@ class Transport:
         the last byte of the body. A big body counts for `share`, and waits until that can hold it.
         """
         try:
+            fields = headers if isinstance(headers, Sequence) else tuple(headers.items())
             request = self._client.build_request(
-                "POST", url, headers=dict(headers), content=content, extensions={SHARE: share or AnswerMemory().share()}
+                "POST", url, headers=list(fields), content=content, extensions={SHARE: share or AnswerMemory().share()}
             )
         except (httpx.InvalidURL, ValueError):  # ValueError: a header that is not ASCII
             raise UpstreamFailure(Reason.PROTOCOL, "the URL or a header cannot be sent") from None
@@ -142,12 +146,3 @@ class Transport:
     async def close(self) -> None:
         """Closes idle connections now, and those in use when their exchange has ended."""
         await self._client.aclose()
-
-
-def _proxy(proxy_url: str, headers: Sequence[tuple[str, str]]) -> httpcore.Proxy:
-    """The proxy, and what only it is told. Raises `ValueError` for one that is not http or https."""
-    proxy = httpx.Proxy(proxy_url)
-    if proxy.url.scheme not in ("http", "https"):
-        raise ValueError("a proxy's URL begins with http:// or https://")
-    url = httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=b"/")
-    return httpcore.Proxy(url=url, headers=list(headers))

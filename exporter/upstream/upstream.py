@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from exporter.config.source import Access, Source
+from exporter.config.proxy import ProxySettings
+from exporter.config.source import Access, Source, TLSConfig, header_secrets
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure
 from exporter.upstream.access_token import TokenSource
@@ -19,6 +20,7 @@ from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Transport
 
 _REVOCATION_SECONDS: Final = 2.0  # of the five that a stop may take
+_MAX_TOKEN_REQUESTS: Final = 20
 _MAX_GRANT_BYTES: Final = 2**20
 _ANSWER_MEMORY: Final = AnswerMemory()  # of the process, as its memory is
 
@@ -84,7 +86,7 @@ def upstream(source: Source, others: Iterable[Upstream] = ()) -> Upstream:
 def _token_access(source: Source) -> tuple[object, ...]:
     """What decides which token a source gets, and on which way."""
     access = source.access
-    return access.oauth2, access.proxy_url, access.proxy_connect_header
+    return access.oauth2, access.token_proxy
 
 
 def _name_sources(found: Mapping[str, Upstream]) -> None:
@@ -98,11 +100,9 @@ def _name_sources(found: Mapping[str, Upstream]) -> None:
 def _client(
     access: Access, alike: Upstream | None, censor: Censor
 ) -> tuple[GraphQLClient, tuple[Transport, ...], TokenSource | None]:
-    proxy_headers = [(name, each.reveal()) for name, values in access.proxy_connect_header.items() for each in values]
-    transport = Transport(
-        tls=access.tls_config,
-        proxy_url=access.proxy_url,
-        proxy_headers=proxy_headers,
+    transport = _transport(
+        access.tls_config,
+        access.proxy,
         max_connections=2 * access.concurrency + 10,
         max_body_bytes=access.max_body_size,
         censor=censor,
@@ -115,7 +115,7 @@ def _client(
             access.url,
             transport,
             auth,
-            headers=access.http_headers,
+            headers=header_secrets(access.http_headers),
             params=access.params,
             max_values=access.max_body_size // BYTES_A_VALUE,
             answer_memory=_ANSWER_MEMORY,
@@ -125,12 +125,7 @@ def _client(
     if access.oauth2 is not None and alike is not None and alike.token is not None:
         return client(BearerAuth(alike.token, refusal)), (transport, *alike.transports[1:]), alike.token
     if access.oauth2 is not None:
-        of_tokens = Transport(
-            tls=access.oauth2.tls_config,
-            proxy_url=access.proxy_url,
-            proxy_headers=proxy_headers,
-            max_body_bytes=_MAX_GRANT_BYTES,
-        )
+        of_tokens = _transport(access.oauth2.tls_config, access.token_proxy, max_body_bytes=_MAX_GRANT_BYTES)
         token = TokenSource(access.oauth2, of_tokens, censor)
         return client(BearerAuth(token, refusal)), (transport, of_tokens), token
     auth: HeaderAuth | BasicAuth | None = None
@@ -139,3 +134,23 @@ def _client(
     elif access.basic_auth is not None:
         auth = BasicAuth(access.basic_auth.username, access.basic_auth.secret, censor)
     return client(auth), (transport,), None
+
+
+def _transport(
+    tls: TLSConfig,
+    proxy: ProxySettings,
+    *,
+    max_body_bytes: int,
+    max_connections: int = _MAX_TOKEN_REQUESTS,
+    censor: Censor | None = None,
+) -> Transport:
+    return Transport(
+        tls=tls,
+        proxy_url=proxy.url,
+        proxy_headers=[(name, each.reveal()) for name, values in proxy.connect_header.items() for each in values],
+        no_proxy=proxy.no_proxy,
+        proxy_from_environment=proxy.from_environment,
+        max_connections=max_connections,
+        max_body_bytes=max_body_bytes,
+        censor=censor,
+    )

@@ -297,7 +297,11 @@ async def _request(reader: asyncio.StreamReader, connection: int) -> Request | N
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    headers: dict[str, str] = {}
+    for line in filter(None, lines):
+        field, _, value = line.partition(":")
+        name = field.lower()
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Request(path, headers, body, time.monotonic(), connection, method)
 
@@ -534,7 +538,15 @@ def server_context(
 class Proxy:
     """A forward proxy on a free port: tunnels what CONNECT asks for, and keeps the heads that it was sent."""
 
-    def __init__(self, *, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n",
+        tls: ssl.SSLContext | None = None,
+        knows: Mapping[str, str] | None = None,
+    ) -> None:
+        """`knows` are the addresses of names that only the proxy knows."""
+        self._knows = knows or {}
         self.heads: list[str] = []
         self._answer = answer
         self._tls = tls
@@ -570,7 +582,7 @@ class Proxy:
             if b" 200 " not in self._answer:
                 return
             host, _, port = head.split(b" ")[1].decode().partition(":")
-            with socket.create_connection((host, int(port))) as server:
+            with socket.create_connection((self._knows.get(host, host), int(port))) as server:
                 back = threading.Thread(target=_pumped, args=(server, client), daemon=True)
                 back.start()
                 _pumped(client, server)

@@ -26,6 +26,8 @@ ACCESS: dict[str, dict[str, Any]] = {
     "http_headers": {"http_headers": {"X-Key": "secret"}},
     "tls_config": {"tls_config": {"server_name": "other.test"}},
     "proxy_url": {"proxy_url": "http://other.test:3128"},
+    "no_proxy": {"no_proxy": "internal"},
+    "proxy_from_environment": {"proxy_url": None, "proxy_from_environment": True},
     "proxy_connect_header": {"proxy_connect_header": {"X-Key": ["secret"]}},
     "concurrency": {"concurrency": 3},
     "max_body_size": {"max_body_size": "1MiB"},
