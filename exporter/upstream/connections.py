@@ -7,6 +7,7 @@ that was made before the last sign that something is wrong there.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
 import time
@@ -37,6 +38,7 @@ from exporter.upstream.tls import ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
 _GREATEST_AGE_SECONDS: Final = 300.0  # a name is looked up again after that at the latest
+_FRESH_SECONDS: Final = 5.0  # a name is not looked up again so soon: an API may always fail one of many queries
 _MISDIRECTED: Final = 421  # RFC 9110 §15.5.20: this server is not the one for that name
 SHARE: Final = "exporter.share"
 BODY: Final = "exporter.body"
@@ -55,13 +57,11 @@ class _Lost(UpstreamFailure):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A connection to an origin. `made_at` is when it was begun, in monotonic seconds; `generation` tells whether all
-    connections of that origin were given up since."""
+    """A connection to an origin. `made_at` is when it was begun, in monotonic seconds."""
 
     origin: httpcore.Origin
     connection: httpcore.AsyncConnectionInterface
     made_at: float
-    generation: int
 
 
 class Connections(httpx.AsyncBaseTransport):
@@ -88,7 +88,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._max_body_bytes = max_body_bytes
         self._codes = codes
         self._idle: list[_Kept] = []
-        self._generations: Counter[str] = Counter()
+        self._trusted_from: dict[str, float] = {}
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -156,7 +156,7 @@ class Connections(httpx.AsyncBaseTransport):
         factory = self._factories.get(str(origin))
         if factory is None:
             factory = self._factories[str(origin)] = self._make_factory(url)
-        return _Kept(origin, factory.create_connection(origin), self._monotonic(), self._generations[str(origin)])
+        return _Kept(origin, factory.create_connection(origin), self._monotonic())
 
     async def _idle_connection(self, origin: httpcore.Origin) -> _Kept | None:
         """The connection to `origin` that was used last, if one is still good; those that are not are closed."""
@@ -175,8 +175,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     def _leads_there(self, kept: _Kept) -> bool:
         """Whether a connection still leads where its name does, as far as is known."""
-        age_seconds = self._monotonic() - kept.made_at
-        return kept.generation == self._generations[str(kept.origin)] and age_seconds < _GREATEST_AGE_SECONDS
+        oldest_at = self._monotonic() - _GREATEST_AGE_SECONDS
+        return kept.made_at > max(oldest_at, self._trusted_from.get(str(kept.origin), -math.inf))
 
     async def _exchange(self, kept: _Kept, request: httpcore.Request, share: Share) -> httpx.Response:
         """One request and its answer. The connection is kept only if both ended well."""
@@ -192,9 +192,10 @@ class Connections(httpx.AsyncBaseTransport):
         except BaseException:
             await connection.aclose()
             raise
-        if response.status_code >= 500 or response.status_code == _MISDIRECTED:
+        is_wrong = response.status_code >= 500 or response.status_code == _MISDIRECTED
+        if is_wrong:
             self._distrust(kept.origin)
-        outdated = self._closed or renewals != self._renewals or not self._leads_there(kept)
+        outdated = is_wrong or self._closed or renewals != self._renewals or not self._leads_there(kept)
         if outdated or not connection.is_idle() or _leftover(connection):
             await connection.aclose()
         else:
@@ -202,8 +203,8 @@ class Connections(httpx.AsyncBaseTransport):
         return response
 
     def _distrust(self, origin: httpcore.Origin) -> None:
-        """Has no connection to `origin` that there is now used again."""
-        self._generations[str(origin)] += 1
+        """Has no connection to `origin` used again that there is now, but for those that were made just before."""
+        self._trusted_from[str(origin)] = self._monotonic() - _FRESH_SECONDS
 
     async def _begin(
         self, connection: httpcore.AsyncConnectionInterface, request: httpcore.Request

@@ -184,17 +184,37 @@ async def _aged(clock: Clock, call: Call) -> None:
 @pytest.mark.parametrize("code", [500, 502, 503, 504, 421])
 def test_all_connections_are_given_up_when_the_server_seems_wrong(upstream: Upstream, code: int) -> None:
     """Row 84: after 5xx and 421 the next request looks the name up, also where others had a good connection."""
+    clock = Clock()
 
     async def polls() -> None:
-        transport = Transport()
+        transport = Transport(monotonic=clock.monotonic)
         upstream.api.always(after(0.05, OK))
         await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
         assert upstream.connections == 5
+        clock.advance(6)
         upstream.api.once(status(code))
         assert await post(transport, upstream.api_url) == code
         assert await post(transport, upstream.api_url) == 200
         assert upstream.connections == 6
         await until(lambda: upstream.open_connections == 1)
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+def test_a_query_that_always_fails_costs_the_others_few_connections(upstream: Upstream) -> None:
+    """Of a hundred 5xx in a second only each own connection goes; others were made just before, by the name of now."""
+    clock = Clock()
+
+    async def polls() -> None:
+        transport = Transport(monotonic=clock.monotonic)
+        upstream.api.always(after(0.05, OK))
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
+        clock.advance(1)
+        upstream.api.once(status(500))
+        assert await post(transport, upstream.api_url) == 500
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
+        assert upstream.connections == 6
         await transport.close()
 
     asyncio.run(polls())
@@ -216,11 +236,13 @@ def test_other_answers_are_no_reason_for_a_new_connection(upstream: Upstream, co
 
 def test_no_connection_of_before_is_used_after_a_time_out(upstream: Upstream) -> None:
     """Row 104: a firewall that forgot one connection has forgotten its neighbours, too."""
+    clock = Clock()
 
     async def polls() -> None:
-        transport = Transport()
+        transport = Transport(monotonic=clock.monotonic)
         upstream.api.always(after(0.05, OK))
         await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
+        clock.advance(6)
         upstream.api.once(silence)
         failure = await failure_of(post(transport, upstream.api_url, deadline_seconds=0.3))
         assert failure.reason is Reason.TIMEOUT
