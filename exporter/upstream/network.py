@@ -51,18 +51,28 @@ class Stream(httpcore.AsyncNetworkStream):
         self._tls_names = tls_names
         self._answer_begins = True
         self._head = HeadReader()
+        self._ready = b""
         self.ended = False
         """Whether the peer has closed its side, or reset the connection."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
-        """What came, a head as a whole. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
-        while not self._head.is_done:
-            data = await self._read(max_bytes, timeout)
-            if passed := self._head.add(data):
-                return passed
+        """What came, once a head is whole. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
+        while not self._ready:
+            try:
+                data = await self._read(max_bytes, timeout)
+            except httpcore.ReadError:
+                self._ready = self._head.rest()
+                if not self._ready:
+                    raise
+                self.ended = False  # not before the rest was read
+                break
+            if self._head.is_done:
+                return data
+            self._ready = self._head.add(data) or (self._head.rest() if self.ended else b"")
             if self.ended:
-                return self._head.rest()
-        return await self._read(max_bytes, timeout)
+                break
+        piece, self._ready = self._ready[:max_bytes], self._ready[max_bytes:]
+        return piece
 
     async def _read(self, max_bytes: int, timeout: float | None) -> bytes:  # noqa: ASYNC109
         try:
@@ -83,7 +93,7 @@ class Stream(httpcore.AsyncNetworkStream):
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         if not self._answer_begins:
-            self._answer_begins, self._head = True, HeadReader()
+            self._answer_begins, self._head, self._ready = True, HeadReader(), b""
         await self._inner.write(buffer, timeout)
 
     async def aclose(self) -> None:
