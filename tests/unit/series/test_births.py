@@ -132,7 +132,7 @@ def test_a_day_that_has_reached_the_last_one_is_seen_as_a_new_one() -> None:
 
 
 def test_a_counter_without_a_period_comes_as_it_is() -> None:
-    """An API's own counter may be older than its series here: what it began with was not counted while it was watched."""
+    """An API's own counter may be older than its series here: what that began with was not counted meanwhile."""
     watched = Watched()
     watched.answer(None, a=5)
     assert watched.answer(None, a=4, b=2) == {("a",): 4, ("b",): 2}
