@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -62,13 +63,18 @@ def upstreams(sources: Iterable[Source], before: Mapping[str, Upstream]) -> dict
     Raises `OSError` for TLS files that cannot be used.
     """
     found: dict[str, Upstream] = {}
+    by_client: defaultdict[Hashable, list[Upstream]] = defaultdict(list)  # of a thousand sources, few are compared
+    for each in before.values():
+        by_client[_client_key(each.source)].append(each)
     for source in sources:
         old = before.get(source.name)
         if old is not None and old.source.access == source.access:
             old.censor.follow(secret for _, secret in source.secrets)
             found[source.name] = old
         else:
-            found[source.name] = upstream(source, (*found.values(), *before.values()))
+            others = by_client[_client_key(source)]
+            found[source.name] = upstream(source, others)
+            others.append(found[source.name])
     _name_sources(found)
     return found
 
@@ -83,6 +89,12 @@ def upstream(source: Source, others: Iterable[Upstream] = ()) -> Upstream:
     return Upstream(source, *_client(source.access, next(alike, None), censor), censor)
 
 
+def _client_key(source: Source) -> Hashable:
+    """What sources with one client have in common, at least."""
+    oauth2 = source.access.oauth2
+    return None if oauth2 is None else (oauth2.token_url, oauth2.client_id, oauth2.client_id_file)
+
+
 def _token_access(source: Source) -> tuple[object, ...]:
     """What decides which token a source gets, and on which way."""
     access = source.access
@@ -91,10 +103,13 @@ def _token_access(source: Source) -> tuple[object, ...]:
 
 def _name_sources(found: Mapping[str, Upstream]) -> None:
     """Tells the tokens for whom they are."""
-    for one in found.values():
+    names: defaultdict[TokenSource, list[str]] = defaultdict(list)
+    for name, one in found.items():
         if one.token is not None:
-            one.token.sources = tuple(name for name, each in found.items() if each.token is one.token)
+            names[one.token].append(name)
             one.token.hints = partial(likely_causes, source=one.source)
+    for token, its_names in names.items():
+        token.sources = tuple(its_names)
 
 
 def _client(
