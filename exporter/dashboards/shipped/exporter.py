@@ -259,9 +259,10 @@ def _left_out() -> tuple[Panel, ...]:
         ),
         time_series(
             "Ticks missed",
-            "Ticks a minute that a poll before was too slow for; polls under way; and targets that go into one "
-            "operation, of queries with pack.",
+            "Ticks a minute that a poll before was too slow for; times a minute that the clock was set or the machine "
+            "slept; polls under way; and targets that go into one operation, of queries with pack.",
             of("poll_overruns_total", "ticks missed"),
+            Line(_a_minute(own("clock_jumps_total")), "clock jumps"),
             Line(added(_of_query("polls_in_flight")), "polls under way"),
             Line(highest(_of_query("query_pack_size"), *_BY), f"{_QUERY} pack"),
             unit="none",
