@@ -87,7 +87,9 @@ def test_the_union_of_the_shards_is_the_whole(insights: Simulator, stack: ExitSt
 def test_sources_are_split_too(upstream: Upstream, stack: ExitStack, tmp_path: Path) -> None:
     """Each source's query is polled by one shard; the others fetch no token for it, and say nothing of it."""
     names = [f"s{number}" for number in range(12)]
-    config = written(tmp_path / "config.yaml", [source_of(upstream, name) for name in names], [query("value", "1h")])
+    config = written(
+        tmp_path / "config.yaml", [source_of(upstream, name, client_id=name) for name in names], [query("value", "1h")]
+    )
     shards = [
         stack.enter_context(
             Exporter(
