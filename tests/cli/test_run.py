@@ -46,14 +46,14 @@ queries:
     metrics:
       - {name: 9things, help: Size., value: size}
       - {name: more_size, help: Size., value: seize, labels: {id: id}}
-      - {name: more_total, type: counter, help: Size., value: size, labels: {id: id}}
+      - {name: more_total, type: counters, help: Size., value: size, labels: {id: id}}
 """
     )
     run = command(f"--config.file={config}")
     assert run.returncode == 1
     lines = [line.removeprefix(f"error: {config}:") for line in run.stderr.splitlines()]
     assert [line.split(" ")[0] for line in lines] == ["4:", "5:", "8:", "17:", "18:", "19:"], run.stderr
-    for line, part in zip(lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "period"), strict=True):
+    for line, part in zip(lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "counter"), strict=True):
         assert part in line
 
 
