@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 5
 SECONDS ?= 300
 BIN := .venv/bin
 # More workers than a small machine has processors, as tests mostly wait; what those of a file share is made once, and

@@ -85,7 +85,7 @@ def _forgets(refusal: Behaviour) -> Behaviour:
 
 
 _CHALLENGE: Final = 'Bearer realm="api", error="invalid_token", error_description="it was revoked"'
-_SPREADING_INTERVALS: Final = 8
+_SPREADING_INTERVALS: Final = 10  # a lifetime in which the last trial of a new token comes well before its end
 
 
 def _spreads(place: Place, seconds: float) -> Behaviour:

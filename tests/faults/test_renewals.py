@@ -81,6 +81,7 @@ def test_row_105_one_live_token(start: Start, upstream: Upstream) -> None:
         assert exporter.value(f"{OWN}token_valid", source=name) == 1
 
 
+@pytest.mark.long  # a minute, as the limit is one of lines a minute
 def test_row_92_noisy_targets(start: Start, upstream: Upstream) -> None:
     """However many targets fail, and for however many reasons, a source has ten lines a minute, and the count."""
     upstream.api.always(in_turn([status(500), status(404), answer({"data": None, "errors": [{"message": "no"}]})]))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import pytest
 
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
@@ -210,6 +211,7 @@ def test_a_restart_is_not_taken_for_late_data_and_a_reload_changes_nothing(
     assert reloaded.page.samples(TIMESTAMP) == []
 
 
+@pytest.mark.long
 def test_a_target_that_is_off_does_not_silence_the_others(
     start_insights: StartInsights, stack: ExitStack, tmp_path: Path
 ) -> None:
@@ -233,6 +235,7 @@ def test_a_target_that_is_off_does_not_silence_the_others(
     watched_until(lambda: watched.page.total(TARGETS) == 2, "audit of both again", watched)
 
 
+@pytest.mark.long
 def test_an_audit_that_fails_is_told_and_made_again(
     start_insights: StartInsights, stack: ExitStack, tmp_path: Path
 ) -> None:

@@ -107,12 +107,12 @@ def deserved(insights: Simulator, minutes: range) -> dict[str, int]:
     ("begin", "length", "ratio", "restart", "windows"),
     [
         pytest.param(600, 20, 0.7, None, {"1h", "6h", "1d"}, id="in the middle of the day"),
-        pytest.param(600, 20, 0.7, 611, {"1h", "6h", "1d"}, id="with a restart of the exporter in it"),
-        pytest.param(1434, 20, 0.7, None, {"1h", "6h", "1d"}, id="over midnight"),
+        pytest.param(600, 20, 0.7, 611, {"1h", "6h", "1d"}, id="with a restart of the exporter in it", marks=pytest.mark.long),
+        pytest.param(1434, 20, 0.7, None, {"1h", "6h", "1d"}, id="over midnight", marks=pytest.mark.long),
         pytest.param(1434, 20, 0.7, 1446, {"1h", "6h", "1d"}, id="over midnight, with a restart after it"),
-        pytest.param(600, 60, 0.06, None, {"6h", "1d"}, id="slower"),
+        pytest.param(600, 60, 0.06, None, {"6h", "1d"}, id="slower", marks=pytest.mark.long),
         pytest.param(600, 1, 0.9, None, {"1h", "6h"}, id="so short that the first errors decide"),
-        pytest.param(1439, 1, 0.9, None, {"1h", "6h"}, id="in the last minute of a day"),
+        pytest.param(1439, 1, 0.9, None, {"1h", "6h"}, id="in the last minute of a day", marks=pytest.mark.long),
         pytest.param(600, 4, 0.01, None, set(), id="too few"),
     ],
 )
