@@ -53,7 +53,9 @@ queries:
     assert run.returncode == 1
     lines = [line.removeprefix(f"error: {config}:") for line in run.stderr.splitlines()]
     assert [line.split(" ")[0] for line in lines] == ["4:", "5:", "8:", "17:", "18:", "19:"], run.stderr
-    for line, part in zip(lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "counter"), strict=True):
+    for line, part in zip(
+        lines, ("NOT_SET_HERE", "unknown key", "30s", "metric name", "size?", "counter"), strict=True
+    ):
         assert part in line
 
 

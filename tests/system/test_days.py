@@ -107,7 +107,9 @@ def deserved(insights: Simulator, minutes: range) -> dict[str, int]:
     ("begin", "length", "ratio", "restart", "windows"),
     [
         pytest.param(600, 20, 0.7, None, {"1h", "6h", "1d"}, id="in the middle of the day"),
-        pytest.param(600, 20, 0.7, 611, {"1h", "6h", "1d"}, id="with a restart of the exporter in it", marks=pytest.mark.long),
+        pytest.param(
+            600, 20, 0.7, 611, {"1h", "6h", "1d"}, id="with a restart of the exporter in it", marks=pytest.mark.long
+        ),
         pytest.param(1434, 20, 0.7, None, {"1h", "6h", "1d"}, id="over midnight", marks=pytest.mark.long),
         pytest.param(1434, 20, 0.7, 1446, {"1h", "6h", "1d"}, id="over midnight, with a restart after it"),
         pytest.param(600, 60, 0.06, None, {"6h", "1d"}, id="slower", marks=pytest.mark.long),
