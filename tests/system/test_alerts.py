@@ -30,10 +30,12 @@ def assert_exactly(running: AlertingStack, expected: set[str], seconds: float) -
 
 
 def alert_of(running: AlertingStack, **labels: str) -> dict[str, Any]:
-    """The alert in Alertmanager with these labels."""
-    found = [alert for alert in running.alertmanager.alerts() or () if labels.items() <= alert["labels"].items()]
-    assert found, labels
-    return found[0]
+    """The alert with these labels, once it has come to Alertmanager."""
+
+    def found() -> list[dict[str, Any]]:
+        return [alert for alert in running.alertmanager.alerts() or () if labels.items() <= alert["labels"].items()]
+
+    return eventually(found, f"alert {labels}", 120)[0]  # type: ignore[no-any-return]
 
 
 @pytest.mark.timeout(300)
