@@ -130,8 +130,11 @@ async def fill(
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(run.work(steps))
-    except* Interrupted as errors:
-        raise Interrupted(str(errors.exceptions[0])) from None
+    except ExceptionGroup as group_of_errors:  # what is raised within `except*` comes as a group on Python 3.11.2
+        interrupted, others = group_of_errors.split(Interrupted)
+        if interrupted is None or others is not None:
+            raise
+        raise Interrupted(str(interrupted.exceptions[0])) from None
     finally:
         history.commit()
         report(run.progress)
