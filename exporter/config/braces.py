@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from exporter.config.nodes import KeyPath
+from exporter.config.nodes import texts
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
@@ -21,7 +21,7 @@ _FILLED: Final = "write the text itself, or ${NAME} for a variable of the enviro
 def unfilled(value: Json, places: Places) -> Iterator[Problem]:
     """`{{ references }}` in sources: in URLs, headers, credentials, and all else that is sent as it stands."""
     sources = value.get("sources") if isinstance(value, dict) else None
-    for path, text in _texts(sources, ("sources",)):
+    for path, text in texts(sources, ("sources",)):
         if REFERENCE.search(text):
             yield places.problem(path, _UNFILLED, _FILLED)
 
@@ -29,7 +29,7 @@ def unfilled(value: Json, places: Places) -> Iterator[Problem]:
 def doubtful(value: Json, places: Places) -> Iterator[Problem]:
     """What is hardly meant as it stands: a reference in a constant; `$NAME` as a whole text, and in sources also within
     one."""
-    for path, text in _texts(value, ()):
+    for path, text in texts(value, ()):
         if path[-1:] == ("document",):
             continue  # where $name is a variable of GraphQL
         if path[-1:] == ("const",) and REFERENCE.search(text):
@@ -38,14 +38,3 @@ def doubtful(value: Json, places: Places) -> Iterator[Problem]:
         if _BARE_SCALAR.fullmatch(text) or (path[:1] == ("sources",) and _BARE_WITHIN.search(text)):
             wrong = "a $NAME without braces, which is taken as it stands"
             yield places.problem(path, wrong, "write ${NAME} for a variable of the environment")
-
-
-def _texts(value: Json, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*path, index))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(item, (*path, key))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from exporter.config.nodes import KeyPath
+from exporter.config.nodes import KeyPath, texts
 from exporter.model.secret import SHOWN, FromEnvironment
 
 _URLS: Final = frozenset({"url", "token_url", "revocation_url", "proxy_url"})
@@ -50,7 +50,7 @@ def is_url(path: KeyPath) -> bool:
 def confidential_texts(tree: Mapping[str, Any]) -> Iterator[str]:
     """What variables gave to places of credentials. What stands in labels or values of a source too is public."""
     public = set(_public_texts(tree))
-    for path, text in _texts(tree, ()):
+    for path, text in texts(tree, ()):
         if isinstance(text, FromEnvironment) and is_confidential(path):
             for value in _parts(text) if is_url(path) else text.values:
                 if value not in public:
@@ -79,17 +79,6 @@ def _parts(url: FromEnvironment) -> Iterator[str]:
 
 
 def _public_texts(tree: Mapping[str, Any]) -> Iterator[str]:
-    for path, text in _texts(tree, ()):
+    for path, text in texts(tree, ()):
         if path[0] == "sources" and len(path) > 2 and path[2] in _PUBLIC:
             yield str(text)
-
-
-def _texts(node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if isinstance(node, str):
-        yield path, node
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _texts(value, (*path, key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _texts(value, (*path, index))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -240,6 +240,18 @@ class _Reader:
 
     def _problem(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> Problem:
         return Problem(self._file, node.start_mark.line + 1, key_text(path), wrong, remedy)
+
+
+def texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """All texts in a value that stands at `path`, each with its own place; keys are none."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, (*path, index))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts(item, (*path, key))
 
 
 def key_text(path: KeyPath) -> str:

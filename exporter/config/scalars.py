@@ -244,7 +244,6 @@ def _scalars(values: object) -> tuple[Json, ...]:
 
 _TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
 _DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(y|w|d|h|m|s|ms))+$"})
-_SCALAR_SCHEMA: Final = WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
 
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), _DURATION_SCHEMA]
 PositiveDuration: TypeAlias = Annotated[
