@@ -28,10 +28,13 @@ def clean_line(text: str, length: int = MAX_WORDS) -> str:
 
 def json_object(response: WireResponse) -> Mapping[str, Any] | None:
     """The JSON object of a small body in UTF-8, whatever it is called; None if it is not one."""
-    if len(response.body) > BIG_BYTES:
-        return None
+    return None if len(response.body) > BIG_BYTES else object_in(response.body)
+
+
+def object_in(text: bytes) -> Mapping[str, Any] | None:
+    """The JSON object that a text in UTF-8 is, with or without a byte-order mark; None if it is not one."""
     try:
-        found = json.loads(response.body.decode("utf-8-sig"))
+        found = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

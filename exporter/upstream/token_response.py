@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from exporter.model.errors import Reason, TokenFailure
-from exporter.upstream.diagnosis import json_object, server_words
+from exporter.upstream.diagnosis import json_object, object_in, server_words
 from exporter.upstream.limits import header_limits
 from exporter.upstream.retry_after import http_date
 from exporter.upstream.transport import WireResponse
@@ -68,7 +66,7 @@ def _read_grant(response: WireResponse, wall_time: float) -> Granted:
     _check_status(response)
     if not response.is_json:
         raise TokenFailure(Reason.CONTENT_TYPE, "the token endpoint did not answer with JSON")
-    answer = _json_object(response.body)
+    answer = object_in(response.body)
     if answer is None:
         raise TokenFailure(Reason.JSON, "the token endpoint's answer is not a JSON object")
     if answer.get("error"):  # some servers send it beside a token, as null or empty
@@ -118,15 +116,6 @@ def _oauth_failure(error: object, words: str, endpoint: str = "token") -> TokenF
     return TokenFailure(reason, detail, permanent=is_permanent)
 
 
-def _json_object(body: bytes) -> Mapping[str, Any] | None:
-    """The JSON object of a body in UTF-8; None if it is not one."""
-    try:
-        found = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _expires_in(value: object) -> float | None:
     """The seconds of `expires_in`, a number or one in a string; None if there is none. Raises `TokenFailure`."""
     if value is None:
@@ -144,7 +133,7 @@ def _jwt_lifetime(text: str, now: float) -> float | None:
     if len(parts) != 3:
         return None
     try:
-        claims = _json_object(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = object_in(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         expiry = (claims or {}).get("exp")
         if isinstance(expiry, bool) or not isinstance(expiry, int | float) or not math.isfinite(expiry):
             return None
