@@ -9,6 +9,7 @@ from typing import Final
 from exporter.model.outcome import CODE_KEYS
 from exporter.upstream.diagnosis import challenge, json_object
 from exporter.upstream.limits import field
+from exporter.upstream.memory import BIG_BYTES
 from exporter.upstream.transport import WireResponse
 
 _MAX_ERRORS: Final = 100
@@ -27,6 +28,8 @@ class TokenRefusal:
             return True
         if _bare(challenge(response.headers).get("error", "")) == "invalidtoken":
             return True
+        if len(response.body) > BIG_BYTES:  # what is not read here is not searched either: it holds up the event loop
+            return False
         if response.status < 400 and b'"errors"' not in response.body and b'"data"' in response.body:
             return False
         return any(_bare(code) in self._codes for code in _codes(json_object(response)))
