@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 
 import structlog
 
@@ -20,6 +20,7 @@ from exporter.polling.targets import Targets
 from exporter.series.store import Store
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.transport import Transport
 from exporter.upstream.upstream import Upstream, upstreams
 
 _log = structlog.get_logger()
@@ -67,21 +68,22 @@ class Polling:
         self.auditor.follow(plan)
         self._observer.on_plan(plan)
         self._keep_renewed()
-        tokens = set(self._sources_by_token())
-        for token in self._renewals.keys() - tokens:
+        for token in self._renewals.keys() - self._tokens():
             self._renewals.pop(token).cancel()
+        kept = frozenset(transport for upstream in after.values() for transport in upstream.transports)
         for upstream in retired:
             if self._group is not None:
-                self._group.create_task(_close(upstream, tuple(after.values())))
+                self._group.create_task(_close(upstream, kept))
 
     async def replace_tokens(self) -> Mapping[str, str | None]:
         """Revokes and replaces the access token of every source that has one; by source, what was wrong, if anything.
 
         A token stays in use until its revocation is confirmed.
         """
-        tokens = self._sources_by_token()
+        tokens = self._tokens()
+        names = [token.sources for token in tokens]
         problems = await asyncio.gather(*map(_problem_in_replacing, tokens))
-        found = {name: text for names, text in zip(tokens.values(), problems, strict=True) for name in names}
+        found = {name: problem for of_one, problem in zip(names, problems, strict=True) for name in of_one}
         for name, problem in found.items():
             if problem is None:
                 _log.info("the access token was revoked and replaced", source=name)
@@ -95,18 +97,14 @@ class Polling:
         await asyncio.gather(*map(_revoke, by_token.values()))
         await asyncio.gather(*map(_close, self.upstreams.values()))
 
-    def _sources_by_token(self) -> Mapping[TokenSource, tuple[str, ...]]:
-        """The names of the sources that use each token."""
-        found: dict[TokenSource, tuple[str, ...]] = {}
-        for name, upstream in self.upstreams.items():
-            if upstream.token is not None:
-                found[upstream.token] = (*found.get(upstream.token, ()), name)
-        return found
+    def _tokens(self) -> Set[TokenSource]:
+        """The tokens of all sources, each once, in the order of the sources."""
+        return dict.fromkeys(one.token for one in self.upstreams.values() if one.token is not None).keys()
 
     def _keep_renewed(self) -> None:
         """Starts the early renewals of tokens that have none yet."""
         assert self._group is not None
-        for token in self._sources_by_token():
+        for token in self._tokens():
             if token not in self._renewals:
                 self._renewals[token] = self._group.create_task(_keep_renewed(token))
 
@@ -137,9 +135,9 @@ async def _revoke(upstream: Upstream) -> None:
     _log.warning("the revocation of the access token was not confirmed", **about)
 
 
-async def _close(upstream: Upstream, others: Sequence[Upstream] = ()) -> None:
+async def _close(upstream: Upstream, kept: Set[Transport] = frozenset()) -> None:
     try:
-        await upstream.close(others)
+        await upstream.close(kept)
     except OSError:  # it is gone, which is all that is wanted
         return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -47,12 +47,11 @@ class Upstream:
         assert self.token is not None
         return await self.token.revoke(deadline_seconds=_REVOCATION_SECONDS)
 
-    async def close(self, others: Iterable[Upstream] = ()) -> None:
-        """Closes its connections, but for those that others use: idle ones at once, those in use when their exchange
-        has ended."""
-        used = {transport for other in others for transport in other.transports}
+    async def close(self, kept: Set[Transport] = frozenset()) -> None:
+        """Closes its connections, but for those that others use, which are `kept`: idle ones at once, those in use when
+        their exchange has ended."""
         for transport in self.transports:
-            if transport not in used:
+            if transport not in kept:
                 await transport.close()
 
 

@@ -97,7 +97,7 @@ def test_the_way_to_the_token_stays_open_for_who_shares_it() -> None:
 
     async def leave() -> tuple[bool, bool]:
         found = upstreams([source(), source(name="other")], {})
-        await found["api"].close([found["other"]])
+        await found["api"].close(frozenset(found["other"].transports))
         to_api, to_tokens = found["api"].transports
         return to_api.is_closed, to_tokens.is_closed
 
