@@ -12,7 +12,6 @@ from typing import Final, TypeAlias, cast
 
 from exporter.model.samples import LARGEST_EXACT_INTEGER, Json, Number
 from exporter.model.time_format import ISO, TimeFormat
-from exporter.model.time_format import unix_seconds as unix_seconds
 
 
 class SkipReason(StrEnum):

@@ -19,7 +19,8 @@ from exporter.model.outcome import Response, Result
 from exporter.model.response_path import path_text
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
 from exporter.model.template import bind, scalar_text
-from exporter.model.value import SkipReason, converter, unix_seconds
+from exporter.model.time_format import unix_seconds
+from exporter.model.value import SkipReason, converter
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period
 from exporter.plan.plan import (

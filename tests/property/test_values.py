@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.model.samples import Json
-from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
+from exporter.model.time_format import unix_seconds
+from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter
 
 rules = st.builds(
     ValueRule,

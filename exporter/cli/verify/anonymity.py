@@ -16,7 +16,7 @@ from exporter.model.errors import Failure
 from exporter.model.outcome import GraphQLError, Response
 from exporter.model.samples import Json
 from exporter.model.template import Reference, Template, Text
-from exporter.model.value import unix_seconds
+from exporter.model.time_format import unix_seconds
 from exporter.plan.plan import Plan, Target
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")

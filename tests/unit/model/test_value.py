@@ -7,7 +7,8 @@ import math
 import pytest
 
 from exporter.model.samples import Json, Number
-from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter, unix_seconds
+from exporter.model.time_format import unix_seconds
+from exporter.model.value import UNIT_DIVISORS, SkipReason, ValueKind, ValueRule, converter
 
 
 @pytest.mark.parametrize(
