@@ -9,21 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.upstream.rate_limit import Pace, Turns
-
-
-class Clock:
-    """A clock on which only sleeping takes time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Lets the time pass, and others come meanwhile."""
-        await asyncio.sleep(0)
-        self.now += seconds
+from tests.support.clocks import Clock
 
 
 @given(st.integers(1, 7), st.floats(0.1, 100), st.integers(0, 40), st.randoms(use_true_random=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphql import GraphQLInputType, build_schema, type_from_ast
+from graphql import GraphQLInputType, type_from_ast
 from graphql.language import parse_type
 from graphql.utilities import validate_input_value
 from hypothesis import given, settings
@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from exporter.document.variable_types import value_faults
 from exporter.model.template import parse_template
+from tests.support.inputs import SCHEMA
 
-SCHEMA = build_schema("""
-    scalar Date
-    enum Kind { UP DOWN }
-    enum Other { UP LEFT }
-    input Page { limit: Int!  offset: Int = 0  sort: String }
-    input Filter {
-        id: ID!  page: Page  kinds: [Kind!]  limits: [[Int]]  ratio: Float  on: Boolean  at: Date  not: Filter
-    }
-    type Query { n(f: Filter): Int }
-""")
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),

@@ -12,14 +12,8 @@ from exporter.model.clock import Clock
 from exporter.model.outcome import Operation
 from exporter.plan.plan import Plan
 from exporter.polling.audit import Auditor
-from exporter.polling.clock_watch import ClockWatch
-from exporter.polling.lanes import Lanes
-from exporter.polling.results import Results
-from exporter.polling.scheduler import Scheduler
-from exporter.polling.targets import Targets
-from exporter.series.store import Store
 from tests.support.plans import planned
-from tests.support.polls import WALL_AT_START, Answer, Api, Recorder, in_quick_time
+from tests.support.polls import WALL_AT_START, Answer, Api, Recorder, Wired, in_quick_time
 
 LATE: Final = WALL_AT_START + 400.0  # when the period ends in which it begins
 _QUERY: Final = """
@@ -71,15 +65,9 @@ def audited(
             return {"other": 3, **found} if isinstance(found, dict) else found
 
         api = Api(complete)
-        store = Store(plan.max_series)
-        lanes = Lanes(store.surroundings, clock)
-        lanes.follow(plan.sources, {"acme": api})
-        targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
-        clock_watch = ClockWatch(store, recorder, clock)
-        results = Results(targets, store, recorder, clock_watch, clock)
-        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
-        auditor = Auditor(targets, lanes, store, recorder, clock.wall)
-        tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(auditor.run())]
+        wired = Wired.of(plan, api, recorder, clock)
+        auditor = Auditor(wired.targets, wired.lanes, wired.store, recorder, clock.wall)
+        tasks = [asyncio.create_task(wired.scheduler.run()), asyncio.create_task(auditor.run())]
         await asyncio.sleep(seconds)
         run = Audited(plan, changed, auditor, recorder)
         at_end(run)

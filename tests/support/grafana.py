@@ -97,6 +97,13 @@ def filled_in(expression: str, dashboard: JsonObject, *, range_: str = "1m", rat
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: chosen[match[1] or match[2]], expression)
 
 
+def expression_of(dashboard: JsonObject, title: str, number: int, range_: str, api: str = ".+") -> str:
+    """The expression of a panel's target by its number, with that API and All in every other variable."""
+    (panel,) = [one for one in panels(dashboard) if one["title"] == title]
+    expr = panel["targets"][number]["expr"].replace('"$api"', f'"{api}"')
+    return filled_in(expr, dashboard, range_=range_)
+
+
 def selectors(expression: str) -> list[tuple[str, str]]:
     """Name and matchers of every selector in an expression."""
     return [(match[1] or "", match[2]) for match in _SELECTOR.finditer(expression)]

@@ -14,8 +14,13 @@ from exporter.model.outcome import GraphQLError, Operation, PollOutcome, Respons
 from exporter.model.samples import Json
 from exporter.plan.plan import Plan
 from exporter.polling.audit_finding import Finding
+from exporter.polling.clock_watch import ClockWatch
 from exporter.polling.demand import Demand
-from exporter.series.store import Owner
+from exporter.polling.lanes import Lanes
+from exporter.polling.results import Results
+from exporter.polling.scheduler import Scheduler
+from exporter.polling.targets import Targets
+from exporter.series.store import Owner, Store
 
 T = TypeVar("T")
 WALL_AT_START: Final = 1_700_000_000.0  # 2023-11-14T22:13:20Z
@@ -117,3 +122,25 @@ def in_quick_time(work: Callable[[Clock], Awaitable[T]]) -> T:
             return await work(clock)
 
         return runner.run(begin())
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """All that polls a plan on one API, by a clock. Nothing runs yet."""
+
+    store: Store
+    lanes: Lanes
+    targets: Targets
+    results: Results
+    scheduler: Scheduler
+
+    @classmethod
+    def of(cls, plan: Plan, api: Api, recorder: Recorder, clock: Clock) -> Wired:
+        store = Store(plan.max_series)
+        lanes = Lanes(store.surroundings, clock)
+        lanes.follow(plan.sources, {"acme": api})
+        targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
+        clock_watch = ClockWatch(store, recorder, clock)
+        results = Results(targets, store, recorder, clock_watch, clock)
+        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
+        return cls(store, lanes, targets, results, scheduler)

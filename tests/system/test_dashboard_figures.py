@@ -15,7 +15,7 @@ from exporter.simulator import Settings, Simulator
 from exporter.simulator.model import Request
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.figures import code
-from tests.support.grafana import filled_in, panels, shipped
+from tests.support.grafana import expression_of, shipped
 from tests.support.processes import Prometheus, eventually, finished, program
 
 pytestmark = pytest.mark.timeout(300)
@@ -39,10 +39,8 @@ class Past:
 
     def figure(self, page: str, title: str, number: int, range_: str, api: str = ".+") -> float:
         """The sum of what a panel's target yields for a range that ends at the moment."""
-        dashboard = DASHBOARDS[f"choreo-insights-{page}.json"]
-        (panel,) = [one for one in panels(dashboard) if one["title"] == title]
-        expr = panel["targets"][number]["expr"].replace('"$api"', f'"{api}"')
-        return sum(value for _, value in self.prometheus.query(filled_in(expr, dashboard, range_=range_), self.at))
+        expr = expression_of(DASHBOARDS[f"choreo-insights-{page}.json"], title, number, range_, api)
+        return sum(value for _, value in self.prometheus.query(expr, self.at))
 
     def requests(self, start: float, end: float, api: str = "") -> Iterator[Request]:
         """The single requests of the organization."""

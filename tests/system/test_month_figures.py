@@ -15,7 +15,7 @@ import pytest
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.model import Request
 from tests.support.figures import code
-from tests.support.grafana import filled_in, panels, shipped
+from tests.support.grafana import expression_of, shipped
 from tests.support.month import DAY_SECONDS, DELAY_SECONDS, STEP_SECONDS, write_month
 from tests.support.processes import Prometheus, eventually, program
 
@@ -51,10 +51,8 @@ class Month:
 
     def figure(self, page: str, title: str, number: int, range_: str, api: str = "") -> float:
         """The sum of what a panel's target yields."""
-        dashboard = DASHBOARDS[f"choreo-insights-{page}.json"]
-        (panel,) = [one for one in panels(dashboard) if one["title"] == title]
-        expr = panel["targets"][number]["expr"].replace('"$api"', f'"{api or ".+"}"')
-        return sum(value for _, value in self.prometheus.query(filled_in(expr, dashboard, range_=range_), self.at))
+        expr = expression_of(DASHBOARDS[f"choreo-insights-{page}.json"], title, number, range_, api or ".+")
+        return sum(value for _, value in self.prometheus.query(expr, self.at))
 
     @cached_property
     def _all(self) -> list[Request]:

@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import io
 import json
-import logging
 import re
 import shutil
 import socket
@@ -20,16 +19,15 @@ from http import HTTPStatus
 
 import httpx
 import pytest
-import structlog
 import uvloop
 
-from exporter.daemon.logs import configure_logging
 from exporter.exposition import Format, body
 from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Samples
 from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenError, WebServer
+from tests.support.logs import printed
 from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
 
 CUT_REQUESTS = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n")
@@ -43,11 +41,8 @@ def site() -> ASite:
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What the program would print."""
-    stream, disabled = io.StringIO(), logging.root.manager.disable
-    configure_logging("debug", "json", stream=stream)
-    yield stream
-    logging.disable(disabled)
-    structlog.reset_defaults()
+    with printed() as stream:
+        yield stream
 
 
 # routes

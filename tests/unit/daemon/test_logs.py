@@ -12,15 +12,14 @@ import structlog
 
 from exporter.daemon.logs import configure_logging
 from exporter.model.secret import remember
+from tests.support.logs import kept_logging
 
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     """Leaves logging as it was before each test."""
-    disabled = logging.root.manager.disable
-    yield
-    logging.disable(disabled)
-    structlog.reset_defaults()
+    with kept_logging():
+        yield
 
 
 class Broken(io.StringIO):

@@ -5,24 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from graphql import GraphQLInputType, build_schema, type_from_ast
+from graphql import GraphQLInputType, type_from_ast
 from graphql.language import parse_type
 
 from exporter.document.document import FieldType
 from exporter.document.variable_types import Known, Literal, ValueFault, never_equal, place_faults, value_faults
 from exporter.model.samples import Json
 from exporter.model.template import Reference, parse_template
+from tests.support.inputs import SCHEMA
 
-SCHEMA = build_schema("""
-    scalar Date
-    enum Kind { UP DOWN }
-    enum Other { UP LEFT }
-    input Page { limit: Int!  offset: Int = 0  sort: String }
-    input Filter {
-        id: ID!  page: Page  kinds: [Kind!]  limits: [[Int]]  ratio: Float  on: Boolean  at: Date  not: Filter
-    }
-    type Query { n(f: Filter): Int }
-""")
 INT = "write a whole number"
 
 

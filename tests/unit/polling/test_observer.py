@@ -10,16 +10,11 @@ from exporter.model.clock import Clock
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
 from exporter.plan.plan import Plan
-from exporter.polling.clock_watch import ClockWatch
-from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
-from exporter.polling.results import Results
-from exporter.polling.scheduler import Scheduler
-from exporter.polling.targets import Targets
-from exporter.series.store import Owner, Store
+from exporter.series.store import Owner
 from exporter.telemetry.reporter import Reporter
 from tests.support.plans import planned
-from tests.support.polls import Answer, Api, Recorder, in_quick_time
+from tests.support.polls import Answer, Api, Recorder, Wired, in_quick_time
 
 LIMITED = """\
 sources:
@@ -40,14 +35,8 @@ def observe(plan: Plan, answer: Callable[[Operation, float], Answer], seconds: f
     async def work(clock: Clock) -> None:
         began_at = clock.monotonic()
         api = Api(lambda operation: answer(operation, clock.monotonic() - began_at))
-        store = Store(plan.max_series)
-        lanes = Lanes(store.surroundings, clock)
-        lanes.follow(plan.sources, {"acme": api})
-        targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
-        clock_watch = ClockWatch(store, recorder, clock)
-        results = Results(targets, store, recorder, clock_watch, clock)
-        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
-        tasks = [asyncio.create_task(scheduler.run()), asyncio.create_task(results.keep_expiring())]
+        wired = Wired.of(plan, api, recorder, clock)
+        tasks = [asyncio.create_task(wired.scheduler.run()), asyncio.create_task(wired.results.keep_expiring())]
         await asyncio.sleep(seconds)
         for task in tasks:
             task.cancel()

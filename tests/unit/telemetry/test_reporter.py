@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
-from exporter.daemon.logs import configure_logging
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
 from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
 from exporter.series.store import Owner
 from exporter.telemetry.reporter import Reporter
+from tests.support.logs import printed
 from tests.support.plans import planned
 
 GOOD = PollOutcome(0.12345, Result())
@@ -33,11 +31,8 @@ FAILED = "the poll failed; the last good values stay"
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What the program prints at its lowest level."""
-    stream, disabled = io.StringIO(), logging.root.manager.disable
-    configure_logging("debug", "json", stream=stream)
-    yield stream
-    logging.disable(disabled)
-    structlog.reset_defaults()
+    with printed() as stream:
+        yield stream
 
 
 def lines(log: io.StringIO) -> list[dict[str, Any]]:

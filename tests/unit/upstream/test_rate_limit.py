@@ -5,21 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from exporter.upstream.rate_limit import Pace, Turns
-
-
-class Clock:
-    """A clock on which only sleeping takes time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        """Lets the time pass, and others come meanwhile."""
-        await asyncio.sleep(0)
-        self.now += seconds
+from tests.support.clocks import Clock
 
 
 def test_so_many_requests_pass_at_once_and_the_next_when_the_first_is_old_enough() -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-import structlog
 
-from exporter.daemon.logs import configure_logging
 from exporter.web.application import ASGIApplication
 from exporter.web.guard import Connections, Guard, Limits
 from exporter.web.messages import Answer, Application, Request
+from tests.support.logs import printed
 
 MAX_BODY_BYTES = 100
 BODY_MESSAGE = "http.response.body"
@@ -26,11 +24,8 @@ DISCONNECT = {"type": "http.disconnect"}
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What the program would print."""
-    stream, disabled = io.StringIO(), logging.root.manager.disable
-    configure_logging("debug", "json", stream=stream)
-    yield stream
-    logging.disable(disabled)
-    structlog.reset_defaults()
+    with printed() as stream:
+        yield stream
 
 
 class Exchange:
