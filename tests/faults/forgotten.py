@@ -1,6 +1,6 @@
 """Row 104 in a network of its own: a firewall forgets kept connections, without a word to either end.
 
-`unshare --map-root-user --net python -m tests.faults.forgotten FOLDER`. It ends with 1 and the reason where more than
+`unshare --net python -m tests.faults.forgotten FOLDER`, by root or with `--map-root-user`. It ends with 1 and the reason where more than
 one poll failed, or where none succeeded afterwards.
 """
 
