@@ -1,7 +1,7 @@
 """Row 104 in a network of its own: a firewall forgets kept connections, without a word to either end.
 
-`unshare --net python -m tests.faults.forgotten FOLDER`, by root or with `--map-root-user`. It ends with 1 and the reason
-where more than one poll failed, or where none succeeded afterwards.
+`unshare --net python -m tests.faults.forgotten FOLDER`, by root or with `--map-root-user`. It ends with 1 and the
+reason where more than one poll failed, or where none succeeded afterwards.
 """
 
 from __future__ import annotations
