@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
+from exporter.document.document import FieldType
+from exporter.document.variable_types import never_equal
 from exporter.model.errors import Problem
 from exporter.model.response_path import ResponsePath
+from exporter.model.samples import Json
 from exporter.plan.plan import Column, Hops
 from exporter.plan.response_paths import PathProblem, Scopes, column
 
@@ -66,3 +69,10 @@ class Findings:
             return None
         self.leave_unproved(place, path, found.hops)
         return found
+
+
+def impossible_conditions(place: KeyPath, text: str, kind: FieldType, wanted: Iterable[Json]) -> Iterator[KeyProblem]:
+    """The values of a condition that a field of that type never has; `text` is the field as it was written."""
+    for value in wanted:
+        if remedy := never_equal(kind, value):
+            yield KeyProblem(place, f"{value} is never equal to {text}, which is {kind.name}", remedy)

@@ -10,12 +10,11 @@ from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.document.document import FieldType
-from exporter.document.variable_types import never_equal
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
 from exporter.model.value import ValueKind, ValueRule
-from exporter.plan.findings import Findings
+from exporter.plan.findings import Findings, impossible_conditions
 from exporter.plan.labels import Labels
 from exporter.plan.plan import (
     Bound,
@@ -100,10 +99,9 @@ class Metrics:
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
         if kind is None:
             return
-        for problem in word_problems(metric, kind):
-            self._findings.add((*place, *problem.place), problem.wrong, problem.remedy)
-        for problem in omissions(metric, kind):
-            self._findings.warn((*place, *problem.place), problem.wrong, problem.remedy)
+        self._findings.extend(word_problems(metric, kind, place))
+        for problem in omissions(metric, kind, place):
+            self._findings.warn(problem.place, problem.wrong, problem.remedy)
         readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
         if kind.name in ("Int", "Float") and metric.format.text in ("unix", "unix_ms"):
             readable = (ValueKind.TIMESTAMP,)
@@ -150,10 +148,8 @@ class Metrics:
             except PathProblem as problem:
                 self._findings.add(key, problem.wrong, problem.remedy)
                 return None
-            for value in values:
-                if kind is not None and (remedy := never_equal(kind, value)):
-                    wrong = f"{value} is never equal to {text}, which is {kind.name}"
-                    self._findings.add(key, wrong, remedy)
+            if kind is not None:
+                self._findings.extend(impossible_conditions(key, text, kind, values))
             made.append(Condition(found, values, negated))
         return tuple(made)
 

@@ -8,13 +8,13 @@ from typing import Final
 
 from exporter.config.query import Query, RowsOf
 from exporter.document.document import FieldType
-from exporter.document.variable_types import KeysBelow, Known, Literal, never_equal, place_faults, value_faults
+from exporter.document.variable_types import KeysBelow, Known, Literal, place_faults, value_faults
 from exporter.model.response_path import parse_path
 from exporter.model.samples import Json
 from exporter.model.template import Reference
 from exporter.model.time_format import ISO
 from exporter.model.window import TimeRange
-from exporter.plan.findings import KeyProblem
+from exporter.plan.findings import KeyProblem, impossible_conditions
 from exporter.plan.operation import Moment, time_values
 from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, column
 
@@ -60,10 +60,9 @@ def _where_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProble
         for field, wanted in (*over.where.items(), *over.where_not.items()) if isinstance(over, RowsOf) else ():
             reference = name if field == "." else f"{name}.{field}"
             for known in _possible_row_values(parsed, reference, feeders):
-                for value in wanted:
-                    if isinstance(known, FieldType) and (remedy := never_equal(known, value)):
-                        wrong = f"{value} is never equal to {field}, which is {known.name}"
-                        yield KeyProblem((*parsed.place, "for_each", name, "where", field), wrong, remedy)
+                if isinstance(known, FieldType):
+                    place = (*parsed.place, "for_each", name, "where", field)
+                    yield from impossible_conditions(place, field, known, wanted)
 
 
 def _possible_values(parsed: ParsedQuery, reference: Reference, feeders: Feeders) -> Iterable[Known]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from exporter.config.metric import Metric
+from exporter.config.nodes import KeyPath
 from exporter.document.document import FieldType
 from exporter.model.suggestion import suggestion
 from exporter.model.value import number_of
@@ -15,23 +16,23 @@ _NUMBERS: Final = ("Int", "Float")
 _SHOWN: Final = 10
 
 
-def word_problems(metric: Metric, kind: FieldType) -> Iterator[KeyProblem]:
-    """Words that the field never is. The places are below the metric's."""
+def word_problems(metric: Metric, kind: FieldType, place: KeyPath) -> Iterator[KeyProblem]:
+    """Words that the field never is, of the metric that stands at `place`."""
     for key, word in _words(metric):
         if kind.name in _NUMBERS and number_of(word) is None:
-            yield KeyProblem(key, f"{word} is no number, and {metric.value} is {kind.name}", "write numbers")
+            yield KeyProblem((*place, *key), f"{word} is no number, and {metric.value} is {kind.name}", "write numbers")
         elif (known := _words_of(kind)) and word not in known:
             remedy = suggestion(word, known) or f"it has: {_some(known)}"
-            yield KeyProblem(key, f"{word} is no word of {kind.name}", remedy)
+            yield KeyProblem((*place, *key), f"{word} is no word of {kind.name}", remedy)
 
 
-def omissions(metric: Metric, kind: FieldType) -> Iterator[KeyProblem]:
+def omissions(metric: Metric, kind: FieldType, place: KeyPath) -> Iterator[KeyProblem]:
     """What is hardly meant: words that the field may be, and that nothing is said of."""
     named = {word for _, word in _words(metric)}
     missing = [word for word in _words_of(kind) if word not in named] if named else []
     if missing and metric.default is None:
         key, remedy = ("map", "add a number for each, or default") if metric.map else ("states", "add them to the list")
-        yield KeyProblem((key,), f"leaves out words of {metric.value}: {_some(missing)}", remedy)
+        yield KeyProblem((*place, key), f"leaves out words of {metric.value}: {_some(missing)}", remedy)
 
 
 def _words(metric: Metric) -> Iterator[tuple[tuple[str, ...], str]]:
