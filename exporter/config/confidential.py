@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -11,7 +11,7 @@ from exporter.model.secret import SHOWN, FromEnvironment
 
 _URLS: Final = frozenset({"url", "token_url", "revocation_url", "proxy_url"})
 # What these hold is on pages by intention, or no credential.
-_SHOWN_IN_SOURCES: Final = frozenset(
+_SHOWN: Final = frozenset(
     {
         "name",
         "labels",
@@ -25,10 +25,11 @@ _SHOWN_IN_SOURCES: Final = frozenset(
         "scopes",
         "auth_style",
         "type",
-        "file",
-        "env",
     }
 )
+# Whose keys are the user's own words, so that none of them says anything of what it holds.
+_FREE: Final = frozenset({"params", "endpoint_params", "http_headers", "proxy_connect_header", "secret_values"})
+_REFERENCES: Final = ("file", "env")
 _PUBLIC: Final = ("name", "labels", "values")
 
 
@@ -36,9 +37,20 @@ def is_confidential(path: KeyPath) -> bool:
     """Whether a variable that stands there is hidden wherever it is printed."""
     match path:
         case ("sources", int(), *keys):
-            return not any(key in _SHOWN_IN_SOURCES or str(key).endswith("_file") for key in keys)
+            return not _is_shown(keys)
         case ("queries", int(), "variables", *_):
             return True
+    return False
+
+
+def _is_shown(keys: Sequence[str | int]) -> bool:
+    """Whether what stands below these keys of a source, or of a section of one, is no credential."""
+    match keys:
+        case (key, _, *below) if key in _FREE:
+            return bool(below) and below[-1] in _REFERENCES
+        case (key, *below):
+            shown = key in _SHOWN or str(key).endswith("_file") or (key in _REFERENCES and not below)
+            return shown or _is_shown(below)
     return False
 
 
