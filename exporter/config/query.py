@@ -72,7 +72,8 @@ class Pages(Strict):
     info: Path_ | None = None
     """Where the answer has its `pageInfo { hasNextPage endCursor }`; with `cursor`."""
     max_rows: Annotated[int, Field(ge=1)] = 5000
-    """The most rows of a poll; what is left behind is counted in `insights_exporter_query_rows_cut_total`."""
+    """The rows of a poll that are published, at most; what is left behind is counted in
+    `insights_exporter_query_rows_cut_total`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

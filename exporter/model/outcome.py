@@ -102,6 +102,7 @@ class Result:
     `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
     asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
     `period_complete` is whether the window ends with the period, so that counters have its full total.
+    `rows_cut` is how many rows `max_rows` left behind; with `rows_cut_at_least`, there are so many or more of them.
     `largest_only` are the families of which the configuration keeps the largest series alone (`top`).
     """
 
@@ -111,6 +112,7 @@ class Result:
     skipped: Mapping[str, int] = field(default_factory=dict)
     lookup_misses: int = 0
     rows_cut: int = 0
+    rows_cut_at_least: bool = False
     partial: bool = False
     graphql_errors: int = 0
     window_seconds: float | None = None

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from exporter.model.errors import Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
 from exporter.plan.operation import with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.extraction import pages_told, row_count
+from exporter.series.extraction import PagesTold, pages_told, row_count
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The responses, a page each, and how many of their rows, and of those that were not asked for, are beyond
+    `max_rows`: so many, or (`at_least`) so many and perhaps more."""
+
+    responses: list[Response]
+    rows_cut: int = 0
+    at_least: bool = False
 
 
 class Conversation:
@@ -34,17 +45,17 @@ class Conversation:
         self._monotonic = monotonic
         self.graphql_errors = 0
 
-    async def answer(self, sent: Operation) -> tuple[list[Response], int]:
-        """The responses, a page each, and how many rows were left behind by `max_rows`. Raises `Failure`."""
+    async def answer(self, sent: Operation) -> Pages:
+        """The whole answer, or what `max_rows` lets in. Raises `Failure`."""
         pages = self._query.pages
         if pages is None:
-            return [await self._response(sent)], 0
+            return Pages([await self._response(sent)])
         for _ in range(_ATTEMPTS):
             if (found := await self._all_pages(sent, pages)) is not None:
                 return found
         raise ResultFailure(Reason.SCHEMA, "the total changed while the pages were read, three times in a row")
 
-    async def _all_pages(self, sent: Operation, pages: PagesPlan) -> tuple[list[Response], int] | None:
+    async def _all_pages(self, sent: Operation, pages: PagesPlan) -> Pages | None:
         """All pages of one moment; None where the total changed meanwhile, so that they do not belong together."""
         responses: list[Response] = []
         count, position, total = 0, None, None
@@ -59,8 +70,7 @@ class Conversation:
                     return None
                 total = told.total
             if count >= pages.max_rows or not rows or not told.goes_on(count):
-                left = max(0, told.total - count) if told.total is not None else int(told.goes_on(count) and rows > 0)
-                return responses, left
+                return _cut(responses, pages.max_rows, count, told, goes_on=rows > 0 and told.goes_on(count))
             position = told.next_position(count)
 
     async def _response(self, sent: Operation) -> Response:
@@ -74,6 +84,14 @@ class Conversation:
         self.graphql_errors += len(response.errors)
         refuse_partial(self._query, response)
         return response
+
+
+def _cut(responses: list[Response], max_rows: int, count: int, told: PagesTold, *, goes_on: bool) -> Pages:
+    """These responses with `count` rows, and what is known of the rows beyond `max_rows`."""
+    beyond = max(0, count - max_rows)
+    if told.total is not None:
+        return Pages(responses, beyond + max(0, told.total - count))
+    return Pages(responses, beyond + int(goes_on), at_least=goes_on)
 
 
 def refuse_partial(query: QueryPlan, response: Response) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -80,8 +80,9 @@ class Poller:
         try:
             secrets = await _secrets(query, course.source)
             sent = operation(query, course.source, target, moment, secrets)
-            responses, rows_cut = await conversation.answer(sent)
-            result = await _extract(query, responses, self._around(query, course.source, target), moment, rows_cut)
+            pages = await conversation.answer(sent)
+            result = await _extract(query, pages.responses, self._around(query, course.source, target), moment)
+            result = replace(result, rows_cut=pages.rows_cut, rows_cut_at_least=pages.at_least)
         except Exception as error:
             return failed_outcome(error, monotonic() - started_at, conversation.graphql_errors)
         return PollOutcome(monotonic() - started_at, result=result, graphql_errors=conversation.graphql_errors)
@@ -160,13 +161,11 @@ async def render_ahead(outcome: PollOutcome) -> tuple[Rendered, ...]:
     return await asyncio.to_thread(lambda: tuple(map(Rendered.of, result.samples)))
 
 
-async def _extract(
-    query: QueryPlan, responses: list[Response], around: Surroundings, moment: Moment, rows_cut: int
-) -> Result:
+async def _extract(query: QueryPlan, responses: list[Response], around: Surroundings, moment: Moment) -> Result:
     """What `extract` gives, of big answers beside the event loop, so that scrapes go on meanwhile."""
     if sum(response.bytes_received for response in responses) < BIG_BYTES:
-        return extract(query, responses, around, moment, rows_cut)
-    return await asyncio.to_thread(extract, query, responses, around, moment, rows_cut)
+        return extract(query, responses, around, moment)
+    return await asyncio.to_thread(extract, query, responses, around, moment)
 
 
 def failed_outcome(error: Exception, duration_seconds: float, graphql_errors: int = 0) -> PollOutcome:

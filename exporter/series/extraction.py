@@ -39,7 +39,7 @@ from exporter.plan.plan import (
     StatesPlan,
     TopPlan,
 )
-from exporter.series.records import Node, Records, Texts, hops_text, is_known, records_at
+from exporter.series.records import Most, Node, Records, Texts, hops_text, is_known, records_at
 
 # What a lookup knows: key -> field -> text.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -73,15 +73,13 @@ class Surroundings:
     rows: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
 
 
-def extract(
-    query: QueryPlan, responses: Sequence[Response], around: Surroundings, moment: Moment, rows_cut: int = 0
-) -> Result:
-    """The result of an answer, in one response or in pages.
+def extract(query: QueryPlan, responses: Sequence[Response], around: Surroundings, moment: Moment) -> Result:
+    """The result of an answer, in one response or in pages, of which the first `max_rows` rows are read.
 
     Null is no sample. What cannot be converted is left out and counted. Raises `ResultFailure`: `schema` where the
     answer lacks what the document selects, `duplicate_series`, or `cardinality`; then nothing of it is published.
     """
-    data = [_data(query, response) for response in responses]
+    data, most = [_data(query, response) for response in responses], _most(query)
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
     found: dict[Family, Samples] = {}
@@ -94,10 +92,10 @@ def extract(
             records = by_walk[metric.walk]
         else:
             alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
-            records = by_walk[metric.walk] = _read(records_at(data, metric.walk), alike)
+            records = by_walk[metric.walk] = _read(records_at(data, metric.walk, most), alike)
         samples = _samples(metric, records, labels, moment, skipped)
         if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
-            zeros = _zeros(metric, pages, labels, set(samples.label_values()))
+            zeros = _zeros(metric, (pages, most), labels, set(samples.label_values()))
             samples = samples.join(zeros) if zeros.numbers else samples
         before = found.get(metric.family)
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
@@ -109,7 +107,7 @@ def extract(
             skipped[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
             found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
-        by_walk[query.rows.walk] = records_at(data, query.rows.walk)
+        by_walk[query.rows.walk] = records_at(data, query.rows.walk, most)
     window = moment.window
     return Result(
         samples=tuple(found.values()),
@@ -117,7 +115,6 @@ def extract(
         row_count=0 if query.rows is None else len(by_walk[query.rows.walk]),
         skipped=dict(skipped),
         lookup_misses=labels.misses,
-        rows_cut=rows_cut,
         partial=any(response.errors for response in responses),
         largest_only=frozenset(metric.family for metric in query.metrics if metric.top is not None),
         graphql_errors=sum(len(response.errors) for response in responses),
@@ -160,6 +157,10 @@ def pages_told(query: QueryPlan, pages: PagesPlan, response: Response) -> PagesT
 def row_count(query: QueryPlan, response: Response) -> int:
     """How many rows a page has. Raises `ResultFailure` (`schema`)."""
     return len(records_at([_data(query, response)], query.rows.walk)) if query.rows is not None else 0
+
+
+def _most(query: QueryPlan) -> Most | None:
+    return Most(query.rows.walk, query.pages.max_rows) if query.rows is not None and query.pages is not None else None
 
 
 def _data(query: QueryPlan, response: Response) -> Node:
@@ -217,11 +218,14 @@ def _matching(records: Records, where: Sequence[Condition]) -> Records:
     return records
 
 
-def _zeros(metric: MetricPlan, data: Sequence[Node], labels: _Labels, found: set[LabelValues]) -> Samples:
-    """The 0 of everything whose labels are known and of which nothing is counted. A null says nothing."""
+def _zeros(
+    metric: MetricPlan, read: tuple[Sequence[Node], Most | None], labels: _Labels, found: set[LabelValues]
+) -> Samples:
+    """The 0 of everything whose labels are known and of which nothing is counted. A null says nothing. `read` is the
+    data of the pages, and how many of their rows count."""
     columns = [column for column in map(_column_of, metric.labels) if column is not None]
     depth = max((column.depth for column in columns), default=0)
-    around, below = records_at(data, metric.walk[:depth]), metric.walk[depth:] + metric.leaf
+    around, below = records_at(read[0], metric.walk[:depth], read[1]), metric.walk[depth:] + metric.leaf
     around = _matching(around, [one for one in metric.where if one.column.depth <= depth])
     around = around.where([is_known(node, below) for node in around.levels[-1]])
     texts: list[Sequence[str]] = [one.column for one in labels.texts(around, metric.labels)]

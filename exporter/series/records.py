@@ -28,6 +28,14 @@ _PART: Final = 2000  # records: what is read of them stays in the processor's ca
 
 
 @dataclass(frozen=True, slots=True)
+class Most:
+    """The most rows of all pages together, and the walk that leads to the rows."""
+
+    walk: Hops
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """A column of texts, in which equal ones are one object. `different` has each of them, and may have more."""
 
@@ -126,14 +134,19 @@ class Records:
         return Records(_repeat(self.levels, parts)), _join(parts)
 
 
-def records_at(data: Sequence[Node], walk: Hops) -> Records:
-    """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`."""
+def records_at(data: Sequence[Node], walk: Hops, most: Most | None = None) -> Records:
+    """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`.
+
+    Where the walk leads to the rows of `most`, or through them, only the first of these rows count.
+    """
     if None in data:
         raise ResultFailure(Reason.SCHEMA, "the answer has no data")
     levels: tuple[Sequence[Node], ...] = (data,)
     for depth, hop in enumerate(walk):
         parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
         levels = (*_repeat(levels, parts), _join(parts))
+        if most is not None and len(levels[-1]) > most.count and walk[: depth + 1] == most.walk:
+            levels = tuple(level[: most.count] for level in levels)
     return Records(levels)
 
 

@@ -283,7 +283,9 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
         "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
     )
     yield counter(
-        "query_rows_cut", "Rows left behind, as pages.max_rows was reached.", (count.rows_cut for count in counts)
+        "query_rows_cut",
+        "Rows left behind, as pages.max_rows was reached; at least so many where the API only says that there is more.",
+        (count.rows_cut for count in counts),
     )
     yield counter(
         "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
 from tests.support.memory_limits import forget_highest, memory_bytes
-from tests.support.processes import Exporter, eventually
-from tests.support.upstream import HEAD, Behaviour, Upstream, answers_who_is_known, endless, reply
+from tests.support.processes import Exporter, eventually, finished
+from tests.support.upstream import HEAD, Behaviour, Call, Upstream, answer, answers_who_is_known, endless, reply
 
 CAP_BYTES = 8 * 2**20
 GROWTH_BYTES = 4 * CAP_BYTES  # what all big answers share
@@ -88,3 +90,61 @@ def test_row_35_too_many_rows(start: Start, upstream: Upstream) -> None:
     exporter = started(start, upstream, **shape)
     check_refused(exporter, upstream, reply(many.encode()), "cardinality", growth_bytes=48 * 2**20)
     assert exporter.value(f"{OWN}query_series", query="large") == 100
+
+
+def pages_of(rows: int, write: Callable[[list[Any], int], dict[str, Any]]) -> Behaviour:
+    """An API with so many rows in pages; `write` makes the data of a page's rows and of its end."""
+
+    async def behaviour(call: Call) -> None:
+        variables = call.request.json["variables"]
+        start = int(variables.get("from") or 0)
+        end = min(start + variables["limit"], rows)
+        await answer({"data": write([{"id": str(number), "value": 1} for number in range(start, end)], end)})(call)
+
+    return behaviour
+
+
+PAGES_OF: Final[Mapping[str, tuple[str, dict[str, Any], Callable[[list[Any], int], dict[str, Any]]]]] = {
+    "by_offset": (
+        "query by_offset($limit: Int, $from: Int) { items(limit: $limit, from: $from) { id value } total }",
+        {"offset": "from", "total": "total"},
+        lambda rows, _: {"items": rows, "total": 23},
+    ),
+    "by_cursor": (
+        "query by_cursor($limit: Int, $from: String)"
+        " { items(limit: $limit, from: $from) { id value } info { hasNextPage endCursor } }",
+        {"cursor": "from", "info": "info"},
+        lambda rows, end: {"items": rows, "info": {"hasNextPage": end < 23, "endCursor": str(end)}},
+    ),
+    "to_the_end": (
+        "query to_the_end($limit: Int, $from: String)"
+        " { items(limit: $limit, from: $from) { id value } info { hasNextPage endCursor } }",
+        {"cursor": "from", "info": "info"},
+        lambda rows, end: {"items": rows, "info": {"hasNextPage": end < 15, "endCursor": str(end)}},
+    ),
+    "in_lists": (
+        "query in_lists($limit: Int, $from: Int) { groups(limit: $limit, from: $from) { items { id value } } total }",
+        {"offset": "from", "total": "total"},
+        lambda rows, _: {"groups": [{"items": rows[:2]}, {"items": rows[2:]}], "total": 23},
+    ),
+}
+
+
+def test_row_110_max_rows(start: Start, upstream: Upstream, canary: str, tmp_path: Path) -> None:
+    """Of 23 rows in pages of five, `max_rows: 12` lets in the first twelve, whatever form the pages have. The eleven
+    others are counted where the API gives the total; else the three that came are, and one more if there is more."""
+    queries = []
+    for name, (document, pages, write) in PAGES_OF.items():
+        upstream.operation(name).always(pages_of(15 if name == "to_the_end" else 23, write))
+        more = {"document": document, "pages": {"size": 5, "limit": "limit", "max_rows": 12, **pages}}
+        rows = "groups.items" if name == "in_lists" else "items"
+        queries.append(query(name, "1h", rows=rows, labels={"id": "id"}, **more))
+    exporter = start([source_of(upstream)], queries).wait_until_ready()
+    for name, left in {"by_offset": 11, "by_cursor": 4, "to_the_end": 3, "in_lists": 11}.items():
+        eventually(lambda name=name: exporter.samples(name), f"rows of {name}")  # type: ignore[misc]
+        assert {labels["id"] for labels, _ in exporter.samples(name)} == set(map(str, range(12))), name
+        assert exporter.value(f"{OWN}query_rows_cut_total", query=name) == left
+        assert len(upstream.operation(name).journal) == 3
+    for name, told in {"by_offset": "11", "by_cursor": "at least 4", "to_the_end": "3"}.items():
+        run = finished("query", name, f"--config.file={tmp_path / 'config.yaml'}", environ={"CANARY_SECRET": canary})
+        assert f"left behind: {told}\n" in run.stdout, run.stdout + run.stderr

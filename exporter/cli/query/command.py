@@ -219,7 +219,8 @@ def _show_series(output: Output, result: Result) -> None:
     if result.lookup_misses:
         output.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
     if result.rows_cut:
-        output.line(f"Rows beyond max_rows, left behind: {result.rows_cut}", "yellow")
+        number = f"at least {result.rows_cut}" if result.rows_cut_at_least else str(result.rows_cut)
+        output.line(f"Rows beyond max_rows, left behind: {number}", "yellow")
 
 
 def _show_steps(output: Output, asked: Asked, polls: _Polls) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
-from exporter.polling.pagination import Conversation, refuse_partial
+from exporter.polling.pagination import Conversation, Pages, refuse_partial
 from exporter.upstream.rate_limit import Pace
 from tests.support.plans import planned_query
 from tests.support.polls import Answer, Api, partial
@@ -62,24 +63,32 @@ def by_cursor(rows: int) -> Api:
 
 
 def talk(api: Api, query: object = OFFSET, **more: object) -> tuple[list[list[int]], int]:
-    """The numbers on each page, and how many rows were left behind."""
+    """The numbers on each page, and how many rows were left behind, which is known exactly."""
+    pages, left, at_least = talk_whole(api, query, **more)
+    assert not at_least
+    return pages, left
 
-    async def run() -> tuple[list[Response], int]:
+
+def talk_whole(api: Api, query: object, **more: object) -> tuple[list[list[int]], int, bool]:
+    """The numbers on each page, how many rows were left behind, and whether there may be more of them."""
+
+    async def run() -> Pages:
         settings = {"pace": None, "deadline_at": 10.0, "monotonic": lambda: 0.0, **more}
         return await Conversation(query, api, **settings).answer(SENT)  # type: ignore[arg-type]
 
-    responses, left = asyncio.run(run())
-    return [[row["n"] for row in response.data["calls"]["rows"]] for response in responses], left  # type: ignore
+    found = asyncio.run(run())
+    pages: Any = [[row["n"] for row in one.data["calls"]["rows"]] for one in found.responses]  # type: ignore
+    return pages, found.rows_cut, found.at_least
 
 
 def test_a_query_without_pages_sends_its_operation_once() -> None:
     """As it is, with all the time that there is."""
     api = Api(lambda _: {"n": 1})
 
-    async def run() -> tuple[list[Response], int]:
+    async def run() -> Pages:
         return await Conversation(PLAIN, api, None, 12.0, lambda: 2.0).answer(SENT)
 
-    assert asyncio.run(run()) == ([Response({"n": 1})], 0)
+    assert asyncio.run(run()) == Pages([Response({"n": 1})])
     assert (api.sent, api.deadlines) == ([SENT], [10.0])
 
 
@@ -92,17 +101,18 @@ def test_a_query_without_pages_sends_its_operation_once() -> None:
         (3, [[0, 1], [2]], 0),
         (4, [[0, 1], [2, 3]], 0),
         (5, [[0, 1], [2, 3], [4]], 0),
-        (6, [[0, 1], [2, 3], [4, 5]], 0),
-        (9, [[0, 1], [2, 3], [4, 5]], 3),
+        (6, [[0, 1], [2, 3], [4, 5]], 1),
+        (9, [[0, 1], [2, 3], [4, 5]], 4),
     ],
 )
 def test_pages_are_read_until_all_rows_are_there(rows: int, pages: list[list[int]], left: int) -> None:
-    """By offset and by cursor; beyond `max_rows` no page is asked for, and what is left behind is counted."""
+    """By offset and by cursor; beyond `max_rows` no page is asked for, and what is left behind is counted. A cursor
+    says that there is more, and not how much: at least the rows beyond on the last page, and one."""
     api = by_offset(rows, lambda _: rows)
     assert talk(api) == (pages, left)
     assert [sent.variables.get("from", 0) for sent in api.sent] == [2 * number for number in range(len(pages))]
     assert all(sent.variables["limit"] == 2 and sent.variables["other"] == 1 for sent in api.sent)
-    assert talk(by_cursor(rows), CURSOR) == (pages, 1 if left else 0)
+    assert talk_whole(by_cursor(rows), CURSOR) == (pages, min(left, 2), rows > 6)
 
 
 def test_pages_of_different_moments_are_read_again() -> None:

@@ -10,7 +10,7 @@ from exporter.document.answer_shape import AnswerShape
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import ABSENT
 from exporter.plan.plan import Column, Hop, Hops
-from exporter.series.records import Records, hops_text, records_at
+from exporter.series.records import Most, Records, hops_text, records_at
 
 SHAPE = AnswerShape(
     [("org", "name"), ("org", "apis", "id"), ("org", "apis", "tags"), ("org", "apis", "owner", "name")], max_values=100
@@ -47,6 +47,17 @@ def test_a_walk_of_no_step_leads_to_the_data() -> None:
     """A query without rows has one record a page."""
     pages = data({"org": None}, {"org": None})
     assert records_at(pages, ()).levels == (pages,)
+
+
+def test_only_the_first_rows_count_of_all_pages_together() -> None:
+    """Beyond the rows, of what is below them and of what is around them, everything stays."""
+    pages = [*apis({"id": 1}, {"id": 2, "tags": [5, 6]}), *apis({"id": 3, "tags": [7, 8]}, {"id": 4, "tags": [9]})]
+    most = Most(APIS, 3)
+    assert ids(records_at(pages, APIS, most)) == [1, 2, 3]
+    assert ids(records_at(pages, APIS, Most(APIS, 9))) == [1, 2, 3, 4]
+    below = records_at(apis({"tags": [1, 2]}, {"tags": [3, 4]}), (*APIS, Hop("tags")), Most(APIS, 1))
+    assert list(below.levels[-1]) == [1, 2]
+    assert len(records_at(pages, APIS[:1], Most(APIS, 1))) == 2
 
 
 @pytest.mark.parametrize(
