@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
+
+import click
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
@@ -15,6 +18,7 @@ from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.plan.operation import Moment, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.course import Course
+from exporter.polling.lanes import Lane
 from exporter.polling.poll import Poller
 from exporter.series.store import Owner, Store
 from exporter.upstream.gate import Gate
@@ -23,6 +27,7 @@ from exporter.upstream.rate_limit import Pace, Turns
 
 # Who answers a query's requests for a target.
 ClientOf: TypeAlias = Callable[[Course, Target], Client]
+_SHORT_WAIT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class Listening:
 
 
 class Round:
-    """Polls at one moment or at several, within each source's concurrency and rate limit.
+    """Polls at one moment or at several, within each source's concurrency and rate limit, and not while it asks to be
+    left alone.
 
     What other queries need is kept, as while the exporter runs; no query and target is asked twice for it.
     """
@@ -93,7 +99,10 @@ class Round:
         self._clock = clock
         self._asked: dict[Owner, Asked] = {}
         self._pack_sizes: dict[str, int] = {}
-        self.gates = {source.name: Gate(Turns(source.concurrency)) for source in plan.sources}
+        self.gates = {
+            source.name: Gate(Turns(source.concurrency), on_wait=partial(tell_wait, source.name))
+            for source in plan.sources
+        }
         self.paces = paces(plan.sources)
 
     async def prepare(self, course: Course) -> tuple[Asked, ...]:
@@ -148,11 +157,11 @@ class Round:
         """What came of an operation beside the query's own, and after how many seconds."""
         query, monotonic = course.query, self._clock.monotonic
         client = Listening(self._client_of(course, Target({})), monotonic)
+        lane = self._lane(course, client)
         async with self.gates[course.source.name].passed(query.name, monotonic):
-            if (pace := self.paces.get(course.source.name)) is not None:
-                await pace.passed(query.name)
+            await lane.passed(query.name)
             with suppress(Failure):
-                await client.execute(what, deadline_seconds=query.timeout_seconds)
+                await lane.execute(what, deadline_seconds=query.timeout_seconds)
         return client.exchanges[0].answer, client.exchanges[0].seconds
 
     async def poll_over(self, course: Course, target: Target, moment: Moment) -> PollOutcome:
@@ -176,11 +185,23 @@ class Round:
         return Asked(course, target, tuple(client.exchanges), polled.outcomes[target])
 
     def _poller(self, course: Course, client: Client, clock: Clock) -> Poller:
-        return Poller(client, self.store.surroundings, self.paces.get(course.source.name), clock)
+        lane = self._lane(course, client)
+        return Poller(lane, self.store.surroundings, lane, clock)
+
+    def _lane(self, course: Course, client: Client) -> Lane:
+        name = course.source.name
+        return Lane(client, lambda: self.gates[name], self.paces.get(name), self._clock.monotonic)
 
     def _take_in(self, asked: Asked) -> None:
         outcome = self.store.fold(asked.owner, asked.target, asked.outcome, self._clock.monotonic(), self._clock.wall())
         self._asked[asked.owner] = replace(asked, outcome=outcome)
+
+
+def tell_wait(source: str, seconds: float) -> None:
+    """Says on standard error why nothing happens, where somebody would wonder."""
+    if seconds >= _SHORT_WAIT_SECONDS:
+        why = "as the API asked for it or could not answer"
+        click.echo(f"{source}: the next request is sent in {seconds:.0f} s, {why}", err=True)
 
 
 def paces(sources: Iterable[Source]) -> Mapping[str, Pace]:

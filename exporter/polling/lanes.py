@@ -50,12 +50,12 @@ class Lanes:
         def gate() -> Gate:  # a reload may bring another, or take it away
             return self.gates.get(name, at_first)
 
-        lane = _Lane(self._clients[name], gate, self.paces.get(name), self._clock.monotonic)
+        lane = Lane(self._clients[name], gate, self.paces.get(name), self._clock.monotonic)
         poller = Poller(lane, self._around, lane, self._clock)
         return await poller.poll(course, published_end_times, size, splits=splits)
 
 
-class _Lane:
+class Lane:
     """One source's client and its turns: what an answer asks for holds from the next request on."""
 
     def __init__(

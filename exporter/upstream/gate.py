@@ -18,12 +18,14 @@ MAX_PAUSE_SECONDS: Final = 3600.0
 @dataclass(slots=True)
 class Gate:
     """How many polls of a source run at once, until when it asked to be left alone (monotonic seconds), and what it
-    said last of its budget."""
+    said last of its budget. `on_wait` hears once of each pause that something waits for, with the seconds of it."""
 
     turns: Turns
     paused_until: float = 0.0
     budget: Budget | None = None
     in_flight: dict[str, int] = field(default_factory=dict)
+    on_wait: Callable[[float], None] | None = None
+    _announced_until: float = 0.0
 
     def pause(self, now: float, seconds: float) -> None:
         """Leaves the source alone for so long, an hour at most."""
@@ -42,7 +44,10 @@ class Gate:
 
     async def until_over(self, monotonic: Callable[[], float]) -> None:
         """Waits until no pause is left."""
-        while (seconds := self.remaining_seconds(monotonic())) > 0:  # noqa: ASYNC110 - a pause can be prolonged
+        while (seconds := self.remaining_seconds(monotonic())) > 0:
+            if self.on_wait is not None and self._announced_until < self.paused_until:
+                self._announced_until = self.paused_until
+                self.on_wait(seconds)
             await asyncio.sleep(seconds)
 
     @asynccontextmanager
