@@ -95,7 +95,7 @@ class Prometheus:
 
     def step(self, panel: JsonObject) -> float:
         """Seconds between two points of a chart."""
-        return max(duration_seconds(panel.get("interval", "1m")), self.range_seconds / 250)
+        return max(duration_seconds(panel.get("interval", "1m")), self.range_seconds / panel["maxDataPoints"])
 
     def answer(self, panel: JsonObject, target: JsonObject) -> list[Series]:
         """The series of a target: of the whole time, or of its end. Raises `httpx.HTTPStatusError` if refused."""

@@ -13,6 +13,8 @@ SCHEMA_VERSION: Final = 41  # Grafana 11.6; later ones take it as it is
 DATASOURCE: Final[Mapping[str, str]] = {"type": "prometheus", "uid": "${datasource}"}
 TAG: Final = "choreo-insights"
 COLUMNS: Final = 24
+# Points of a line: as many as half a screen can tell apart, and few enough for a month to be there at once.
+POINTS: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Panel:
     transformations: tuple[JsonObject, ...] = ()
     interval: str = "1m"
     links: tuple[JsonObject, ...] = ()
+    points: int = POINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ def _panel_json(panel: Panel, number: int, place: Mapping[str, int]) -> JsonObje
         "description": panel.description,
         "datasource": dict(DATASOURCE),
         "interval": panel.interval,
+        "maxDataPoints": panel.points,
         "gridPos": dict(place),
         "targets": [_target_json(target, index) for index, target in enumerate(panel.targets)],
         "fieldConfig": panel.field_config,

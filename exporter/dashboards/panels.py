@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from exporter.dashboards.model import JsonObject, Panel, Target, ref_id
+from exporter.dashboards.model import POINTS, JsonObject, Panel, Target, ref_id
 
 # Colours from their lower bounds on; the first has none.
 Thresholds: TypeAlias = tuple[tuple[str, float | None], ...]
@@ -31,6 +31,7 @@ GREY_LINE: Final = "#8e8e8e"
 COUNT: Final = "locale"  # every digit of a number: 6,353 and not 6 K
 PER_MINUTE: Final = "reqpm"
 
+_TREND_POINTS: Final = 60  # of a line as small as a cell
 _LAST: Final[JsonObject] = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 # A line's colour comes from its name, so that an API has the same one on every chart.
 _BY_NAME: Final[JsonObject] = {"mode": "palette-classic-by-name"}
@@ -304,7 +305,8 @@ def table(
         {"id": "merge", "options": {}},
         {"id": "organize", "options": organized},
     )
-    return Panel("table", title, description, targets, width, height, fields, options, transformations)
+    points = _TREND_POINTS if trends else POINTS
+    return Panel("table", title, description, targets, width, height, fields, options, transformations, points=points)
 
 
 def heat_map(

@@ -122,6 +122,18 @@ def leading(expression: str, by: tuple[str, ...], rank: str, count: int = TOP) -
     return f"{expression} and on ({', '.join(by)}) topk({count}, {rank})"
 
 
+def leading_a_minute(windows: str, *by: str) -> str:
+    """Requests per minute of those that are largest over the range, from windows of five minutes. They are chosen
+    before they are added up, as adding up all of them at each step is what takes long."""
+    return f"{total(leading(windows, by, over_range(windows, *by)), *by)} / 5"
+
+
+def others_a_minute(windows: str, *by: str) -> str:
+    """Requests per minute of all but the largest over the range, in one; nothing where there are no others."""
+    rest = f"{windows} unless on ({', '.join(by)}) {largest(over_range(windows, *by))}"
+    return f"{total(rest)} / 5 > 0"
+
+
 def over_range(expression: str, *by: str) -> str:
     """What windows add up to over the chosen time range, as a rank: at each step of a chart that of its end."""
     return added(f"sum_over_time({expression}[$__range] @ end())", *by)

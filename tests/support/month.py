@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from exporter.model.samples import Family, LabelValues, MetricType, Number, Samp
 from exporter.simulator import Simulator
 from exporter.simulator.model import Request
 from tests.support.figures import code
+from tests.support.processes import program
 
 STEP_SECONDS: Final = 300
 DELAY_SECONDS: Final = 120
@@ -111,6 +113,13 @@ def write_month(
         history.write(out, {**place, "tenant": organization.tenants[0], **labels})
     history.close()
     return file
+
+
+def write_blocks(file: Path, folder: Path) -> None:
+    """Puts what `write_month` wrote into the data of a Prometheus that starts in the folder."""
+    # promtool reads the whole file once for each block: in two blocks it takes seconds, in those of two hours minutes
+    create = [program("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics"]
+    subprocess.run([*create, str(file), str(folder / "data")], check=True, capture_output=True)
 
 
 def _midnight(window_end: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from exporter.simulator import Settings, Simulator
 from exporter.simulator.model import Request
 from tests.support.figures import code
 from tests.support.grafana import expression_of, shipped
-from tests.support.month import DAY_SECONDS, DELAY_SECONDS, STEP_SECONDS, write_month
-from tests.support.processes import Prometheus, eventually, program
+from tests.support.month import DAY_SECONDS, DELAY_SECONDS, STEP_SECONDS, write_blocks, write_month
+from tests.support.processes import Prometheus, eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -70,15 +69,12 @@ class Month:
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
     """A month that ended a moment ago."""
-    program("promtool")
     folder: Path = tmp_path_factory.mktemp("month")
     end = int(time.time()) // STEP_SECONDS * STEP_SECONDS
     insights = Simulator(SETTINGS)
     labels = {"job": "insights", "instance": "exporter"}
     file = write_month(insights, "Production", end - DAYS * DAY_SECONDS, end, folder, labels)
-    # promtool reads the whole file once for each block: in two blocks it takes seconds, in those of two hours minutes
-    create = [program("promtool"), "tsdb", "create-blocks-from", "--max-block-duration=744h", "openmetrics"]
-    subprocess.run([*create, str(file), str(folder / "data")], check=True, capture_output=True)
+    write_blocks(file, folder)
     with Prometheus(folder, "127.0.0.1:9", retention="60d") as prometheus:
         eventually(lambda: prometheus.query("choreo_window_api_requests", end - STEP_SECONDS), "the past", 60)
         yield Month(insights, prometheus, end - STEP_SECONDS + 100)

@@ -29,10 +29,9 @@ from exporter.dashboards.promql import (
     a_week_before,
     highest,
     in_range,
-    leading,
+    leading_a_minute,
     of_apis,
     or_zero,
-    over_range,
     ratio,
     series,
     total,
@@ -153,7 +152,7 @@ def _red() -> tuple[Panel, ...]:
             "Errors by reason",
             "Failed requests (4xx and 5xx) per minute by reason, from windows of five minutes: the ten most frequent "
             "over the whole range.",
-            Line(leading(f"{total(reasons, 'reason')} / 5", ("reason",), over_range(reasons, "reason")), "{{reason}}"),
+            Line(leading_a_minute(reasons, "reason"), "{{reason}}"),
             stacked=True,
         ),
         time_series(
@@ -207,7 +206,7 @@ def _callers() -> tuple[Panel, ...]:
             "Requests per minute of each application, from windows of five minutes: the ten largest over the whole "
             "range.",
             Line(
-                leading(f"{total(usage, 'application')} / 5", ("application",), over_range(usage, "application")),
+                leading_a_minute(usage, "application"),
                 "{{application}}",
             ),
             stacked=True,
@@ -231,7 +230,7 @@ def _callers() -> tuple[Panel, ...]:
 
 
 def _shared() -> tuple[Panel, ...]:
-    backend, by = series("choreo_window_backend_requests"), ("backend",)
+    backend = series("choreo_window_backend_requests")
     past = [total(series(f"choreo_window_cache_{what}") + WEEK) for what in ("hits", "misses")]
     week = past[0], f"({past[0]} + {past[1]})"
     hits, misses = (total(series(f"choreo_window_cache_{what}")) for what in ("hits", "misses"))
@@ -240,7 +239,7 @@ def _shared() -> tuple[Panel, ...]:
             "Requests by backend, all APIs",
             "Requests per minute to each backend of these environments: Choreo does not say of which API. The ten "
             "largest over the whole range.",
-            Line(leading(f"{total(backend, *by)} / 5", by, over_range(backend, *by)), "{{backend}}"),
+            Line(leading_a_minute(backend, "backend"), "{{backend}}"),
             unit=PER_MINUTE,
         ),
         time_series(

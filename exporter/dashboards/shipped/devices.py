@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import Line, bar_gauge, time_series
-from exporter.dashboards.promql import largest, leading, over_range, series, total, windows_in_range
+from exporter.dashboards.promql import (
+    largest,
+    leading_a_minute,
+    series,
+    total,
+    windows_in_range,
+)
 from exporter.dashboards.shipped.words import RANGE, dashboard
 from exporter.dashboards.variables import places
 
@@ -45,7 +51,7 @@ def _lines(label: str, name: str, title: str, _: str) -> Panel:
     return time_series(
         title,
         f"Requests per minute by {name}, from windows of five minutes: the ten largest over the whole range.",
-        Line(leading(f"{total(window, label)} / 5", (label,), over_range(window, label)), f"{{{{{label}}}}}"),
+        Line(leading_a_minute(window, label), f"{{{{{label}}}}}"),
         stacked=True,
         interval="5m",
     )

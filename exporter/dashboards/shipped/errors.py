@@ -26,6 +26,7 @@ from exporter.dashboards.promql import (
     a_minute,
     in_range,
     leading,
+    leading_a_minute,
     or_zero,
     over_range,
     ratio,
@@ -111,7 +112,7 @@ def _charts() -> tuple[Panel, ...]:
             "Errors by reason",
             "Failed requests (4xx and 5xx) per minute by reason, from windows of five minutes: the ten most frequent "
             "over the whole range.",
-            Line(leading(f"{total(reasons, 'reason')} / 5", ("reason",), over_range(reasons, "reason")), "{{reason}}"),
+            Line(leading_a_minute(reasons, "reason"), "{{reason}}"),
             stacked=True,
         ),
     )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from exporter.dashboards.model import Dashboard, Panel, Row
 from exporter.dashboards.panels import GREY, GREY_LINE, Column, Figure, Line, figures, geomap, table, time_series
-from exporter.dashboards.promql import in_range, leading, or_zero, over_range, series, total
+from exporter.dashboards.promql import (
+    in_range,
+    leading_a_minute,
+    or_zero,
+    others_a_minute,
+    series,
+    total,
+)
 from exporter.dashboards.shipped.words import RANGE, TEN, dashboard
 from exporter.dashboards.variables import places
 
@@ -60,12 +67,11 @@ def _map() -> tuple[Panel, ...]:
 
 
 def _below() -> Panel:
-    countries = leading(f"{total(_WINDOW, 'country')} / 5", ("country",), over_range(_WINDOW, "country"))
     return time_series(
         "Requests by country over time",
         f"Requests per minute, from windows of five minutes. {TEN}",
-        Line(countries, "{{country}}"),
-        Line(f"{total(_WINDOW)} / 5 - sum({countries}) > 0.001", "Others", GREY_LINE),
+        Line(leading_a_minute(_WINDOW, "country"), "{{country}}"),
+        Line(others_a_minute(_WINDOW, "country"), "Others", GREY_LINE),
         stacked=True,
         width=24,
         height=10,

@@ -9,8 +9,8 @@ from exporter.dashboards.promql import (
     a_week_before,
     highest,
     in_range,
-    leading,
-    over_range,
+    leading_a_minute,
+    others_a_minute,
     ratio,
     selector,
     series,
@@ -90,14 +90,13 @@ def _usage() -> Panel:
 
 
 def _charts() -> tuple[Panel, ...]:
-    lines = leading(f"{total(_WINDOW, *_BY)} / 5", _BY, over_range(_WINDOW, *_BY))
     return (
         time_series(
             "Usage over time",
             "Requests per minute of each application to each API, from windows of five minutes. The ten largest over "
             "the whole range; the rest is Others.",
-            Line(lines, f"{{{{application}}}} to {API_LEGEND}"),
-            Line(f"{total(_WINDOW)} / 5 - sum({lines}) > 0.001", "Others", "#8e8e8e"),
+            Line(leading_a_minute(_WINDOW, *_BY), f"{{{{application}}}} to {API_LEGEND}"),
+            Line(others_a_minute(_WINDOW, *_BY), "Others", "#8e8e8e"),
             stacked=True,
             width=24,
             links=(api_of_labels(API),),

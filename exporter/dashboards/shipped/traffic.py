@@ -22,8 +22,8 @@ from exporter.dashboards.promql import (
     a_week_before,
     highest,
     in_range,
-    leading,
-    over_range,
+    leading_a_minute,
+    others_a_minute,
     series,
     total,
 )
@@ -76,15 +76,14 @@ def _headlines() -> Panel:
 
 def _apis() -> tuple[Panel, ...]:
     window = series(_WINDOW, "api")
-    lines = leading(a_minute(_WINDOW, *API, variables=("api",)), API, over_range(window, *API))
     quarter = total(series("choreo_window_15m_api_requests", "api"), *API)
     return (
         time_series(
             "Requests by API",
             f"Requests per minute to each API, from windows of five minutes. {TEN} The dashed line is all of the "
             "chosen APIs a week before. (Console: API Usage Over Time.)",
-            Line(lines, API_LEGEND),
-            Line(f"{a_minute(_WINDOW, variables=('api',))} - sum({lines}) > 0.001", "Others", GREY_LINE),
+            Line(leading_a_minute(window, *API), API_LEGEND),
+            Line(others_a_minute(window, *API), "Others", GREY_LINE),
             Line(a_minute(_WINDOW, variables=("api",), ago=WEEK), "a week before", GREY_LINE, dashed=True),
             stacked=True,
             links=(api_of_labels(API),),
@@ -105,12 +104,11 @@ def _apis() -> tuple[Panel, ...]:
 
 
 def _applications() -> Panel:
-    usage, by = series(_USAGE, "api"), ("application",)
     return time_series(
         "Requests by application",
         "Requests per minute of each application to the chosen APIs, from windows of five minutes: the ten largest "
         "over the whole range. (Console: API Usage By Application.)",
-        Line(leading(f"{total(usage, *by)} / 5", by, over_range(usage, *by)), "{{application}}"),
+        Line(leading_a_minute(series(_USAGE, "api"), "application"), "{{application}}"),
         stacked=True,
         width=10,
         height=10,
