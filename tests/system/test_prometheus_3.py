@@ -19,8 +19,6 @@ FILES = sorted(
     for file in (ROOT / "tests" / "system").glob("test_*.py")
     if file.name != Path(__file__).name and any(word in file.read_text("utf-8") for word in ("prometheus", "promtool"))
 )
-# What differs there on purpose: a range leaves out its oldest instant, so the digits of shares in texts are others.
-EXCEPT = {"test_rules.py": "slo.yaml"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,6 @@ def test_the_system_tests_pass_on_prometheus_3(file: str, prometheus_3: Path) ->
     """The same tests, with its programs before the installed ones; none is skipped."""
     environ = {**os.environ, "PATH": f"{prometheus_3}:{os.environ['PATH']}"}
     environ.pop("PYTEST_XDIST_WORKER", None)
-    chosen = ["-k", f"not {EXCEPT[file]}"] if file in EXCEPT else []
     plugins = ["-p", "no:xdist", "-p", "no:cacheprovider", "-p", "tests.support.no_skips"]
     run = subprocess.run(
         [
@@ -52,7 +49,6 @@ def test_the_system_tests_pass_on_prometheus_3(file: str, prometheus_3: Path) ->
             "--tb=short",
             "-m",
             "not long",
-            *chosen,
             *plugins,
             f"tests/system/{file}",
         ],
