@@ -19,7 +19,8 @@ from exporter.model.samples import Json
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
-MAX_NODES: Final = 200_000
+_MAX_WRITTEN: Final = 1_000_000  # values and keys; a query has 20 to 50
+_MAX_REPEATED: Final = 200_000  # what aliases may add: a few of them stand for more than any memory holds
 MAX_DEPTH: Final = 100
 _TOO_MANY: Final = "more values than a configuration has (aliases count each time)"
 
@@ -114,7 +115,7 @@ class Nodes:
 def parse_nodes(text: str, file: str) -> Nodes:
     """The values and positions of a YAML file. Raises `ConfigError` with every problem of its form."""
     try:
-        _check_depth(text, file)
+        written = _written_count(text, file)
         root = yaml.compose(text, Loader=_StrictLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -128,7 +129,7 @@ def parse_nodes(text: str, file: str) -> Nodes:
         raise ConfigError((Problem(file, None, "", wrong, "write the file as UTF-8 text"),)) from None
     except (yaml.YAMLError, UnicodeError):
         raise ConfigError((Problem(file, None, "", "not valid YAML", "check it with a YAML linter"),)) from None
-    reader = _Reader(file)
+    reader = _Reader(file, written + _MAX_REPEATED)
     value = reader.value(root, (), 0) if root is not None else None
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
@@ -142,19 +143,20 @@ def _has_bare_braces(text: str, line: int | None) -> bool:
     return _BARE_BRACES.search(_QUOTED.sub("", lines[line - 1])) is not None
 
 
-def _check_depth(text: str, file: str) -> None:
-    """Raises `ConfigError` for a text nested so deeply that composing it would exhaust the stack of PyYAML's C code, or
-    with so many values that it would exhaust the memory."""
+def _written_count(text: str, file: str) -> int:
+    """How many values and keys a text has. Raises `ConfigError` for one nested so deeply that composing it would
+    exhaust the stack of PyYAML's C code, or with so many values that it would exhaust the memory."""
     depth = count = 0
     for event in yaml.parse(text, Loader=_StrictLoader):
         count += isinstance(event, yaml.NodeEvent)
-        if count > MAX_NODES:
+        if count > _MAX_WRITTEN:
             line = event.start_mark.line + 1 if event.start_mark else None
             raise ConfigError((Problem(file, line, "", _TOO_MANY, "write it out shorter"),))
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             line = event.start_mark.line + 1 if event.start_mark else None
             raise ConfigError((Problem(file, line, "", "nested too deeply", "write it out flatter"),))
+    return count
 
 
 def _plain(problem: str) -> str:
@@ -165,8 +167,9 @@ def _plain(problem: str) -> str:
 class _Reader:
     """One walk over the node graph, collecting values, lines and problems."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, max_values: int) -> None:
         self._file = file
+        self._max_values = max_values
         self._count = 0
         self.lines: dict[KeyPath, int] = {}
         self.text_lines: dict[KeyPath, int] = {}
@@ -174,7 +177,7 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
         self._count += 1
-        if self._count > MAX_NODES or depth > MAX_DEPTH:
+        if self._count > self._max_values or depth > MAX_DEPTH:
             wrong = _TOO_MANY if depth <= MAX_DEPTH else "nested too deeply (aliases count each time)"
             raise ConfigError((self._problem(node, path[:1], wrong, "write it out shorter"),))
         self.lines.setdefault(path, node.start_mark.line + 1)

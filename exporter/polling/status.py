@@ -49,6 +49,8 @@ class QueryStatus:
     @property
     def failures(self) -> tuple[tuple[str, int], ...]:
         """How many targets fail at present, by reason."""
+        if not self.failing and not self.needs_too_many_calls:
+            return ()
         reasons = Counter(state.failure.value for state in self.failing if state.failure is not None)
         if self.needs_too_many_calls:
             reasons[Reason.FAN_OUT.value] += 1

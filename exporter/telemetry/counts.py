@@ -47,7 +47,10 @@ class Counts:
 
     def of(self, query: str, source: str) -> QueryCounts:
         """What was counted of a query on a source."""
-        return self._counts.setdefault((query, source), QueryCounts())
+        counts = self._counts.get((query, source))
+        if counts is None:
+            counts = self._counts[query, source] = QueryCounts()
+        return counts
 
     def forget_all_but(self, pairs: Set[tuple[str, str]]) -> None:
         """Forgets what was counted of other queries and sources."""

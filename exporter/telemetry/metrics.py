@@ -6,9 +6,9 @@ import asyncio
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import compress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -179,7 +179,7 @@ def _token_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
     all_tokens = [(one.source.name, one.token) for one in sources if one.token is not None]
     statuses = {name: status for name, status in all_tokens if status.wanted}  # else another shard's
 
-    gauge = partial(_present_gauge, labels=("source",), keys=[(name,) for name in statuses])
+    gauge = _Members.of(("source",), [(name,) for name in statuses]).gauge
     all_statuses = statuses.values()
     yield gauge(
         "token_valid", "Whether there is an access token that has not expired.", (s.valid for s in all_statuses)
@@ -212,7 +212,7 @@ def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     """How the queries are now."""
     now = time.time()
     keys = [(q.source, q.query.name) for q in queries]
-    gauge = partial(_present_gauge, labels=_QUERY_LABELS, keys=keys)
+    gauge = _Members.of(_QUERY_LABELS, keys).gauge
     yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (q.up for q in queries))
     yield gauge(
         "query_last_success_timestamp_seconds",
@@ -261,8 +261,8 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     """What was counted of the queries, by source and query."""
     keys, counts = [key for key, _ in counted], [count for _, count in counted]
 
-    def counter(name: str, text: str, values: Iterable[float]) -> Samples:
-        return _counter(name, text, _QUERY_LABELS, list(zip(keys, values, strict=True)))
+    members = _Members.of(_QUERY_LABELS, keys)
+    counter = members.counter
 
     def by_reason(name: str, text: str, values: Iterable[Counter[str]]) -> Samples:
         return _counter(name, text, (*_QUERY_LABELS, "reason"), [
@@ -274,9 +274,7 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     yield counter("polls", "Polls that ended.", (count.polls for count in counts))
     yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
     durations = (count.duration_seconds for count in counts)
-    yield _present_gauge(
-        "poll_duration_seconds", "Duration of the last poll.", durations, labels=_QUERY_LABELS, keys=keys
-    )
+    yield members.gauge("poll_duration_seconds", "Duration of the last poll.", durations)
     yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
     yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
     yield by_reason(
@@ -339,17 +337,35 @@ def _lines(metrics: Iterable[Samples], openmetrics: bool) -> Iterator[bytes]:
         yield from pieces(samples)
 
 
-def _present_gauge(
-    name: str,
-    text: str,
-    values: Iterable[float | None],
-    *,
-    labels: tuple[str, ...],
-    keys: Sequence[tuple[str, ...]],
-) -> Samples:
-    """A gauge with a series for each key whose value is known."""
-    pairs = zip(keys, values, strict=True)
-    return _gauge(name, text, labels, [(key, value) for key, value in pairs if value is not None])
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Who has a series in each of many families: their labels by columns, and all values of each label. To look at the
+    labels once is most of the work where there are thousands."""
+
+    labels: tuple[str, ...]
+    columns: Sequence[Sequence[str]]
+    different: Sequence[Collection[str]]
+
+    @classmethod
+    def of(cls, labels: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> _Members:
+        columns = list(zip(*keys, strict=True)) or [()] * len(labels)
+        return cls(labels, columns, list(map(set, columns)))
+
+    def gauge(self, name: str, text: str, values: Iterable[float | None]) -> Samples:
+        """A gauge with a series for each member whose value is known."""
+        return self._samples(Family(PREFIX + name, MetricType.GAUGE, text, self.labels), values)
+
+    def counter(self, name: str, text: str, values: Iterable[float]) -> Samples:
+        """A counter with a series for each member."""
+        return self._samples(Family(f"{PREFIX}{name}_total", MetricType.COUNTER, text, self.labels), values)
+
+    def _samples(self, family: Family, values: Iterable[float | None]) -> Samples:
+        found, columns = list(values), self.columns
+        if None in found:
+            known = [value is not None for value in found]
+            columns = [list(compress(column, known)) for column in columns]
+        numbers = [float(value) for value in found if value is not None]
+        return Samples(family, columns, numbers, self.different)
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Iterable[tuple[tuple[str, ...], float]]) -> Samples:

@@ -130,6 +130,16 @@ def test_an_alias_bomb_is_refused() -> None:
     assert "more values than a configuration has (aliases count each time)" in found
 
 
+def test_a_configuration_of_ten_thousand_queries_is_read() -> None:
+    """A file may be as long as thousands of queries need; only what aliases make of a few lines is bounded tightly."""
+    metric = "{name: m, help: Text., value: value, labels: {a: a, b: b, c: c, d: d}}"
+    query = f"  - {{name: q, interval: 60s, document: x, rows: rows, labels: {{e: e, f: f}}, metrics: [{metric}]}}"
+    value = parse_nodes("\n".join(["queries:", *[query] * 10_000]), "config.yaml").value
+    assert isinstance(value, dict)
+    assert isinstance(value["queries"], list)
+    assert len(value["queries"]) == 10_000
+
+
 def test_key_paths_are_written_as_users_point_at_keys() -> None:
     """`queries[2].metrics[0].name`."""
     assert key_text(("queries", 2, "metrics", 0, "name")) == "queries[2].metrics[0].name"
