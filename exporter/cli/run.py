@@ -34,8 +34,10 @@ def run(options: Options) -> int:
     except ConfigError as error:
         refuse(error)
     tune()
+    serving = serve(options, found, web_config)
+    del found  # a reload puts another plan in place of this one
     try:
-        uvloop.new_event_loop().run_until_complete(serve(options, found, web_config))
+        uvloop.new_event_loop().run_until_complete(serving)
     except ListenError as error:
         flag = "start it from a .socket unit, or leave --web.systemd-socket out"
         remedy = flag if options.systemd_socket else "give another --web.listen-address"

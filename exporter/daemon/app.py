@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.source import SHIPPED_SCHEMAS
-from exporter.daemon.check import Checked, ready_to_start
+from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning
@@ -37,7 +37,7 @@ _CANCEL_SECONDS: Final = 1.0
 _log = structlog.get_logger()
 
 
-async def serve(options: Options, found: Checked, web_config: WebConfiguration | None = None) -> None:
+async def serve(options: Options, found: Ready, web_config: WebConfiguration | None = None) -> None:
     """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     STOP_SIGNALS.take(partial(_stop_soon, loop, stop))
@@ -47,7 +47,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
     site = ExporterSite(
         options.telemetry_path,
         polling,
-        found.loaded,
+        found.shown,
         lambda openmetrics: telemetry.render(openmetrics=openmetrics),  # which is made last: it reads the web server
         EVERYTHING.clean,
     )
@@ -89,6 +89,7 @@ async def serve(options: Options, found: Checked, web_config: WebConfiguration |
         _log.info("listening; the metrics are at this address", url=url)
     _warn(found)
     _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
+    del found  # a reload puts another plan in place of this one
     notify("READY=1")
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     notify("STOPPING=1")
@@ -124,13 +125,13 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
         raise ListenError(error.errno, f"--web.systemd-socket: {error.strerror}") from error
 
 
-def _take_over(site: ExporterSite, found: Checked) -> None:
+def _take_over(site: ExporterSite, found: Ready) -> None:
     site.polling.follow(found.plan)
-    site.loaded = found.loaded
+    site.shown = found.shown
     _warn(found)
 
 
-def _warn(found: Checked) -> None:
+def _warn(found: Ready) -> None:
     """Says in the log what `--config.check` warns of."""
     for problem in found.plan.warnings:
         _log.warning("the configuration has what is hardly meant", problem=str(problem))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.load import Loaded, load
+from exporter.config.redacted import Redacted
 from exporter.config.source import Source, TLSConfig
 from exporter.model.errors import ConfigError, Failure, Problem
 from exporter.plan.plan import Plan
@@ -28,6 +29,14 @@ class Checked:
     unmet: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What runs: a plan, and the configuration as it is shown. All else that was read is given up."""
+
+    plan: Plan
+    shown: Redacted
+
+
 def check(file: Path, environ: Mapping[str, str]) -> Checked:
     """The configuration in `file`, with everything that can be known before the first poll.
 
@@ -42,12 +51,12 @@ def check(file: Path, environ: Mapping[str, str]) -> Checked:
     return Checked(loaded, made, (*loaded.unmet, *_unreadable_files(loaded)))
 
 
-def ready_to_start(file: Path, environ: Mapping[str, str]) -> Checked:
-    """The same, refusing what a check only warns about. Raises `ConfigError`."""
+def ready_to_start(file: Path, environ: Mapping[str, str]) -> Ready:
+    """The same to run it, refusing what a check only warns about. Raises `ConfigError`."""
     found = check(file, environ)
     if found.unmet:
         raise ConfigError(found.unmet)
-    return found
+    return Ready(found.plan, Redacted.of(found.loaded))
 
 
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:

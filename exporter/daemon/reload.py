@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from exporter.daemon.check import Checked
+from exporter.daemon.check import Ready
 from exporter.model.background import result_of
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.file_watch import FileWatch
@@ -26,8 +26,8 @@ class Reloading:
 
     def __init__(
         self,
-        load: Callable[[], Checked],
-        take_over: Callable[[Checked], None],
+        load: Callable[[], Ready],
+        take_over: Callable[[Ready], None],
         status: ReloadStatus,
         limit_seconds: float = _LOAD_SECONDS,
     ) -> None:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from exporter.config.confidential import shown_url
-from exporter.config.load import Loaded
-from exporter.config.redacted import yaml_without_secrets
+from exporter.config.redacted import Redacted
 from exporter.exposition import Format, Joiner
 from exporter.model.listen_address import ListenAddress
 from exporter.model.window import iso_text
@@ -29,19 +28,19 @@ from exporter.web.turns import Turns
 
 @dataclass(slots=True)
 class ExporterSite:
-    """What the web server shows. `loaded` is the configuration that is in use, `censor` has the last look at every text
+    """What the web server shows. `shown` is the configuration that is in use, `censor` has the last look at every text
     that people read, and `own_metrics` renders the exporter's own, for OpenMetrics or not."""
 
     telemetry_path: str
     polling: Polling
-    loaded: Loaded
+    shown: Redacted
     own_metrics: Callable[[bool], bytes]
     censor: Callable[[str], str]
     joiner: Joiner = field(default_factory=Joiner)
     was_ready: bool = False
     turns: Turns = field(init=False)
-    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web: status page"))
-    shown: tuple[Loaded, Answer] | None = None
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web: pages"))
+    rendering: tuple[Redacted, asyncio.Future[Answer]] | None = None
 
     def __post_init__(self) -> None:
         self.turns = Turns(self._home)
@@ -68,12 +67,15 @@ class ExporterSite:
         # of a big page it takes a while; in a thread of its own, so that no poll waits for one
         return await asyncio.get_running_loop().run_in_executor(self.thread, render)
 
-    def configuration(self) -> Answer:
-        """The configuration that is in use, as YAML. It is rendered once after each load."""
-        if self.shown is None or self.shown[0] is not self.loaded:
-            body = yaml_without_secrets(self.loaded, self.censor).encode()
-            self.shown = (self.loaded, Answer.of(body, fields=(("cache-control", "no-store"),)))
-        return self.shown[1]
+    async def configuration(self) -> Answer:
+        """The configuration that is in use, as YAML. It is rendered once after each load, beside the event loop."""
+        if self.rendering is None or self.rendering[0] is not self.shown:
+            page = asyncio.get_running_loop().run_in_executor(self.thread, self._configuration, self.shown)
+            self.rendering = (self.shown, page)
+        return await asyncio.shield(self.rendering[1])
+
+    def _configuration(self, shown: Redacted) -> Answer:
+        return Answer.of(shown.yaml(self.censor).encode(), fields=(("cache-control", "no-store"),))
 
     def healthy(self) -> bool:
         return True

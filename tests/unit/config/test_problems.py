@@ -32,7 +32,8 @@ def test_a_good_file_can_start(file: Path) -> None:
     found = plan(load(file, ENVIRON))
     assert found.queries
     assert found.families
-    assert not ready_to_start(file, ENVIRON).unmet
+    assert not check(file, ENVIRON).unmet
+    assert ready_to_start(file, ENVIRON)
     assert not found.warnings
 
 

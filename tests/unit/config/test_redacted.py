@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from exporter.config.load import load
-from exporter.config.redacted import yaml_without_secrets
+from exporter.config.redacted import Redacted
 from exporter.model.censor import EVERYTHING
 
 CONFIG = """\
@@ -43,7 +43,7 @@ ENVIRON = {"ID": "the-id", "SECRET": "the-secret", "ORG": "acme-org"}
 def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str) -> str:
     file = folder / "c.yaml"
     file.write_text(text, encoding="utf-8")
-    return yaml_without_secrets(load(file, ENVIRON), censored)
+    return Redacted.of(load(file, ENVIRON)).yaml(censored)
 
 
 def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.load import load
+from exporter.config.redacted import Redacted
 from exporter.exposition import Format
 from exporter.model.errors import Reason
 from exporter.model.listen_address import ListenAddress
@@ -48,7 +49,7 @@ def site_of(folder: Path, *, censor: Callable[[str], str] = str, config: str = C
     file.write_text(config)
     loaded = load(file, {})
     polling = Polling(plan(loaded), Reporter())
-    return ExporterSite("/metrics", polling, loaded, lambda openmetrics: OWN + b"x" * openmetrics, censor)
+    return ExporterSite("/metrics", polling, Redacted.of(loaded), lambda openmetrics: OWN + b"x" * openmetrics, censor)
 
 
 def fold(site: ExporterSite, outcome: PollOutcome) -> None:
@@ -134,12 +135,35 @@ def test_a_source_without_oauth_says_so(tmp_path: Path) -> None:
 def test_the_configuration_is_that_in_use(tmp_path: Path) -> None:
     """YAML, not to be kept by anybody, rendered once after each load."""
     site = site_of(tmp_path, censor=lambda text: text.replace("secret", "<hidden>"))
-    shown = site.configuration()
+
+    async def ask() -> Answer:
+        shown, again, *_ = await asyncio.gather(*(site.configuration() for _ in range(10)))
+        assert again is shown
+        assert await site.configuration() is shown
+        return shown
+
+    shown = asyncio.run(ask())
     assert yaml.safe_load(shown.body)["sources"][0]["url"] == "https://api.example/<hidden>-path"
     assert dict(shown.fields)[b"cache-control"] == b"no-store"
-    assert site.configuration() is shown
-    site.loaded = site_of(tmp_path, config=CONFIG.replace("secret-path", "other")).loaded
-    assert b"https://api.example/other" in site.configuration().body
+    site.shown = site_of(tmp_path, config=CONFIG.replace("secret-path", "other")).shown
+    assert b"https://api.example/other" in asyncio.run(ask()).body
+
+
+def test_a_great_configuration_holds_up_nothing_while_it_is_rendered(tmp_path: Path) -> None:
+    """Whoever asks for `/config` of thousands of queries waits alone: the event loop goes on meanwhile."""
+    entry = CONFIG.partition("queries:\n")[2]
+    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(1500))
+    site = site_of(tmp_path, config=f"{CONFIG.partition('queries:')[0]}queries:\n{queries}")
+
+    async def turns_meanwhile() -> int:
+        asking, turns = asyncio.create_task(site.configuration()), 0
+        while not asking.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert (await asking).body.count(b"shop_") == 1500
+        return turns
+
+    assert asyncio.run(turns_meanwhile()) > 10
 
 
 @pytest.mark.parametrize(
