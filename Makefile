@@ -11,7 +11,7 @@ BIN := .venv/bin
 # tests/conftest.py says which files come first. On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(CI),-p tests.support.no_skips)
 
-.PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs manifests lock dist sbom audit setup setup-dev clean
+.PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs pictures manifests lock dist sbom audit setup setup-dev clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ docs: setup ## Write the references, the rooms of the code and the JSON Schema f
 	@$(BIN)/python scripts/reference.py $(ARGS)
 	@$(BIN)/python scripts/operations_table.py $(ARGS)
 	@$(BIN)/python scripts/architecture.py $(ARGS)
+
+pictures: setup-dev ## Take the pictures of the status page in docs/pictures/, in Chromium
+	@$(BIN)/python -m tests.system.pictures
 
 manifests: setup ## Write the rules in deploy/kubernetes/ from prometheus/rules/
 	@$(BIN)/python scripts/prometheus_rules.py $(ARGS)

@@ -42,7 +42,8 @@ class Answer:
         cls, body: bytes, content_type: str = _TEXT, status: HTTPStatus = HTTPStatus.OK, fields: Fields = ()
     ) -> Answer:
         """The answer with this body and further header fields."""
-        every = (("content-type", content_type), ("content-length", str(len(body))), *fields)
+        size = ("content-length", str(len(body)))
+        every = (("content-type", content_type), size, ("x-content-type-options", "nosniff"), *fields)
         return cls(status, tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in every), body)
 
     @classmethod

@@ -20,8 +20,8 @@ class Site(Protocol):
     def metrics(self, form: Representation) -> bytes:
         """The body of `/metrics` in that form."""
 
-    def home(self, sought: str) -> Answer | Awaitable[Answer]:
-        """The page at `/`, and what is looked for there (`?q=`)."""
+    def home(self, sought: str, *, refresh: bool) -> Answer | Awaitable[Answer]:
+        """The page at `/`: what its filter holds (`?q=`), and whether it loads itself again (`?refresh`)."""
 
     def healthy(self) -> bool:
         """Whether the process does its work."""
@@ -49,7 +49,8 @@ class Routes:
         if request.path == self._telemetry_path and request.method in ("GET", "HEAD"):
             return self._metrics(request)
         if request.path == "/" and request.method in ("GET", "HEAD"):
-            return self._site.home(parse_qs(request.search).get("q", [""])[0])
+            asked = parse_qs(request.search, keep_blank_values=True)
+            return self._site.home(asked.get("q", [""])[0], refresh="refresh" in asked)
         handlers = self._routes.get(request.path)
         if handlers is None:
             return Answer.plain(HTTPStatus.NOT_FOUND)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from exporter.web.messages import Answer
 
+Key = TypeVar("Key", bound=Hashable)
 FRESH_SECONDS: Final = 1.0
 MAX_WAITING: Final = 8
 _BUSY: Final = Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", "1"),))
@@ -24,17 +25,17 @@ class _Turn:
     askers: int = 0
 
 
-class Turns:
+class Turns(Generic[Key]):
     """Has pages made by `make`, one a second at most, and gives the same again for so long."""
 
-    def __init__(self, make: Callable[[str], Awaitable[Answer]]) -> None:
+    def __init__(self, make: Callable[[Key], Awaitable[Answer]]) -> None:
         self._make = make
         self._lock = asyncio.Lock()
-        self._turns: dict[str, _Turn] = {}
-        self._latest: tuple[str, Answer] | None = None
+        self._turns: dict[Key, _Turn] = {}
+        self._latest: tuple[Key, Answer] | None = None
         self._made_at = -FRESH_SECONDS
 
-    async def page(self, key: str) -> Answer:
+    async def page(self, key: Key) -> Answer:
         """The page of that key, at most a second old. 429 where too many others wait for theirs."""
         if self._latest is not None and self._latest[0] == key and time.monotonic() - self._made_at < FRESH_SECONDS:
             return self._latest[1]
@@ -53,7 +54,7 @@ class Turns:
                 if self._turns.get(key) is turn:
                     del self._turns[key]
 
-    async def _take(self, key: str) -> Answer:
+    async def _take(self, key: Key) -> Answer:
         async with self._lock:
             await asyncio.sleep(self._made_at + FRESH_SECONDS - time.monotonic())
             answer = await self._make(key)

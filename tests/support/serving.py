@@ -49,8 +49,9 @@ class ASite:
     def expected(self, in_format: Format = Format.TEXT) -> bytes:
         return Joiner().join(self.board.page(), self.own, in_format, gzip=False)
 
-    def home(self, sought: str) -> Answer:
-        return html_answer(f"<!doctype html><title>Insights Exporter {html.escape(sought)}</title>")
+    def home(self, sought: str, *, refresh: bool) -> Answer:
+        switched_on = " refreshes" * refresh
+        return html_answer(f"<!doctype html><title>Insights Exporter {html.escape(sought)}{switched_on}</title>")
 
     def healthy(self) -> bool:
         return self.is_healthy

@@ -42,6 +42,7 @@ def test_the_metrics_come_as_they_are_asked_for(site: ASite, routes: Routes, met
     assert dict(plain.fields) == {
         b"content-type": b"text/plain; version=0.0.4; charset=utf-8",
         b"content-length": str(len(plain.body)).encode(),
+        b"x-content-type-options": b"nosniff",
         b"vary": b"Accept, Accept-Encoding",
     }
     zipped = answer(routes, request("/metrics", method, accept="application/openmetrics-text", accept_encoding="gzip"))

@@ -1,0 +1,36 @@
+"""Takes the pictures of the status page for the docs, in a real browser: `make pictures`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.support.browser import browser_page
+from tests.support.configurations import ROOT
+from tests.support.scenes import SCENES
+
+FOLDER: Final = ROOT / "docs" / "pictures"
+SHOTS: Final = (
+    ("status.png", "well", 1280, "light"),
+    ("status-failing.png", "failing", 1280, "dark"),
+    ("status-paused.png", "paused", 810, "light"),
+    ("status-phone.png", "failing", 390, "dark"),
+)
+
+
+def main() -> None:
+    """Writes every picture: what is seen without scrolling."""
+    for name, scene, width, scheme in SHOTS:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            SCENES[scene](Path(folder)) as url,
+            browser_page(viewport={"width": width, "height": 700}, color_scheme=scheme) as (page, _),
+        ):
+            page.goto(f"{url}/")
+            page.screenshot(path=FOLDER / name)
+        print(FOLDER / name)
+
+
+if __name__ == "__main__":
+    main()
