@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import click
 
@@ -25,6 +25,10 @@ from exporter.upstream.gate import Gate
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Pace, Turns
 
+_ATTEMPTS: Final = 3  # at a request that the source answers with a wish to be left alone
+_LONGEST_PAUSE_SECONDS: Final = 600.0  # that a person waits for
+
+_Answer = TypeVar("_Answer")
 # Who answers a query's requests for a target.
 ClientOf: TypeAlias = Callable[[Course, Target], Client]
 _SHORT_WAIT_SECONDS: Final = 2.0
@@ -88,15 +92,24 @@ class Round:
     """Polls at one moment or at several, within each source's concurrency and rate limit, and not while it asks to be
     left alone.
 
-    What other queries need is kept, as while the exporter runs; no query and target is asked twice for it.
+    What other queries need is kept, as while the exporter runs; no query and target is asked twice for it. With
+    `repeats` a request that the source answers with `Retry-After` is repeated after that time.
     """
 
-    def __init__(self, plan: Plan, client_of: ClientOf, clock: Clock = CLOCK) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        client_of: ClientOf,
+        clock: Clock = CLOCK,
+        *,
+        repeats: bool = False,
+    ) -> None:
         self.plan = plan
         self.store = Store(plan.max_series)
         self._queries = {query.name: query for query in plan.queries}
         self._client_of = client_of
         self._clock = clock
+        self._repeats = repeats
         self._asked: dict[Owner, Asked] = {}
         self._pack_sizes: dict[str, int] = {}
         self.gates = {
@@ -156,19 +169,31 @@ class Round:
     async def send(self, course: Course, what: Operation) -> tuple[Response | Failure, float]:
         """What came of an operation beside the query's own, and after how many seconds."""
         query, monotonic = course.query, self._clock.monotonic
-        client = Listening(self._client_of(course, Target({})), monotonic)
-        lane = self._lane(course, client)
-        async with self.gates[course.source.name].passed(query.name, monotonic):
-            await lane.passed(query.name)
-            with suppress(Failure):
-                await lane.execute(what, deadline_seconds=query.timeout_seconds)
-        return client.exchanges[0].answer, client.exchanges[0].seconds
+
+        async def once() -> Exchange:
+            client = Listening(self._client_of(course, Target({})), monotonic)
+            lane = self._lane(course, client)
+            async with self.gates[course.source.name].passed(query.name, monotonic):
+                await lane.passed(query.name)
+                with suppress(Failure):
+                    await lane.execute(what, deadline_seconds=query.timeout_seconds)
+            return client.exchanges[0]
+
+        def wait(exchange: Exchange) -> float | None:
+            return exchange.answer.retry_after_seconds if isinstance(exchange.answer, Failure) else None
+
+        exchange = await self._repeat_after_pauses(course, once, wait)
+        return exchange.answer, exchange.seconds
 
     async def poll_over(self, course: Course, target: Target, moment: Moment) -> PollOutcome:
         """A poll over these time ranges, whatever the query's window and period are."""
         poller = self._poller(course, self._client_of(course, target), self._clock)
-        async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
-            return await poller.poll_over(course, target, moment)
+
+        async def once() -> PollOutcome:
+            async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+                return await poller.poll_over(course, target, moment)
+
+        return await self._repeat_after_pauses(course, once, _wait_after)
 
     async def ask(self, course: Course, target: Target) -> Asked:
         """One poll, at most one for each query and target; what it needs must have been asked."""
@@ -178,11 +203,25 @@ class Round:
         return self._asked[owner]
 
     async def _poll(self, course: Course, target: Target) -> Asked:
-        client = Listening(self._client_of(course, target), self._clock.monotonic)
-        poller = self._poller(course, client, self._clock)
-        async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
-            polled = await poller.poll(course, {target: None})
-        return Asked(course, target, tuple(client.exchanges), polled.outcomes[target])
+        async def once() -> Asked:
+            client = Listening(self._client_of(course, target), self._clock.monotonic)
+            poller = self._poller(course, client, self._clock)
+            async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+                polled = await poller.poll(course, {target: None})
+            return Asked(course, target, tuple(client.exchanges), polled.outcomes[target])
+
+        return await self._repeat_after_pauses(course, once, lambda asked: _wait_after(asked.outcome))
+
+    async def _repeat_after_pauses(
+        self, course: Course, once: Callable[[], Awaitable[_Answer]], wait: Callable[[_Answer], float | None]
+    ) -> _Answer:
+        """The answer to a request, repeated after each pause that the source asks for, which its gate waits for."""
+        for _ in range(_ATTEMPTS - 1):
+            answer = await once()
+            seconds = wait(answer)
+            if not self._repeats or seconds is None or seconds > _LONGEST_PAUSE_SECONDS:
+                return answer
+        return await once()
 
     def _poller(self, course: Course, client: Client, clock: Clock) -> Poller:
         lane = self._lane(course, client)
@@ -202,6 +241,11 @@ def tell_wait(source: str, seconds: float) -> None:
     if seconds >= _SHORT_WAIT_SECONDS:
         why = "as the API asked for it or could not answer"
         click.echo(f"{source}: the next request is sent in {seconds:.0f} s, {why}", err=True)
+
+
+def _wait_after(outcome: PollOutcome) -> float | None:
+    """How long a source that failed a poll wants to be left alone."""
+    return outcome.retry_after_seconds if outcome.result is None else None
 
 
 def paces(sources: Iterable[Source]) -> Mapping[str, Pace]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from exporter.cli.options import config_file_option
 from exporter.cli.output import Output, show_progress
 from exporter.cli.query.recording import RecordingError, recording_json, recording_of, write_recording
 from exporter.cli.verify.anonymity import anonymous
-from exporter.cli.verify.freshness import Freshness, freshness
+from exporter.cli.verify.freshness import LEAST_QUIET_SECONDS, Freshness, freshness
 from exporter.cli.verify.operations import (
     OperationReport,
     QueryReport,
@@ -35,7 +36,7 @@ from exporter.cli.verify.operations import (
     query_report,
     sum_report,
 )
-from exporter.cli.verify.probing import Probed, data_filter, probe_api
+from exporter.cli.verify.probing import GRANULARITIES, Probed, data_filter, probe_api
 from exporter.config.source import Source
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
@@ -45,6 +46,7 @@ from exporter.plan.plan import Plan, QueryPlan
 from exporter.polling.course import Course
 
 _ENOUGH = 300  # requests in ten seconds: with them, one counted in the last tenth of the delay is likely among them
+_SUM_WORDS = {True: "yes", False: "no", None: "not asked"}
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}
 
 
@@ -108,13 +110,14 @@ async def _examine(
     async with upstreams_of((source,)) as upstreams:
         await token_seconds(upstreams[source.name], source)
         now = time.time()
-        a_round = Round(plan, lambda *_: upstreams[source.name].client, Clock(wall=lambda: now))
+        a_round = Round(plan, lambda *_: upstreams[source.name].client, Clock(wall=lambda: now), repeats=True)
         findings = _Findings()
         reports: list[QueryReport] = []
         with show_progress("queries") as progress:
             for number, query in enumerate(chosen):
                 progress(number, len(chosen))
                 reports.append(await query_report(a_round, Course(query, source), tries))
+            progress(len(chosen), len(chosen))
         findings.operations = [one for report in reports for one in report.operations]
         worked = [report.asked for report in reports if report.asked is not None and report.has_result]
         counting = [asked for asked in worked if has_counters(asked.query)]
@@ -148,7 +151,7 @@ def _show(output: Output, findings: _Findings, source: Source) -> None:
     colours = [_COLOURS.get(one.verdict, "red") for one in operations]
     output.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
     if findings.sums:
-        sums = [[one.query, "yes" if one.holds else "no", one.detail] for one in findings.sums]
+        sums = [[one.query, _SUM_WORDS[one.holds], one.detail] for one in findings.sums]
         colours = ["green" if one.holds else "red" for one in findings.sums]
         output.table("Do two adjacent windows add up to both?", ["query", "adds up", ""], sums, colours, whole=True)
     for trouble in findings.troubles:
@@ -164,6 +167,12 @@ def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
     configured = duration_text(query.window.delay.total_seconds()) if query.window is not None else "none"
     if not seen.counted:
         output.line("  there was no traffic to see it by; try again when there is some", "yellow")
+    elif seen.delay_seconds is None and not seen.still_changing:
+        output.line(
+            f"  {_what_was_seen(seen)} in the {seen.watched_seconds:.0f} s that it was watched, too short to name a"
+            f" delay; watch longer, with --watch {duration_text(max(LEAST_QUIET_SECONDS, math.ceil(2 * seen.seen)))}",
+            "yellow",
+        )
     elif seen.delay_seconds is None:
         output.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
     else:
@@ -178,18 +187,24 @@ def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
         output.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
 
 
+def _what_was_seen(seen: Freshness) -> str:
+    return f"the last change came {seen.seen:.0f} s after its end" if seen.seen else "nothing changed"
+
+
 def _show_probed(output: Output, found: Probed) -> None:
     output.line("What does the API take?", "bold")
-    taken = [name for name, answer in found.granularities.items() if name and answer is not None]
-    refused = [name for name, answer in found.granularities.items() if name and answer is None]
-    not_taken = f"; refused: {', '.join(refused)}" if refused else ""
-    output.line(f"  granularities: {', '.join(taken) or 'none'}{not_taken}")
+    taken = [name for name in GRANULARITIES if found.granularities.get(name) is not None]
+    refused = [name for name in GRANULARITIES if found.granularities.get(name, "") is None]
+    unasked = [name for name in GRANULARITIES if name not in found.granularities]
+    parts = (("", taken), ("refused: ", refused), ("not asked: ", unasked))
+    output.line("  granularities: " + "; ".join(what + ", ".join(names) for what, names in parts if names))
     if (by_itself := found.granularities.get("")) is not None:
         output.line(f"  granularity where none is given, for two hours: {by_itself}")
     limit = f"; refused: {found.refused_aliases}" if found.refused_aliases is not None else " or more"
-    output.line(f"  aliases in one operation: {found.aliases}{limit}")
+    aliases = f"{found.aliases}{limit}" if found.aliases or found.refused_aliases is not None else "not asked"
+    output.line(f"  aliases in one operation: {aliases}")
     if found.trouble:
-        output.line(f"  not sure, as there was trouble: {found.trouble}", "yellow")
+        output.line(f"  some questions had no answer: {found.trouble}", "yellow")
 
 
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:

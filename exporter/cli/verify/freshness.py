@@ -19,6 +19,8 @@ _SHORTEST_STEP_SECONDS: Final = 1.0
 _SHORTEST_BUCKET_SECONDS: Final = 10.0
 _SETTLED_AFTER: Final = 2  # observations without a change
 _OLD_AGES: Final = (600.0, 3600.0, 6 * 3600.0, 86_400.0)
+_QUIET_SHARE: Final = 1.5  # of the last change's age must be watched
+LEAST_QUIET_SECONDS: Final = 120.0
 _DELAYS: Final = (0, 1, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)
 
 
@@ -28,6 +30,7 @@ class Freshness:
 
     `late` are the ages of old buckets that changed meanwhile; `counted` is the largest total of a bucket, so whether
     there was anything to change, and whether enough of it that one of the last to be counted was among it.
+    `watched_seconds` is how long it was watched.
     """
 
     before: float
@@ -35,15 +38,21 @@ class Freshness:
     still_changing: bool
     late: tuple[float, ...]
     counted: float
+    watched_seconds: float = math.inf
 
     @property
     def delay_seconds(self) -> float | None:
         """The delay to set: a round figure that fits what was seen. None where the watch was too short to tell."""
-        if self.still_changing:
+        if self.still_changing or self.watched_seconds < max(_QUIET_SHARE * self.seen, self._least_seconds):
             return None
         if fitting := [delay for delay in _DELAYS if self.before < delay <= self.seen]:
             return float(fitting[-1])
         return float(next((delay for delay in _DELAYS if delay >= self.seen), math.ceil(self.seen / 3600) * 3600))
+
+    @property
+    def _least_seconds(self) -> float:
+        """How long one must watch: where nothing changed, all may come at once, or after the watch has ended."""
+        return 0.0 if self.seen else LEAST_QUIET_SECONDS
 
 
 @dataclass(slots=True)
@@ -81,10 +90,11 @@ async def freshness(
     for number in itertools.count(1):
         next_at = time.monotonic() + step
         await asyncio.gather(*(_observe(a_round, asked, bucket) for bucket in buckets))
-        report(round(time.monotonic() - began_at), round(watch_seconds))
+        report(min(round(time.monotonic() - began_at), round(watch_seconds)), round(watch_seconds))
         if number > 1 and time.monotonic() >= until:
             break
         await asyncio.sleep(max(0.0, min(next_at, until) - time.monotonic()))
+    report(round(watch_seconds), round(watch_seconds))
     before, seen = max(bucket.last_change for bucket in young)
     return Freshness(
         max(0.0, before),
@@ -92,6 +102,7 @@ async def freshness(
         still_changing=any(bucket.unchanged < _SETTLED_AFTER for bucket in young),
         late=tuple(age for age, bucket in old.items() if bucket.last_change[1] > 0),
         counted=max(_most(bucket.value or {}) for bucket in young),
+        watched_seconds=max(watch_seconds, time.monotonic() - began_at),
     )
 
 

@@ -49,10 +49,13 @@ class OperationReport:
 
 @dataclass(frozen=True, slots=True)
 class SumReport:
-    """Whether the totals of two adjacent windows add up to those of both; `detail` says with which figures."""
+    """Whether the totals of two adjacent windows add up to those of both; `detail` says with which figures.
+
+    `holds` is None where the API did not answer.
+    """
 
     query: str
-    holds: bool
+    holds: bool | None
     detail: str
 
 
@@ -98,13 +101,17 @@ def _not_asked(query: QueryPlan, why: str) -> QueryReport:
 
 
 async def _operations(a_round: Round, asked: Asked) -> tuple[OperationReport, ...]:
-    """A report for each operation of a poll. What was refused as a whole is asked field by field."""
+    """A report for each operation of a poll: what became of the poll, not only of the answer. What was refused as a
+    whole is asked field by field."""
     fields = root_fields(asked.query.document.text)
     seconds = sum(exchange.seconds for exchange in asked.exchanges)
+    outcome = asked.outcome
     if asked.responses:
         response = asked.responses[-1]
-        return tuple(_of_response(asked.query.name, field.key, field.operation, response, seconds) for field in fields)
-    outcome = asked.outcome
+        reports = [_of_response(asked.query.name, field.key, field.operation, response, seconds) for field in fields]
+        is_known = outcome.reason is Reason.GRAPHQL and any(one.verdict is Verdict.REFUSED for one in reports)
+        trouble = "" if is_known else _trouble(outcome)
+        return tuple(_with_trouble(report, trouble) for report in reports)
     if len(fields) == 1 or outcome.reason not in _REFUSING or not asked.exchanges:
         return tuple(_of_outcome(asked.query.name, field.operation, outcome) for field in fields)
     reports = []
@@ -121,6 +128,22 @@ async def _operations(a_round: Round, asked: Asked) -> tuple[OperationReport, ..
             failed = PollOutcome(took, reason=answer.reason, detail=answer.detail)
             reports.append(_of_outcome(asked.query.name, field.operation, failed))
     return tuple(reports)
+
+
+def _trouble(outcome: PollOutcome) -> str:
+    """Why a poll that was answered publishes nothing; nothing to say where the answer was empty."""
+    if outcome.result is None:
+        return f"{outcome.reason}: {outcome.detail}"
+    unread = {reason: count for reason, count in outcome.result.skipped.items() if count}
+    if outcome.result.series_count or not unread:
+        return ""
+    return f"no value can be published: {', '.join(f'{count} {reason}' for reason, count in sorted(unread.items()))}"
+
+
+def _with_trouble(report: OperationReport, trouble: str) -> OperationReport:
+    if not trouble or report.verdict is Verdict.REFUSED:
+        return report
+    return replace(report, verdict=Verdict.FAILED, detail=trouble)
 
 
 def _of_response(query: str, key: str, operation: str, response: Response, seconds: float) -> OperationReport:
@@ -174,7 +197,7 @@ async def sum_report(a_round: Round, asked: Asked, now: float) -> SumReport:
         second = await totals(a_round, asked, middle, middle + _PART)
         whole = await totals(a_round, asked, middle - _PART, middle + _PART)
     except ResultFailure as failure:
-        return SumReport(asked.query.name, False, f"could not be asked: {failure.reason}: {failure.detail}")
+        return SumReport(asked.query.name, None, f"{failure.reason}: {failure.detail}")
     shown = f"{_sum(first)} + {_sum(second)} = {_sum(whole)}"
     for key in {*first, *second, *whole}:
         added = first.get(key, 0) + second.get(key, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -24,13 +25,15 @@ _SHORTEST: Final = timedelta(hours=2)
 _COURSE: Final = """query ($time: TimeFilter!, $data: DataFilter!, $granularity: String) {
   found: getSuccessSummary(filter: $time, dataFilter: $data, granularity: $granularity) { granularity }
 }"""
+GRANULARITIES: Final = tuple(_GRANULARITIES)
 _REFUSING: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE})
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What the API takes. `granularities` has for each that was asked for (none: "") what it answered with, or None
-    where it refused. `aliases` is how many it took, `refused_aliases` the least that it refused, if it refused any."""
+    where it refused; those without an answer are left out. `aliases` is how many it took, `refused_aliases` the least
+    that it refused, if it refused any. `trouble` is why a question had no answer."""
 
     granularities: Mapping[str, str | None]
     aliases: int
@@ -51,7 +54,10 @@ def data_filter(polls: Sequence[Asked]) -> tuple[Asked, Json] | None:
 async def probe_api(a_round: Round, asked: Asked, data: Json, now: float, most_aliases: int) -> Probed:
     """What the API takes, asked with the filter of a poll that worked."""
     probe = _Probe(a_round, asked, data, floor(datetime.fromtimestamp(now, UTC), timedelta(hours=1), UTC))
-    granularities = {name: await probe.granularity(name) for name in ("", *_GRANULARITIES)}
+    granularities: dict[str, str | None] = {}
+    for name in ("", *_GRANULARITIES):
+        with suppress(Failure):
+            granularities[name] = await probe.granularity(name)
     aliases, refused = await probe.aliases(most_aliases)
     return Probed(granularities, aliases, refused, probe.trouble)
 
@@ -74,11 +80,15 @@ class _Probe:
         return str(found["granularity"]) if isinstance(found, dict) else name
 
     async def aliases(self, most: int) -> tuple[int, int | None]:
-        """How many aliases were taken, and the least that were refused."""
+        """How many aliases were taken, and the least that were refused; as far as it is known where an answer fails."""
         taken, refused = 0, most + 1
         asked = 1
         while taken + 1 < refused:
-            if await self._takes(asked):
+            try:
+                takes = await self._takes(asked)
+            except Failure:
+                return taken, refused if refused <= most else None
+            if takes:
                 taken = asked
             else:
                 refused = asked
@@ -94,10 +104,11 @@ class _Probe:
         return {"time": {"from": iso_text(self._end - length), "to": iso_text(self._end)}, "data": self._data}
 
     async def _answer(self, sent: Operation) -> Response | None:
-        """The answer; None for a refusal. What else goes wrong is kept as trouble, and taken for a refusal."""
+        """The answer; None for a refusal. Raises `Failure` for what says nothing about the limit, and keeps it."""
         answer, _ = await self._round.send(self._asked.course, sent)
         if isinstance(answer, Failure):
             if answer.reason not in _REFUSING:
                 self.trouble = f"{answer.reason}: {answer.detail}"
+                raise answer
             return None
         return None if answer.errors else answer

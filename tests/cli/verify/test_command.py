@@ -137,7 +137,7 @@ def test_the_delay_of_the_upstream_is_read_back(delay: int, start_insights: Star
 
 def test_a_delay_seen_by_few_requests_is_said_to_be_too_short(start_insights: StartInsights, config: Path) -> None:
     """Where little was counted, the slowest may not have been among it, and the report says so beside its figure."""
-    insights = start_insights(Settings(delay_seconds=3, rate=2, daily_rhythm=False))
+    insights = start_insights(Settings(delay_seconds=3, rate=15, daily_rhythm=False))
     run = finished(
         "verify", f"--config.file={config}", "--watch=8s", "--max-aliases=0", environ=choreo_environ(insights)
     )
@@ -203,3 +203,34 @@ def test_an_account_that_refuses_is_one_error(start_insights: StartInsights, con
     run = finished("verify", f"--config.file={config}", "--watch=0", environ=unsubscribed)
     assert run.returncode == 1
     assert run.stderr.startswith("likely: the application is not subscribed")
+
+
+SAME = """
+  - name: same
+    interval: 1m
+    document: "query ($org: OrgFilter!) { listEnvironments(org: $org) { id name } }"
+    variables: {org: {orgId: "{{ source.org_id }}"}}
+    rows: listEnvironments
+    metrics:
+      - {name: same_for_all, help: Without a label., value: 1}
+"""
+UNREADABLE = (
+    SAME.replace("name: same", "name: unreadable", 1)
+    .replace(": same_for_all", ": no_number")
+    .replace("value: 1", "value: name, labels: {id: id}")
+)
+
+
+def test_a_poll_that_publishes_nothing_has_not_worked(start_insights: StartInsights, tmp_path: Path) -> None:
+    """Where the answer came, but its rows are one series or its values are no numbers, the report says that, as the
+    running exporter would; the exit code is 1."""
+    insights = start_insights(Settings(delay_seconds=0))
+    config = configuration(tmp_path, SAME, UNREADABLE)
+    config.write_text(config.read_text().replace("schema: choreo", ""))  # with it, the check finds the text
+    run = finished("verify", f"--config.file={config}", "--watch=0", environ=choreo_environ(insights))
+    assert run.returncode == 1, run.stdout
+    assert re.match(r"failed .*duplicate_series: ", result_of(run.stdout, "same", "listEnvironments"))
+    assert re.match(
+        r"failed .*no value can be published: \d not_a_number", result_of(run.stdout, "unreadable", "listEnvironments")
+    )
+    assert result_of(run.stdout, "environments", "listEnvironments").startswith("worked")

@@ -140,6 +140,28 @@ def test_an_operation_of_ones_own_comes_back_with_its_time() -> None:
     asyncio.run(run())
 
 
+def test_a_pause_that_the_source_asks_for_is_waited_out() -> None:
+    """Where a person waits, a refused request is repeated after the time that the source names; a long one, and one
+    that comes again and again, is reported as it came."""
+
+    def refusing(times: int, seconds: float) -> tuple[Answering, Round]:
+        refusals = [UpstreamFailure(Reason.HTTP_429, "slow down", retry_after_seconds=seconds)] * times
+        client = Answering(lambda operation: refusals.pop() if refusals else answer(operation))
+        return client, Round(planned(QUERIES), lambda *_: client, clock_at(NOW), repeats=True)
+
+    async def run() -> None:
+        client, a_round = refusing(2, 0.02)
+        asked = await a_round.ask(course_of(a_round.plan, "shops"), Target({}))
+        assert (len(asked.outcome.result.rows if asked.outcome.result else ()), len(client.sent)) == (3, 3)
+        for times, seconds in ((9, 0.02), (1, 3601.0)):
+            client, a_round = refusing(times, seconds)
+            failure, _ = await a_round.send(course_of(a_round.plan, "shops"), Operation("{ shops }", {}))
+            assert isinstance(failure, Failure)
+            assert len(client.sent) == min(times, 3)
+
+    asyncio.run(run())
+
+
 def test_the_limits_of_a_source_hold() -> None:
     """No more requests at once than its concurrency, for commands as for the exporter."""
 

@@ -26,3 +26,13 @@ def test_the_delay_is_a_round_figure_that_fits_what_was_seen(before: float, seen
 def test_no_delay_is_named_while_the_past_still_changes() -> None:
     """A watch that ended too early names no figure that would be wrong."""
     assert Freshness(3, 4, still_changing=True, late=(), counted=1).delay_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "watched", "named"), [(0.0, 10, False), (0.0, 300, True), (5.0, 6, False), (5.0, 15, True)]
+)
+def test_no_delay_is_named_that_the_watch_cannot_support(seen: float, watched: float, named: bool) -> None:
+    """Where nothing changed in some seconds, counts may come later than that; where the last change came just before
+    the end, more may follow."""
+    found = Freshness(max(0.0, seen - 1), seen, still_changing=False, late=(), counted=1, watched_seconds=watched)
+    assert (found.delay_seconds is not None) is named

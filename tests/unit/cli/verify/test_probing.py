@@ -86,9 +86,11 @@ def test_a_refusal_is_no_trouble(reason: Reason) -> None:
 
 
 def test_trouble_is_kept() -> None:
-    """Where the API is down in between, what was found is not sure."""
+    """Where the API is down in between, what was found until then is kept, and nothing is taken for a refusal."""
     found, _ = probed(lambda _: {}, 3, 8, lambda: UpstreamFailure(Reason.TIMEOUT, "late"))
-    assert (found.aliases, found.trouble) == (3, "timeout: late")
+    assert (found.aliases, found.refused_aliases, found.trouble) == (2, None, "timeout: late")
+    found, _ = probed(lambda _: UpstreamFailure(Reason.HTTP_429, "slow down"), 3, 8)
+    assert (found.granularities, found.trouble) == ({}, "http_429: slow down")
 
 
 def test_the_filter_is_that_of_a_poll_that_worked() -> None:
