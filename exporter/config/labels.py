@@ -66,7 +66,12 @@ def _label(value: object) -> LabelSpec:
 
 def _text_label(text: str) -> PathLabel | ReferenceLabel:
     template = parse_text(text)
-    return PathLabel(parse_path(template)) if isinstance(template, str) else ReferenceLabel(template)
+    if not isinstance(template, str):
+        return ReferenceLabel(template)
+    try:
+        return PathLabel(parse_path(template))
+    except ValueError as error:
+        raise ValueError(f"{error}, or {{const: TEXT}} for a fixed text") from None
 
 
 _LABEL_SCHEMA: Final = WithJsonSchema(

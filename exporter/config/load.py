@@ -70,6 +70,11 @@ class Loaded:
         """Where the entries of a section stand, in their order in `config`."""
         return tuple((section, index) for index in self.indexes.get(section, ()))
 
+    def is_unmet(self, place: KeyPath) -> bool:
+        """Whether the text at `place` needs a variable that is unset, so that nothing can be said of it."""
+        problem = self.places.problem(place, "")
+        return any((one.file, one.key) == (problem.file, problem.key) for one in self.unmet)
+
     def metric_places(self, place: KeyPath, query: Query) -> tuple[KeyPath, ...]:
         """Where the metrics of the query at `place` stand."""
         indexes = self.metric_indexes.get(place) or range(len(query.metrics))
@@ -148,7 +153,8 @@ class _Reading:
         if name not in self._root and (self._root.get("include") or not Config.model_fields[name].is_required()):
             return []
         if name not in self._root:
-            self._problems.append(self._places.problem((), f"the section {name} is missing", f"add {name}:"))
+            remedy = f"add {name}:, or include: with queries that are ready" if name == "queries" else f"add {name}:"
+            self._problems.append(self._places.problem((), f"the section {name} is missing", remedy))
             return []
         entries = self._root[name]
         if not isinstance(entries, list) or not entries:
@@ -180,7 +186,7 @@ class _Reading:
             return None
 
     def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
-        for details in error.errors(include_url=False, include_input=False):
+        for details in error.errors(include_url=False):
             where = (*path, *(part for part in details["loc"] if part not in _NO_KEYS))
             if any(where[: len(known)] == known for known in (*self._variables.unset, *self._variables.faulty)):
                 continue  # its text is not known yet, so nothing can be said of it

@@ -122,7 +122,7 @@ def parse_nodes(text: str, file: str) -> Nodes:
         line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
         detail = ", ".join(part for part in (error.context, error.problem) if part)
         wrong = f"not valid YAML: {_plain(detail or 'a syntax error')}"
-        remedy = _QUOTE if _has_bare_braces(text, line) else "mend the indentation or the quotes there"
+        remedy = _QUOTE if _has_bare_braces(text, line) else _yaml_remedy(detail, _line_of(text, line))
         raise ConfigError((Problem(file, line, "", wrong, remedy),)) from None
     except yaml.reader.ReaderError as error:
         wrong = f"not valid YAML: a character that may not stand there (position {error.position})"
@@ -134,6 +134,19 @@ def parse_nodes(text: str, file: str) -> Nodes:
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
     return Nodes(file, value, reader.lines, reader.text_lines)
+
+
+def _line_of(text: str, line: int | None) -> str:
+    lines = text.splitlines()
+    return "" if line is None or line > len(lines) else lines[line - 1]
+
+
+def _yaml_remedy(detail: str, line: str) -> str:
+    if "tab character" in detail or "\t" in line:
+        return "indent with spaces"
+    if "expected ',' or" in detail:
+        return "close the bracket, and put a text with a colon, a comma or a bracket in quotes"
+    return "mend the indentation or the quotes there"
 
 
 def _has_bare_braces(text: str, line: int | None) -> bool:

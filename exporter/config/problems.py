@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -16,6 +17,50 @@ from exporter.config.nodes import KeyPath, Nodes, key_text
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.file_read import MAX_CONFIG_BYTES, read_file
 from exporter.model.suggestion import suggestion
+
+# What people write for a mapping that they know by one of its values.
+_MAPPINGS: Final = {
+    "authorization": "write {credentials: TOKEN}; the type is Bearer if you give no other",
+    "basic_auth": "write {username: NAME, password_file: FILE}",
+    "for_each": "write {NAME: QUERY}; {{ NAME.id }} is then a field of each row of that query",
+    "labels": "write {LABEL: PATH}",
+    "rate_limit": "write {requests: 10, per: 1s}",
+    "window": "write {length: 5m}",
+}
+# Keys of similar programs, and what they are here.
+_OTHER_NAMES: Final = {
+    "api_key": "http_headers",
+    "auth": "authorization",
+    "bearer_token": "authorization",
+    "description": "help",
+    "dimensions": "labels",
+    "endpoint": "url",
+    "foreach": "for_each",
+    "frequency": "interval",
+    "headers": "http_headers",
+    "path": "value",
+    "proxy": "proxy_url",
+    "query": "document",
+    "schedule": "interval",
+    "scrape_interval": "interval",
+    "size": "length",
+    "tls": "tls_config",
+    "token": "authorization",
+    "tz": "timezone",
+    "unit": "from_unit",
+}
+OWN_KEYS: Final = {
+    "metrics": ("aggregate", "bucket", "from_unit", "help", "map", "states", "top", "type", "value", "where"),
+    "queries": (
+        *("batch", "document", "for_each", "interval", "metrics", "pack", "pages", "period", "rows", "stale_after"),
+        *("timeout", "timezone", "variables", "window"),
+    ),
+    "sources": (
+        *("authorization", "basic_auth", "concurrency", "http_headers", "oauth2", "proxy_url", "rate_limit", "schema"),
+        *("secret_values", "tls_config", "url", "values"),
+    ),
+}
+"""Keys that stand in the entries of one section alone, for whoever writes them elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +97,7 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     kind, place = details["type"], details["loc"]
     match kind:
         case "extra_forbidden":
-            return "unknown key", nearest(str(place[-1]), _section_keys(model, place[:-1]))
+            return "unknown key", _key_remedy(str(place[-1]), _section_keys(model, place[:-1]), details.get("input"))
         case "missing":
             return "is missing", "add it"
         case "value_error":
@@ -61,13 +106,17 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         case "string_type":
             return "must be text", "put it in quotes"
         case "literal_error" | "enum":
-            return "not one of the words that may stand here", f"write {details['ctx']['expected']}"
+            expected = details["ctx"]["expected"]
+            meant = suggestion(str(details.get("input", "")), re.findall("'([^']*)'", expected))
+            return "not one of the words that may stand here", meant or f"write {expected}"
         case "too_short":
             return "is empty", "add at least one"
         case "string_too_short":
             return "is empty", "write some text"
         case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
-            return "must be a mapping", "write keys with values below it"
+            return "must be a mapping", _MAPPINGS.get(
+                str(place[-1]) if place else "", "write keys with values below it"
+            )
         case "tuple_type" | "list_type":
             return "must be a list", "write it as [a, b], or begin each entry with -"
         case "bool_type" | "bool_parsing":
@@ -82,6 +131,19 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return "must be a number", "write one such as 1 or 0.5"
     message = details["msg"]
     return f"is not right: {message[0].lower()}{message[1:]}", ""
+
+
+def _key_remedy(key: str, known: list[str], value: object) -> str:
+    """What an unknown key was meant to be, or where it belongs."""
+    if (value is None and " " in key.strip()) or key.endswith("."):
+        return "put a text with a comma in quotes"
+    if _OTHER_NAMES.get(key) in known:
+        return f"write {_OTHER_NAMES[key]}"
+    if found := suggestion(key, known):
+        return found
+    if section := next((section for section, keys in OWN_KEYS.items() if key in keys), ""):
+        return f"it belongs to an entry of {section}"
+    return nearest(key, known)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

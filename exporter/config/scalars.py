@@ -50,13 +50,14 @@ def _duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str):
-        raise ValueError("a duration is text with a unit; write 30s or 5m")
+        unit = f"write {value}s" if isinstance(value, int) and not isinstance(value, bool) else "write 30s or 5m"
+        raise ValueError(f"a duration is text with a unit; {unit}")
     return timedelta(seconds=duration_seconds(value))
 
 
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
-        raise ValueError("must be longer than 0")
+        raise ValueError("must be longer than 0; write a time such as 30s")
     return value
 
 
@@ -210,7 +211,7 @@ def _path(value: object) -> ResponsePath:
     if isinstance(value, ResponsePath):
         return value
     if not isinstance(value, str):
-        raise ValueError("a response path is text, such as usage.count")
+        raise ValueError("a response path is text; write one such as usage.count")
     return parse_path(value)
 
 

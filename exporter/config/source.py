@@ -208,7 +208,7 @@ class OAuth2(Strict):
         for name in ("client_id", "client_secret") if self.has_secret else ("client_id",):
             given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
             if sum(given) != 1:
-                raise ValueError(f"needs exactly one of {name} and {name}_file")
+                raise ValueError(f"needs exactly one of {name} and {name}_file; write one of the two")
         if not self.has_secret and self.tls_config.cert_file is None:
             raise ValueError("auth_style tls_client_auth needs a certificate; add cert_file and key_file to tls_config")
         if not self.has_secret and (self.client_secret or self.client_secret_file):
@@ -260,7 +260,7 @@ class Authorization(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.credentials is None) == (self.credentials_file is None):
-            raise ValueError("needs exactly one of credentials and credentials_file")
+            raise ValueError("needs exactly one of credentials and credentials_file; write one of the two")
         return self
 
     @property
@@ -282,7 +282,7 @@ class BasicAuth(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.password is None) == (self.password_file is None):
-            raise ValueError("needs exactly one of password and password_file")
+            raise ValueError("needs exactly one of password and password_file; write one of the two")
         return self
 
     @property

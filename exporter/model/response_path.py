@@ -56,10 +56,19 @@ def parse_path(text: str) -> ResponsePath:
     if text == ".":
         return ResponsePath((), innermost=True)
     if not _PATH.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is not a response path; write names of the answer joined by dots, such as usage.count or tags[0]"
-        )
+        raise ValueError(f"{text!r} is not a response path; {_remedy(text)}")
     return ResponsePath(tuple(map(_step, _STEP.finditer(text))), innermost=text.startswith("."))
+
+
+def _remedy(text: str) -> str:
+    """What to write for what people know from templates and from JSONPath."""
+    if "{{" in text:
+        return "write it without {{ }}"
+    if text.startswith("$"):
+        return "leave out the $, which paths do not begin with"
+    if "[*]" in text or "[]" in text:
+        return "leave out the brackets, as lists are opened without them"
+    return "write names of the answer joined by dots, such as usage.count or tags[0]"
 
 
 def _step(match: re.Match[str]) -> Step:

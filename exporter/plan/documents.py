@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
@@ -10,6 +11,7 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.document import Document, DocumentError, parse_document
 from exporter.document.schema import Schema, load_schema
+from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
@@ -56,7 +58,8 @@ def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -
         return tuple(by_name.values())
     for name in query.sources:
         if name not in by_name and name not in loaded.broken:
-            findings.add((*place, "sources"), f"there is no source {name}", f"write one of: {', '.join(by_name)}")
+            remedy = suggestion(name, by_name) or f"write one of: {', '.join(by_name)}"
+            findings.add((*place, "sources"), f"there is no source {name}", remedy)
     return tuple(by_name[name] for name in query.sources if name in by_name)
 
 
@@ -66,8 +69,10 @@ def _schema(name: str, loaded: Loaded, findings: Findings) -> Schema | None:
     except (OSError, ValueError) as error:
         wrong = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
-            if source.schema_ == name:
-                findings.add((*place, "schema"), wrong, "write choreo, or a file in SDL or JSON")
+            if source.schema_ == name and not loaded.is_unmet((*place, "schema")):
+                meant = suggestion(Path(name).name, ["choreo"])
+                key = (*place, "schema")
+                findings.add(key, wrong, meant if meant else "write choreo, or a file in SDL or JSON")
         return None
 
 

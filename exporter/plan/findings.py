@@ -60,12 +60,15 @@ class Findings:
         """The line of a key, for a problem that has two places."""
         return self._places.nodes.line(place)
 
-    def column(self, path: ResponsePath, scopes: Scopes, place: KeyPath) -> Column | None:
-        """The column that a path names; none, and a problem, where the document does not have it."""
+    def column(self, path: ResponsePath, scopes: Scopes, place: KeyPath, otherwise: str = "") -> Column | None:
+        """The column that a path names; none, and a problem, where the document does not have it. `otherwise` is what
+        may have been meant where no such path is near."""
         try:
             found = column(path, scopes)[0]
         except PathProblem as problem:
-            self.add(place, problem.wrong, problem.remedy)
+            is_list = problem.remedy.startswith("selected there: ")
+            remedy = f"{problem.remedy}; {otherwise}" if otherwise and is_list else problem.remedy
+            self.add(place, problem.wrong, remedy)
             return None
         self.leave_unproved(place, path, found.hops)
         return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
+from exporter.model.suggestion import suggestion
 from exporter.plan.findings import Findings
 from exporter.plan.response_paths import Feeders, ParsedQuery
 
@@ -20,7 +21,8 @@ def find_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: F
             feeder = queries.get(name)
             if feeder is None:
                 if name not in written and name not in loaded.broken:
-                    findings.add(place, f"there is no query {name}", f"write one of: {', '.join(written)}")
+                    remedy = suggestion(name, written) or f"write one of: {', '.join(written)}"
+                    findings.add(place, f"there is no query {name}", remedy)
             elif feeder.query.rows is None:
                 findings.add(place, f"the query {name} has no rows", f"add rows: to {name}")
             elif not {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}:

@@ -67,7 +67,9 @@ class Labels:
             case ReferenceLabel(template):
                 return Bound(template)
             case PathLabel(path):
-                return self._findings.column(path, scopes, place)
+                is_word = len(path.steps) == 1 and not path.innermost
+                literal = f"or write {{const: {path}}} for that very text" if is_word else ""
+                return self._findings.column(path, scopes, place, literal)
             case LookupLabel():
                 return self._lookup_column(spec, scopes, place)
 

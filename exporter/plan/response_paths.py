@@ -198,6 +198,8 @@ def _check_pick(pick: Pick, selection: Selection, text: str) -> None:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
+    if word == "data":
+        return "leave out data., as paths begin below it"
     if found := suggestion(word, names):
         return found
     return f"selected there: {', '.join(names)}" if names else "nothing is selected there; end the path earlier"

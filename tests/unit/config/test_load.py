@@ -131,5 +131,5 @@ def test_missing_sections_are_said(tmp_path: Path) -> None:
     file.write_text("max_series: 5\n")
     assert [str(problem) for problem in load(file, {}).problems] == [
         f"{file}:1: the section sources is missing; add sources:",
-        f"{file}:1: the section queries is missing; add queries:",
+        f"{file}:1: the section queries is missing; add queries:, or include: with queries that are ready",
     ]

@@ -70,9 +70,9 @@ CREDENTIALS = "a URL must not carry a user or a password; use basic_auth"
 NO_METRIC = "is not a metric name; use letters, digits, _ and :, and no digit first"
 OWN = "are the exporter's own; choose another prefix"
 REFUSED: list[tuple[Any, object, str]] = [
-    (scalars.Duration, 60, NO_DURATION),
+    (scalars.Duration, 60, "a duration is text with a unit; write 60s"),
     (scalars.Duration, None, NO_DURATION),
-    (scalars.PositiveDuration, "0s", "must be longer than 0"),
+    (scalars.PositiveDuration, "0s", "must be longer than 0; write a time such as 30s"),
     (scalars.Alignment, "7m", MISALIGNED),
     (scalars.Count, 0, NO_COUNT),
     (scalars.Count, "01", NO_COUNT),
@@ -112,7 +112,7 @@ REFUSED: list[tuple[Any, object, str]] = [
         (scalars.ReferenceName, name, f"{name} is taken; references to the source, the window and the period use it")
         for name in ("source", "window", "period")
     ),
-    (scalars.Path_, 5, "a response path is text, such as usage.count"),
+    (scalars.Path_, 5, "a response path is text; write one such as usage.count"),
     (scalars.SecretSource, "s3cret", NO_SECRET_SOURCE),
     (scalars.SecretSource, {"env": ""}, NO_SECRET_SOURCE),
     (scalars.SecretSource, {"file": ""}, NO_SECRET_SOURCE),

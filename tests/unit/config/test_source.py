@@ -79,27 +79,35 @@ def test_what_is_not_written_has_its_default() -> None:
             "",
             "a stands in both values and secret_values; keep one",
         ),
-        ({"authorization": {}}, "authorization", "needs exactly one of credentials and credentials_file"),
+        (
+            {"authorization": {}},
+            "authorization",
+            "needs exactly one of credentials and credentials_file; write one of the two",
+        ),
         (
             {"authorization": {**BEARER, "credentials_file": "a"}},
             "authorization",
-            "needs exactly one of credentials and credentials_file",
+            "needs exactly one of credentials and credentials_file; write one of the two",
         ),
-        ({"basic_auth": {"username": "a"}}, "basic_auth", "needs exactly one of password and password_file"),
+        (
+            {"basic_auth": {"username": "a"}},
+            "basic_auth",
+            "needs exactly one of password and password_file; write one of the two",
+        ),
         (
             {"basic_auth": {**BASIC, "password_file": "a"}},
             "basic_auth",
-            "needs exactly one of password and password_file",
+            "needs exactly one of password and password_file; write one of the two",
         ),
         (
             {"oauth2": {**OAUTH2, "client_id_file": "a"}},
             "oauth2",
-            "needs exactly one of client_id and client_id_file",
+            "needs exactly one of client_id and client_id_file; write one of the two",
         ),
         (
             {"oauth2": {"token_url": OAUTH2["token_url"], "client_id": "id"}},
             "oauth2",
-            "needs exactly one of client_secret and client_secret_file",
+            "needs exactly one of client_secret and client_secret_file; write one of the two",
         ),
         (
             {"oauth2": {**OAUTH2, "revoke_on_exit": True}},
@@ -119,7 +127,11 @@ def test_what_is_not_written_has_its_default() -> None:
         ({"tls_config": {"min_version": "TLS11"}}, "tls_config.min_version", "literal_error"),
         ({"concurrency": 1001}, "concurrency", "less_than_equal"),
         ({"rate_limit": {"requests": 0, "per": "1m"}}, "rate_limit.requests", "greater_than_equal"),
-        ({"rate_limit": {"requests": 1, "per": "0s"}}, "rate_limit.per", "must be longer than 0"),
+        (
+            {"rate_limit": {"requests": 1, "per": "0s"}},
+            "rate_limit.per",
+            "must be longer than 0; write a time such as 30s",
+        ),
         ({"proxy_url": "http://p", "proxy_connect_header": {"X": []}}, "proxy_connect_header.X", "too_short"),
         (
             {"proxy_url": "http://alice:s3cret@proxy.example"},

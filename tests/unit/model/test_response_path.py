@@ -43,12 +43,10 @@ def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
         "a-b",
         "1a",
         "a[",
-        "a[]",
         "a[-]",
         "a[--1]",
         "a[x]",
         "a.[0]",
-        "$.a",
         "a[0]b",
         "a\n",
         "a[٣]",
@@ -64,3 +62,18 @@ def test_what_is_not_a_path_is_refused_with_the_remedy(text: str) -> None:
 def test_a_path_is_shown_as_it_was_written(text: str) -> None:
     """Messages show a path in the user's own spelling."""
     assert str(parse_path(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("$.a", r"leave out the \$, which paths do not begin with"),
+        ("a[]", "leave out the brackets, as lists are opened without them"),
+        ("a[*].b", "leave out the brackets, as lists are opened without them"),
+        ("{{ a }}", r"write it without \{\{ \}\}"),
+    ],
+)
+def test_what_other_programs_call_a_path_has_its_own_remedy(text: str, remedy: str) -> None:
+    """Whoever comes from JSONPath or from templates reads what to leave out."""
+    with pytest.raises(ValueError, match=f"is not a response path; {remedy}"):
+        parse_path(text)

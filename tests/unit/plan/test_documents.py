@@ -58,7 +58,7 @@ def test_a_source_that_is_not_there_is_named_with_those_that_are() -> None:
     """One that is faulty itself is not said to be missing."""
     query = QUERY.replace("name: q,", "name: q, sources: [one, to],")
     assert plan_problems(query, sources("a: x", "a: y")) == [
-        "queries[0].sources: there is no source to; write one of: one, two"
+        "queries[0].sources: there is no source to; did you mean two?"
     ]
     broken = sources("a: x") + "  - {name: to, url: nonsense}\n"
     found = plan_problems(query, broken)

@@ -50,7 +50,7 @@ def test_a_query_that_is_not_there_is_named_with_those_that_are() -> None:
     """A typing error is seen at once."""
     feeders, _, problems = fed(rows("a") + rows("b", "aa"))
     assert feeders == {}
-    assert problems == ["queries[1].for_each.x: there is no query aa; write one of: a, b"]
+    assert problems == ["queries[1].for_each.x: there is no query aa; did you mean a?"]
 
 
 def test_a_query_that_is_faulty_itself_is_not_said_to_be_missing() -> None:

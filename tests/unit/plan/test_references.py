@@ -163,4 +163,4 @@ def test_where_names_fields_of_the_rows() -> None:
 def test_a_reference_into_the_rows_of_a_query_that_is_not_there_is_no_second_problem() -> None:
     """What is wrong is the name of the query."""
     text = query("{{ env.id }}", more=", for_each: {env: envvs}")
-    assert plan_problems(ENVS + text) == ["queries[1].for_each.env: there is no query envvs; write one of: envs, q"]
+    assert plan_problems(ENVS + text) == ["queries[1].for_each.env: there is no query envvs; did you mean envs?"]
