@@ -359,7 +359,8 @@ class Source(Strict):
     labels: Mapping[LabelName, str] = Field(default_factory=dict)
     """Labels of every series of this source; all sources have the same names, with different values."""
     oauth2: OAuth2 | None = None
-    """The client-credentials grant; the access token renews itself. Sources with the same `oauth2` share one token."""
+    """The client-credentials grant; the access token renews itself. Sources with the same `oauth2` share one token;
+    those that ask for the same token in different ways cannot, and `--config.check` warns of them."""
     invalid_token_codes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=100)] = (
         INVALID_TOKEN_CODES
     )

@@ -16,6 +16,7 @@ from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
 from exporter.plan.queries import query_plan
 from exporter.plan.references import reference_problems
+from exporter.plan.tokens import warn_of_one_token
 from exporter.plan.variables import variable_problems
 from exporter.plan.wants import wants
 
@@ -33,6 +34,7 @@ def plan(loaded: Loaded) -> Plan:
 def _plan(loaded: Loaded, findings: Findings) -> Plan:
     """The plan of what could be understood."""
     check_source_labels(loaded, findings)
+    warn_of_one_token(loaded, findings)
     queries = parse_queries(loaded, findings)
     feeders = find_feeders(loaded, queries, findings)
     order = in_order(queries, feeders, findings)
