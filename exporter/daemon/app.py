@@ -18,7 +18,7 @@ from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
-from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning
+from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning, lasting
 from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
 from exporter.model.censor import EVERYTHING
@@ -51,9 +51,7 @@ async def serve(options: Options, found: Ready, web_config: WebConfiguration | N
         lambda openmetrics: telemetry.render(openmetrics=openmetrics),  # which is made last: it reads the web server
         EVERYTHING.clean,
     )
-    reloading = Reloading(
-        partial(ready_to_start, options.config_file, os.environ), partial(_take_over, site), config_status
-    )
+    reloading = Reloading(partial(_load, options.config_file), partial(_take_over, site), config_status)
     web = WebServer(
         site,
         listen_addresses=options.listen_addresses,
@@ -123,6 +121,12 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
         return passed_sockets()
     except OSError as error:
         raise ListenError(error.errno, f"--web.systemd-socket: {error.strerror}") from error
+
+
+def _load(file: Path) -> Ready:
+    """The configuration, read while the exporter runs. Raises `ConfigError`."""
+    with lasting():
+        return ready_to_start(file, os.environ)
 
 
 def _take_over(site: ExporterSite, found: Ready) -> None:

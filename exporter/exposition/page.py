@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, count
 
 from exporter.exposition.block import Block, OpenMember
@@ -132,7 +132,7 @@ class Joiner:
     def __init__(self) -> None:
         self._page = Page()
         self._members: dict[Format, OpenMember] = {}
-        self._own: dict[Format, tuple[bytes, Block]] = {}
+        self._own: dict[Format, _Own] = {}
         self._answers: dict[tuple[Format, bool], bytes] = {}
 
     def join(self, page: Page, own: bytes, in_format: Format, gzip: bool) -> bytes:
@@ -145,14 +145,13 @@ class Joiner:
             self._members.clear()
             self._answers.clear()
         known = self._own.get(in_format)
-        if known is None or known[0] is not own:
-            end = _END[in_format]
-            known = self._own[in_format] = (own, Block.of([own.removesuffix(end) + end]))
+        if known is None or known.text is not own:
+            known = self._own[in_format] = _Own(own, _END[in_format])
             self._answers.pop((in_format, False), None)
             self._answers.pop((in_format, True), None)
         answer = self._answers.get((in_format, gzip))
         if answer is None:
-            answer = self._gzip(in_format, known[1]) if gzip else b"".join((*page.raw(in_format), *known[1].raw))
+            answer = self._gzip(in_format, known.block) if gzip else b"".join((*page.raw(in_format), known.whole))
             self._answers[in_format, gzip] = answer
         return answer
 
@@ -161,6 +160,18 @@ class Joiner:
         if member is None:
             member = self._members[in_format] = OpenMember().with_blocks(self._page.blocks(in_format))
         return member.with_blocks([own]).close()
+
+
+class _Own:
+    """The exporter's own metrics with the end mark. They are deflated once, when somebody asks for gzip."""
+
+    def __init__(self, text: bytes, end: bytes) -> None:
+        self.text = text
+        self.whole = text.removesuffix(end) + end
+
+    @cached_property
+    def block(self) -> Block:
+        return Block.of([self.whole])
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from typing import Literal, TypeAlias
 
@@ -209,10 +209,10 @@ class LookupPlan:
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
     """A query, ready to run. `needed` are the references to `for_each` rows that its targets carry; `shape` reads the
-    answers."""
+    answers. On which `sources` it runs makes no other query of it."""
 
     name: str
-    sources: tuple[Source, ...]
+    sources: tuple[Source, ...] = field(compare=False)
     interval_seconds: float
     timeout_seconds: float
     stale_after_seconds: float
@@ -252,11 +252,6 @@ class QueryPlan:
         return self.counts_over | {lookup.query for lookup in self.lookups if lookup.query is not None}
 
 
-def identity(query: QueryPlan, source: Source) -> tuple[QueryPlan, Source]:
-    """All that decides what becomes of a query on a source, whatever other sources it runs on."""
-    return replace(query, sources=()), source
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
@@ -272,9 +267,7 @@ class Plan:
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
         """All that decides what becomes of a query on a source, by their names."""
-        return {
-            (query.name, source.name): identity(query, source) for query in self.queries for source in query.sources
-        }
+        return {(query.name, source.name): (query, source) for query in self.queries for source in query.sources}
 
     @property
     def audited(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Final
 from exporter.config.source import Source
 from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
-from exporter.plan.plan import Plan, QueryPlan, Target, identity
+from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.audit_finding import Finding, Totals
 from exporter.polling.course import Course, courses
 from exporter.polling.lanes import Lanes
@@ -84,7 +84,7 @@ class Auditor:
         closed = {target: state.closed for target, state in states.items() if state.closed is not None}
         published = {target: one.totals for target, one in closed.items() if one.start_time == start_time}
         task = group.create_task(self._audit(course, start_time, published))
-        self._audits[course.key] = _Audit(identity(course.query, course.source), start_time, task)
+        self._audits[course.key] = _Audit((course.query, course.source), start_time, task)
 
     async def _audit(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
         """Asks until all targets have answered, those that failed again and again, ever more rarely."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.plan.plan import Column, Hop, Plan, QueryPlan, Target, columns_of, identity
+from exporter.plan.plan import Column, Hop, Plan, QueryPlan, Target, columns_of
 from tests.support.plans import SOURCE, planned
 
 TWO = """\
@@ -84,7 +84,7 @@ def test_a_query_on_a_source_is_the_same_whatever_other_sources_there_are() -> N
     assert one.identities.keys() == {("q", "one")}
     assert both.identities["q", "one"] == one.identities["q", "one"]
     assert both.identities["q", "two"] != both.identities["q", "one"]
-    assert identity(both.queries[0], both.sources[0]) == both.identities["q", "one"]
+    assert (both.queries[0], both.sources[0]) == both.identities["q", "one"]
     for change in (("{ n }", "{ n m }"), ("name: q,", "name: q, interval: 2m,"), ("help: N.", "help: M.")):
         assert planned(text.replace(*change), TWO).identities["q", "one"] != both.identities["q", "one"]
     moved = planned(text, TWO.replace("one.example", "three.example"))
