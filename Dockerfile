@@ -16,6 +16,8 @@ RUN python3 -m venv tools \
  && tools/bin/pip --python /opt/insights-exporter/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+ARG REVISION=
+RUN if [ -n "$REVISION" ]; then echo "$REVISION" >exporter/commit.txt; fi
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \
  && tools/bin/pip --python /opt/insights-exporter/bin/python install --quiet --no-deps wheels/*.whl \
  && find /opt/insights-exporter -type d -name tests -prune -exec rm -r {} + \

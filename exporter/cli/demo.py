@@ -15,6 +15,7 @@ import click
 import structlog
 
 from exporter.cli.options import (
+    epilog,
     listen_address_option,
     log_format_option,
     log_level_option,
@@ -25,7 +26,9 @@ from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_at_once
+from exporter.model.listen_address import ListenAddress
 from exporter.simulator import Settings, Simulator, serve
+from exporter.web.pages import metrics_url
 
 _log = structlog.get_logger()
 
@@ -49,8 +52,10 @@ def _settings_options(function: Any) -> Any:
 
 
 @click.command(
+    short_help="Serve a simulated Choreo Insights API.",
+    epilog=epilog("simulate --port=8080", "simulate --apis=50 --error-share=0.1"),
     help="Serves a simulated Choreo Insights API, with a token endpoint, until it is stopped. On standard output it"
-    " tells the environment variables with which the exporter reaches it."
+    " tells the environment variables with which the exporter reaches it.",
 )
 @log_level_option
 @log_format_option
@@ -75,7 +80,10 @@ def _tell(simulator: Simulator) -> None:
     click.echo(f"export {variables}")
 
 
-@click.command()
+@click.command(
+    short_help="Run the exporter on a simulated API, without an account.",
+    epilog=epilog("demo", "demo --web.listen-address=localhost:9999"),
+)
 @listen_address_option
 @web_config_file_option
 @telemetry_path_option
@@ -96,12 +104,18 @@ def demo(**flags: Any) -> None:
     try:
         os.environ.update(_read_variables(simulator))
         _log.info("a demo with simulated traffic")
+        _tell_address(flags["listen_addresses"][0], tls=flags["web_config_file"] is not None)
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
             code = run(Options(config_file, reload_on_hangup=False, **flags))
     finally:
         simulator.terminate()
         simulator.wait()
     exit_at_once(code)
+
+
+def _tell_address(address: ListenAddress, *, tls: bool) -> None:
+    if address.port:  # else the log names it, once it is known
+        click.echo(f"Open {metrics_url(address, '/', tls=tls)} in a browser. Stop the demo with Ctrl-C.", err=True)
 
 
 def _read_variables(simulator: subprocess.Popen[str]) -> dict[str, str]:

@@ -8,17 +8,20 @@ from typing import IO
 import click
 
 from exporter.cli.account import plan_of
-from exporter.cli.options import config_file_option
+from exporter.cli.options import config_file_option, epilog
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
 
 
-@click.group()
+@click.group(short_help="Make files for other programs from a configuration.")
 def generate() -> None:
     """Makes files for other programs from a configuration."""
 
 
-@generate.command()
+@generate.command(
+    short_help="Make a Grafana dashboard.",
+    epilog=epilog("generate dashboard --output=dashboard.json", "generate dashboard --title=Shop"),
+)
 @config_file_option
 @click.option(
     "--output",

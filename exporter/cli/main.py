@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from exporter import __version__
 from exporter.cli.options import (
     config_file_option,
+    epilog,
     listen_address_option,
     log_format_option,
     log_level_option,
@@ -30,6 +30,7 @@ from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, enough_descriptors, exit_at_once
 from exporter.model.errors import ConfigError
+from exporter.model.program_version import program_version
 from exporter.polling.shard import Shard, shard_of_flags
 
 
@@ -60,6 +61,13 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(
+        "demo",
+        "--config.check --config.file=config.yaml",
+        "--config.file=config.yaml",
+        "COMMAND --help",
+        codes="0: stopped by a signal, or the configuration is fine. 1: it could not start. 2: a flag is wrong.",
+    ),
 )
 @config_file_option
 @click.option("--config.check", "check", is_flag=True, help="Check the configuration and exit.")
@@ -101,7 +109,7 @@ class _LazyGroup(click.Group):
 )
 @log_level_option
 @log_format_option
-@click.version_option(__version__, prog_name="insights-exporter")
+@click.version_option(program_version(), prog_name="insights-exporter")
 @click.pass_context
 def command(context: click.Context, /, check: bool, shard_index: str | None, shard_count: int, **flags: Any) -> None:
     """Polls GraphQL APIs behind OAuth 2.0 client credentials and publishes their answers as Prometheus metrics."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -9,10 +10,21 @@ from typing import Any, NoReturn, cast
 import click
 from click.core import ParameterSource
 
+from exporter.config.load import load
 from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.model.errors import ConfigError
 from exporter.model.listen_address import ListenAddress
 
+_CODES = "0: it worked. 1: it did not; standard error says why. 2: a flag is wrong."
+
+
+def epilog(*examples: str, codes: str = _CODES) -> str:
+    """What stands at the end of a command's `--help`: examples, and what its exit codes say."""
+    lines = "\n".join(f"  insights-exporter {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}\n\nExit codes: {codes}"
+
+
+DEFAULT_CONFIG = Path("config.yaml")
 DEFAULT_ADDRESS = ":10093"
 
 
@@ -22,6 +34,16 @@ def _flag_anywhere(context: click.Context, option: click.Parameter, value: Path)
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
         return cast("Path", context.find_root().params.get(name, value))
     return value
+
+
+def query_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The queries of the configuration whose names begin so, for the completion of a shell."""
+    file = context.params.get("config_file") or context.find_root().params.get("config_file") or DEFAULT_CONFIG
+    try:
+        found = load(Path(file), os.environ).config.queries
+    except ConfigError:
+        return []
+    return [query.name for query in found if query.name.startswith(begun)]
 
 
 class _ListenAddressType(click.ParamType["ListenAddress"]):
@@ -50,7 +72,7 @@ config_file_option = click.option(
     "--config.file",
     "config_file",
     type=click.Path(path_type=Path),
-    default=Path("config.yaml"),
+    default=DEFAULT_CONFIG,
     show_default=True,
     callback=_flag_anywhere,
     help="The configuration.",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from exporter.cli.account import fail, plan_of, run, source_of, upstreams_of
-from exporter.cli.options import config_file_option
+from exporter.cli.options import config_file_option, epilog
 from exporter.config.source import Authorization, Source
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
@@ -18,12 +18,15 @@ _QUESTION = Operation("{ __typename }", {})
 _DEADLINE_SECONDS = 10.0
 
 
-@click.group()
+@click.group(short_help="Revoke an access token.")
 def token() -> None:
     """Commands on access tokens."""
 
 
-@token.command()
+@token.command(
+    short_help="Revoke a token, and show that the API refuses it.",
+    epilog=epilog("token revoke < token.txt", "token revoke --source=acme < token.txt"),
+)
 @config_file_option
 @click.option("--source", "source_name", help="The source that the token is for, where several have oauth2.")
 def revoke(config_file: Path, source_name: str | None) -> None:
@@ -58,7 +61,7 @@ async def _revoke(source: Source, text: str) -> None:
         if unconfirmed is not None:
             why = f"{unconfirmed.reason}: {unconfirmed.detail}"
             fail(f"{source.name}: the revocation endpoint does not confirm it; the token may still work: {why}")
-        click.echo(f"{source.name}: the token was revoked")
+        click.echo(f"{source.name}: the server confirmed the revocation (servers confirm unknown tokens, too)")
     thief = source.model_copy(update={"oauth2": None, "authorization": Authorization(credentials=Secret(inline=text))})
     async with upstreams_of((thief,)) as opened:
         try:

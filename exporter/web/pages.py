@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from exporter import __version__
 from exporter.config.confidential import shown_url
 from exporter.config.redacted import Redacted
 from exporter.exposition import Format, Joiner
 from exporter.model.errors import Reason
 from exporter.model.listen_address import ListenAddress
+from exporter.model.program_version import program_version
 from exporter.model.window import iso_text
 from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
@@ -70,7 +70,7 @@ class ExporterSite:
         def render() -> Answer:
             families = families_found(pieces, sought)
             path = self.telemetry_path.removeprefix("/")
-            view = View(now, __version__, path, queries, sources, families, sought, refresh)
+            view = View(now, program_version(), path, queries, sources, families, sought, refresh)
             return html_answer(status_page(view), styles=[STYLE], scripts=[SCRIPT])
 
         # of a big page it takes a while; in a thread of its own, so that no poll waits for one

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
+from exporter.model.program_version import program_version
 from tests.support.configurations import ROOT
 
 
@@ -53,7 +54,7 @@ def test_the_archives_are_the_same_bytes_and_work_alone(tmp_path: Path) -> None:
         assert run.returncode == 0, run.stderr
         return run.stdout
 
-    assert output("--version") == f"insights-exporter, version {__version__}\n"
+    assert output("--version") == f"insights-exporter, version {program_version()}\n"
     assert ": fine (" in output("--config.check", f"--config.file={ROOT / 'config.example.yaml'}")
     where = [str(environment / "bin" / "python"), "-c", "import exporter; print(exporter.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, check=True, capture_output=True, text=True).stdout

@@ -17,20 +17,28 @@ from exporter import __version__
 from exporter.cli.account import fail, plan_of, query_of, run, upstreams_of
 from exporter.cli.ad_hoc import Round
 from exporter.cli.atomic_file import atomic_file
-from exporter.cli.backfill.fill import Interrupted, Progress, Span, fan_outs, fill, request_count, with_history
+from exporter.cli.backfill.fill import FanOut, Interrupted, Progress, Span, fan_outs, fill, request_count, with_history
 from exporter.cli.backfill.history import History, Written
-from exporter.cli.options import config_file_option
+from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import show_progress
-from exporter.model.duration import duration_seconds
+from exporter.model.duration import duration_seconds, duration_text
 from exporter.plan.plan import Plan, QueryPlan
 
 _BLOCK_SECONDS: Final = 7200.0
 _HEAD_SECONDS: Final = 3 * 3600.0  # how far back Prometheus' head block reaches at most
 _LOOKBACK_SECONDS: Final = 300.0
+_LONG_SECONDS: Final = 1800.0
 _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
 
 
-@click.command()
+@click.command(
+    short_help="Write the past from the API as OpenMetrics, for promtool.",
+    epilog=epilog(
+        "backfill --from=7d --label=job=j --label=instance=i",
+        codes="0: the file is whole. 1: something is missing in it, or it was not written; standard error says what."
+        " 2: a flag is wrong. 130: stopped with Ctrl-C; the same command goes on.",
+    ),
+)
 @config_file_option
 @click.option("--from", "start", required=True, metavar="TIME", help="2026-10-25, 2026-10-25T12:00Z, or 30d ago.")
 @click.option("--to", "end", metavar="TIME", help="The end; without it, the last block that is safe to write.")
@@ -38,7 +46,14 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
     "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of every series: job and instance, others."
 )
 @click.option("--step", metavar="DURATION", help="Time between samples; without it, each query's interval.")
-@click.option("--query", "names", multiple=True, metavar="NAME", help="Only this query; may be given several times.")
+@click.option(
+    "--query",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=query_names,
+    help="Only this query; may be given several times.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -59,14 +74,14 @@ def backfill(
 ) -> None:
     """Asks the API for the past, and writes it as OpenMetrics with time stamps, for promtool to make blocks of.
 
-    A run that was stopped goes on where it was when the same command is given again.
+    To go on with a run that was stopped, give the same command again, without --force.
     """
     on_all = _labels(labels)
     plan = plan_of(config_file)
     queries = _choose_queries(plan, names)
-    if output.exists() and not force:
-        fail(f"{output} is there already; write --force to replace it, or --output to name another")
     partial = output.with_name(f"{output.name}.partial")
+    if output.exists() and not force and not _is_to_replace(partial):
+        fail(f"{output} is there already; write --force to replace it, or --output to name another")
     if force:
         partial.unlink(missing_ok=True)
     now = time.time()
@@ -75,19 +90,41 @@ def backfill(
     wanted = {"from": start, "to": end or "", "step": step or "", "queries": " ".join(names)}
     history = _open(partial, {**wanted, "configuration": _mark(config_file)})
     try:
+        if force:
+            history.say({"replace": "yes"})
         span = _stored_span(history, span)
         progress = run(_fill(plan, queries, span, history))
         written = _write(history, output, on_all)
     except Interrupted as error:
-        fail(f"{error}; what came is kept: give the same command again to go on")
+        fail(f"{error}; what came is kept: {_go_on(force)}")
     except KeyboardInterrupt:
-        click.echo("stopped; what came is kept: give the same command again to go on", err=True)
+        click.echo(f"stopped; what came is kept: {_go_on(force)}", err=True)
         raise click.exceptions.Exit(130) from None
     finally:
         history.close()
     partial.unlink()
     _tell(output, span, written, now, ends_by_itself=end is None)
     _tell_failures(progress)
+
+
+def _is_to_replace(partial: Path) -> bool:
+    """Whether a run that was stopped had `--force`, so that who goes on with it need not say it again."""
+    if not partial.exists():
+        return False
+    try:
+        history = History(partial)
+    except (sqlite3.Error, OSError):
+        return False
+    try:
+        return history.about.get("replace") == "yes"
+    except sqlite3.Error:
+        return False
+    finally:
+        history.close()
+
+
+def _go_on(force: bool) -> str:
+    return f"give the same command again{', without --force,' if force else ''} to go on"
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:
@@ -196,11 +233,28 @@ async def _fill(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: H
         found = await fan_outs(a_round, queries)
         click.echo(
             f"from {_utc(span.start)} to {_utc(span.end)}: {len(found)} queries,"
-            f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests",
+            f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests,"
+            f" {_about_how_long(a_round, found, span)}",
             err=True,
         )
         with show_progress("requests") as report:
             return await fill(a_round, found, span, history, lambda at: report(at.done, at.total))
+
+
+def _about_how_long(a_round: Round, found: Sequence[FanOut], span: Span) -> str:
+    """How long the requests take, by those that were made to find the targets and by the limits of each source."""
+    took = [exchange.seconds for asked in a_round.asked for exchange in asked.exchanges]
+    if not took:
+        return "how long they take is not known yet"
+    longest = 0.0
+    for source in a_round.plan.sources:
+        count = request_count([one for one in found if one.course.source == source], span)
+        seconds = count * sum(took) / len(took) / source.concurrency
+        if (limit := source.rate_limit) is not None:
+            seconds = max(seconds, count / limit.requests * limit.per.total_seconds())
+        longest = max(longest, seconds)
+    text = f"about {duration_text(max(1, round(longest)))}"
+    return f"{text}; --query and --step make it shorter" if longest > _LONG_SECONDS else text
 
 
 def _write(history: History, output: Path, labels: Mapping[str, str]) -> Written:

@@ -15,7 +15,7 @@ from exporter.cli.account import fail, run, upstreams_of
 from exporter.cli.atomic_file import atomic_file
 from exporter.cli.init.files import Account, Found, SecretPlace, config_text
 from exporter.cli.init.git import keep_out_of_git
-from exporter.cli.options import refuse
+from exporter.cli.options import epilog, refuse
 from exporter.cli.schema import schema_text
 from exporter.config.confidential import shown_url
 from exporter.config.source import Source
@@ -34,7 +34,10 @@ _TOKENS: Final = "https://sts.choreo.dev/oauth2/token"
 _REVOCATION: Final = "https://sts.choreo.dev/oauth2/revoke"
 
 
-@click.command()
+@click.command(
+    short_help="Write a configuration for your Choreo account.",
+    epilog=epilog("init", "init --organization=acme --output=acme.yaml"),
+)
 @click.option("--organization", envvar="CHOREO_ORG_HANDLE", help="Your organization's handle.  [CHOREO_ORG_HANDLE]")
 @click.option("--consumer-key", envvar="CHOREO_CONSUMER_KEY", help="The consumer key.  [CHOREO_CONSUMER_KEY]")
 @click.option(

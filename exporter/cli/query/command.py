@@ -22,7 +22,7 @@ from exporter.cli.account import (
 )
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
-from exporter.cli.options import config_file_option
+from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
@@ -39,8 +39,11 @@ from exporter.plan.plan import Hops, Plan, Target
 from exporter.polling.course import Course
 
 
-@click.command()
-@click.argument("name")
+@click.command(
+    short_help="Ask one query once, and show every step.",
+    epilog=epilog("query environments", "query api_traffic --all --save=a.json", "query api_traffic --response=a.json"),
+)
+@click.argument("name", shell_complete=query_names)
 @config_file_option
 @click.option("--source", "source_name", help="The source to ask; without it, the first that the query runs on.")
 @click.option("--target", "wanted", multiple=True, metavar="VALUE", help="Ask for the target that has this value.")

@@ -166,6 +166,29 @@ def test_a_stopped_run_goes_on_where_it_was(start_insights: StartInsights, confi
     assert "backfill.om is there already" in third.stderr
 
 
+def test_a_run_with_force_goes_on_without_it(start_insights: StartInsights, config: Path, tmp_path: Path) -> None:
+    """Before it starts, it says how many requests there are and about how long they take. Stopped, it says how to go
+    on: with the same command without --force, which replaces the file as the first one would have."""
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.3))
+    environ, output = choreo_environ(insights), tmp_path / "backfill.om"
+    output.write_text("old")
+    command = [f"--config.file={config}", *HALF_AN_HOUR, *LABELS]
+    stopped = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "backfill", *command, "--force"],
+        cwd=tmp_path, stderr=subprocess.PIPE, env={"PYTHONPATH": str(ROOT), **environ},
+    )  # fmt: skip
+    eventually(lambda: insights.journal.count("graphql") > 30, "some requests")
+    stopped.send_signal(signal.SIGINT)
+    _, told = stopped.communicate(timeout=30)
+    assert re.search(rb"4 targets, 120 requests, about \d+s\n", told)
+    assert b"give the same command again, without --force, to go on" in told
+    assert output.read_text() == "old"
+    again = finished("backfill", *command, environ=environ, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "going on with backfill.om.partial" in again.stderr
+    assert len(samples(output, "choreo_window_requests")) == 120
+
+
 def test_an_upstream_that_is_away_for_a_while_leaves_no_gap(
     start_insights: StartInsights, config: Path, tmp_path: Path
 ) -> None:

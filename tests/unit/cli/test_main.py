@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from exporter import __version__
 from exporter.cli.main import command
+from exporter.model.program_version import program_version
 
 CONFIG = """\
 sources:
@@ -58,7 +60,9 @@ def test_the_help_lists_every_command() -> None:
     """Each with its first sentence."""
     run = invoked("--help")
     names = ["backfill", "demo", "generate", "init", "query", "schema", "simulate", "token", "verify"]
-    lines = [line.split(maxsplit=1) for line in run.stdout.partition("Commands:\n")[2].splitlines()]
+    lines = [
+        line.split(maxsplit=1) for line in run.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    ]
     assert [line[0] for line in lines if line[0] in names] == names
     assert all(len(line) == 2 for line in lines)
     assert invoked("-h").stdout == run.stdout
@@ -66,9 +70,45 @@ def test_the_help_lists_every_command() -> None:
         assert invoked(name, "--help").exit_code == 0
 
 
+def every_command(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            if isinstance(found, click.Group):
+                yield from every_command(found, (*words, name))
+            else:
+                yield (*words, name)
+
+
+@pytest.mark.parametrize("words", list(every_command(command)), ids=" ".join)
+def test_the_help_of_every_command_is_whole_at_80_columns(words: tuple[str, ...]) -> None:
+    """No summary is cut, no line is longer, and a terminal in ASCII can show all of it; whoever reads on finds examples
+    and what the exit codes say."""
+    run = CliRunner().invoke(command, [*words, "--help"], terminal_width=80)
+    assert run.exit_code == 0
+    assert run.stdout.isascii()
+    assert "..." not in run.stdout.replace("[ARGS]...", "")
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    if not words or words[-1] not in ("generate", "token"):  # which only have commands
+        assert "Examples:\n    insights-exporter " in run.stdout
+        assert "Exit codes: 0: " in run.stdout
+
+
+def test_a_shell_completes_the_names_of_queries(config: Path, tmp_path: Path) -> None:
+    """Of the configuration that is named, or of config.yaml; of a broken one, nothing."""
+    for words in (("query", "q"), ("verify", "--query", "q"), ("backfill", "--query", "q")):
+        for file, found in ((config, "plain,q"), (tmp_path / "none.yaml", "")):
+            line = " ".join(("insights-exporter", f"--config.file={file}", *words))
+            environ = {"_INSIGHTS_EXPORTER_COMPLETE": "bash_complete", "COMP_WORDS": line}
+            environ["COMP_CWORD"] = str(len(line.split()) - 1)
+            run = CliRunner().invoke(command, [], env=environ, prog_name="insights-exporter")
+            assert run.stdout.strip() == found
+
+
 def test_the_version_is_told() -> None:
     """In one line."""
-    assert invoked("--version").stdout == f"insights-exporter, version {__version__}\n"
+    assert invoked("--version").stdout == f"insights-exporter, version {program_version()}\n"
 
 
 @pytest.mark.parametrize(
