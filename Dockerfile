@@ -16,6 +16,11 @@ RUN python3 -m venv tools \
  && tools/bin/pip --python /opt/insights-exporter/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+COPY config.example.yaml ./
+COPY docs/examples docs/examples
+COPY docs/insights-exporter.1 docs/
+COPY grafana/dashboards grafana/dashboards
+COPY prometheus/rules prometheus/rules
 ARG REVISION=
 RUN if [ -n "$REVISION" ]; then echo "$REVISION" >exporter/commit.txt; fi
 RUN tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir wheels . \

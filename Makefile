@@ -58,6 +58,7 @@ docs: setup ## Write the references, the rooms of the code and the JSON Schema f
 	@$(BIN)/python scripts/reference.py $(ARGS)
 	@$(BIN)/python scripts/operations_table.py $(ARGS)
 	@$(BIN)/python scripts/architecture.py $(ARGS)
+	@$(BIN)/python scripts/man_page.py $(ARGS)
 
 pictures: setup-dev ## Take the pictures of the status page in docs/pictures/, in Chromium
 	@$(BIN)/python -m tests.system.pictures

@@ -7,8 +7,9 @@ from typing import IO
 
 import click
 
-from exporter.cli.account import plan_of
+from exporter.cli.account import fail, plan_of
 from exporter.cli.options import config_file_option, epilog
+from exporter.cli.shipped_files import copy_shipped_files
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
 
@@ -38,3 +39,22 @@ def dashboard(config_file: Path, output: IO[str], title: str | None) -> None:
     if output.name not in ("-", "<stdout>"):
         panels = sum(len(row.panels) for row in made.rows if row.title)
         click.echo(f"{output.name}: dashboard {made.title!r}, uid {made.uid}, a panel for each metric: {panels}")
+
+
+@generate.command(
+    "files",
+    short_help="Write out dashboards, rules, examples and the man page.",
+    epilog=epilog("generate files insights-exporter-files", "generate files . --force"),
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def write_files(folder: Path, force: bool) -> None:
+    """Writes the files that come with the package into FOLDER: Grafana dashboards, Prometheus rules, examples of
+    configurations and the manual page."""
+    try:
+        for written in copy_shipped_files(folder, force=force):
+            click.echo(f"Written: {written}")
+    except FileExistsError as error:
+        fail(f"{error} is there already; write --force to replace it, or name another folder")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; name a folder that can be written")

@@ -56,6 +56,11 @@ def test_the_archives_are_the_same_bytes_and_work_alone(tmp_path: Path) -> None:
 
     assert output("--version") == f"insights-exporter, version {program_version()}\n"
     assert ": fine (" in output("--config.check", f"--config.file={ROOT / 'config.example.yaml'}")
+    output("generate", "files", str(tmp_path / "files"))
+    for name, place in (("dashboards", "grafana/dashboards"), ("rules", "prometheus/rules")):
+        found_names = sorted(file.name for file in (tmp_path / "files" / name).iterdir())
+        assert found_names == sorted(file.name for file in (ROOT / place).iterdir())
+    assert (environment / "share/man/man1/insights-exporter.1").is_file()
     where = [str(environment / "bin" / "python"), "-c", "import exporter; print(exporter.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(packages))
