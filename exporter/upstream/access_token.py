@@ -140,7 +140,7 @@ class TokenSource:
         spare = self._spare
         if spare is None or not self._refused_trials:
             return None
-        if now >= spare.expires_at:
+        if now >= spare.waiting_at:  # a request with it might arrive when it has expired
             self._spare = None
             return None
         if now < self._next_trial_at:
@@ -162,7 +162,7 @@ class TokenSource:
             self._spare = None
         elif self._token is None or self._token.generation != token.generation:
             return True
-        elif self._spare is not None and now < self._spare.expires_at:
+        elif self._spare is not None and now < self._spare.waiting_at:
             self._refused_trials += 1
             self._next_trial_at = now + self._trial_seconds()
             return True
@@ -368,8 +368,12 @@ class TokenSource:
         return token
 
     def _keep_spare(self, old: AccessToken | None, new: AccessToken) -> None:
-        """Keeps what the API is known to take, until it has taken the new token."""
-        if old is None or old.text == new.text or old.generation != self._taken_generation:
+        """Keeps what the API is known to take, until it has taken the new token. Where that has run out meanwhile, the
+        old token has had more time to become known than the new one."""
+        if old is None or old.text == new.text:
+            return
+        has_run_out = self._spare is not None and self._monotonic() >= self._spare.waiting_at
+        if old.generation != self._taken_generation and not has_run_out:
             return
         self._spare, self._refused_trials, self._next_trial_at = old, 0, -math.inf
 

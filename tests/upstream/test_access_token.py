@@ -434,6 +434,54 @@ def test_a_token_serves_until_the_next_is_known(
     assert len(bearers) <= 291 + 4 + delay_seconds / 4  # the new one is tried now and then
 
 
+def test_a_token_that_was_never_tried_serves_when_the_one_before_it_has_run_out(
+    upstream: Upstream, clock: Clock
+) -> None:
+    """Row 87: polls may be so rare, or so late, that a token is renewed again before it was taken. Of the two that were
+    not taken yet, the older one serves, not one that has expired."""
+    upstream.token.always(grants(lifetime_seconds=600))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.api.always(_spreads(clock, 10, status(401)))
+            clock.advance(300)
+            await wire.source.force_renewal()
+            await wire.execute()
+            clock.advance(295)
+            await wire.source.force_renewal()
+            await wire.execute()
+            assert wire.source.status().forced_renewals == 0
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) == 3
+    assert [request.bearer[-1] for request in upstream.api.journal] == ["1", "2", "1", "3", "2"]
+
+
+def test_a_token_near_its_end_serves_no_more(upstream: Upstream, clock: Clock) -> None:
+    """The token before the present one is not sent so late that it could arrive when it has expired."""
+    upstream.token.always(grants(lifetime_seconds=600))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.api.always(_spreads(clock, 100, status(401)))
+            clock.advance(500)
+            await wire.source.force_renewal()
+            await wire.execute()
+            clock.advance(89)
+            await wire.execute()
+            upstream.api.always(OK)
+            clock.advance(1)
+            await wire.execute()
+
+    asyncio.run(run())
+    bearers = [request.bearer[-1] for request in upstream.api.journal]
+    assert bearers[:3] == ["1", "2", "1"]
+    assert bearers[-1] == "2"
+    assert len(upstream.token.journal) == 2
+
+
 def test_both_tokens_revoked_cost_one_renewal_and_no_poll(upstream: Upstream, clock: Clock) -> None:
     """A new token that is refused together with the one before it is no matter of time: both were revoked."""
 
