@@ -5,15 +5,19 @@ What must not fail has five seconds for each poll: machines that run tests stand
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,14 +25,18 @@ from tests.faults.configuration import query, source_of
 from tests.faults.conftest import Start
 from tests.faults.experiment import who_is_known
 from tests.faults.invariants import OWN
-from tests.support.processes import Exporter, Snapshot, eventually
+from tests.support.processes import Exporter, Snapshot, eventually, get
 from tests.support.upstream import (
     Behaviour,
+    Call,
     Upstream,
     answer,
     close,
     dribble,
     grants,
+    gzipped,
+    oauth_error,
+    oddly,
     raw,
     reply,
     reset,
@@ -42,7 +50,34 @@ PATIENT: Final = "5s"
 GROWTH_BYTES: Final = 5 * 2**20
 LONG_SECONDS: Final = 300
 _ESTABLISHED: Final = "01"
+_GOOD: Final = b'{"data":{"value":1}}'
 _SOUND: Final = who_is_known(answer({"data": {"value": 1}}))
+_SPREADING_SECONDS: Final = 0.5
+
+
+def _says(code: str, message: str = "no", **extensions: object) -> Behaviour:
+    """A GraphQL error that is classed so."""
+    return answer({"data": None, "errors": [{"message": message, "extensions": {"code": code, **extensions}}]})
+
+
+async def _says_back(call: Call) -> None:
+    """An error with all the credentials of the request."""
+    sent = call.request.headers.get("authorization", "")
+    await answer({"errors": [{"message": sent, "path": [call.request.bearer], "extensions": {sent: sent}}]})(call)
+
+
+async def _learns_late(call: Call) -> None:
+    """An API that knows each token only after a while."""
+    granted_at = call.upstream.granted.get(call.request.bearer, 0.0) - LIFETIME_SECONDS
+    is_known = granted_at + _SPREADING_SECONDS < call.upstream.monotonic()
+    await (_SOUND if is_known else status(401))(call)
+
+
+def _in_members() -> bytes:
+    return gzip.compress(_GOOD[:9]) + bytes(64) + gzip.compress(_GOOD[9:]) + gzip.compress(b"")
+
+
+# Those of the first 80 rows of the matrix, then those of rows 81 to 103.
 _FAULTS_OF_THE_API: Final[tuple[Behaviour, ...]] = (
     reset,
     close,
@@ -53,8 +88,36 @@ _FAULTS_OF_THE_API: Final[tuple[Behaviour, ...]] = (
     reply(b"{"),
     raw(b"SSH-2.0\r\n"),
     dribble(b"HTTP/1.1 200 OK\r\n" * 99, pause_seconds=0.1),
+    gzipped(b'{"data":{"rows":[' + b"[]," * 300_000 + b"[]]}}"),
+    gzipped(b" " * 10**7),
+    oddly(reply(_GOOD)),
+    reply(_GOOD, content_type="text/html"),
+    reply(_in_members(), headers={"content-encoding": "gzip"}),
+    status(421),
+    _says("UNAUTHENTICATED"),
+    reply(b"{}", code=403, headers={"www-authenticate": 'Bearer error="invalid_token"'}),
+    _learns_late,
+    reply(b"{}", code=403, headers={"retry-after": "1"}),
+    reply(_GOOD, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}),
+    _says("THROTTLED", retryAfter=1),
+    answer({"errors": [{"message": "the server's own words"}]}, code=422),
+    _says_back,
+    _says("X", "\x1b]52;c;ZXZpbA==\x07 \u202e \x9b31m" + "m" * 100_000),
+    reply(b'{"data":null,"errors":[{"message":"\\ud800","path":[' + b"1," * 20_000 + b"1]}]}"),
 )
-_FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (status(503), silence, reset, reply(b"{"), answer({"error": "x"}))
+_FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (
+    *(status(503), silence, reset, reply(b"{"), answer({"error": "x"})),
+    oauth_error("temporarily_unavailable", code=503),
+    status(429, retry_after="1"),
+)
+_HALF_REQUESTS: Final = (b"", b"GET /metrics HTTP/1.1\r\n", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n")
+LIFETIME_SECONDS: Final = 2
+# How tokens are granted: all of these are taken.
+_GRANTS: Final[tuple[Behaviour, ...]] = (
+    grants(lifetime_seconds=LIFETIME_SECONDS),
+    grants(lifetime_seconds=LIFETIME_SECONDS, error=None),
+    oddly(grants(lifetime_seconds=LIFETIME_SECONDS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +164,8 @@ def test_nothing_grows_and_no_sound_poll_fails(
     holds no more memory, descriptors, connections or tasks than before."""
     sound, shaky = start_upstream(), start_upstream()
     exporter = started(start, sound, shaky)
-    misbehaving(shaky, min(seconds / 5, 30), exporter)  # what is made at the first fault of a kind is no leak
+    each_once(shaky)  # what is made at the first fault of a kind is no leak
+    misbehaving(shaky, min(seconds / 5, 30), exporter)
     before = rested(exporter, sound, shaky)
     cancelled = misbehaving(shaky, seconds, exporter)
     after = rested(exporter, sound, shaky)
@@ -185,7 +249,7 @@ def check_holdings(before: Holdings, after: Holdings) -> None:
 def started(start: Start, sound: Upstream, shaky: Upstream, interval: str = "2s") -> Exporter:
     """An exporter with queries on both upstreams, all well; those on the shaky one are polled that often."""
     for upstream in (sound, shaky):
-        upstream.token.always(grants(lifetime_seconds=2))
+        upstream.token.always(_GRANTS[0])
         upstream.api.always(_SOUND)
     sources = {"sound": source_of(sound, "sound"), "shaky": source_of(shaky, "shaky", timeout="1s")}
     queries = [
@@ -198,23 +262,50 @@ def started(start: Start, sound: Upstream, shaky: Upstream, interval: str = "2s"
     return exporter
 
 
+def each_once(shaky: Upstream) -> None:
+    """Has each fault of the API, and each way in which a token is granted, for a few requests."""
+    for number, fault in enumerate(_FAULTS_OF_THE_API):
+        shaky.token.always(_GRANTS[number % len(_GRANTS)])
+        shaky.api.always(fault)
+        _until_asked(shaky, len(shaky.api.journal) + len(shaky.token.journal) + 3, time.monotonic() + 2)
+
+
 def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter) -> int:
     """Has one fault after the other for so long, then none. Returns how many polls ended at their deadline."""
     chance = random.Random(7)
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        shaky.api.always(chance.choice([_SOUND, *_FAULTS_OF_THE_API]))
-        has_no_token = chance.random() < 0.1  # seldom, as it is back-off that follows, in which the API is not asked
-        shaky.token.always(chance.choice(_FAULTS_OF_TOKENS) if has_no_token else grants(lifetime_seconds=2))
-        if chance.random() < 0.3:
-            shaky.close_connections(reset=True)
-        if chance.random() < 0.2:
-            shaky.revoke_all()
-        asked = len(shaky.api.journal) + len(shaky.token.journal)
-        _until_asked(shaky, asked + chance.randint(1, 2 * SHAKY_QUERIES), min(until, time.monotonic() + 3))
+    with ExitStack() as clients:
+        while time.monotonic() < until:
+            if chance.random() < 0.3:
+                clients.pop_all().close()
+                _misuse(exporter, chance, clients)
+            _misbehave(shaky, chance, until)
     shaky.api.always(_SOUND)
-    shaky.token.always(grants(lifetime_seconds=2))
+    shaky.token.always(_GRANTS[0])
     return int(Snapshot(exporter.page()).total(f"{OWN}poll_failures_total", reason="timeout"))
+
+
+def _misbehave(shaky: Upstream, chance: random.Random, until: float) -> None:
+    """Has one fault for a moment."""
+    shaky.api.always(chance.choice([_SOUND, *_FAULTS_OF_THE_API]))
+    has_no_token = chance.random() < 0.1  # seldom, as it is back-off that follows, in which the API is not asked
+    shaky.token.always(chance.choice(_FAULTS_OF_TOKENS if has_no_token else _GRANTS))
+    if chance.random() < 0.3:
+        shaky.close_connections(reset=True)
+    if chance.random() < 0.2:
+        shaky.revoke_all()
+    asked = len(shaky.api.journal) + len(shaky.token.journal)
+    _until_asked(shaky, asked + chance.randint(1, 2 * SHAKY_QUERIES), min(until, time.monotonic() + 3))
+
+
+def _misuse(exporter: Exporter, chance: random.Random, clients: ExitStack) -> None:
+    """Clients of the exporter's own pages: one that says half of a request and stays, and a page of another site."""
+    address = urlsplit(exporter.url)
+    for first in chance.choices(_HALF_REQUESTS, k=20):
+        client = clients.enter_context(socket.create_connection((address.hostname, address.port), 5))
+        client.sendall(first)
+    foreign = get(f"{exporter.url}/config", headers={"Host": "evil.example"})
+    assert foreign.status_code == 403
 
 
 def _until_asked(upstream: Upstream, count: int, until: float) -> None:
