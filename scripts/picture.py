@@ -386,13 +386,19 @@ def table(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float]) 
         return ranks
 
     shown = [name for name in labels if any(texts[labels.index(name)] for texts, _ in lines)]
-    heads = [f"<th>{escape(titles[name])}</th>" for name in shown]
-    heads += [f'<th class="number">{escape(title)}</th>' for title in columns]
+    placed = [name for name in changes["organize"]["indexByName"] if name in shown or name not in labels]
+    heads = [
+        f"<th>{escape(titles[name])}</th>" if name in labels else f'<th class="number">{escape(titles[name])}</th>'
+        for name in placed
+    ]
     largest = {title: max((row[title].last for row in rows.values() if title in row), default=0) for title in columns}
     body = []
     for texts, cells in sorted(lines, key=rank)[: int(size[1] // 24)]:
-        line = [_label_cell(panel, prometheus, titles[name], texts[labels.index(name)]) for name in shown]
-        line += [_value_cell(panel, prometheus, title, cells.get(title), largest[title]) for title in columns]
+        line = [
+            _label_cell(panel, prometheus, titles[name], texts[labels.index(name)]) if name in labels
+            else _value_cell(panel, prometheus, titles[name], cells.get(titles[name]), largest[titles[name]])
+            for name in placed
+        ]  # fmt: skip
         body.append(f"<tr>{''.join(line)}</tr>")
     return f'<table class="table"><tr>{"".join(heads)}</tr>{"".join(body)}</table>'
 

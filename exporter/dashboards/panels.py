@@ -42,6 +42,7 @@ class Column:
     """A column of values in a table: its title, what it asks, and how its cells look.
 
     `trend` asks for the whole time range, and its cells are small lines; `bar` draws the values as bars as well.
+    `first` puts it before the labels, where a phone shows it.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Column:
     words: Mapping[str, tuple[str, str]] | None = None
     trend: bool = False
     bar: bool = False
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,8 @@ def table(
         # Grafana calls the values of a lone target `Value`, those of several `Value #A` and so on
         value = "Value" if len(columns) == 1 else f"Value #{ref_id(index)}"
         renamed[f"Trend #{ref_id(index)}" if column.trend else value] = column.title
-    order = {name: index for index, name in enumerate(renamed)}
+    firsts = [column.title for column in columns if column.first]
+    order = {name: index for index, name in enumerate(sorted(renamed, key=lambda one: renamed[one] not in firsts))}
     left_out = {"Time": True} | dict.fromkeys(hidden, True)
     organized = {"excludeByName": left_out, "indexByName": order, "renameByName": renamed}
     fields = _fields("none", None, custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True})

@@ -100,7 +100,7 @@ def test_every_error_is_counted(past: Past, range_: str, seconds: float, api: st
              for who in ("Gateway's own", "Backends'")]  # fmt: skip
     assert sum(codes) == len(failed)
     if not api:
-        assert past.figure("overview", "APIs, the worst first", 2, range_) == len(server)
+        assert past.figure("overview", "APIs, the worst first", 7, range_) == len(server)
     figure = past.figure("traffic", "Requests", 0, range_, chosen)
     assert figure == pytest.approx(len(list(past.requests(past.at - seconds - 120, past.at - 120, api))), rel=0.1)
 

@@ -22,6 +22,7 @@ from exporter.dashboards.panels import (
     Column,
     Figure,
     Line,
+    Thresholds,
     stat,
     table,
     time_series,
@@ -30,6 +31,7 @@ from exporter.dashboards.promql import (
     WEEK,
     a_minute,
     a_week_before,
+    added,
     highest,
     in_range,
     or_zero,
@@ -48,6 +50,7 @@ from exporter.dashboards.shipped.words import (
     FOUR,
     LAST_WEEK,
     P95,
+    P95_THRESHOLD,
     PLACE,
     PLACE_COLUMNS,
     PROXY,
@@ -57,6 +60,7 @@ from exporter.dashboards.shipped.words import (
     TARGET,
     errors_in_range,
     framed,
+    one_side,
 )
 from exporter.dashboards.variables import places
 
@@ -71,6 +75,16 @@ _QUERIES: Final = (
 _KEPT: Final = ("datasource", "job", "instance", "organization", "environment")
 _SIDES: Final = (("proxy", "gateway"), ("target", "backends"))
 _LATENCY: Final = "choreo_response_latency_p95_seconds"
+_THROTTLED: Final[Thresholds] = (("green", None), ("orange", 0.05))
+_SEVERAL: Final = 5  # answers in five minutes: with little traffic, a single failure is a large share
+_STATES: Final = {
+    "5": ("failing", RED),
+    "4": ("some fail", ORANGE),
+    "3": ("throttled", ORANGE),
+    "2": ("slow", ORANGE),
+    "1": ("well", GREEN),
+    "0": ("nothing new", "text"),
+}
 _BY: Final = (*API, "environment", "organization")
 
 
@@ -163,19 +177,22 @@ def _apis() -> Panel:
     requests = total(in_range(REQUESTS), *_BY)
     before = a_week_before(REQUESTS, *_BY)
     five, four = (_errors(codes, requests) for codes in (FIVE, FOUR))
+    requests_now, *counts_now = _counts_now()
+    five_now, throttled_now = (_share(count, requests_now) for count in counts_now)
     return table(
         "APIs, the worst first",
-        f"Each API {RANGE}: requests per minute; answers with 4xx and with 5xx; the share of 5xx, which sorts the "
-        "table; and the requests against the week before. As of now: the share of 5xx, which sorts the table, the "
-        "95th percentile of the newest quarter of an hour, and what is left of the error budget of 30 days. The "
-        "small line is requests per minute. A click opens the API.",
+        "Each API. As of now, which sorts the table: failing (more than 5 % are answered with 5xx), some fail (more "
+        "than 1 %), throttled (the gateway refuses more than 5 % for a limit, with 429), slow (the 95th percentile is "
+        "above its threshold), well, or nothing new (no request was counted in "
+        "five minutes); those shares; the 95th percentile of the newest quarter of an hour; and what "
+        f"is left of the error budget of 30 days. It needs at least {_SEVERAL} such answers in five minutes to be a "
+        f"state. Then, {RANGE}: requests per minute; answers with 4xx and with 5xx; "
+        "and the requests against the week before. The small line is requests per minute. A click opens the API.",
         API_PLACE_COLUMNS,
-        Column("Requests/min", f"{requests} * 60 / $__range_s", unit="none", decimals=2),
-        Column("4xx", four, thresholds=SOME_IS_4XX),
-        Column("5xx", five, thresholds=SOME_IS_5XX),
-        Column("5xx share", ratio(five, requests), unit="percentunit", thresholds=ERROR_RATIO, decimals=2),
-        Column("5xx now", _share_now(), unit="percentunit", thresholds=ERROR_RATIO, decimals=1),
-        Column("p95", highest(series(P95), *_BY), unit="s", thresholds=LATENCY),
+        Column("State now", _state_now(), unit="none", words=_STATES, thresholds=GREY, first=True),
+        Column("5xx now", five_now, unit="percentunit", thresholds=ERROR_RATIO, decimals=1),
+        Column("429 now", throttled_now, unit="percentunit", thresholds=_THROTTLED, decimals=1),
+        Column("p95 now", highest(series(P95), *_BY), unit="s", thresholds=LATENCY),
         Column(
             "Budget left",
             f"min by ({', '.join(_BY)}) ({budget_left(recorded_of=_everything)})",
@@ -183,22 +200,52 @@ def _apis() -> Panel:
             thresholds=LEFT,
             decimals=0,
         ),
+        Column("Requests/min", f"{requests} * 60 / $__range_s", unit="none", decimals=2),
+        Column("4xx", four, thresholds=SOME_IS_4XX),
+        Column("5xx", five, thresholds=SOME_IS_5XX),
         Column("To last week", f"{requests} / ({before}) - 1", unit="percentunit", decimals=0),
         Column("Trend", a_minute("choreo_window_api_requests", *_BY), unit=PER_MINUTE, trend=True),
-        sort_by="5xx now",
-        then_by="5xx share",
+        sort_by="State now",
+        then_by="5xx now",
         links={"API": (api_of_cells(API_PLACE_COLUMNS),)},
         height=11,
     )
 
 
-def _share_now() -> str:
-    """The share of 5xx in the last five minutes: as the rules know it every minute, else in the newest windows."""
-    requests = total(series("choreo_window_api_requests"), *_BY)
-    sides = (or_zero(total(series(window, code=FIVE), *_BY), like=requests) for window in (PROXY, TARGET))
-    known = highest(recorded("api:choreo_api_errors:ratio5m", *PLACE), *_BY)
-    failed = " + ".join(sides)
-    return f"{known} or {ratio(f'({failed})', requests)}"
+def _share(part: str, whole: str) -> str:
+    """A share of requests, at most all: the counters of both are polled one after the other, and a flood grows."""
+    return f"clamp_max({ratio(or_zero(part, like=whole), whole)}, 1)"
+
+
+def _now(what: str, windows: str) -> str:
+    """What was counted in the last five minutes, as the rules know it every minute; without them, in the newest
+    windows, which are of five minutes and polled less often."""
+    return f"({added(recorded(f'api:choreo_api_{what}:increase5m', *PLACE), *_BY)} or {windows})"
+
+
+def _counts_now() -> tuple[str, str, str]:
+    """Of each API in the last five minutes: requests, those answered with 5xx, and those with 429."""
+    failed = " or ".join(one_side(series(side, code=FIVE), side) for side in (PROXY, TARGET))
+    return (
+        _now("requests", total(series("choreo_window_api_requests"), *_BY)),
+        _now("errors", added(failed, *_BY)),
+        _now("throttled", total(series(PROXY, code='="429"'), *_BY)),
+    )
+
+
+def _state_now() -> str:
+    """The worst state that an API is in, as a number of `_STATES`: the first that there is of what `or` joins."""
+    (_, _), (_, some), (_, many) = ERROR_RATIO
+    (_, _), (_, limited) = _THROTTLED
+    requests, failed, throttled = _counts_now()
+    slow = f"{highest(series(P95), *_BY)} > {highest(_everything(P95_THRESHOLD), *_BY)}"
+    worse = (
+        *(f"{of} > {share} * {requests} and {of} >= {_SEVERAL}"
+          for of, share in ((failed, many), (failed, some), (throttled, limited))),
+        slow,
+    )  # fmt: skip
+    states = (f"0 * ({worst}) + {number}" for number, worst in zip(range(5, 1, -1), worse, strict=True))
+    return " or ".join((*states, f"{requests} > bool 0"))
 
 
 def _errors(codes: str, requests: str) -> str:

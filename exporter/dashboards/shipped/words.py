@@ -55,12 +55,12 @@ def framed(page: str, description: str, variables: tuple[JsonObject, ...], *rows
 def errors_in_range(codes: str, *by: str, like: str) -> str:
     """Errors of APIs with these status codes in the chosen time range, 0 where `like` has a series and there were none.
 
-    Every one is counted, as they come from windows. What both sides have is told apart and added up at once, so that
-    `like` is asked once.
+    Every one is counted, as they come from windows. Both sides are added up at once, so that `like` is asked once.
     """
-    proxy, target = (
-        f"label_replace(max without (instance, pod) ({windows_in_range(window, 'api', code=codes)}), "
-        f'"side", "{window}", "", "")'
-        for window in (PROXY, TARGET)
-    )
-    return or_zero(added(f"{proxy} or {target}", *by), like=like)
+    sides = (one_side(windows_in_range(window, "api", code=codes), window) for window in (PROXY, TARGET))
+    return or_zero(added(" or ".join(sides), *by), like=like)
+
+
+def one_side(expression: str, side: str) -> str:
+    """Errors of the gateway or the backends, told apart by a label, so that `or` joins those of both."""
+    return f'label_replace(max without (instance, pod) ({expression}), "side", "{side}", "", "")'
