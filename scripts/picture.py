@@ -41,7 +41,8 @@ PALETTE: Final = (
 )
 NAMED: Final = {
     **{"green": "#37872d", "orange": "#fa6400", "red": "#c4162a", "blue": "#1f60c4", "text": "#24292e"},
-    **{"transparent": "transparent", "purple": "#8f3bb8"},
+    **{"transparent": "transparent", "purple": "#8f3bb8", "yellow": "#f2cc0c", "semi-dark-blue": "#3274d9"},
+    **{"light-purple": "#ca95e5", "super-light-blue": "#c0d8ff"},
 }
 STYLE: Final = """
 body { margin: 8px; background: #f4f5f5; color: #24292e; font: 12px "DejaVu Sans", sans-serif }
@@ -492,6 +493,10 @@ def states(panel: JsonObject, prometheus: Prometheus, size: tuple[float, float])
                 f'<rect x="{x:.1f}" y="{row * height + 1}" width="{across * step + 0.5:.1f}" height="{height - 2}" '
                 f'fill="{look.color(value)}"/>'
             )
+        for (at, value), (_, before) in zip(one.points, [(0.0, math.nan), *one.points], strict=False):
+            if value != before and panel["options"]["showValue"] == "auto":
+                x = 184 + across * (at - begin)
+                drawn.append(f'<text x="{x:.1f}" y="{row * height + height * 0.7}">{escape(look.text(value))}</text>')
     return f'<svg width="{size[0]}" height="{size[1]}">{"".join(drawn)}</svg>'
 
 

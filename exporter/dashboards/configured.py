@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 from exporter.dashboards.annotations import marks
@@ -17,7 +19,7 @@ from exporter.dashboards.variables import choice, scraped
 from exporter.model.duration import duration_text
 from exporter.model.samples import Family, MetricType
 from exporter.model.value import ValueKind, ValueRule
-from exporter.plan.plan import MetricPlan, Plan
+from exporter.plan.plan import MetricPlan, Plan, StatesPlan
 
 TAG: Final = "insights-exporter"
 LONGEST_TITLE: Final = 60
@@ -39,6 +41,24 @@ UNITS: Final = {
     "grams": "massg",
 }
 _RATE_UNITS: Final = {"bytes": "binBps", "seconds": "none"}
+_WORD_COLORS: Final = ("blue", "purple", "yellow", "semi-dark-blue", "light-purple", "super-light-blue")
+_GOOD_WORDS: Final = frozenset({"up", "ok", "good", "online", "running", "healthy", "active", "ready", "passed"})
+_BAD_WORDS: Final = frozenset(
+    {
+        "down",
+        "bad",
+        "offline",
+        "fault",
+        "failed",
+        "failing",
+        "failure",
+        "error",
+        "unhealthy",
+        "critical",
+        "broken",
+        "lost",
+    }
+)
 _TAKEN: Final = frozenset({"datasource"})  # by a variable that every dashboard has
 
 
@@ -51,11 +71,12 @@ class _Charted:
     variables: tuple[str, ...]
     interval_seconds: float
     links: dict[str, tuple[JsonObject, ...]]
+    states: StatesPlan | None = None
 
 
 def configured(plan: Plan, title: str) -> Dashboard:
     """The dashboard of a configuration; its uid is made of the title."""
-    labels = _chosen_labels(plan.families)
+    labels = _chosen_labels(plan.families, _labels_of_states(plan))
     rows: list[Row] = []
     shown: set[str] = set()
     panels = 0
@@ -73,6 +94,7 @@ def configured(plan: Plan, title: str) -> Dashboard:
                     _within(labels, metric.family),
                     _interval_seconds(plan, metric.family),
                     {name: links[name] for name in _within(labels, metric.family)},
+                    metric.states,
                 )
             )
             for metric in metrics.values()
@@ -118,11 +140,20 @@ def _interval_seconds(plan: Plan, family: Family) -> float:
     )
 
 
-def _chosen_labels(families: Iterable[Family]) -> tuple[str, ...]:
+def _labels_of_states(plan: Plan) -> frozenset[tuple[str, str]]:
+    """Families with the labels that hold their states: a panel shows all words, and so nothing is chosen by these."""
+    metrics = (metric for query in plan.queries for metric in query.metrics)
+    return frozenset(
+        (one.family.name, one.family.label_names[one.states.position]) for one in metrics if one.states is not None
+    )
+
+
+def _chosen_labels(families: Iterable[Family], of_states: frozenset[tuple[str, str]]) -> tuple[str, ...]:
     """The labels that get a variable, the most frequent first, as they are chained in this order: all, save ids that
-    always come with a name (`api_id` with `api`)."""
-    together = [set(family.label_names) for family in families]
-    counts = Counter(name for family in families for name in family.label_names)
+    always come with a name (`api_id` with `api`), and those of states."""
+    counted = [[name for name in family.label_names if (family.name, name) not in of_states] for family in families]
+    together = [set(names) for names in counted]
+    counts = Counter(name for names in counted for name in names)
 
     def has_name(label: str) -> bool:
         name = label.removesuffix("_id")
@@ -149,6 +180,8 @@ def _variable(label: str, labels: tuple[str, ...], families: Iterable[Family]) -
 
 def _panel(charted: _Charted) -> Panel:
     name = charted.family.name
+    if charted.states is not None:
+        return _words(charted, charted.states)
     if name.endswith("_info"):
         return _table(charted, Column("Value", _highest(charted)))
     if name.endswith("_timestamp_seconds"):
@@ -161,18 +194,47 @@ def _panel(charted: _Charted) -> Panel:
 def _table(charted: _Charted, column: Column) -> Panel:
     labels = {name: name for name in charted.family.label_names}
     about = _description(charted, "What is known now.")
-    return table(_title(charted.family), about, labels, column, links=charted.links, width=12, height=8)
+    return table(_title(charted.family), about, labels, column, links=charted.links, width=12)
 
 
 def _states(charted: _Charted) -> Panel:
     """What the values mean stands in the configuration: the words of an enum, or yes and no."""
-    words = {f"{number:g}": (word, "") for word, number in charted.rule.enum_values}
+    words = _colored((f"{number:g}", word) for word, number in charted.rule.enum_values)
     return state_timeline(
         _title(charted.family),
         _description(charted, ""),
         _selector(charted),
         _legend(charted.family),
         words=words or {"1": ("yes", "green"), "0": ("no", "red")},
+        width=12,
+        interval=_step(charted),
+    )
+
+
+def _colored(words: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Words by their values with a colour each, as without one Grafana would draw 0 in red and all else in green: green
+    and red for what they plainly say, and others for the rest."""
+    others = cycle(_WORD_COLORS)
+    return {value: (word, _plain_color(word) or next(others)) for value, word in words}
+
+
+def _plain_color(word: str) -> str:
+    parts = set(re.split(r"[^a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", word).lower()))
+    return "red" if parts & _BAD_WORDS else "green" if parts & _GOOD_WORDS else ""
+
+
+def _words(charted: _Charted, states: StatesPlan) -> Panel:
+    """A row for each thing, with the word that it is: of its series, one for each word, the one that is 1."""
+    label = charted.family.label_names[states.position]
+    rest = tuple(name for name in charted.family.label_names if name != label)
+    those = (_selector(charted, **{label: f"={json.dumps(word)}"}) for word in states.words)
+    numbered = (f"({highest(one, *rest, label)} == 1) * {number}" for number, one in enumerate(those))
+    return state_timeline(
+        _title(charted.family),
+        _description(charted, ""),
+        highest(" or ".join(numbered), *rest),
+        " ".join(f"{{{{{name}}}}}" for name in rest) or charted.family.name,
+        words=_colored((str(number), word) for number, word in enumerate(states.words)),
         width=12,
         interval=_step(charted),
     )
@@ -224,8 +286,8 @@ def _ending(name: str) -> str:
     return name.rpartition("_")[2]
 
 
-def _selector(charted: _Charted) -> str:
-    return selector(charted.family.name, *charted.variables)
+def _selector(charted: _Charted, **matchers: str) -> str:
+    return selector(charted.family.name, *charted.variables, **matchers)
 
 
 def _highest(charted: _Charted) -> str:

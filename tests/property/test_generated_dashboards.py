@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from exporter.dashboards.configured import UNITS, configured, uid_of
 from exporter.dashboards.model import dashboard_text
 from exporter.model.errors import ConfigError
+from tests.support.days import rules_test
 from tests.support.grafana import (
     RULES,
     JsonObject,
@@ -28,6 +30,7 @@ from tests.support.grafana import (
     variable_query,
 )
 from tests.support.plans import planned
+from tests.support.processes import program
 
 words = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,9}", fullmatch=True)
 keywords = st.sampled_from(["by", "on", "bool", "sum", "and", "inf", "NaN", "offset", "group_left", "rate", "Time"])
@@ -167,3 +170,42 @@ def test_panels_follow_unit_and_labels() -> None:
     assert "[$__rate_interval]" in rate["expr"]
     assert rate["legendFormat"] == " ".join(f"{{{{{name}}}}}" for name in ("disk", "disk_id", "organization"))
     assert shown["disk_written_bytes_total"]["interval"] == "5m"
+
+
+def test_states_are_a_row_for_each_thing_with_its_word(tmp_path: Path) -> None:
+    """What has `states` has a series for each word; the panel shows one row for each thing, in which stands the word
+    that it is, whatever the words are, and there is no choice among the words."""
+    words = ["IDLE", 'a "quoted" one', "FAULT"]
+    states = {"label": "phase", "words": words}
+    section = {
+        "name": "robots",
+        "document": "query { v }",
+        "metrics": [
+            {"name": "robot_state", "help": "About.", "value": "v", "labels": {"robot": {"const": "r1"}},
+             "states": states},
+            {"name": "fleet_state", "help": "All.", "value": "v", "states": states},
+        ],
+    }  # fmt: skip
+    dashboard, _ = generated([section])
+    assert [one["name"] for one in query_variables(dashboard)] == ["job", "instance", "organization", "robot"]
+    _, panel, _ = panels(dashboard)
+    mapped = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
+    assert [word["text"] for _, word in sorted(mapped.items())] == words
+    colors = [mapped[str(number)]["color"] for number in range(len(words))]
+    assert colors[2] == "red"
+    assert len(set(colors)) == len(words)
+    assert (panel["type"], panel["targets"][0]["legendFormat"]) == ("state-timeline", "{{organization}} {{robot}}")
+    series = [
+        {"series": f'robot_state{{robot="r1",phase={json.dumps(word)},job="j",instance="i",organization="o"}}',
+         "values": value}
+        for word, value in zip(words, ("1 0 0", "0 1 0", "0 0 1"), strict=True)
+    ]  # fmt: skip
+    asked = [
+        {"expr": filled_in(panel["targets"][0]["expr"], dashboard), "eval_time": f"{number}m",
+         "exp_samples": [{"labels": '{organization="o", robot="r1"}', "value": number}]}
+        for number in range(3)
+    ]  # fmt: skip
+    file = tmp_path / "states.json"
+    rules_test(file, series, "1m", asked)
+    run = subprocess.run([program("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
