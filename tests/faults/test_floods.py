@@ -191,10 +191,11 @@ def test_row_98_crowd_silent_over_tls(tmp_path: Path, upstream: Upstream) -> Non
         assert site.value("poll_failures_total") == 0
 
 
-def test_row_99_crowd_for_pages(start: Start, upstream: Upstream) -> None:
+@pytest.mark.parametrize(("series", "interval"), [(20_000, "1s"), pytest.param(80_000, "5s", marks=pytest.mark.long)])
+def test_row_99_crowd_for_pages(series: int, interval: str, start: Start, upstream: Upstream) -> None:
     """1 000 clients ask for `/config` and for different searches at once, and go: scrapes are in time, no page is made
     for who has gone, and no poll is missed."""
-    exporter = with_series(start, upstream, 20_000)
+    exporter = with_series(start, upstream, series, interval)
     site = Site(exporter, exporter.log_file.parent, tls=False)
     overruns = exporter.value(f"{OWN}poll_overruns_total") or 0
     with scraped(site):

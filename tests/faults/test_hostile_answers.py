@@ -136,6 +136,34 @@ def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstr
     assert slowest <= SLOWEST_SECONDS
 
 
+def test_ten_honest_answers_of_two_mebibytes_at_once_are_taken(
+    start: Start, stack: ExitStack, upstream: Upstream
+) -> None:
+    """What comes all at once, and is what was asked for, is published in full within 200 MiB: 100 000 series."""
+    rows = [
+        {"id": f"{at:06}", "value": at, **{name: f"{name}-{at % 40:050}" for name in "abc"}} for at in range(10_000)
+    ]
+    body = json.dumps({"data": {"rows": rows}}).encode()
+    assert len(body) >= 2 * 2**20
+    upstream.operation("large").always(reply(body))
+    large = query(
+        "large",
+        "4s",
+        document="query large { rows { id value a b c } }",
+        rows="rows",
+        for_each={"number": list(range(TARGETS))},
+        labels={**{name: name for name in ("id", "a", "b", "c")}, "number": "{{ number }}"},
+    )
+    prefix = stack.enter_context(memory_limit(LIMIT_BYTES))
+    exporter = start([source_of(upstream)], [query("sound", "2s"), large], prefix=prefix)
+    eventually(lambda: exporter.value(f"{OWN}query_series", query="large") == TARGETS * len(rows), "all series", 60)
+    slowest_scrape(exporter, upstream, TARGETS)
+    assert exporter.value(f"{OWN}poll_failures_total") is None
+    highest = memory_bytes(exporter, "VmHWM")
+    print(f"{highest / 2**20:.0f} MiB")  # shown where it fails
+    assert highest <= 200 * 2**20
+
+
 _LONG_PATH: Final = [f"step{number}" for number in range(20_000)]
 ERRORS: Final[dict[str, Any]] = {
     "path": {"message": "no", "path": _LONG_PATH},
