@@ -28,6 +28,7 @@ from exporter.config.scalars import (
     check_name,
     conditions,
 )
+from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Json
 from exporter.model.time_format import ISO
 from exporter.model.window import Period
@@ -57,32 +58,55 @@ class Audit(Strict):
 
 
 class Pages(Strict):
-    """Where page size and position go in the variables, and where the answer says how many rows or pages there are."""
+    """Where page size and position go in the variables, and how a page tells whether there is a further one."""
 
     size: Annotated[int, Field(ge=1)]
     """Rows of a page."""
-    limit: Path_
-    """Where the page's size goes in the variables."""
+    limit: Path_ | None = None
+    """Where the page's size goes in the variables, if the API takes one."""
     offset: Path_ | None = None
-    """Where the number of rows to pass over goes in the variables; with `total`."""
-    total: Path_ | None = None
-    """Where the answer says how many rows there are; with `offset`."""
+    """Where the number of rows to pass over goes in the variables; the first is what `variables` has there, or 0. One
+    of this, `page` and `cursor`."""
+    page: Path_ | None = None
+    """Where the page's number goes in the variables; the first is what `variables` has there, or 1."""
     cursor: Path_ | None = None
-    """Where the cursor goes in the variables; with `info`."""
+    """Where the cursor goes in the variables, from the second page on; with `info` or `next`."""
+    total: Path_ | None = None
+    """Where the answer says how many rows there are; with `offset` or `page`."""
+    more: Path_ | None = None
+    """Where the answer says true or false: whether there is a further page. Without `total`, `more`, `info` and `next`
+    a page of fewer rows than `size` is the last."""
     info: Path_ | None = None
-    """Where the answer has its `pageInfo { hasNextPage endCursor }`; with `cursor`."""
+    """Where the answer has its `pageInfo { hasNextPage endCursor }`, or `{ hasPreviousPage startCursor }` to go
+    backwards; with `cursor`."""
+    next: Path_ | None = None
+    """Where the answer has the next page's cursor, of which null or no text is the end, or the last row's own, such as
+    `orders.edges[-1].cursor`; with `cursor`."""
     max_rows: Annotated[int, Field(ge=1)] = 5000
     """The rows of a poll that are published, at most; what is left behind is counted in
     `insights_exporter_query_rows_cut_total`."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        offset, cursor = (self.offset, self.total), (self.cursor, self.info)
-        by_offset = None not in offset and cursor == (None, None)
-        by_cursor = None not in cursor and offset == (None, None)
-        if not (by_offset or by_cursor):
-            raise ValueError("needs either offset and total, or cursor and info")
+        if [self.offset, self.page, self.cursor].count(None) != 2:
+            raise ValueError("needs one of offset, page and cursor, which is where a page begins")
+        if self.cursor is not None and (self.info is None) == (self.next is None):
+            raise ValueError("a cursor needs where the next one stands; write either info or next")
+        if self.cursor is None and (self.info or self.next) is not None:
+            raise ValueError("info and next are for a cursor; write total or more, or neither")
+        if [self.total, self.more, self.info].count(None) < 2 or (self.cursor and self.total) is not None:
+            raise ValueError("says twice whether there is a further page; keep one of total, more, info and next")
         return self
+
+    @property
+    def way(self) -> tuple[Literal["offset", "page", "cursor"], ResponsePath]:
+        """What a page's position is, and where it goes in the variables."""
+        if self.offset is not None:
+            return "offset", self.offset
+        if self.page is not None:
+            return "page", self.page
+        assert self.cursor is not None  # there is one of them
+        return "cursor", self.cursor
 
 
 def _shortest(period: Period) -> timedelta:

@@ -106,7 +106,7 @@ def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) 
 
 def _check_variables(query: Query, place: KeyPath, document: Document, findings: Findings) -> None:
     pages = query.pages
-    paged = {str(pages.limit), str(pages.offset or pages.cursor)} if pages is not None else set()
+    paged = {str(pages.limit), str(pages.offset or pages.page)} if pages is not None else set()
     for name, variable in document.variables.items():
         if variable.required and name not in query.variables.keys() | paged:
             findings.add((*place, "variables"), f"${name} has no value", f"add {name}: (it is {variable.type})")

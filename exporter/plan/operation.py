@@ -108,13 +108,24 @@ def label_values(source: Source, target: Target) -> Mapping[str, Json]:
     }
 
 
+def first_position(sent: Operation, pages: PagesPlan) -> int:
+    """The offset or the number of the first page: what the variables have there, or else 0 or 1."""
+    found: Json = dict(sent.variables)
+    for key in pages.position:
+        found = found.get(key) if isinstance(found, dict) else None
+    if isinstance(found, int) and not isinstance(found, bool):
+        return found
+    return 1 if pages.by == "page" else 0
+
+
 def with_page(sent: Operation, pages: PagesPlan, position: Json) -> Operation:
-    """The operation for the page at that offset or cursor (none: the first)."""
-    size = {**sent.variables}
-    _set(size, pages.limit, pages.size)
+    """The operation for the page at that offset, number or cursor (none: the first)."""
+    variables = {**sent.variables}
+    if pages.limit is not None:
+        _set(variables, pages.limit, pages.size)
     if position is not None:
-        _set(size, pages.position, position)
-    return Operation(sent.document, size, sent.shape)
+        _set(variables, pages.position, position)
+    return Operation(sent.document, variables, sent.shape)
 
 
 def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:

@@ -176,15 +176,29 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class PagesPlan:
-    """How an answer comes in pages. `limit` and `position` are key paths into the variables; `info` is where the answer
-    gives the total of rows, or (`by_cursor`) its `pageInfo`."""
+    """How an answer comes in pages. `limit` (if the API takes a size) and `position` are key paths into the variables;
+    `by` is what a position is. `total`, `more` and `next` are where a page tells of the others, if it does.
+    `backwards`: the page that comes first is the last."""
 
     size: int
-    limit: tuple[str, ...]
+    limit: tuple[str, ...] | None
+    by: Literal["offset", "page", "cursor"]
     position: tuple[str, ...]
-    info: Hops
-    by_cursor: bool
     max_rows: int
+    total: Hops | None = None
+    more: Hops | None = None
+    next: Hops | None = None
+    backwards: bool = False
+
+    @property
+    def signs(self) -> tuple[Hops, ...]:
+        """All that a page tells of the others."""
+        return tuple(hops for hops in (self.total, self.more, self.next) if hops is not None)
+
+    @property
+    def next_is_of_a_row(self) -> bool:
+        """Whether the next cursor is one that the last row has, so that it says nothing of a further page."""
+        return self.next is not None and any(hop.indexes for hop in self.next)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final
 
-from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Query, RowsOf
+from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query, RowsOf
 from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
 from exporter.document.document import Selection
-from exporter.model.response_path import Pick
+from exporter.model.response_path import Pick, ResponsePath
 from exporter.model.template import references as references_in
 from exporter.model.time_format import ISO
 from exporter.model.window import Window
@@ -83,8 +83,7 @@ def _shape(
         walks.append((rows.walk, []))
         whole = {_keys(rows.walk, column) for column in rows.exports.values()}
     if pages is not None:
-        told = (("hasNextPage",), ("endCursor",)) if pages.by_cursor else ((),)
-        walks += [((*pages.info, *map(Hop, key)), []) for key in told]
+        walks += [(hops, []) for hops in pages.signs]
     used = {_keys(walk, column) for walk, columns in walks for column in (Column(len(walk), ()), *columns)}
     exports = tuple(rows.exports.values()) if rows is not None else ()
     read = [(walk, columns) for walk, columns in walks] + [(rows.walk, list(exports)) for rows in [rows] if rows]
@@ -152,19 +151,60 @@ def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:
     pages, place = parsed.query.pages, (*parsed.place, "pages")
     if pages is None:
         return None
-    info_path, position = pages.total or pages.info, pages.offset or pages.cursor
-    assert info_path is not None  # the schema takes one of the two ways
-    assert position is not None
-    for key, path in (("limit", pages.limit), ("cursor" if pages.cursor else "offset", position)):
-        if not path.steps or path.steps[0] not in parsed.document.variables:
+    way, position = pages.way
+    for key, path in (("limit", pages.limit), (way, position)):
+        if path is not None and (not path.steps or path.steps[0] not in parsed.document.variables):
             declared = ", ".join(parsed.document.variables) or "none"
             findings.add((*place, key), f"{path} begins with no variable of the document", f"it has: {declared}")
+    told = {key: _place_of_sign(parsed, key, path, findings) for key, path in _signs(pages)}
+    ends: tuple[str, str] | None = None
+    if (info := told.pop("info", None)) is not None:
+        ends = next((pair for pair in _ENDS if info.innermost.children.keys() >= set(pair)), None)
+        if ends is None:
+            wrong = f"{pages.info} does not select hasNextPage and endCursor"
+            findings.add((*place, "info"), wrong, "select both")
+    hops = {key: scopes.hops for key, scopes in told.items() if scopes is not None}
+    if info is not None and ends is not None:
+        hops |= {key: (*info.hops, Hop(name)) for key, name in zip(("more", "next"), ends, strict=True)}
+    return PagesPlan(
+        size=pages.size,
+        limit=None if pages.limit is None else _names_of(pages.limit),
+        by=way,
+        position=_names_of(position),
+        max_rows=pages.max_rows,
+        total=hops.get("total"),
+        more=hops.get("more"),
+        next=hops.get("next"),
+        backwards=ends == _ENDS[1],
+    )
+
+
+_ENDS: Final = (("hasNextPage", "endCursor"), ("hasPreviousPage", "startCursor"))
+
+
+def _signs(pages: Pages) -> Iterator[tuple[str, ResponsePath]]:
+    """The keys that say where a page tells of the others."""
+    for key in ("total", "more", "info", "next"):
+        if (path := getattr(pages, key)) is not None:
+            yield key, path
+
+
+def _place_of_sign(parsed: ParsedQuery, key: str, path: ResponsePath, findings: Findings) -> Scopes | None:
+    """Where a page tells of the others; None where it is nowhere, which is said."""
     try:
-        info = Scopes((parsed.document.selection,)).below(info_path)
+        found = Scopes((parsed.document.selection,)).below(path)
     except PathProblem as problem:
-        findings.add((*place, "total" if pages.total else "info"), problem.wrong, problem.remedy)
+        findings.add((*parsed.place, "pages", key), problem.wrong, problem.remedy)
         return None
-    if pages.info is not None and not {"hasNextPage", "endCursor"} <= info.innermost.children.keys():
-        findings.add((*place, "info"), f"{info_path} does not select hasNextPage and endCursor", "select both")
-    limit, at = (tuple(str(step) for step in path.steps) for path in (pages.limit, position))
-    return PagesPlan(pages.size, limit, at, info.hops, pages.cursor is not None, pages.max_rows)
+    kind, wanted = found.innermost.type, _TOLD_TYPES.get(key)
+    if wanted is not None and kind is not None and kind.name in _OTHER_TYPES and kind.name != wanted:
+        findings.add((*parsed.place, "pages", key), f"{path} is {kind.name}", f"name a field that is {wanted}")
+    return found
+
+
+_TOLD_TYPES: Final = {"total": "Int", "more": "Boolean"}
+_OTHER_TYPES: Final = frozenset({"Int", "Float", "String", "Boolean", "ID"})
+
+
+def _names_of(path: ResponsePath) -> tuple[str, ...]:
+    return tuple(str(step) for step in path.steps)

@@ -49,6 +49,7 @@ def _set_by_pages(query: Query) -> Iterator[tuple[str, KeysBelow, Json]]:
     for key, path, value in (
         ("limit", pages.limit, pages.size),
         ("offset", pages.offset, 0),
+        ("page", pages.page, 1),
         ("cursor", pages.cursor, ""),
     ):
         if path is not None and path.steps:

@@ -8,13 +8,45 @@ from typing import Final
 
 from exporter.model.errors import Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
-from exporter.plan.operation import with_page
+from exporter.model.samples import Json
+from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
 from exporter.series.extraction import PagesTold, pages_told, row_count
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
+_MOST_EMPTY_PAGES: Final = 100  # in a row; an API that filters after it has read may give some
+
+
+class _Course:
+    """Where the next page begins."""
+
+    def __init__(self, pages: PagesPlan, position: Json) -> None:
+        self._pages = pages
+        self._cursors: set[Json] = set()
+        self._empty_pages = 0
+        self.position = position
+        self.rows_before = position if pages.by == "offset" and isinstance(position, int) else 0
+
+    def go_on(self, told: PagesTold, rows: int) -> None:
+        """Moves behind a page of so many rows. Raises `ResultFailure` where the pages would have no end."""
+        match self._pages.by, self.position:
+            case "offset", int(offset):
+                self.position = offset + rows
+            case "page", int(number):
+                self.position = number + 1
+            case _:
+                self._follow(told.next_cursor)
+        self._empty_pages = 0 if rows else self._empty_pages + 1
+        if self._empty_pages == _MOST_EMPTY_PAGES:
+            raise ResultFailure(Reason.SCHEMA, f"{_MOST_EMPTY_PAGES} pages in a row have no rows")
+
+    def _follow(self, cursor: str | int | None) -> None:
+        if cursor in self._cursors:
+            raise ResultFailure(Reason.SCHEMA, "a cursor came twice, so the pages would have no end")
+        self._cursors.add(cursor)
+        self.position = cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +90,22 @@ class Conversation:
     async def _all_pages(self, sent: Operation, pages: PagesPlan) -> Pages | None:
         """All pages of one moment; None where the total changed meanwhile, so that they do not belong together."""
         responses: list[Response] = []
-        count, position, total = 0, None, None
+        course = _Course(pages, None if pages.by == "cursor" else first_position(sent, pages))
+        count, total = 0, None
         while True:
-            response = await self._response(with_page(sent, pages, position))
+            response = await self._response(with_page(sent, pages, course.position))
             responses.append(response)
             rows = row_count(self._query, response)
-            count += rows
             told = pages_told(self._query, pages, response)
-            if not pages.by_cursor:
-                if total is not None and told.total != total:
-                    return None
-                total = told.total
-            if count >= pages.max_rows or not rows or not told.goes_on(count):
-                return _cut(responses, pages.max_rows, count, told, goes_on=rows > 0 and told.goes_on(count))
-            position = told.next_position(count)
+            if total is not None and told.total != total:
+                return None
+            total = told.total
+            goes_on = told.goes_on(pages, course.rows_before + count, rows)
+            count += rows
+            if count >= pages.max_rows or not goes_on:
+                unread = None if total is None else max(0, total - course.rows_before - count)
+                return _cut(responses, pages.max_rows, count, unread, goes_on=goes_on)
+            course.go_on(told, rows)
 
     async def _response(self, sent: Operation) -> Response:
         if self._pace is not None:
@@ -86,11 +120,12 @@ class Conversation:
         return response
 
 
-def _cut(responses: list[Response], max_rows: int, count: int, told: PagesTold, *, goes_on: bool) -> Pages:
-    """These responses with `count` rows, and what is known of the rows beyond `max_rows`."""
+def _cut(responses: list[Response], max_rows: int, count: int, unread: int | None, *, goes_on: bool) -> Pages:
+    """These responses with `count` rows, and what is known of the rows beyond `max_rows`; `unread` is how many were not
+    asked for, where that is known."""
     beyond = max(0, count - max_rows)
-    if told.total is not None:
-        return Pages(responses, beyond + max(0, told.total - count))
+    if unread is not None:
+        return Pages(responses, beyond + unread)
     return Pages(responses, beyond + int(goes_on), at_least=goes_on)
 
 

@@ -13,7 +13,6 @@ from typing import Final, TypeAlias, cast
 
 from msgspec import Struct, UnsetType
 
-from exporter.document.answer_shape import attribute
 from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
@@ -80,12 +79,16 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     answer lacks what the document selects, `duplicate_series`, or `cardinality`; then nothing of it is published.
     """
     data, most = [_data(query, response) for response in responses], _most(query)
+    last = data[-1:]
+    if query.pages is not None and query.pages.backwards and most is not None:
+        if len(records_at(data, most.walk)) <= query.pages.max_rows:  # else what was read last is cut
+            data.reverse()
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
     found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
-        pages = data[-1:] if metric.outside else data
+        pages = last if metric.outside else data
         if metric.outside:
             records = _read(records_at(pages, metric.walk), [metric])
         elif metric.walk in by_walk:
@@ -127,31 +130,40 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
 
 @dataclass(frozen=True, slots=True)
 class PagesTold:
-    """What a page says of the others: how many rows there are in all, or the cursor of the next page."""
+    """What a page says of the others: how many rows there are in all, whether there is a further one, its cursor."""
 
     total: int | None = None
-    next_cursor: str | None = None
+    more: bool | None = None
+    next_cursor: str | int | None = None
 
-    def goes_on(self, rows: int) -> bool:
-        """Whether there is more after so many rows."""
-        return self.next_cursor is not None if self.total is None else rows < self.total
-
-    def next_position(self, rows: int) -> Json:
-        """Where the next page begins: a cursor, or an offset."""
-        return self.next_cursor if self.total is None else rows
+    def goes_on(self, pages: PagesPlan, rows_before: int, rows: int) -> bool:
+        """Whether there is a further page after one of so many rows."""
+        if self.more is False or (pages.by == "cursor" and self.next_cursor is None):
+            return False
+        if self.total is not None:
+            return rows > 0 and rows_before + rows < self.total
+        if self.more is not None:
+            return rows > 0
+        return rows >= pages.size if pages.next is None or pages.next_is_of_a_row else True
 
 
 def pages_told(query: QueryPlan, pages: PagesPlan, response: Response) -> PagesTold:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    found = Records(([_data(query, response)],)).column(Column(0, pages.info))[0]
-    if not pages.by_cursor:
-        if isinstance(found, bool) or not isinstance(found, int):
-            raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} is not a number of rows")
-        return PagesTold(total=found)
-    goes_on, cursor = (getattr(found, attribute(key), None) for key in ("hasNextPage", "endCursor"))
-    if not isinstance(goes_on, bool):
-        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.info)} does not say hasNextPage")
-    return PagesTold(next_cursor=cursor if goes_on and isinstance(cursor, str) else None)
+    record = Records(([_data(query, response)],))
+    total, more, cursor = (
+        None if hops is None else record.column(Column(0, hops))[0] for hops in (pages.total, pages.more, pages.next)
+    )
+    if pages.total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.total)} is not a number of rows")
+    if pages.more is not None and not isinstance(more, bool):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.more)} is not true or false")
+    if pages.next is not None and more is not False and not _is_cursor(cursor):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.next)} is not a cursor")
+    return PagesTold(total, more, cursor or None if more is not False else None)
+
+
+def _is_cursor(value: Node) -> bool:
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
 
 
 def row_count(query: QueryPlan, response: Response) -> int:

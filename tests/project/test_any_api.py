@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
 from exporter.config.load import load
 from exporter.exposition.lines import pieces
-from exporter.model.outcome import Response
+from exporter.model.outcome import Operation, Response
+from exporter.model.samples import Json
 from exporter.plan.operation import label_values, moment_at, targets
-from exporter.plan.plan import Plan
+from exporter.plan.plan import Plan, QueryPlan
 from exporter.plan.planner import plan
+from exporter.polling.pagination import Conversation
 from exporter.series.extraction import Surroundings, extract
 from tests.support.configurations import ROOT
+from tests.support.polls import Api
 
 SECTION: Final = re.compile(r"^##+ (.+)$", re.MULTILINE)
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -40,15 +44,39 @@ def examples() -> list[tuple[str, dict[str, str]]]:
     return found
 
 
+def answers_to(query: QueryPlan, shown: Json) -> list[Json]:
+    """What an example shows as the answers to a query: one, or a list of one for each page."""
+    if not isinstance(shown, list):
+        return [shown]
+    pages = shown.pop(0)
+    assert isinstance(pages, list), query.name
+    return pages
+
+
+def asked(query: QueryPlan, answers: list[Json]) -> list[Response]:
+    """The responses that a poll of the query reads, which are all of these."""
+    left = list(answers)
+    api = Api(lambda _: Response(cast("dict[str, Json]", left.pop(0))))
+
+    async def read() -> list[Response]:
+        conversation = Conversation(query, api, None, 10.0, lambda: 0.0)
+        return (await conversation.answer(Operation(query.document.text, {})))[0]
+
+    responses = asyncio.run(read())
+    assert not left, query.name
+    return responses
+
+
 def lines(made: Plan, answer: str) -> list[str]:
     """The lines of the page that come of an answer, which is that of each query."""
     data = json.loads(answer)
     rows: dict[str, tuple[object, ...]] = {}
     found: list[str] = []
     for query in made.queries:
+        answers = answers_to(query, data)
         for target in targets(query, ()):
             around = Surroundings(label_values(query.sources[0], target), rows=rows)  # type: ignore[arg-type]
-            result = extract(query, [Response(data)], around, moment_at(query, NOW, None))
+            result = extract(query, asked(query, answers), around, moment_at(query, NOW, None))
             rows[query.name] = result.rows
             for samples in result.samples:
                 found += b"".join(pieces(samples)).decode().splitlines()

@@ -11,7 +11,7 @@ from functools import reduce
 from itertools import chain, compress, repeat
 from operator import itemgetter
 from types import NoneType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
@@ -202,15 +202,25 @@ def extract(
 
 def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    found = Records(([cast("Json", response.data)],)).column(Column(0, pages.info))[0]
-    if not pages.by_cursor:
-        if isinstance(found, bool) or not isinstance(found, int):
-            raise ResultFailure(Reason.SCHEMA, f"{shown(pages.info)} is not a number of rows")
-        return PagesTold(total=found)
-    if not isinstance(found, dict) or not isinstance(found.get("hasNextPage"), bool):
-        raise ResultFailure(Reason.SCHEMA, f"{shown(pages.info)} does not say hasNextPage")
-    cursor = found.get("endCursor")
-    return PagesTold(next_cursor=cursor if found["hasNextPage"] and isinstance(cursor, str) else None)
+    record = Records(([cast("Json", response.data)],))
+    total, more, cursor = cast(
+        "tuple[Any, Any, Any]",
+        tuple(
+            None if hops is None else record.column(Column(0, hops))[0]
+            for hops in (pages.total, pages.more, pages.next)
+        ),
+    )
+    if pages.total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise ResultFailure(Reason.SCHEMA, f"{shown(pages.total)} is not a number of rows")
+    if pages.more is None:
+        return PagesTold(total)
+    if not isinstance(more, bool):
+        raise ResultFailure(Reason.SCHEMA, f"{shown(pages.more)} is not true or false")
+    if not more:
+        return PagesTold(total, more)
+    if isinstance(cursor, bool) or not isinstance(cursor, str | int | None):
+        raise ResultFailure(Reason.SCHEMA, f"{shown(cast('Hops', pages.next))} is not a cursor")
+    return PagesTold(total, more, cursor or None)
 
 
 def row_count(query: QueryPlan, response: Response) -> int:

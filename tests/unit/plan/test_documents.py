@@ -149,9 +149,16 @@ def test_a_document_without_variables_takes_none() -> None:
 
 
 def test_what_pages_set_needs_no_value() -> None:
-    """Size and position of a page are given to each page."""
-    for way, field in (("offset: $2, total: c.t", "t"), ("cursor: $2, info: c.p", "p { hasNextPage endCursor }")):
-        document = f"query ($l: Int!, $o: Int!) {{ c(l: $l, o: $o) {{ r {{ n }} {field} }} }}"
+    """Size and position of a page are given to each page; the first one has no cursor but the one that is written."""
+    by_cursor = "cursor: $2, info: c.p", "p { hasNextPage endCursor }"
+    for way, field in (("offset: $2, total: c.t", "t"), ("page: $2, total: c.t", "t"), by_cursor):
+        position = "$o: Int" if way.startswith("cursor") else "$o: Int!"
+        document = f"query ($l: Int!, {position}) {{ c(l: $l, o: $o) {{ r {{ n }} {field} }} }}"
         pages = f"pages: {{size: 5, limit: l, {way.replace('$2', 'o')}}}"
         query = f'- {{name: q, document: "{document}", rows: c.r, {pages}, metrics: [{{name: n, help: N., value: n}}]}}'
         assert plan_problems(query) == []
+        first = query.replace("$o: Int)", "$o: Int!)")
+        assert plan_problems(first) == (
+            ["queries[0].variables: $o has no value; add o: (it is Int!)"] if way.startswith("cursor") else []
+        )
+        assert plan_problems(first.replace("pages:", "variables: {o: 0}, pages:")) == []

@@ -99,10 +99,12 @@ CURSOR = """
 def test_pages_are_turned_by_offset_or_by_cursor() -> None:
     """Where size and position go, and where the answer says how it goes on."""
     total = (Hop("calls"), Hop("total"))
-    assert planned_query(OFFSET).pages == PagesPlan(50, ("limit",), ("by", "offset"), total, False, 70)
-    page = (Hop("calls"), Hop("page"))
-    cursor = planned_query(CURSOR.replace("PAGE", "hasNextPage endCursor"))
-    assert cursor.pages == PagesPlan(50, ("limit",), ("after",), page, True, 5000)
+    assert planned_query(OFFSET).pages == PagesPlan(50, ("limit",), "offset", ("by", "offset"), 70, total)
+    for fields, backwards in (("hasNextPage endCursor", False), ("hasPreviousPage startCursor", True)):
+        more, following = ((Hop("calls"), Hop("page"), Hop(name)) for name in fields.split())
+        cursor = planned_query(CURSOR.replace("PAGE", fields))
+        expected = PagesPlan(50, ("limit",), "cursor", ("after",), 5000, None, more, following, backwards)
+        assert cursor.pages == expected
 
 
 @pytest.mark.parametrize(

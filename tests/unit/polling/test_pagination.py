@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,10 @@ import pytest
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
+from exporter.plan.operation import Moment
+from exporter.plan.plan import QueryPlan
 from exporter.polling.pagination import Conversation, Pages, refuse_partial
+from exporter.series.extraction import Surroundings, extract
 from exporter.upstream.rate_limit import Pace
 from tests.support.plans import planned_query
 from tests.support.polls import Answer, Api, partial
@@ -62,19 +65,24 @@ def by_cursor(rows: int) -> Api:
     return Api(answer)
 
 
-def talk(api: Api, query: object = OFFSET, **more: object) -> tuple[list[list[int]], int]:
+def talk(
+    api: Api, query: object = OFFSET, sent: Mapping[str, Json] = {}, **more: object
+) -> tuple[list[list[int]], int]:
     """The numbers on each page, and how many rows were left behind, which is known exactly."""
-    pages, left, at_least = talk_whole(api, query, **more)
+    pages, left, at_least = talk_whole(api, query, sent, **more)
     assert not at_least
     return pages, left
 
 
-def talk_whole(api: Api, query: object, **more: object) -> tuple[list[list[int]], int, bool]:
+def talk_whole(
+    api: Api, query: object, sent: Mapping[str, Json] = {}, **more: object
+) -> tuple[list[list[int]], int, bool]:
     """The numbers on each page, how many rows were left behind, and whether there may be more of them."""
+    operation = Operation("{ n }", {"other": 1, **sent})
 
     async def run() -> Pages:
         settings = {"pace": None, "deadline_at": 10.0, "monotonic": lambda: 0.0, **more}
-        return await Conversation(query, api, **settings).answer(SENT)  # type: ignore[arg-type]
+        return await Conversation(query, api, **settings).answer(operation)  # type: ignore[arg-type]
 
     found = asyncio.run(run())
     pages: Any = [[row["n"] for row in one.data["calls"]["rows"]] for one in found.responses]  # type: ignore
@@ -137,6 +145,156 @@ def test_a_page_without_rows_is_the_last() -> None:
         return {"calls": {"rows": [], "info": {"hasNextPage": True, "endCursor": "x"}}}
 
     assert talk(Api(empty), CURSOR) == ([[]], 0)
+
+
+def numbered(pages: str, fields: str) -> QueryPlan:
+    """A query in pages of things, whose variable `at` says where a page begins."""
+    return planned_query(f"""
+    - name: q
+      document: "query ($limit: Int, $at: ID) {{ calls(limit: $limit, at: $at) {{ rows {{ n id }} {fields} }} }}"
+      rows: calls.rows
+      pages: {{size: 2, limit: limit, max_rows: 90, {pages}}}
+      metrics: [{{name: n, help: N., value: n, aggregate: sum}}]
+    """)
+
+
+def listed(rows: int, more: Callable[[int, Json], Mapping[str, Json]], *, by_page: int | None = None) -> Api:
+    """An API with so many rows, which begins at an offset, or at a page of which the first has that number. `more` is
+    what stands beside the rows, by the number of rows until the page's end and by where it began."""
+
+    def answer(operation: Operation) -> Answer:
+        at = operation.variables.get("at", 0)
+        start = int(str(at)) if by_page is None else (int(str(at)) - by_page) * 2
+        page: list[Json] = [{"n": n, "id": str(n + 1)} for n in range(start, min(start + 2, rows))]
+        return {"calls": {"rows": page, **more(start + len(page), at)}}
+
+    return Api(answer)
+
+
+def ats(api: Api) -> list[Json]:
+    """Where each request began."""
+    return [sent.variables.get("at") for sent in api.sent]
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages", "left"),
+    [(0, [[]], 0), (2, [[0, 1]], 0), (3, [[0, 1], [2]], 0), (4, [[0, 1], [2, 3]], 0), (5, [[0, 1], [2, 3], [4]], 0)],
+)
+def test_what_a_page_tells_ends_the_pages(rows: int, pages: list[list[int]], left: int) -> None:
+    """The number of rows, or whether there is more, by offset and by the page's number; a token whose null is the
+    end, and one that is no text."""
+    for end, fields in (
+        ("total: calls.total", "total"),
+        ("more: calls.more", "more"),
+        ("more: calls.i.on", "i { on }"),
+    ):
+
+        def told(until: int, _: Json) -> Mapping[str, Json]:
+            return {"total": rows, "more": until < rows, "i": {"on": until < rows}}
+
+        api = listed(rows, told)
+        assert talk(api, numbered(f"offset: at, {end}", fields)) == (pages, left)
+        assert ats(api) == [2 * number for number in range(len(pages))]
+        api = listed(rows, told, by_page=1)
+        assert talk(api, numbered(f"page: at, {end}", fields)) == (pages, left)
+        assert ats(api) == list(range(1, len(pages) + 1))
+        api = listed(rows, told, by_page=0)
+        assert talk(api, numbered(f"page: at, {end}", fields), sent={"at": 0}) == (pages, left)
+        assert ats(api) == list(range(len(pages)))
+    for none in (None, ""):
+        for token in (str, int):
+
+            def led(until: int, _: Json, token: Callable[[int], Json] = token, end: Json = none) -> Mapping[str, Json]:
+                return {"token": token(until) if until < rows else end}
+
+            api = listed(rows, led)
+            assert talk(api, numbered("cursor: at, next: calls.token", "token")) == (pages, left)
+            assert ats(api) == [None, *(token(2 * number) for number in range(1, len(pages)))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "pages"), [(0, [[]]), (1, [[0]]), (2, [[0, 1], []]), (3, [[0, 1], [2]]), (4, [[0, 1], [2, 3], []])]
+)
+def test_a_short_page_is_the_last_where_nothing_tells(rows: int, pages: list[list[int]]) -> None:
+    """By offset, by the page's number, and by the last row's own cursor, which says nothing of what follows."""
+    api = listed(rows, lambda *_: {})
+    assert talk(api, numbered("offset: at", "x")) == (pages, 0)
+    assert ats(api) == [2 * number for number in range(len(pages))]
+    api = listed(rows, lambda *_: {}, by_page=1)
+    assert talk(api, numbered("page: at", "x")) == (pages, 0)
+    api = listed(rows, lambda *_: {})
+    assert talk(api, numbered("cursor: at, next: 'calls.rows[-1].id'", "x")) == (pages, 0)
+    assert ats(api) == [None, *(str(2 * number) for number in range(1, len(pages)))]
+
+
+def test_the_first_page_is_where_the_variables_say() -> None:
+    """An offset or a number that is written is the first, and the others follow from it."""
+    api = listed(6, lambda *_: {"total": 6})
+    assert talk(api, numbered("offset: at, total: calls.total", "total"), sent={"at": 2}) == ([[2, 3], [4, 5]], 0)
+    assert ats(api) == [2, 4]
+    api = listed(4, lambda until, _: {"token": str(until) if until < 4 else None})
+    query = numbered("cursor: at, next: calls.token", "token")
+    assert talk(api, query, sent={"at": "0"}) == ([[0, 1], [2, 3]], 0)
+    assert ats(api) == ["0", "2"]
+
+
+def test_an_api_without_a_size_gets_none() -> None:
+    """Pages of the API's own size: only the position is set."""
+    api = listed(3, lambda until, _: {"token": until if until < 3 else None})
+    query = numbered("cursor: at, next: calls.token", "token")
+    assert query.pages is not None
+    assert talk(api, replace(query, pages=replace(query.pages, limit=None))) == ([[0, 1], [2]], 0)
+    assert [dict(sent.variables) for sent in api.sent] == [{"other": 1}, {"other": 1, "at": 2}]
+
+
+def test_pages_go_backwards() -> None:
+    """From the last page to the first; the rows are then in the API's order, so `aggregate: last` is its last."""
+    fields = "info { hasPreviousPage startCursor }"
+    query = numbered("cursor: at, info: calls.info", fields)
+    query = replace(query, metrics=(replace(query.metrics[0], aggregate="last"),))
+
+    def answer(operation: Operation) -> Answer:
+        end = int(str(operation.variables.get("at", 5)))
+        start = max(0, end - 2)
+        page: list[Json] = [{"n": n} for n in range(start, end)]
+        return {"calls": {"rows": page, "info": {"hasPreviousPage": start > 0, "startCursor": str(start)}}}
+
+    api = Api(answer)
+    assert talk(api, query) == ([[3, 4], [1, 2], [0]], 0)
+    assert ats(api) == [None, "3", "1"]
+    pages = [Response(dict(answer(sent))) for sent in api.sent]  # type: ignore[arg-type]
+    (samples,) = extract(query, pages, Surroundings({"source_label.organization": "acme"}), Moment()).samples
+    assert dict(samples.series) == {("acme",): 4}
+
+
+def test_a_filtered_page_may_be_empty_and_not_the_last() -> None:
+    """An API that filters what it has read gives pages without rows, and a token that leads on."""
+    api = listed(0, lambda _, at: {"token": int(str(at)) + 1 if int(str(at)) < 5 else None})
+    assert talk(api, numbered("cursor: at, next: calls.token", "token")) == ([[]] * 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("token", "requests", "said"),
+    [
+        (lambda at: "same", 2, "a cursor came twice, so the pages would have no end"),
+        (lambda at: at + 1, 100, "100 pages in a row have no rows"),
+        (lambda at: True, 1, "calls.token is not a cursor"),
+        (lambda at: [1], 1, "calls.token is not a cursor"),
+    ],
+)
+def test_pages_without_end_fail_the_poll(token: Callable[[int], Json], requests: int, said: str) -> None:
+    """An API that does not look at the cursor, or leads on for ever, is left alone soon, in words."""
+    api = Api(lambda _: {"calls": {"rows": [], "token": token(len(api.sent))}})
+    with pytest.raises(ResultFailure, match=said) as failed:
+        talk(api, numbered("cursor: at, next: calls.token", "token"))
+    assert (failed.value.reason, len(api.sent)) == (Reason.SCHEMA, requests)
+
+
+@pytest.mark.parametrize("more", [None, "yes", 1])
+def test_more_is_true_or_false(more: Json) -> None:
+    """What an API says else is no word on its pages."""
+    with pytest.raises(ResultFailure, match=r"calls\.more is not true or false"):
+        talk(listed(3, lambda *_: {"more": more}), numbered("offset: at, more: calls.more", "more"))
 
 
 def test_all_pages_have_one_deadline() -> None:
