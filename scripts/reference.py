@@ -62,7 +62,8 @@ every Python program.
 {own}
 
 `token_…` are there for sources with `oauth2`, `rate_limit_demand_ratio` for those with `rate_limit`, `query_pack_size`
-for queries with `pack`, `query_window_…` for those with a `window`, `web_config_…` with `--web.config.file`, `shard`
+for queries with `pack`, `query_window_…` for those with a `window`, `query_period_…` with a
+`period`, `web_config_…` with `--web.config.file`, `shard`
 and `shards` with `--shards`.
 
 ## Those of Choreo Insights

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
-from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -31,7 +30,7 @@ from exporter.config.scalars import (
 from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Json
 from exporter.model.time_format import ISO
-from exporter.model.window import Period
+from exporter.model.window import shortest
 
 DEFAULT_MAX_SERIES: Final = 20_000
 
@@ -107,13 +106,6 @@ class Pages(Strict):
             return "page", self.page
         assert self.cursor is not None  # there is one of them
         return "cursor", self.cursor
-
-
-def _shortest(period: Period) -> timedelta:
-    """How long a period is at least; a day of the clock may have 23 hours, a month 28 days and one such."""
-    if isinstance(period, timedelta):
-        return period
-    return timedelta(hours=23) if period == "day" else timedelta(days=27, hours=23)
 
 
 ForEachList: TypeAlias = tuple[Any, ...]
@@ -192,12 +184,14 @@ class Query(Strict):
     window: WindowConfig | None = None
     """The time range that is asked for."""
     period: PeriodLength | None = None
-    """`day`, `month` or a duration of two intervals or more: what counters count from. Its full total stands for one
-    interval: scrape at least as often as that."""
+    """`day`, `week`, `month`, `quarter`, `year` or a duration of two intervals or more: what counters count from. Days
+    and what is longer are those of `timezone`; weeks begin on Monday. Its full total stands for one interval: scrape at
+    least as often as that."""
     audit: Audit | None = None
     """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`."""
-    timezone: Zone = ZoneInfo("UTC")
-    """The clock of window and period, an IANA name."""
+    timezone: Zone | None = None
+    """The clock of window and period, and of times in the answer that have no offset: an IANA name; the source's unless
+    written."""
     document: Annotated[str, Field(min_length=1)]
     """One GraphQL query operation."""
     variables: Mapping[str, Tree] = Field(default_factory=dict)
@@ -226,7 +220,7 @@ class Query(Strict):
             raise ValueError("period needs a window, whose end it counts to; add window")
         if self.audit is not None and self.period is None:
             raise ValueError("audit needs a period, whose totals it asks for again; add period")
-        if self.audit is not None and self.period is not None and self.audit.after >= _shortest(self.period):
+        if self.audit is not None and self.period is not None and self.audit.after >= shortest(self.period):
             raise ValueError("audit comes after the next period has ended already; shorten after")
         if self.audit is not None and all(metric.type != "counter" for metric in self.metrics):
             raise ValueError("audit compares counters, and there is none; give a metric type: counter")

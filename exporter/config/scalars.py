@@ -31,7 +31,7 @@ from exporter.model.samples import Json
 from exporter.model.secret import FromEnvironment, Secret
 from exporter.model.template import Template, parse_template
 from exporter.model.time_format import TimeFormat, parse_time_format
-from exporter.model.window import Period, aligns
+from exporter.model.window import CALENDAR_PERIODS, Period, aligns
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -88,12 +88,12 @@ def _zone(value: object) -> ZoneInfo:
 
 
 def _period(value: object) -> Period:
-    if value in ("day", "month"):
+    if value in CALENDAR_PERIODS:
         return value
     try:
         return _positive(_duration(value))
     except ValueError:
-        raise ValueError("not a period; write day, month or a duration such as 6h") from None
+        raise ValueError("not a period; write day, week, month, quarter, year or a duration such as 6h") from None
 
 
 def _time_format(value: object) -> TimeFormat:
@@ -254,7 +254,7 @@ Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterVal
 File: TypeAlias = Annotated[Path, AfterValidator(resolve_path)]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
-Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), _TEXT_SCHEMA]
+Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), PlainSerializer(str), _TEXT_SCHEMA]
 PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
 TimeForm: TypeAlias = Annotated[Any, BeforeValidator(_time_format), _TEXT_SCHEMA]
 Url: TypeAlias = Annotated[str, AfterValidator(check_url)]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +37,7 @@ from exporter.config.scalars import (
     SecretText,
     Strict,
     Url,
+    Zone,
     check_url,
     mark_credentials,
     resolve_path,
@@ -399,6 +401,9 @@ class Source(Strict):
     has."""
     max_body_size: ByteCount = 8 * 2**20
     """The largest answer."""
+    timezone: Zone = ZoneInfo("UTC")
+    """The clock of windows, of periods and of times without an offset, for queries without a `timezone`; an IANA
+    name."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -45,7 +45,7 @@ class TimeFormat:
         return moment.strftime(self.text)
 
     def read(self, value: Json, zone: tzinfo) -> Number:
-        """Unix time of what is in that form; a date, or a time of strftime without offset, is by the zone's clock.
+        """Unix time of what is in that form; a date, or a time without offset, is by the zone's clock.
 
         Raises `ValueError` and `OverflowError`.
         """
@@ -56,7 +56,7 @@ class TimeFormat:
         if self.text in ("iso", "date") and _DATE.fullmatch(value.strip()):
             return datetime.fromisoformat(value.strip()).replace(tzinfo=zone).timestamp()
         if self.text == "iso":
-            return unix_seconds(value)
+            return unix_seconds(value, zone)
         if self.text == "date":
             raise ValueError("not a time in that form")
         moment = datetime.strptime(value.strip(), self.text)
@@ -81,17 +81,17 @@ def iso_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def unix_seconds(text: str) -> float:
-    """Unix time of an ISO 8601 time stamp, any offset (UTC without one), up to nine fractional digits.
+def unix_seconds(text: str, zone: tzinfo = UTC) -> float:
+    """Unix time of an ISO 8601 time stamp, any offset (the zone's without one), up to nine fractional digits.
 
-    Raises `ValueError`.
+    Raises `ValueError` and `OverflowError`.
     """
     match = _TIMESTAMP.fullmatch(text.strip())
     if not match:
         raise ValueError("not an ISO 8601 time stamp")
     clock = match["clock"].replace(",", ".").partition(".")[0]
-    moment = datetime.fromisoformat(clock.upper()).replace(tzinfo=_offset(match["offset"]))
-    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    moment = datetime.fromisoformat(clock.upper()).replace(tzinfo=_offset(match["offset"], zone))
+    seconds = (moment.astimezone(UTC) - _EPOCH) // timedelta(seconds=1)
     return seconds + int((match["fraction"] or "0").ljust(9, "0")) / 10**9
 
 
@@ -103,8 +103,10 @@ def _unix(value: Json) -> Number:
     raise ValueError("not a time in that form")
 
 
-def _offset(text: str | None) -> timezone:
-    if text is None or text in "Zz":
+def _offset(text: str | None, zone: tzinfo) -> tzinfo:
+    if text is None:
+        return zone
+    if text in "Zz":
         return UTC
     digits = text[1:].replace(":", "")
     delta = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or "0"))

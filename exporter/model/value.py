@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
@@ -58,13 +58,15 @@ UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
 @dataclass(frozen=True, slots=True)
 class ValueRule:
     """How a metric's values are read: their kind, the unit they come in, the numbers of words (those of an enum, or of
-    numbers and booleans, as texts), the number of all other words, and the form of a time stamp."""
+    numbers and booleans, as texts), the number of all other words, and the form of a time stamp, which is by the zone's
+    clock if it has no offset."""
 
     kind: ValueKind = ValueKind.NUMBER
     from_unit: str | None = None
     enum_values: tuple[tuple[str, float], ...] = ()
     default: float | None = None
     time_format: TimeFormat = ISO
+    zone: tzinfo = UTC
 
 
 _PLAIN: Final = ValueRule()
@@ -130,7 +132,7 @@ def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
 
     def from_timestamp(value: Json) -> Number | SkipReason:
         try:
-            return _finite(rule.time_format.read(value, UTC))
+            return _finite(rule.time_format.read(value, rule.zone))
         except (ValueError, OverflowError):
             return SkipReason.NOT_A_TIMESTAMP
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias
@@ -9,10 +10,19 @@ from typing import Final, Literal, TypeAlias
 from exporter.model.time_format import iso_text as iso_text
 
 _NONE: Final = timedelta(0)
+_HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-Period: TypeAlias = Literal["day", "month"] | timedelta
+_WEEK: Final = timedelta(days=7)
+_MONDAY: Final = datetime(1970, 1, 5)
+
+CalendarPeriod: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
+Period: TypeAlias = CalendarPeriod | timedelta
+# So many days after its first, each has ended, and the next one has not.
+_DAYS: Final[Mapping[CalendarPeriod, int]] = {"day": 1, "week": 7, "month": 32, "quarter": 95, "year": 370}
+_SHORTEST_DAYS: Final[Mapping[CalendarPeriod, int]] = {"day": 1, "week": 7, "month": 28, "quarter": 90, "year": 365}
+CALENDAR_PERIODS: Final = tuple(_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +77,48 @@ def floor(moment: datetime, align: timedelta, zone: tzinfo) -> datetime:
 
 
 def period_start(end: datetime, period: Period, zone: tzinfo) -> datetime:
-    """The start of the period that holds the instant just before `end`."""
+    """The start of the period that holds the instant just before `end`. Whole days are the clock's; other lengths are
+    counted from 1970 in UTC."""
     before = (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(zone)
-    if isinstance(period, timedelta):
+    if isinstance(period, timedelta) and period % _DAY:
         return (_EPOCH + (before - _EPOCH) // period * period).astimezone(zone)
-    midnight = before.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return _in_zone(midnight if period == "day" else midnight.replace(day=1), zone)
+    return _in_zone(_first_midnight(before, period), zone)
 
 
 def period_end(start: datetime, period: Period, zone: tzinfo) -> datetime:
     """The end of the period that begins at `start`."""
-    if isinstance(period, timedelta):
+    if isinstance(period, timedelta) and period % _DAY:
         return (start.astimezone(UTC) + period).astimezone(zone)
-    midnight = start.astimezone(zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
-    if period == "day":
-        return _in_zone(midnight + _DAY, zone)
-    return _in_zone((midnight.replace(day=1) + 32 * _DAY).replace(day=1), zone)
+    first = _first_midnight(start.astimezone(zone), period)
+    if isinstance(period, timedelta):
+        return _in_zone(first + period, zone)
+    return _in_zone(_first_midnight(first + _DAYS[period] * _DAY, period), zone)
+
+
+def _first_midnight(moment: datetime, period: Period) -> datetime:
+    """The reading of the clock with which the period begins in which that reading stands; weeks, and numbers of weeks,
+    begin on Monday (ISO 8601), other numbers of days are counted from 1970."""
+    midnight = moment.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
+    match period:
+        case timedelta():
+            first = _MONDAY if period % _WEEK == _NONE else _EPOCH.replace(tzinfo=None)
+            return first + (midnight - first) // period * period
+        case "week":
+            return midnight - midnight.weekday() * _DAY
+        case "month":
+            return midnight.replace(day=1)
+        case "quarter":
+            return midnight.replace(month=(midnight.month - 1) // 3 * 3 + 1, day=1)
+        case "year":
+            return midnight.replace(month=1, day=1)
+    return midnight
+
+
+def shortest(period: Period) -> timedelta:
+    """How long a period is at least: where the clock is set forward in it, an hour less than its days have."""
+    if isinstance(period, timedelta):
+        return period - _HOUR if period % _DAY == _NONE else period
+    return _SHORTEST_DAYS[period] * _DAY - _HOUR
 
 
 def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Final
 
 from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
@@ -85,7 +86,7 @@ class Metrics:
             at.walk,
             at.leaf,
             at.constant,
-            _rule(metric),
+            _rule(metric, parsed.zone),
             tuple(labels[name] for name in names),
             metric.aggregate,
             bucket,
@@ -221,11 +222,12 @@ class _ValuePlace:
         )
 
 
-def _rule(metric: Metric) -> ValueRule:
+def _rule(metric: Metric, zone: tzinfo) -> ValueRule:
     """How the values are read; those of states are told as yes or no."""
     if metric.states is not None:
         return ValueRule(ValueKind.BOOLEAN)
-    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default, metric.format)
+    zone = zone if metric.kind is ValueKind.TIMESTAMP else UTC
+    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default, metric.format, zone)
 
 
 def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:

@@ -15,7 +15,7 @@ from exporter.model.response_path import Pick
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
 from exporter.model.time_format import ISO, TimeFormat
-from exporter.model.value import ValueRule
+from exporter.model.value import ValueKind, ValueRule
 from exporter.model.window import Period, Window
 
 
@@ -249,6 +249,23 @@ class QueryPlan:
     shape: AnswerShape = field(compare=False)  # which follows from the rest
     audit_after_seconds: float | None = None
     time_format: TimeFormat = ISO
+    zone_by_source: bool = False
+
+    def on(self, source: Source) -> QueryPlan:
+        """The query by the clock of a source, where its sources do not have the same."""
+        zone = source.timezone
+        if not self.zone_by_source or zone == self.zone:
+            return self
+        rules = (
+            replace(metric.rule, zone=zone) if metric.rule.kind is ValueKind.TIMESTAMP else metric.rule
+            for metric in self.metrics
+        )
+        return replace(
+            self,
+            zone=zone,
+            window=None if self.window is None else replace(self.window, zone=zone),
+            metrics=tuple(replace(metric, rule=rule) for metric, rule in zip(self.metrics, rules, strict=True)),
+        )
 
     @property
     def feeder(self) -> str | None:
@@ -281,7 +298,9 @@ class Plan:
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
         """All that decides what becomes of a query on a source, by their names."""
-        return {(query.name, source.name): (query, source) for query in self.queries for source in query.sources}
+        return {
+            (query.name, source.name): (query.on(source), source) for query in self.queries for source in query.sources
+        }
 
     @property
     def audited(self) -> frozenset[str]:

@@ -43,7 +43,7 @@ def query_plan(
 ) -> QueryPlan:
     """The plan of a query, with what the others want of it."""
     query = parsed.query
-    window = query.window
+    window, zone = query.window, parsed.zone
     pages, rows = _pages(parsed, findings), wants.rows(parsed)
     return QueryPlan(
         name=query.name,
@@ -58,11 +58,12 @@ def query_plan(
         batch=query.batch,
         pack=_pack(query),
         max_calls=query.max_calls,
-        window=Window(window.length, window.delay, window.align, query.timezone) if window is not None else None,
+        window=Window(window.length, window.delay, window.align, zone) if window is not None else None,
         time_format=window.format if window is not None else ISO,
         period=query.period,
         audit_after_seconds=None if query.audit is None else query.audit.after.total_seconds(),
-        zone=query.timezone,
+        zone=zone,
+        zone_by_source=any(zone != source.timezone for source in parsed.sources) and query.timezone is None,
         pages=pages,
         rows=rows,
         metrics=metrics,

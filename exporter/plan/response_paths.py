@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
 
 from exporter.config.labels import LabelSpec
@@ -59,6 +60,12 @@ class ParsedQuery:
     sources: tuple[Source, ...]
     document: Document
     rows: Scopes
+
+    @property
+    def zone(self) -> tzinfo:
+        """The clock of the query, or of its first source."""
+        found: tzinfo | None = self.query.timezone
+        return found if found is not None else next((source.timezone for source in self.sources), UTC)
 
     def metrics(self) -> Iterator[tuple[KeyPath, Metric]]:
         """The metrics, each with where it stands."""

@@ -12,10 +12,13 @@ from exporter.series.store import Owner
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A query on one of its sources."""
+    """A query on one of its sources, by that source's clock."""
 
     query: QueryPlan
     source: Source
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "query", self.query.on(self.source))
 
     @property
     def key(self) -> tuple[str, str]:

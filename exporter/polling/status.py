@@ -80,6 +80,12 @@ class QueryStatus:
         return min((state.window_end_time for state in self.states if state.window_end_time is not None), default=None)
 
     @property
+    def period_start_time(self) -> float | None:
+        """The start of the period of its counters; of its targets, the oldest."""
+        starts = (state.period_start_time for state in self.states)
+        return min((start for start in starts if start is not None), default=None)
+
+    @property
     def latest(self) -> State | None:
         """The target that was polled last."""
         return max(self.tried, key=lambda state: state.polled_time or 0.0, default=None)

@@ -250,6 +250,11 @@ def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
         "End of the newest window that was answered, in Unix time; of the query's targets, the oldest.",
         (q.window_end_time for q in queries),
     )
+    yield gauge(
+        "query_period_start_timestamp_seconds",
+        "Start of the period that the query's counters count from, in Unix time; of its targets, the oldest.",
+        (q.period_start_time for q in queries),
+    )
     yield gauge("polls_in_flight", "Polls that are under way.", (q.in_flight for q in queries))
 
 

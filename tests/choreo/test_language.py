@@ -19,6 +19,7 @@ from exporter.model.window import TimeRange
 from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, targets
 from exporter.plan.plan import Plan, Target
 from exporter.plan.planner import plan
+from exporter.polling.course import courses
 from exporter.series.extraction import Surroundings, extract
 from exporter.series.store import Owner, Store
 from tests.support.graphql_api import graphql_api
@@ -34,11 +35,12 @@ Found = dict[tuple[str, ...], float]
 def loader(tmp_path: Path) -> Loader:
     """What makes the plan of these queries, against this schema if there is one."""
 
-    def loads(queries: str, sdl: str = "", source: str = "") -> Plan:
+    def loads(queries: str, sdl: str = "", source: str = "", sources: str = "") -> Plan:
         (tmp_path / "schema.graphql").write_text(sdl)
         schema = f", schema: {tmp_path / 'schema.graphql'}" if sdl else ""
         file = tmp_path / "config.yaml"
-        top = f'sources:\n  - {{name: api, url: "https://api.example/graphql"{schema}{source}}}\nqueries:\n'
+        one = f'\n  - {{name: api, url: "https://api.example/graphql"{schema}{source}}}'
+        top = f"sources:{sources or one}\nqueries:\n"
         file.write_text(top + indent(dedent(queries), "  "))
         return plan(load(file, {}))
 
@@ -424,6 +426,114 @@ def test_a_bucket_of_a_day_may_be_a_date(loader: Loader) -> None:
     moment = moment_at(made.queries[0], datetime(2026, 3, 28, 16, 0, tzinfo=UTC), None)  # the 29th in Tokyo
     found = extract(made.queries[0], [Response({"usage": rows})], Surroundings(), moment)
     assert series(found) == {"m": {(): 28}}
+
+
+# ---------------------------------------------------------------------------------------------- the calendar
+
+
+def period_starts(loader: Loader, period: str, now: datetime, *zones: str) -> list[Json]:
+    """What is sent as the period's start at that moment, by the clock of each of these sources."""
+    sources = "".join(
+        f'\n  - {{name: s{at}, url: "https://api.example/graphql", labels: {{zone: "{zone}"}}, timezone: {zone}}}'
+        for at, zone in enumerate(zones)
+    )
+    made = loader(
+        f"""
+    - name: q
+      window: {{length: 1h, align: 1h}}
+      period: {period}
+      document: "query ($from: String!) {{ n(from: $from) }}"
+      variables: {{from: "{{{{ period.start }}}}"}}
+      metrics: [{{name: n_total, type: counter, help: N., value: n}}]
+    """,
+        sources=sources,
+    )
+    found = []
+    for course in courses(made):
+        moment = moment_at(course.query, now, None)
+        found.append(operation(course.query, course.source, Target({}), moment, {}).variables["from"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("period", "start"),
+    [
+        ("day", "2026-05-07"),
+        ("1d", "2026-05-07"),
+        ("week", "2026-05-04"),
+        ("7d", "2026-05-04"),
+        ("month", "2026-05-01"),
+        ("quarter", "2026-04-01"),
+        ("year", "2026-01-01"),
+    ],
+)
+def test_a_period_is_of_the_calendar_of_its_time_zone(loader: Loader, period: str, start: str) -> None:
+    """Days, weeks from Monday, months, quarters and years begin at midnight by the clock of each source. It is
+    Thursday, the 7th of May 2026, at 12:30 in UTC."""
+    now = datetime(2026, 5, 7, 12, 30, tzinfo=UTC)
+    assert period_starts(loader, period, now, "UTC", "Europe/Berlin", "Asia/Kolkata") == [
+        f"{start}T00:00:00.000+00:00",
+        f"{start}T00:00:00.000+0{1 if start == '2026-01-01' else 2}:00",
+        f"{start}T00:00:00.000+05:30",
+    ]
+
+
+def test_a_source_has_a_time_zone(loader: Loader) -> None:
+    """A query without one is by the clock of each of its sources, times in answers without an offset included; one
+    with its own is not. It is May in Kiribati, and still April in Samoa."""
+    now = datetime(2026, 4, 30, 12, 30, tzinfo=UTC)
+    assert period_starts(loader, "month", now, "Pacific/Kiritimati", "Pacific/Pago_Pago") == [
+        "2026-05-01T00:00:00.000+14:00", "2026-04-01T00:00:00.000-11:00",
+    ]  # fmt: skip
+    sources = "".join(
+        f'\n  - {{name: {name}, url: "https://api.example/graphql", labels: {{at: {name}}}, timezone: {zone}}}'
+        for name, zone in (("tokyo", "Asia/Tokyo"), ("lima", "America/Lima"))
+    )
+    metrics = """
+      document: "{ n }"
+      metrics:
+        - {name: NAME, help: N., value: n, from: timestamp}
+        - {name: NAME_form, help: N., value: n, from: timestamp, format: "%Y-%m-%d %H:%M"}
+    """
+    made = loader(
+        f"""
+    - name: each
+    {metrics.replace("NAME", "each")}
+    - name: own
+      timezone: Europe/Berlin
+    {metrics.replace("NAME", "own")}
+    """,
+        sources=sources,
+    )
+    found = {}
+    for course in courses(made):
+        around = Surroundings(label_values(course.source, Target({})))
+        samples = extract(course.query, [Response({"n": "2026-05-01 09:00"})], around, MOMENT).samples
+        assert len({tuple(one.numbers) for one in samples}) == 1
+        found[course.key] = samples[0].numbers[0]
+    nine = datetime(2026, 5, 1, 9, tzinfo=UTC).timestamp()
+    assert found == {
+        ("each", "tokyo"): nine - 9 * 3600,
+        ("each", "lima"): nine + 5 * 3600,
+        ("own", "tokyo"): nine - 2 * 3600,
+        ("own", "lima"): nine - 2 * 3600,
+    }
+
+
+def test_a_time_with_an_offset_has_no_other(loader: Loader) -> None:
+    """The time zone is for times that have none; a date is its midnight."""
+    made = loader(
+        """
+    - name: q
+      document: "{ things { at } }"
+      rows: things
+      metrics: [{name: m, help: M., value: at, from: timestamp, labels: {at: at}}]
+    """,
+        source=", timezone: Asia/Tokyo",
+    )
+    rows: list[Json] = [{"at": at} for at in ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00", "2026-05-01")]
+    midnight = datetime(2026, 5, 1, tzinfo=UTC).timestamp()
+    assert list(series(result(made, {"things": rows}))["m"].values()) == [midnight, *[midnight - 9 * 3600] * 2]
 
 
 # ---------------------------------------------------------------------------------------------- beside the rows

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.model.window import Period, Window, floor, last_bucket, period_end, period_start
+from exporter.model.window import CALENDAR_PERIODS, Period, Window, floor, last_bucket, period_end, period_start
 
 ZONES = (
     "UTC",
@@ -31,7 +31,11 @@ MICROSECOND = timedelta(microseconds=1)
 
 zones = st.sampled_from(ZONES).map(ZoneInfo)
 aligns = st.sampled_from(MINUTES).map(lambda minutes: timedelta(minutes=minutes))
-PERIODS: list[Period] = ["day", "month", *(timedelta(hours=hours) for hours in (1, 5, 6, 12, 24))]
+PERIODS: list[Period] = [
+    *CALENDAR_PERIODS,
+    *(timedelta(hours=hours) for hours in (1, 5, 6, 12)),
+    *(timedelta(days=days) for days in (1, 2, 7, 14, 30)),
+]
 periods = st.sampled_from(PERIODS)
 
 

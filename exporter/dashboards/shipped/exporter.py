@@ -131,6 +131,8 @@ def _each_query() -> Panel:
         Column("Age in intervals", f"(time() - {success}) / {interval}", unit="none", thresholds=INTERVALS, decimals=1),
         Column("Window ends", f"{_lowest(_of_query('query_window_end_timestamp_seconds'), *_BY)} * 1000",
                unit="dateTimeFromNow"),
+        Column("Counters since", f"{_lowest(_of_query('query_period_start_timestamp_seconds'), *_BY)} * 1000",
+               unit="dateTimeAsIso"),
         Column("Next poll",
                f"clamp_min({_lowest(_of_query('query_next_poll_timestamp_seconds'), *_BY)}, time()) * 1000",
                unit="dateTimeFromNow"),

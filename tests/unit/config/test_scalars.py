@@ -61,7 +61,7 @@ NO_COUNT = "not a count; write a whole number of 1 or more"
 NO_SIZE = "not a size; write a number with a unit, such as 32MiB"
 NO_URL = "not a URL; write one such as https://host/path"
 NO_ZONE = "not a time zone; write an IANA name such as UTC or Asia/Colombo"
-NO_PERIOD = "not a period; write day, month or a duration such as 6h"
+NO_PERIOD = "not a period; write day, week, month, quarter, year or a duration such as 6h"
 NO_LABEL = "not a label name; use letters, digits and _, and no digit first"
 NO_REFERENCE = "cannot be referred to; use letters, digits and _, and no digit first"
 NO_SECRET_SOURCE = "a secret value comes from somewhere; write {env: NAME} or {file: PATH}"
@@ -86,7 +86,7 @@ REFUSED: list[tuple[Any, object, str]] = [
     (scalars.Zone, "Asia/Nowhere", NO_ZONE),
     (scalars.Zone, "../UTC", NO_ZONE),
     (scalars.Zone, "", NO_ZONE),
-    (scalars.PeriodLength, "week", NO_PERIOD),
+    (scalars.PeriodLength, "fortnight", NO_PERIOD),
     (scalars.PeriodLength, "0s", NO_PERIOD),
     (scalars.Url, "ftp://host/", NO_URL),
     (scalars.Url, "https:///path", NO_URL),
