@@ -141,7 +141,8 @@ def _for_editors(part: Any) -> Any:
         for name, value in part.items()
         if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
     }
-    if part.keys().isdisjoint({"enum", "pattern"}) and part.get("type") not in ("integer", "number", "boolean"):
+    has_form = isinstance(part.get("enum"), list) or isinstance(part.get("pattern"), str)  # not keys of these names
+    if not has_form and part.get("type") not in ("integer", "number", "boolean"):
         return within
     beside = {name: within.pop(name) for name in ("description", "default") if name in within}
     return {**beside, "anyOf": [within, _VARIABLE]}

@@ -20,12 +20,16 @@ from exporter.config.scalars import (
     check_label_name,
     conditions,
 )
+from exporter.model.pattern import Pattern, parse_pattern
+from exporter.model.quantity import NumberForm, parse_number_form
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Json, MetricType
 from exporter.model.template import scalar_text
-from exporter.model.time_format import ISO
-from exporter.model.value import UNIT_DIVISORS, ValueKind
+from exporter.model.time_format import ISO, TimeFormat, parse_time_format
+from exporter.model.value import QUANTITIES, UNIT_DIVISORS, ValueKind
 
+_NUMBERS_IN_TEXT: Final = frozenset({ValueKind.STRING, ValueKind.SIZE, ValueKind.PERCENT})
+_NUMBER_SHOWN: Final = "such as 1.234,56"
 _RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
 
 
@@ -167,6 +171,19 @@ _VALUE_SCHEMA: Final = WithJsonSchema(
 )
 
 
+def _format(value: object) -> TimeFormat | NumberForm:
+    if isinstance(value, TimeFormat | NumberForm):
+        return value
+    return parse_number_form(str(value)) or parse_time_format(str(value))
+
+
+def _pattern(value: object) -> Pattern:
+    return value if isinstance(value, Pattern) else parse_pattern(str(value))
+
+
+_TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
+
+
 class Metric(Strict):
     """One metric family that a query publishes; several entries may share a family."""
 
@@ -184,12 +201,15 @@ class Metric(Strict):
     """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
     name}`."""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
-    """How the value is read: a `number`; a `string`, a `boolean` or a `timestamp`. Words have `map` or `states`; `enum`
-    says nothing more than `map`."""
+    """How the value is read: a `number`; a `string` that is one, a `boolean`, a `timestamp`; text with its unit: a
+    `duration`, a `size` or a `percent`. Words have `map` or `states`; `enum` says nothing more than `map`."""
+    pattern: Annotated[Any, BeforeValidator(_pattern), _TEXT_SCHEMA] = None
+    """The part of a text that is read: a pattern of RE2 with one group, such as `load: ([0-9.]+)`."""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
     """The unit that the value comes in, to base units."""
-    format: TimeForm = ISO
-    """How a timestamp is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text."""
+    format: Annotated[Any, BeforeValidator(_format), _TEXT_SCHEMA] = ISO
+    """How a timestamp is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text. How a
+    number in text is written: `1.234,56`, `1,234.56`, `1 234,56`, `1'234.56` or `1234,56`."""
     map: Mapping[str, float] = Field(default_factory=dict)
     """The numbers of words, such as those of an enum, of numbers or of booleans: `{UP: 1, DOWN: 0}`."""
     default: float | None = None
@@ -222,14 +242,25 @@ class Metric(Strict):
         self._check_words()
         if self.from_ is ValueKind.TIMESTAMP and self.from_unit is not None:
             raise ValueError(f"a timestamp is read in seconds; leave out from_unit, or write format: {_unix(self)}")
-        if self.format != ISO and self.from_ is not ValueKind.TIMESTAMP:
-            raise ValueError("format is how a timestamp is written; add from: timestamp")
+        self._check_text()
         constant = not isinstance(self.value, ResponsePath)
         if self.type is MetricType.COUNTER and constant and self.aggregate not in ("sum", "count"):
             raise ValueError(
                 "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
             )
         return self
+
+    def _check_text(self) -> None:
+        if self.from_ in QUANTITIES and self.from_unit is not None:
+            raise ValueError(f"from: {self.from_} reads the unit that stands in the text; leave out from_unit")
+        if self.pattern is not None and not isinstance(self.value, ResponsePath):
+            raise ValueError("pattern takes a part of the answer's text; write a response path as value")
+        if self.pattern is not None and self.from_ is ValueKind.BOOLEAN:
+            raise ValueError("from: boolean reads no text, which pattern takes; write map: {yes: 1, no: 0}")
+        if self.number_form is not None and self.kind not in _NUMBERS_IN_TEXT:
+            raise ValueError(f"format {_NUMBER_SHOWN} is how a number in text is written; add from: string")
+        if self.number_form is None and self.format != ISO and self.from_ is not ValueKind.TIMESTAMP:
+            raise ValueError("format is how a timestamp is written; add from: timestamp")
 
     def _check_words(self) -> None:
         if self.from_ is ValueKind.ENUM and not (self.map or self.states):
@@ -238,6 +269,8 @@ class Metric(Strict):
             raise ValueError(f"from: {self.from_} does not go with map or states; leave out from")
         if self.aggregate == "count" and (self.map or self.from_unit or self.from_ is not ValueKind.NUMBER):
             raise ValueError("aggregate: count reads no values; leave out from, from_unit and map")
+        if self.aggregate == "count" and self.states is None and self.pattern is not None:
+            raise ValueError("aggregate: count reads no text; leave out pattern, or write states")
         if self.default is not None and not self.map:
             raise ValueError("default is the number of what map leaves out; add map, or leave it out")
         if self.states is None:
@@ -250,7 +283,19 @@ class Metric(Strict):
     @property
     def kind(self) -> ValueKind:
         """How a value is read: by its words, if there are some."""
-        return ValueKind.ENUM if self.map or self.states else self.from_
+        if self.map or self.states:
+            return ValueKind.ENUM
+        return ValueKind.STRING if self.pattern is not None and self.from_ is ValueKind.NUMBER else self.from_
+
+    @property
+    def number_form(self) -> NumberForm | None:
+        """How numbers are written in text, where that is declared."""
+        return self.format if isinstance(self.format, NumberForm) else None
+
+    @property
+    def time_format(self) -> TimeFormat:
+        """How timestamps are written."""
+        return self.format if isinstance(self.format, TimeFormat) else ISO
 
 
 def _unix(metric: Metric) -> str:

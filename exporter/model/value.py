@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
 
+from exporter.model.pattern import Pattern
+from exporter.model.quantity import NumberForm, bytes_of, ratio_of, seconds_of
 from exporter.model.samples import LARGEST_EXACT_INTEGER, Json, Number
 from exporter.model.time_format import ISO, TimeFormat
 
@@ -22,6 +25,10 @@ class SkipReason(StrEnum):
     NOT_A_BOOLEAN = "not_a_boolean"
     NOT_IN_MAP = "not_in_map"
     NOT_A_TIMESTAMP = "not_a_timestamp"
+    NOT_A_DURATION = "not_a_duration"
+    NOT_A_SIZE = "not_a_size"
+    NOT_A_PERCENTAGE = "not_a_percentage"
+    NOT_IN_PATTERN = "not_in_pattern"
 
 
 class ValueKind(StrEnum):
@@ -32,7 +39,18 @@ class ValueKind(StrEnum):
     BOOLEAN = "boolean"
     ENUM = "enum"
     TIMESTAMP = "timestamp"
+    DURATION = "duration"
+    SIZE = "size"
+    PERCENT = "percent"
 
+
+# Kinds of text that has its unit, with how it is read, and why it is left out where it cannot be.
+_QUANTITIES: Final[Mapping[ValueKind, tuple[Callable[[str], Number], SkipReason]]] = {
+    ValueKind.DURATION: (seconds_of, SkipReason.NOT_A_DURATION),
+    ValueKind.SIZE: (bytes_of, SkipReason.NOT_A_SIZE),
+    ValueKind.PERCENT: (ratio_of, SkipReason.NOT_A_PERCENTAGE),
+}
+QUANTITIES: Final = frozenset(_QUANTITIES)
 
 Converter: TypeAlias = Callable[[Json], "Number | SkipReason"]
 
@@ -59,7 +77,8 @@ UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
 class ValueRule:
     """How a metric's values are read: their kind, the unit they come in, the numbers of words (those of an enum, or of
     numbers and booleans, as texts), the number of all other words, and the form of a time stamp, which is by the zone's
-    clock if it has no offset."""
+    clock if it has no offset. `pattern` takes a part of the text before, and `number_form` is how its number is
+    written."""
 
     kind: ValueKind = ValueKind.NUMBER
     from_unit: str | None = None
@@ -67,6 +86,8 @@ class ValueRule:
     default: float | None = None
     time_format: TimeFormat = ISO
     zone: tzinfo = UTC
+    pattern: Pattern | None = None
+    number_form: NumberForm | None = None
 
 
 _PLAIN: Final = ValueRule()
@@ -74,7 +95,7 @@ _PLAIN: Final = ValueRule()
 
 def converter(rule: ValueRule) -> Converter:
     """The function from a JSON scalar (never null) to a finite number, or to the reason why there is none."""
-    read = _readers(rule)[rule.kind]
+    read = _with_pattern(rule, _with_number_form(rule, _readers(rule)[rule.kind]))
     if rule.from_unit is None:
         return read
     divisor = UNIT_DIVISORS[rule.from_unit]
@@ -142,7 +163,52 @@ def _readers(rule: ValueRule) -> Mapping[ValueKind, Converter]:
         ValueKind.BOOLEAN: _from_boolean,
         ValueKind.ENUM: from_enum,
         ValueKind.TIMESTAMP: from_timestamp,
+        **{kind: _from_quantity(*how) for kind, how in _QUANTITIES.items()},
     }
+
+
+def _from_quantity(read: Callable[[str], Number], reason: SkipReason) -> Converter:
+    """A number without a unit is text as it is written; so a duration needs one."""
+
+    def from_quantity(value: Json) -> Number | SkipReason:
+        try:
+            return reason if isinstance(value, bool | list | dict) else _finite(read(_text(value)))
+        except (ValueError, OverflowError):
+            return reason
+
+    return from_quantity
+
+
+def _text(value: Json) -> str:
+    return format(Decimal(str(value)), "f") if isinstance(value, float) else str(value)
+
+
+def _with_number_form(rule: ValueRule, read: Converter) -> Converter:
+    form = rule.number_form
+    if form is None:
+        return read
+
+    def from_form(value: Json) -> Number | SkipReason:
+        if not isinstance(value, str):
+            return read(value)
+        try:
+            return read(form.plain(value))
+        except ValueError:
+            return SkipReason.NOT_A_NUMBER
+
+    return from_form
+
+
+def _with_pattern(rule: ValueRule, read: Converter) -> Converter:
+    pattern = rule.pattern
+    if pattern is None:
+        return read
+
+    def from_part(value: Json) -> Number | SkipReason:
+        part = pattern.part(value) if isinstance(value, str) else None
+        return SkipReason.NOT_IN_PATTERN if part is None else read(part)
+
+    return from_part
 
 
 def _from_number(value: Json) -> Number | SkipReason:

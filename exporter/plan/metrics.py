@@ -14,7 +14,7 @@ from exporter.document.document import FieldType
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
-from exporter.model.value import ValueKind, ValueRule
+from exporter.model.value import QUANTITIES, ValueKind, ValueRule
 from exporter.plan.findings import Findings, impossible_conditions
 from exporter.plan.labels import Labels
 from exporter.plan.plan import (
@@ -104,9 +104,10 @@ class Metrics:
         for problem in omissions(metric, kind, place):
             self._findings.warn(problem.place, problem.wrong, problem.remedy)
         readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
-        if kind.name in ("Int", "Float") and metric.format.text in ("unix", "unix_ms"):
+        if kind.name in ("Int", "Float") and metric.time_format.text in ("unix", "unix_ms"):
             readable = (ValueKind.TIMESTAMP,)
-        if metric.kind not in (*readable, ValueKind.ENUM):
+        in_text = QUANTITIES if ValueKind.STRING in readable else ()
+        if metric.kind not in (*readable, *in_text, ValueKind.ENUM):
             remedy = "write from: " + " or ".join(kind.value for kind in readable)
             wrong = f"{metric.value} is {kind.name}, read as {metric.kind.value}"
             self._findings.add((*place, "value"), wrong, remedy)
@@ -225,9 +226,18 @@ class _ValuePlace:
 def _rule(metric: Metric, zone: tzinfo) -> ValueRule:
     """How the values are read; those of states are told as yes or no."""
     if metric.states is not None:
-        return ValueRule(ValueKind.BOOLEAN)
+        return ValueRule(ValueKind.BOOLEAN, pattern=metric.pattern)
     zone = zone if metric.kind is ValueKind.TIMESTAMP else UTC
-    return ValueRule(metric.kind, metric.from_unit, tuple(metric.map.items()), metric.default, metric.format, zone)
+    return ValueRule(
+        metric.kind,
+        metric.from_unit,
+        tuple(metric.map.items()),
+        metric.default,
+        metric.time_format,
+        zone,
+        metric.pattern,
+        metric.number_form,
+    )
 
 
 def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:

@@ -256,7 +256,8 @@ def _state_samples(
 ) -> Samples:
     """A sample for each word and record; of a word that is none of them, all are 0, and it is counted."""
     (records, values, kinds), words = found, states.words
-    rule = ValueRule(ValueKind.ENUM, enum_values=tuple((word, at) for at, word in enumerate(words)))
+    numbered = tuple((word, at) for at, word in enumerate(words))
+    rule = ValueRule(ValueKind.ENUM, enum_values=numbered, pattern=metric.rule.pattern)
     read = numbers(rule, values, kinds).values
     skipped.update(one.value for one in read if isinstance(one, SkipReason))
     columns = _by_word([texts.column for texts in labels.texts(records, metric.labels)], states)

@@ -428,6 +428,51 @@ def test_a_bucket_of_a_day_may_be_a_date(loader: Loader) -> None:
     assert series(found) == {"m": {(): 28}}
 
 
+# ---------------------------------------------------------------------------------------------- numbers in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "texts", "expected", "skipped"),
+    [
+        ("from: duration", ["PT1H30M", "2m", "00:00:05", "soon", 90], [5400, 120, 5], {"not_a_duration": 2}),
+        ("from: size", ["1.5 KiB", "20kB", 7, 1e17, "1 Mb", True], [1536, 20000, 7, 1e17], {"not_a_size": 2}),
+        ("from: percent", ["85 %", "3", 12.5, 1e-9, "high"], [0.85, 0.03, 0.125, 1e-11], {"not_a_percentage": 1}),
+        ("pattern: 'load: ([0-9.]+)'", ["load: 0.5, 0.4", "idle", 3], [0.5], {"not_in_pattern": 2}),
+        ("pattern: 'took (.*)$', from: duration", ["it took 2h", "it took long"], [7200], {"not_a_duration": 1}),
+        ("pattern: '([0-9]+) ms', from_unit: milliseconds", ["of 250 ms"], [0.25], {}),
+        ("pattern: 'since (.*)', from: timestamp", ["since 1970-01-02"], [86400], {}),
+        ("pattern: '^([a-z]+)', map: {up: 1, down: 0}", ["up since 5", "down", "odd"], [1, 0], {"not_in_map": 1}),
+        ("format: '1.234,56', from: string", ["1.234,56", "1.5", "7"], [1234.56, 7], {"not_a_number": 1}),
+        ('format: "1\'234.56", from: size', ["1'024 kB"], [1024000], {}),
+        ("format: '1 234,56', from: percent", ["8,5 %"], [0.085], {}),
+        ("format: '1,234.56', pattern: 'of ([0-9.,]+)'", ["2 of 1,234.5"], [1234.5], {}),
+    ],
+)
+def test_text_that_holds_a_number_is_read(
+    loader: Loader, metric: str, texts: list[Json], expected: list[float], skipped: dict[str, int]
+) -> None:
+    """Durations, sizes, percentages, a part by a pattern, and numbers as they are written somewhere. What cannot be
+    read is counted, not guessed."""
+    made = loader(f"""
+    - name: q
+      document: "{{ things {{ id t }} }}"
+      rows: things
+      metrics: [{{name: m, help: M., value: t, labels: {{id: id}}, {metric}}}]
+    """)
+    found = result(made, {"things": [{"id": at, "t": text} for at, text in enumerate(texts)]})
+    assert (list(series(found)["m"].values()), found.skipped) == (expected, skipped)
+
+
+def test_a_state_may_be_a_part_of_a_text(loader: Loader) -> None:
+    """`states` of what a pattern takes."""
+    made = loader("""
+    - name: q
+      document: "{ t }"
+      metrics: [{name: m, help: M., value: t, pattern: "^([A-Z]+)", states: [UP, DOWN]}]
+    """)
+    assert series(result(made, {"t": "DOWN for 3 h"})) == {"m": {("UP",): 0, ("DOWN",): 1}}
+
+
 # ---------------------------------------------------------------------------------------------- the calendar
 
 

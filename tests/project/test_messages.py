@@ -33,6 +33,9 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "not an ISO 8601 time stamp…": "about an answer",
     "… goes inside JSON": "not a fault; the check names it",
     "not a time in that form…": "about an answer",
+    "not a percentage…": "about an answer",
+    "not a quantity…": "about an answer",
+    "not a number in that form…": "about an answer",
 }
 
 
