@@ -80,9 +80,9 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     """
     data, most = [_data(query, response) for response in responses], _most(query)
     last = data[-1:]
-    if query.pages is not None and query.pages.backwards and most is not None:
-        if len(records_at(data, most.walk)) <= query.pages.max_rows:  # else what was read last is cut
-            data.reverse()
+    backwards = query.pages is not None and query.pages.backwards
+    if backwards and most is not None and len(records_at(data, most.walk)) <= most.count:
+        data.reverse()  # unless what was read last is cut
     labels = _Labels(around)
     skipped: Counter[str] = Counter()
     found: dict[Family, Samples] = {}
