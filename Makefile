@@ -63,8 +63,9 @@ docs: setup ## Write the references, the rooms of the code and the JSON Schema f
 pictures: setup-dev ## Take the pictures of the status page in docs/pictures/, in Chromium
 	@$(BIN)/python -m tests.system.pictures
 
-manifests: setup ## Write the rules in deploy/kubernetes/ from prometheus/rules/
+manifests: setup ## Write the rules in deploy/kubernetes/, and what the Helm chart's values say
 	@$(BIN)/python scripts/prometheus_rules.py $(ARGS)
+	@$(BIN)/python scripts/helm_values.py $(ARGS)
 
 lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +18,15 @@ from exporter.daemon.check import check
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ROOT, choreo_environ
-from tests.support.processes import program
+from tests.support.manifests import KUBERNETES, faults, manifests, with_numbers_as_numbers
 
-KUBERNETES = ROOT / "deploy" / "kubernetes"
 DASHBOARDS = ROOT / "grafana" / "dashboards"
-SCHEMAS = ROOT / "tests" / "data" / "kubernetes"
-
-
-def manifests(folder: Path) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` would send for that folder."""
-    command = [program("kubectl"), "kustomize", str(folder)]
-    rendered = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "HOME": "/tmp"})
-    return list(yaml.safe_load_all(rendered.stdout))
 
 
 @pytest.fixture(scope="module")
 def objects() -> dict[tuple[str, str], dict[str, Any]]:
     """The manifests of the exporter, by kind and name."""
     return {(each["kind"], each["metadata"]["name"]): each for each in manifests(KUBERNETES)}
-
-
-@cache
-def schemas() -> Mapping[str, dict[str, Any]]:
-    """The schema of each kind."""
-    found: dict[str, dict[str, Any]] = {}
-    for file in SCHEMAS.glob("*.json"):
-        content = json.loads(file.read_text())
-        found |= {kind: schema | {"$defs": content["$defs"]} for kind, schema in content["kinds"].items()}
-    return found
-
-
-def faults(manifest: dict[str, Any]) -> list[str]:
-    """What its schema has against it."""
-    validator = jsonschema.Draft202012Validator(schemas()[manifest["kind"]])
-    return [f"{manifest['kind']} {error.json_path}: {error.message}" for error in validator.iter_errors(manifest)]
 
 
 def test_every_manifest_is_valid(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
@@ -145,22 +118,6 @@ def test_what_belongs_together_has_one_name(objects: Mapping[tuple[str, str], di
     assert not any(kind == "Secret" for kind, _ in objects)
 
 
-def with_numbers_as_numbers(spec: dict[str, Any]) -> dict[str, Any]:
-    """The groups; expressions that are numbers, quoted or not, are floats."""
-
-    def expression(text: Any) -> Any:
-        try:
-            return float(text)
-        except ValueError:
-            return text
-
-    groups = [
-        group | {"rules": [rule | {"expr": expression(rule["expr"])} for rule in group["rules"]]}
-        for group in spec["groups"]
-    ]
-    return spec | {"groups": groups}
-
-
 def test_the_rules_are_those_of_prometheus(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:
     """Each rule file is a PrometheusRule with the same groups; if not: `make manifests`."""
     for file in sorted((ROOT / "prometheus" / "rules").glob("*.yaml")):
@@ -216,3 +173,14 @@ def test_the_pods_configuration_works(
     arguments = [each for each in pod["containers"][0]["args"] if not each.startswith("--config.file")]
     exporter = start_exporter(insights, "", *arguments, source=config).wait_until_ready()
     assert exporter.value("choreo_environment_info")
+
+
+def test_the_chart_has_its_values_explained() -> None:
+    """README.md and the schema of the Helm chart are those of its values.yaml; if not: `make manifests`. The values
+    themselves are valid."""
+    command = [sys.executable, str(ROOT / "scripts" / "helm_values.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0
+    chart = ROOT / "deploy" / "helm" / "insights-exporter"
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    jsonschema.Draft7Validator(json.loads((chart / "values.schema.json").read_text())).validate(values)
+    assert yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"] == __version__

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.configurations import ROOT
-from tests.support.prometheus_3 import build_prometheus_3
+from tests.support.go_programs import build_prometheus_3
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 

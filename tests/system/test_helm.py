@@ -1,0 +1,173 @@
+"""The Helm chart, rendered by Helm 3: the objects of the kustomization, valid, and what its values change."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+import yaml
+
+from tests.support.configurations import ROOT
+from tests.support.go_programs import build_helm_3
+from tests.support.manifests import KUBERNETES, faults, manifests, with_numbers_as_numbers
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2000)]  # the first build takes minutes
+
+CHART: Final = ROOT / "deploy" / "helm" / "insights-exporter"
+IMAGE: Final = "image.repository=ghcr.io/OWNER/insights-exporter"
+EVERYTHING: Final = (
+    *("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "networkPolicy.enabled=true"),
+    *("dashboards.enabled=true", "dashboards.namespace=monitoring"),
+)
+_OF_HELM: Final = (
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/version",
+    "app.kubernetes.io/managed-by",
+    "helm.sh/chart",
+)
+_HASH: Final = re.compile(r"(insights-exporter-config)-[a-z0-9]{10}")
+
+Objects: TypeAlias = Mapping[tuple[str, str], dict[str, Any]]
+Render: TypeAlias = Callable[..., Objects]
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    return build_helm_3()
+
+
+@pytest.fixture
+def render(helm: Path) -> Render:
+    """Renders the chart with these values, for a release of the chart's name."""
+
+    def made(*values: str, release: str = "insights-exporter") -> Objects:
+        run = templated(helm, *values, release=release)
+        assert run.returncode == 0, run.stderr
+        found = [each for each in yaml.safe_load_all(run.stdout) if each]
+        assert [fault for each in found for fault in faults(each)] == []
+        return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+    return made
+
+
+def templated(helm: Path, *values: str, release: str = "insights-exporter") -> subprocess.CompletedProcess[str]:
+    sets = [f"--set={value}" for value in values]
+    # a Helm that is built without flags knows no version of Kubernetes
+    command = [str(helm), "template", release, str(CHART), "--namespace=insights-exporter", "--kube-version=1.34.0"]
+    return subprocess.run([*command, *sets], capture_output=True, text=True, check=False)
+
+
+def comparable(each: dict[str, Any]) -> dict[str, Any]:
+    """An object without the labels that every chart sets, without the hash that kustomize puts into a name, and without
+    the annotation that does its work in a chart."""
+    copied = json.loads(_HASH.sub(r"\1", json.dumps(each)))
+    _drop(copied, _OF_HELM)
+    if copied["kind"] == "ConfigMap":
+        _drop(copied, ("app.kubernetes.io/name",))
+    if copied["kind"] == "PrometheusRule":
+        copied["spec"] = with_numbers_as_numbers(copied["spec"])
+    return dict(copied)
+
+
+def _drop(tree: Any, names: tuple[str, ...]) -> None:
+    """Drops these keys and the hash of the configuration at any depth, and labels and annotations that become empty."""
+    if isinstance(tree, list):
+        for item in tree:
+            _drop(item, names)
+    if isinstance(tree, dict):
+        for name in (*names, "checksum/config"):
+            tree.pop(name, None)
+        for key, value in list(tree.items()):
+            _drop(value, names)
+            if key in ("labels", "annotations") and not value:
+                del tree[key]
+
+
+def test_the_chart_makes_what_the_kustomization_makes(render: Render) -> None:
+    """Object by object and key by key, but for the namespace, which Helm makes by itself."""
+    wanted = [*manifests(KUBERNETES), *manifests(ROOT / "grafana" / "dashboards")]
+    rendered = render(IMAGE, *EVERYTHING)
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in map(comparable, rendered.values())}
+    for each in map(comparable, wanted):
+        if each["kind"] != "Namespace":
+            assert by_name.pop((each["kind"], each["metadata"]["name"])) == each
+    assert not by_name
+
+
+def test_several_shards_are_the_example(render: Render) -> None:
+    """`shards` makes the StatefulSet that the manifests give as an example."""
+    made = comparable(render(IMAGE, "shards=3")["StatefulSet", "insights-exporter"])
+    example = yaml.safe_load((KUBERNETES / "statefulset-shards.yaml").read_text())
+    example["metadata"]["namespace"] = "insights-exporter"
+    (container,) = example["spec"]["template"]["spec"]["containers"]
+    container["image"] = made["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert made == comparable(example)
+
+
+def test_without_an_image_it_says_what_to_do(helm: Path) -> None:
+    """There is no published image; the chart says so in place of a pod that cannot start."""
+    run = templated(helm)
+    assert run.returncode == 1
+    assert "image.repository is missing: there is no published image yet" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("shards=0", "shards"),
+        ("shard=2", "shard"),
+        ("serviceMonitor.enable=true", "enable"),
+        ("service.port=http", "port"),
+        ("image.digest=abc", "digest"),
+    ],
+)
+def test_a_wrong_value_is_refused(value: str, wrong: str, helm: Path) -> None:
+    """A misspelt key and a value of another type are named."""
+    run = templated(helm, IMAGE, value)
+    assert run.returncode == 1
+    assert wrong in run.stderr
+
+
+def test_values_do_what_they_say(render: Render) -> None:
+    """A release of another name has objects of its own and the same job; other credentials and configurations reach
+    the pod; what is empty leaves nothing behind."""
+    made = render(
+        *(
+            IMAGE,
+            "serviceMonitor.enabled=true",
+            "image.tag=2.0",
+            "existingSecret.name=",
+            "extraArgs={--log.level=debug}",
+        ),
+        *("config.sources[0].name=a", "config.sources[0].url=https://a.example/graphql", "podLabels.team=b"),
+        release="acme",
+    )
+    pod = made["Deployment", "acme-insights-exporter"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "ghcr.io/OWNER/insights-exporter:2.0"
+    assert container["args"][-1] == "--log.level=debug"
+    assert "env" not in container
+    assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["config"]
+    assert pod["metadata"]["labels"]["team"] == "b"
+    monitor = made["ServiceMonitor", "acme-insights-exporter"]["spec"]
+    service = made["Service", "acme-insights-exporter"]
+    assert service["metadata"]["labels"][monitor["jobLabel"]] == "insights-exporter"
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    config = made["ConfigMap", "acme-insights-exporter-config"]["data"]["config.yaml"]
+    assert yaml.safe_load(config) == {"sources": [{"name": "a", "url": "https://a.example/graphql"}]}
+    digest = f"sha256:{'0' * 64}"
+    pinned = render(IMAGE, f"image.digest={digest}")["Deployment", "insights-exporter"]
+    assert pinned["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f"/insights-exporter@{digest}")
+
+
+def test_the_chart_is_linted(helm: Path) -> None:
+    """`helm lint --strict` has nothing against it."""
+    run = subprocess.run(
+        [helm, "lint", "--strict", CHART, f"--set={IMAGE}"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout
