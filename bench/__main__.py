@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import Figure, machine, table
+from bench.great import honest_answers, ten_thousand_queries, weight
 from bench.polls import growth, neighbours, poll_to_page
 from bench.scrape import cpu, scrape
 from bench.service import event_loop, keeping_up, memory, start
@@ -25,6 +26,9 @@ ROWS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "loop": event_loop,
     "memory": memory,
     "start": start,
+    "honest-answers": honest_answers,
+    "ten-thousand-queries": ten_thousand_queries,
+    "weight": weight,
     "growth": growth,
 }
 _DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -61,7 +61,7 @@ def event_loop(folder: Path) -> Iterator[Figure]:
             scrapes = _scraped(running.url, scrapers=_SCRAPERS, rate=_SCRAPES_A_SECOND, seconds=_SCRAPING_SECONDS)
             taken[interval] = asyncio.run(scrapes)
     idle, polled = (1000 * percentile(taken[interval], 99) for interval in ("1h", "10s"))
-    yield at_most("scrape, 99th percentile, with a poll of 100 000 rows every 10 s", polled, idle, 3, "ms", "without")
+    yield at_most("scrape, 99th percentile, with a poll of 100 000 rows every 10 s", polled, idle, 1.5, "ms", "without")
     yield told("longest scrape beside polls of 100 000 rows", f"{1000 * max(taken['10s']):.0f} ms",
                f"{1000 * max(taken['1h']):.0f} ms (without)")  # fmt: skip
 
@@ -69,13 +69,13 @@ def event_loop(folder: Path) -> Iterator[Figure]:
 def memory(folder: Path) -> Iterator[Figure]:
     """Resident memory between polls, at the peak of a big one, and after it has shrunk."""
     with exporter(folder, 1, interval="3s") as (running, upstream):
-        for series, most in ((1, 65), (10_000, 80), (100_000, 150)):
+        for series, most in ((1, 60), (10_000, 75), (100_000, 115)):
             upstream.set(series)
             forget_peak(running)
             _until_polled(running, upstream, series)
             what = f"{series:,} series".replace(",", " ") if series > 1 else "idle"
             yield limit(f"memory, {what}", memory_mb(running), most, "MB")
-        yield limit("memory at the peak of a poll of 100 000 rows", memory_mb(running, peak=True), 250, "MB")
+        yield limit("memory at the peak of a poll of 100 000 rows", memory_mb(running, peak=True), 130, "MB")
         upstream.set(1)
         _until_polled(running, upstream, 1)
         yield limit("memory, after a shrink to 1 series", memory_mb(running), 80, "MB")
@@ -86,7 +86,7 @@ def start(folder: Path) -> Iterator[Figure]:
     config = folder / "start.yaml"
     config.write_text(configuration("http://127.0.0.1:9/", 1))
     seconds = [_start_seconds(config) for _ in range(7)]
-    yield limit("start of the process to the first /metrics", statistics.median(seconds), 0.6, "s")
+    yield limit("start of the process to the first /metrics", statistics.median(seconds), 0.4, "s")
     code = "import exporter.cli.main, exporter.daemon.app, sys; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     needless = [name for name in loaded if name.startswith(("exporter.simulator", "exporter.cli.output"))]

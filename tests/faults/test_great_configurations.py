@@ -55,7 +55,7 @@ _IN_FULL: Final = ("ten_thousand_queries", "thousand_sources")
 
 def slowest_scrape(exporter: Exporter, until: Callable[[str], bool]) -> float:
     """Seconds of the slowest scrape until a page is as it should be."""
-    slowest, deadline = 0.0, time.monotonic() + 240
+    slowest, deadline = 0.0, time.monotonic() + 600
     while True:
         assert time.monotonic() < deadline, exporter.log[-2000:]
         began = time.monotonic()
@@ -70,7 +70,7 @@ def slowest_scrape(exporter: Exporter, until: Callable[[str], bool]) -> float:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.long if name in _IN_FULL else ()) for name in SIZES]
 )
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_row_109_great_configuration(name: str, start: Start, upstream: Upstream, tmp_path: Path) -> None:
     """Thousands of queries or sources, and metrics of many labels, start and reload; every scrape meanwhile is answered
     within a second, and a query takes 20 KB at most."""
