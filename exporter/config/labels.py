@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import BeforeValidator, WithJsonSchema
 
 from exporter.config.scalars import LabelName
+from exporter.model.label_text import TextChange, TextForm
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.template import Reference, Text, parse_text
 
@@ -43,12 +44,31 @@ class LookupLabel:
     field: str
 
 
-LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel | LookupLabel
+@dataclass(frozen=True, slots=True)
+class TextLabel:
+    """A label made of the texts of others, one after the other, and of what becomes of the whole."""
+
+    parts: tuple[LabelSpec, ...]
+    change: TextChange
+
+
+LabelSpec: TypeAlias = PathLabel | ConstLabel | ReferenceLabel | LookupLabel | TextLabel
+
+
+def parts_of(spec: LabelSpec) -> Iterator[LabelSpec]:
+    """What a label is made of in the end: itself, the key of a lookup, the parts of a text."""
+    if isinstance(spec, TextLabel):
+        for part in spec.parts:
+            yield from parts_of(part)
+        return
+    yield spec
+    if isinstance(spec, LookupLabel):
+        yield spec.key
 
 
 def _label(value: object) -> LabelSpec:
     match value:
-        case PathLabel() | ConstLabel() | ReferenceLabel() | LookupLabel():
+        case PathLabel() | ConstLabel() | ReferenceLabel() | LookupLabel() | TextLabel():
             return value
         case str():
             return _text_label(value)
@@ -58,10 +78,22 @@ def _label(value: object) -> LabelSpec:
             raise ValueError('the text of a constant must be text; put it in quotes, as in {const: "1"}')
         case {"lookup": str(lookup), "key": str(key), "field": str(field), **rest} if not rest:
             return LookupLabel(lookup, _text_label(key), field)
+        case {"of": of, **rest} if rest.keys() <= {"as"}:
+            return _made_label(of, rest)
     raise ValueError(
-        "not a label; write a response path, text with {{ references }}, {const: text}"
-        " or {lookup: name, key: path, field: name}"
+        "not a label; write a response path, text with {{ references }}, {const: text},"
+        " {lookup: name, key: path, field: name} or {of: [path, {const: text}, …]}"
     )
+
+
+def _made_label(of: object, more: Mapping[Any, object]) -> TextLabel:
+    form = more.get("as")
+    if form is not None and form not in tuple(TextForm):
+        raise ValueError(f"the text of a label is not brought into that form; write as: {', '.join(TextForm)}")
+    parts = tuple(of) if isinstance(of, list | tuple) else (of,)
+    if not parts or (len(parts) == 1 and not more):
+        raise ValueError("of has the parts of a text; write several, as in {of: [owner, {const: /}, name]}, or add as")
+    return TextLabel(tuple(map(_label, parts)), TextChange(None if form is None else TextForm(str(form))))
 
 
 def _text_label(text: str) -> PathLabel | ReferenceLabel:
@@ -83,6 +115,11 @@ _LABEL_SCHEMA: Final = WithJsonSchema(
                 "type": "object",
                 "properties": {name: {"type": "string"} for name in ("lookup", "key", "field")},
                 "required": ["lookup", "key", "field"],
+            },
+            {
+                "type": "object",
+                "properties": {"of": {"type": ["string", "array", "object"]}, "as": {"enum": [*TextForm]}},
+                "required": ["of"],
             },
         ]
     }

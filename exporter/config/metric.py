@@ -30,7 +30,6 @@ from exporter.model.value import QUANTITIES, UNIT_DIVISORS, ValueKind
 
 _NUMBERS_IN_TEXT: Final = frozenset({ValueKind.STRING, ValueKind.SIZE, ValueKind.PERCENT})
 _NUMBER_SHOWN: Final = "such as 1.234,56"
-_RESERVED_SUFFIXES: Final = ("_sum", "_count", "_bucket", "_created")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +197,9 @@ class Metric(Strict):
     """The response path of the value from the row, or from what is around the rows; a number, for each row; or
     `{const: 1, of: path}`, a number for each item of a list below the row."""
     labels: Labels = Field(default_factory=dict)
-    """Name → response path, text with `{{ references }}`, `{const: text}`, or `{lookup: name, key: path, field:
-    name}`."""
+    """Name → response path, text with `{{ references }}`, `{const: text}`, `{lookup: name, key: path, field: name}`, or
+    `{of: [path, {const: /}, path], as: lower}`: these one after the other, and as `lower`, `upper` or the `host` of a
+    URL."""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
     """How the value is read: a `number`; a `string` that is one, a `boolean`, a `timestamp`; text with its unit: a
     `duration`, a `size` or a `percent`. Words have `map` or `states`; `enum` says nothing more than `map`."""
@@ -236,9 +236,8 @@ class Metric(Strict):
             raise ValueError(f"a counter's name ends in _total; write {self.name}_total")
         if self.type is MetricType.GAUGE and self.name.endswith("_total"):
             raise ValueError("a name that ends in _total is a counter's; write type: counter, or drop _total")
-        if self.name.endswith(_RESERVED_SUFFIXES):
-            suffix = next(suffix for suffix in _RESERVED_SUFFIXES if self.name.endswith(suffix))
-            raise ValueError(f"a name that ends in {suffix} belongs to a histogram or summary; drop the ending")
+        if self.name.endswith("_created"):
+            raise ValueError("a name that ends in _created belongs to a counter or a histogram; drop the ending")
         self._check_words()
         if self.from_ is ValueKind.TIMESTAMP and self.from_unit is not None:
             raise ValueError(f"a timestamp is read in seconds; leave out from_unit, or write format: {_unix(self)}")

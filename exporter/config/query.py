@@ -193,7 +193,9 @@ class Query(Strict):
     """The clock of window and period, and of times in the answer that have no offset: an IANA name; the source's unless
     written."""
     document: Annotated[str, Field(min_length=1)]
-    """One GraphQL query operation."""
+    """One GraphQL query operation, or several of which `operation` names one."""
+    operation: str | None = None
+    """The name of the operation of the document that is sent, with the fragments that it uses."""
     variables: Mapping[str, Tree] = Field(default_factory=dict)
     """Its variables; `{{ references }}` are bound at each poll, and a value that is one whole reference keeps its
     type."""
@@ -209,6 +211,12 @@ class Query(Strict):
     """The most series; beyond it nothing of the answer is taken."""
     on_partial: Literal["keep", "publish"] = "keep"
     """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came."""
+    on_null: Literal["publish", "fail"] = "publish"
+    """What becomes of an answer with a null on the way to the rows, where there are no rows then: `publish` what else
+    there is and count the null, or `fail` and keep the old values."""
+    on_bad_row: Literal["fail", "skip"] = "fail"
+    """What becomes of an answer with a row that lacks a field, has a list or an object where a value belongs, or has
+    the labels of another: `fail` keeps the old values, `skip` leaves out the row and counts it."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -19,6 +19,7 @@ from exporter.model.samples import Json
 
 Keys: TypeAlias = tuple[str, ...]
 
+EXTENSIONS: Final = "extensions"  # of an answer, beside its data (GraphQL §7.1)
 _LISTS: Final = 3  # so many lists may stand around an object; of scalars any number
 _OPTIONS: Final[Mapping[str, Any]] = {"gc": False, "eq": False}  # no cycles, and nothing compares them
 # A row for each of so many series may be folded into others by aggregate, top or bucket.
@@ -36,7 +37,8 @@ class AnswerShape:
     It is quickest if the paths stand in the order of the answer's keys.
 
     `max_values` is how many values an answer may have, `max_values_reason` where that comes from. `in_pages`: an answer
-    is one of several. The decoder is made at the first answer, and queries that use the same share it.
+    is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer.
+    The decoder is made at the first answer, and queries that use the same share it.
     """
 
     def __init__(
@@ -47,29 +49,36 @@ class AnswerShape:
         max_values: int,
         max_values_reason: str = "",
         in_pages: bool = False,
+        reads_extensions: bool = False,
     ) -> None:
         self._paths = tuple(dict.fromkeys(filter(None, paths)))
         self._whole = frozenset(filter(None, whole))
         self.max_values = max_values
         self.max_values_reason = max_values_reason
         self.in_pages = in_pages
+        self._reads_extensions = reads_extensions
         self._packs: dict[int, AnswerShape] = {}
         self._made: _Decoder | None = None
 
     def decode(self, body: bytes | memoryview) -> Envelope:
         """The answer in these bytes. Raises `ValueError` for what is not JSON, or is JSON that only Python's own
         parser reads (NaN, 1e999, half of a surrogate pair), `RecursionError` where it is nested too deeply."""
-        found: Envelope = self._decoder.decoder.decode(body)
-        return found
+        return self._with_extensions(self._decoder.decoder.decode(body))
 
     def convert(self, content: Mapping[str, Any]) -> Envelope:
         """The same of an answer that was read as any JSON."""
-        found: Envelope = msgspec.convert(content, self._decoder.envelope)
-        return found
+        return self._with_extensions(msgspec.convert(content, self._decoder.envelope))
 
-    def data(self, content: Mapping[str, Json] | None) -> object:
+    def data(self, content: Mapping[str, Json] | None, extensions: Json = None) -> object:
         """What stands for the `data` of an answer that was read as any JSON."""
-        return self.convert({"data": content}).data
+        return self.convert({"data": content, EXTENSIONS: extensions}).data
+
+    def _with_extensions(self, found: Any) -> Envelope:
+        """The answer, whose data has the extensions among its fields if they are read."""
+        if self._reads_extensions and isinstance(found.data, msgspec.Struct):
+            setattr(found.data, attribute(EXTENSIONS), found.extensions)
+        envelope: Envelope = found
+        return envelope
 
     def in_pack(self, size: int) -> AnswerShape:
         """What reads the answer to a pack of so many calls."""
@@ -91,7 +100,7 @@ class AnswerShape:
     @property
     def _decoder(self) -> _Decoder:
         if self._made is None:
-            known = self._paths, self._whole
+            known = self._paths, self._whole, self._reads_extensions
             self._made = _decoders.get(known) or _decoders.setdefault(known, _Decoder(*known))
         return self._made
 
@@ -99,15 +108,19 @@ class AnswerShape:
 class _Decoder:
     """The types of an answer, and what decodes it to them."""
 
-    def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys]) -> None:
+    def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys], reads_extensions: bool) -> None:
         self.root = _object(paths, tuple(sorted(whole)))
-        kinds = {"data": _of(_node(self.root)), "errors": _ERRORS, "extensions": _EXTENSIONS}
+        kinds = {
+            "data": _of(_node(self.root)),
+            "errors": _ERRORS,
+            EXTENSIONS: _of(Any) if reads_extensions else _EXTENSIONS,
+        }
         fields = [(key, kind, ABSENT) for key, kind in kinds.items()]
         self.envelope: type[Any] = msgspec.defstruct("Answer", fields, gc=False, eq=False)
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.envelope)
 
 
-_decoders: WeakValueDictionary[tuple[tuple[Keys, ...], frozenset[Keys]], _Decoder] = WeakValueDictionary()
+_decoders: WeakValueDictionary[tuple[tuple[Keys, ...], frozenset[Keys], bool], _Decoder] = WeakValueDictionary()
 
 
 def _in_pack(path: Keys, position: int) -> Keys:
@@ -170,7 +183,7 @@ def _new_object(paths: tuple[Keys, ...], whole: tuple[Keys, ...]) -> type[msgspe
             below.setdefault(path[0], [])
             found.setdefault(path[0], []).append(path[1:])
     fields = [(attribute(key), _field(rest, whole_below.get(key, [])), ABSENT) for key, rest in below.items()]
-    return msgspec.defstruct("Object", fields, rename=_key, **_OPTIONS) if fields else Skipped
+    return msgspec.defstruct("Object", fields, rename=key_of, **_OPTIONS) if fields else Skipped
 
 
 def _field(paths: Sequence[Keys], whole: Sequence[Keys]) -> Any:
@@ -180,5 +193,6 @@ def _field(paths: Sequence[Keys], whole: Sequence[Keys]) -> Any:
     return _LEAF if kind is Skipped else _of(_node(kind))
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """The response key of an attribute."""
     return name.removeprefix("f_")

@@ -6,7 +6,7 @@ The only importer of graphql-core in the running program.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from graphql import (
@@ -51,6 +51,7 @@ from graphql import (
 )
 from graphql.language import NonNullTypeNode
 
+from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.schema import no_schema
 
 _MAX_TOKENS: Final = 20_000
@@ -125,10 +126,19 @@ class Document:
     text: str
     selection: Selection
     variables: Mapping[str, Variable]
+    reads_extensions: bool = False
 
 
-def parse_document(text: str, schema: GraphQLSchema | None) -> Document:
-    """The document in `text`, checked against the schema where there is one. Raises `DocumentError`."""
+def with_extensions(document: Document) -> Document:
+    """The document of which the `extensions` of an answer (GraphQL §7.1) are read as if they were a field that is
+    JSON."""
+    children = {**document.selection.children, EXTENSIONS: Selection(type=FieldType("JSON", leaf=True), optional=True)}
+    return replace(document, selection=Selection(children), reads_extensions=True)
+
+
+def parse_document(text: str, schema: GraphQLSchema | None, name: str | None = None) -> Document:
+    """The document in `text`, or what it has of the operation of that name, checked against the schema where there is
+    one. Raises `DocumentError`."""
     try:
         node = parse(text, max_tokens=_MAX_TOKENS)
     except GraphQLSyntaxError as error:
@@ -137,6 +147,9 @@ def parse_document(text: str, schema: GraphQLSchema | None) -> Document:
         raise DocumentError((Fault(line, wrong, "mend the document there"),)) from None
     except RecursionError:
         raise DocumentError((Fault(1, "nested too deeply"),)) from None
+    if name is not None:
+        node = _only(node, name)
+        text = print_ast(node)
     operation = _operation(node)
     _check_size(node, operation)
     if errors := validate(schema, node) if schema is not None else validate(no_schema(), node, _RULES_WITHOUT_SCHEMA):
@@ -183,11 +196,41 @@ def _check_size(node: DocumentNode, operation: OperationDefinitionNode) -> None:
         raise DocumentError((Fault(1, wrong, "spread fewer fragments, or make several queries"),))
 
 
+def _only(node: DocumentNode, name: str) -> DocumentNode:
+    """The operation of that name, with the fragments that it uses. Raises `DocumentError`."""
+    operations = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
+    named = [part for part in operations if part.name is not None and part.name.value == name]
+    if len(named) != 1:
+        known = ", ".join(part.name.value for part in operations if part.name is not None)
+        wrong = f"has {len(named) or 'no'} operation{'s' * (len(named) > 1)} {name}"
+        raise DocumentError((Fault(1, wrong, f"it has: {known or 'none with a name'}"),))
+    fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
+    wanted: list[OperationDefinitionNode | FragmentDefinitionNode] = [named[0]]
+    for part in wanted:  # which grows meanwhile
+        wanted += [fragments.pop(spread) for spread in _spreads(part.selection_set) if spread in fragments]
+    return DocumentNode(definitions=tuple(part for part in node.definitions if part in wanted))
+
+
+def _spreads(selections: SelectionSetNode) -> set[str]:
+    """The names of the fragments that are spread there, in order of nothing."""
+    found: set[str] = set()
+    levels = [selections]
+    for level in levels:
+        for part in level.selections:
+            if isinstance(part, FragmentSpreadNode):
+                found.add(part.name.value)
+            elif isinstance(part, FieldNode | InlineFragmentNode) and part.selection_set is not None:
+                levels.append(part.selection_set)
+    return found
+
+
 def _operation(node: DocumentNode) -> OperationDefinitionNode:
     operations = [part for part in node.definitions if isinstance(part, OperationDefinitionNode)]
     if len(operations) != 1:
         line = operations[1].loc.start_token.line if len(operations) > 1 and operations[1].loc else 1
-        raise DocumentError((Fault(line, f"has {len(operations)} operations", "keep exactly one query"),))
+        raise DocumentError(
+            (Fault(line, f"has {len(operations)} operations", "keep exactly one query, or name one with operation"),)
+        )
     if operations[0].operation is not OperationType.QUERY:
         raise DocumentError((Fault(1, f"is a {operations[0].operation.value}", "only queries are polled"),))
     return operations[0]

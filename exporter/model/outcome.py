@@ -81,7 +81,8 @@ class GraphQLError:
 class Response:
     """A GraphQL answer over HTTP: `data` as it came, and the errors beside it (GraphQL §7.1).
 
-    `shaped` is what the operation's shape made of the data, which is None then. `share` is the memory that it counts
+    `shaped` is what the operation's shape made of the data, which is None then; `extensions` is what stood beside data
+    that no shape read. `share` is the memory that it counts
     for, as long as anything refers to it. `retry_after_seconds` is how long the server wants to be left alone now, and
     `budget` what it says is left.
     """
@@ -90,6 +91,7 @@ class Response:
     errors: tuple[GraphQLError, ...] = ()
     bytes_received: int = 0
     shaped: Any = None
+    extensions: Any = None
     share: object = field(default=None, compare=False, repr=False)
     retry_after_seconds: float | None = None
     budget: Budget | None = None
@@ -99,8 +101,10 @@ class Response:
 class Result:
     """What one query and target yielded: its series, and what other queries refer to of its `row_count` rows.
 
-    `skipped` counts the values that were left out, by reason. `window_end_time` is the end of the window that was
-    asked for and `window_seconds` its length; `period_start_time` is where counters began: Unix seconds, all of them.
+    `skipped` counts the values that were left out, by reason, and `skipped_rows` the rows; `first_skipped` quotes the
+    first of the values and `first_skipped_row` that of the rows. `nulls` counts the nulls on the way to the rows, by
+    path. `window_end_time` is the end of the window that was asked for and `window_seconds` its length;
+    `period_start_time` is where counters began: Unix seconds, all of them.
     `period_complete` is whether the window ends with the period, so that counters have its full total.
     `rows_cut` is how many rows `max_rows` left behind; with `rows_cut_at_least`, there are so many or more of them.
     `largest_only` are the families of which the configuration keeps the largest series alone (`top`).
@@ -110,9 +114,13 @@ class Result:
     rows: tuple[Mapping[str, Json], ...] = ()
     row_count: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
+    first_skipped: str = ""
+    skipped_rows: Mapping[str, int] = field(default_factory=dict)
+    first_skipped_row: str = ""
     lookup_misses: int = 0
     rows_cut: int = 0
     rows_cut_at_least: bool = False
+    nulls: Mapping[str, int] = field(default_factory=dict)
     partial: bool = False
     graphql_errors: int = 0
     window_seconds: float | None = None

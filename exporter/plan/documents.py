@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from exporter.config.labels import LabelSpec, PathLabel, parts_of
 from exporter.config.load import Loaded
+from exporter.config.metric import Each
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
-from exporter.document.document import Document, DocumentError, parse_document
+from exporter.document.answer_shape import EXTENSIONS
+from exporter.document.document import Document, DocumentError, parse_document, with_extensions
 from exporter.document.schema import Schema, load_schema
+from exporter.model.response_path import ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
@@ -44,12 +48,35 @@ def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
             if name is not None and name not in schemas:
                 schemas[name] = _schema(name, loaded, findings)
         document = _document(query, place, (schemas[name] for name in names), findings)
+        if document is not None and (at := _place_of_extensions(query, document)) is not None:
+            if query.pack is not None:
+                wrong = "the extensions of a pack are those of all its targets"
+                findings.add((*place, *at), wrong, "leave out pack, or the path")
+            document = with_extensions(document)
         rows = None if document is None else _rows(query, place, document, findings)
         if document is None or rows is None:
             continue
         _check_variables(query, place, document, findings)
         parsed[query.name] = ParsedQuery(query, place, loaded.metric_places(place, query), sources, document, rows)
     return parsed
+
+
+def _place_of_extensions(query: Query, document: Document) -> KeyPath | None:
+    """The first place of a query that reads the extensions of an answer, unless its document has a field so called."""
+    if EXTENSIONS in document.selection.children:
+        return None
+    paths: list[tuple[KeyPath, object]] = [(("labels", name), spec) for name, spec in query.labels.items()]
+    for number, metric in enumerate(query.metrics):
+        value = metric.value.path if isinstance(metric.value, Each) else metric.value
+        paths.append((("metrics", number, "value"), value))
+        paths += [(("metrics", number, "labels", name), spec) for name, spec in metric.labels.items()]
+    for place, found in paths:
+        parts = (found,) if not isinstance(found, LabelSpec) else parts_of(found)
+        for part in parts:
+            path = part.path if isinstance(part, PathLabel) else part
+            if isinstance(path, ResponsePath) and path.steps[:1] == (EXTENSIONS,):
+                return place
+    return None
 
 
 def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -> tuple[Source, ...]:
@@ -88,7 +115,7 @@ def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], fi
     document = None
     for schema in schemas:
         try:
-            document = parse_document(query.document, schema)
+            document = parse_document(query.document, schema, query.operation)
         except DocumentError as error:
             for fault in error.faults:
                 findings.add_in_text((*place, "document"), fault.line, fault.wrong, fault.remedy)

@@ -45,7 +45,11 @@ class Findings:
     def leave_unproved(self, place: KeyPath, path: object, hops: Hops) -> None:
         """Notes a path that goes on inside JSON, of which no schema says anything."""
         if any(hop.inside for hop in hops):
-            self.unproved.append(self._places.problem(place, f"{path} goes inside JSON"))
+            self.leave_open(place, f"{path} goes inside JSON")
+
+    def leave_open(self, place: KeyPath, wrong: str, remedy: str = "") -> None:
+        """Notes what only answers can show."""
+        self.unproved.append(self._places.problem(place, wrong, remedy))
 
     def extend(self, found: Iterable[KeyProblem]) -> None:
         """Notes what a pure check has found."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel
+from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel, TextLabel, parts_of
 from exporter.config.load import Loaded
 from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.model.template import Reference
 from exporter.plan.findings import Findings
-from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan
+from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan, MadeText
 from exporter.plan.response_paths import ParsedQuery, Scopes
 
 
@@ -33,7 +33,7 @@ def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: F
 
 def used_lookups(parsed: ParsedQuery, lookups: Mapping[str, LookupPlan]) -> tuple[LookupPlan, ...]:
     """The lookups that the labels of a query name."""
-    used = {spec.lookup for _, spec in parsed.label_specs() if isinstance(spec, LookupLabel)}
+    used = {part.lookup for _, spec in parsed.label_specs() for part in parts_of(spec) if isinstance(part, LookupLabel)}
     return tuple(lookup for name, lookup in lookups.items() if name in used)
 
 
@@ -70,6 +70,10 @@ class Labels:
                 is_word = len(path.steps) == 1 and not path.innermost
                 literal = f"or write {{const: {path}}} for that very text" if is_word else ""
                 return self._findings.column(path, scopes, place, literal)
+            case TextLabel(parts, change):
+                made = [self._label(part, scopes, place) for part in parts]
+                known = tuple(part for part in made if part is not None)
+                return MadeText(known, change) if len(known) == len(made) else None
             case LookupLabel():
                 return self._lookup_column(spec, scopes, place)
 

@@ -18,19 +18,18 @@ from exporter.model.value import QUANTITIES, ValueKind, ValueRule
 from exporter.plan.findings import Findings, impossible_conditions
 from exporter.plan.labels import Labels
 from exporter.plan.plan import (
-    Bound,
     BucketPlan,
     Condition,
     Constant,
     Hops,
     LabelPlan,
-    LookupColumn,
     MetricPlan,
     MissingPlan,
     StatesPlan,
     TopPlan,
+    label_columns,
 )
-from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, column, value_scopes
+from exporter.plan.response_paths import OWN_SCALARS, ParsedQuery, PathProblem, Scopes, column, value_scopes
 from exporter.plan.words import omissions, word_problems
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -41,6 +40,9 @@ _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {
     "String": (ValueKind.STRING, ValueKind.TIMESTAMP, ValueKind.ENUM),
     "ID": (ValueKind.STRING, ValueKind.ENUM),
 }
+
+_SUFFIXES: Final = ("_sum", "_count", "_bucket")
+_LABELS: Final[Mapping[str, str]] = {"le": "histogram", "quantile": "summary"}
 
 
 class Metrics:
@@ -80,6 +82,7 @@ class Metrics:
                 self._findings.add((*place, "states"), wrong, "write {label: another name, words: [..]}")
                 return None
             labels[metric.states.label] = Constant("")  # which the words take the place of
+        self._warn_of_names(metric, labels, place)
         names = tuple(sorted(labels))
         return MetricPlan(
             Family(metric.name, metric.type, metric.help, names),
@@ -97,6 +100,15 @@ class Metrics:
             where,
         )
 
+    def _warn_of_names(self, metric: Metric, labels: Mapping[str, LabelPlan], place: KeyPath) -> None:
+        """Names that both formats allow, and that hardly mean what they do elsewhere."""
+        if suffix := next((one for one in _SUFFIXES if metric.name.endswith(one)), None):
+            wrong = f"a name that ends in {suffix} is read as that of a histogram or summary"
+            self._findings.warn((*place, "name"), wrong, "drop the ending, if no dashboard needs it")
+        for name in _LABELS.keys() & labels.keys():
+            wrong = f"the label {name} is read as that of a {_LABELS[name]}"
+            self._findings.warn(place, wrong, "choose another name, if no dashboard needs it")
+
     def _check_value(self, metric: Metric, kind: FieldType | None, place: KeyPath) -> None:
         if kind is None:
             return
@@ -106,6 +118,9 @@ class Metrics:
         readable = _READ_FROM.get(kind.name, (ValueKind.ENUM,) if kind.enum_values else tuple(ValueKind))
         if kind.name in ("Int", "Float") and metric.time_format.text in ("unix", "unix_ms"):
             readable = (ValueKind.TIMESTAMP,)
+        if metric.kind is ValueKind.NUMBER and kind.leaf and not kind.enum_values and kind.name not in OWN_SCALARS:
+            wrong = f"{metric.value} is {kind.name}, of which the schema does not say whether it is a number or text"
+            self._findings.leave_open((*place, "value"), wrong, "from: string reads both")
         in_text = QUANTITIES if ValueKind.STRING in readable else ()
         if metric.kind not in (*readable, *in_text, ValueKind.ENUM):
             remedy = "write from: " + " or ".join(kind.value for kind in readable)
@@ -173,16 +188,14 @@ class Metrics:
 
     def _labels_of_missing(
         self, missing: Missing, labels: Mapping[str, LabelPlan], other: ParsedQuery, place: KeyPath
-    ) -> tuple[str | Constant | Bound | LookupColumn, ...]:
+    ) -> tuple[str | LabelPlan, ...]:
         """For each label, the export of the other query's row that it comes from, or its plan where that knows."""
-        made: list[str | Constant | Bound | LookupColumn] = []
+        made: list[str | LabelPlan] = []
         for name, label in sorted(labels.items()):
             if name in missing.labels:
                 self._findings.column(missing.labels[name], other.rows, (*place, name))
                 made.append(str(missing.labels[name]))
-            elif isinstance(label, Constant | Bound) or (
-                isinstance(label, LookupColumn) and isinstance(label.key, Bound)
-            ):
+            elif not any(label_columns(label)):
                 made.append(label)
             else:
                 wrong = f"does not say where the label {name} comes from"

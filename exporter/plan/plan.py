@@ -11,6 +11,7 @@ from exporter.config.source import Source
 from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
 from exporter.model.errors import Problem
+from exporter.model.label_text import TextChange
 from exporter.model.response_path import Pick
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
@@ -68,7 +69,27 @@ class LookupColumn:
     field: str
 
 
-LabelPlan: TypeAlias = Column | Constant | Bound | LookupColumn
+@dataclass(frozen=True, slots=True)
+class MadeText:
+    """A label value made of the texts of others, one after the other, and of what becomes of the whole."""
+
+    parts: tuple[LabelPlan, ...]
+    change: TextChange
+
+
+LabelPlan: TypeAlias = Column | Constant | Bound | LookupColumn | MadeText
+
+
+def label_columns(label: LabelPlan) -> Iterator[Column]:
+    """What a label is read from, if it depends on the record."""
+    match label:
+        case Column():
+            yield label
+        case LookupColumn(key=Column() as key):
+            yield key
+        case MadeText(parts):
+            for part in parts:
+                yield from label_columns(part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +109,7 @@ class MissingPlan:
     """
 
     query: str
-    labels: tuple[str | Constant | Bound | LookupColumn, ...]
+    labels: tuple[str | LabelPlan, ...]
     value: Number
 
 
@@ -145,9 +166,7 @@ def columns_of(metric: MetricPlan) -> Iterator[Column]:
     """All that a metric reads of its records."""
     yield Column(len(metric.walk), metric.leaf)
     for label in metric.labels:
-        read = label.key if isinstance(label, LookupColumn) else label
-        if isinstance(read, Column):
-            yield read
+        yield from label_columns(label)
     if metric.bucket is not None:
         yield metric.bucket.start
     for condition in metric.where:
@@ -246,6 +265,8 @@ class QueryPlan:
     lookups: tuple[LookupPlan, ...]
     max_series: int
     publishes_partial: bool
+    skips_bad_rows: bool
+    fails_on_null: bool
     shape: AnswerShape = field(compare=False)  # which follows from the rest
     audit_after_seconds: float | None = None
     time_format: TimeFormat = ISO

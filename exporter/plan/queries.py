@@ -70,6 +70,8 @@ def query_plan(
         lookups=lookups,
         max_series=query.max_series,
         publishes_partial=query.on_partial == "publish",
+        skips_bad_rows=query.on_bad_row == "skip",
+        fails_on_null=query.on_null == "fail",
         shape=_shape(parsed, metrics, rows, pages),
     )
 
@@ -103,6 +105,7 @@ def _shape(
         max_values=max(_ANY_VALUES, ROWS_A_SERIES * most * fields),
         max_values_reason=f"{ROWS_A_SERIES} rows of {fields} values for each of {most} series (max_series)",
         in_pages=pages is not None,
+        reads_extensions=parsed.document.reads_extensions,
     )
 
 

@@ -169,13 +169,13 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
     return way
 
 
-_OWN_SCALARS: Final = frozenset({"Int", "Float", "String", "Boolean", "ID"})
+OWN_SCALARS: Final = frozenset({"Int", "Float", "String", "Boolean", "ID"})
 
 
 def _may_go_inside(hop: Hop, selection: Selection) -> bool:
     """Whether a name behind a value is a key inside it: the schema says that it is a scalar of the API's own."""
     kind = selection.type
-    custom = kind is not None and kind.leaf and not kind.enum_values and kind.name not in _OWN_SCALARS
+    custom = kind is not None and kind.leaf and not kind.enum_values and kind.name not in OWN_SCALARS
     return hop.inside or custom
 
 
@@ -185,7 +185,7 @@ def _check_inside(step: Step, selection: Selection, text: str) -> None:
     if selection.children:
         key = step.text if isinstance(step, Key) else step
         raise PathProblem(f"{text} goes into an object as if it were JSON", f"write .{key} for a field of it")
-    if kind is not None and (kind.enum_values or kind.name in _OWN_SCALARS):
+    if kind is not None and (kind.enum_values or kind.name in OWN_SCALARS):
         raise PathProblem(f"{text} goes into a value, which is {kind.name}", "end the path before the key")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
-from exporter.config.labels import LookupLabel, ReferenceLabel
+from exporter.config.labels import ReferenceLabel, parts_of
 from exporter.config.nodes import KeyPath
 from exporter.config.query import RowsOf
 from exporter.config.schema import Lookup
@@ -57,8 +58,8 @@ def query_references(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, Reference, 
         for reference in references(template):
             yield (*parsed.place, "variables", name), reference, False
     for place, spec in parsed.label_specs():
-        key = spec.key if isinstance(spec, LookupLabel) else spec
-        for reference in references(key.template) if isinstance(key, ReferenceLabel) else ():
+        templates = (part.template for part in parts_of(spec) if isinstance(part, ReferenceLabel))
+        for reference in chain.from_iterable(map(references, templates)):
             yield place, reference, True
 
 

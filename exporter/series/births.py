@@ -85,7 +85,7 @@ def first_births(now: Counters, result: Result) -> Births:
 
 
 def _whole_families(now: Counters, result: Result) -> frozenset[Family]:
-    if result.partial or result.rows_cut or result.skipped:
+    if result.partial or result.rows_cut or result.skipped or result.skipped_rows:
         return frozenset()
     return frozenset(family for family in now if family not in result.largest_only)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import reduce
+from itertools import chain
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
@@ -31,13 +31,17 @@ from exporter.plan.plan import (
     Hops,
     LabelPlan,
     LookupColumn,
+    MadeText,
     MetricPlan,
     MissingPlan,
     PagesPlan,
     QueryPlan,
     StatesPlan,
     TopPlan,
+    columns_of,
+    label_columns,
 )
+from exporter.series.odd_rows import LeftOut, OddRows, RowReason
 from exporter.series.records import Most, Node, Records, Texts, hops_text, is_known, records_at
 
 # What a lookup knows: key -> field -> text.
@@ -84,40 +88,45 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     if backwards and most is not None and len(records_at(data, most.walk)) <= most.count:
         data.reverse()  # unless what was read last is cut
     labels = _Labels(around)
-    skipped: Counter[str] = Counter()
+    left = LeftOut(OddRows() if query.skips_bad_rows else None)
     found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
     for metric in query.metrics:
         pages = last if metric.outside else data
         if metric.outside:
-            records = _read(records_at(pages, metric.walk), [metric])
+            records = _read(records_at(pages, metric.walk, odd=left.rows), [metric])
         elif metric.walk in by_walk:
             records = by_walk[metric.walk]
         else:
             alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
-            records = by_walk[metric.walk] = _read(records_at(data, metric.walk, most), alike)
-        samples = _samples(metric, records, labels, moment, skipped)
+            records = by_walk[metric.walk] = _read(records_at(data, metric.walk, most, left.rows), alike)
+        samples = _samples_of_readable(metric, records, labels, moment, left)
         if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
-            zeros = _zeros(metric, (pages, most), labels, set(samples.label_values()))
+            zeros = _zeros(metric, (pages, most), labels, set(samples.label_values()), left)
             samples = samples.join(zeros) if zeros.numbers else samples
         before = found.get(metric.family)
-        found[metric.family] = samples if before is None else _distinct(before.join(samples), metric)
+        found[metric.family] = samples if before is None else _distinct(before.join(samples), metric, left)
         if sum(map(len, found.values())) > query.max_series:
             raise ResultFailure(Reason.CARDINALITY, _over_limit(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
         if any(map(math.isnan, found[family].numbers)):
             finite = {key: number for key, number in found[family].items() if not math.isnan(number)}
-            skipped[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
+            left.values[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
             found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
-        by_walk[query.rows.walk] = records_at(data, query.rows.walk, most)
+        by_walk[query.rows.walk] = records_at(data, query.rows.walk, most, left.rows)
+    nulls = _nulls(query, by_walk)
     window = moment.window
     return Result(
         samples=tuple(found.values()),
-        rows=_export_rows(query, by_walk),
+        rows=_export_rows(query, by_walk, left),
         row_count=0 if query.rows is None else len(by_walk[query.rows.walk]),
-        skipped=dict(skipped),
+        skipped=dict(left.values),
+        first_skipped=left.first_value,
+        skipped_rows={} if left.rows is None else left.rows.counts(),
+        first_skipped_row="" if left.rows is None else left.rows.first,
         lookup_misses=labels.misses,
+        nulls=nulls,
         partial=any(response.errors for response in responses),
         largest_only=frozenset(metric.family for metric in query.metrics if metric.top is not None),
         graphql_errors=sum(len(response.errors) for response in responses),
@@ -126,6 +135,21 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
         period_start_time=moment.period_start.timestamp() if moment.period_start else None,
         period_complete=is_at_end_of_period(query, moment),
     )
+
+
+def _nulls(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> Mapping[str, int]:
+    """How many nulls there are on the way to the rows, or without rows to the values, by their path. Raises
+    `ResultFailure` (`schema`) where they are declared a failure."""
+    walks = by_walk if query.rows is None else (query.rows.walk,)
+    found = {
+        hops_text(walk[: depth + 1]): count
+        for walk in walks
+        for depth, count in enumerate(by_walk[walk].nulls)
+        if count
+    }
+    if found and query.fails_on_null:
+        raise ResultFailure(Reason.SCHEMA, f"{next(iter(found))} is null, and rows were to be below it")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +192,9 @@ def _is_cursor(value: Node) -> bool:
 
 def row_count(query: QueryPlan, response: Response) -> int:
     """How many rows a page has. Raises `ResultFailure` (`schema`)."""
-    return len(records_at([_data(query, response)], query.rows.walk)) if query.rows is not None else 0
+    if query.rows is None:
+        return 0
+    return len(records_at([_data(query, response)], query.rows.walk, odd=OddRows() if query.skips_bad_rows else None))
 
 
 def _most(query: QueryPlan) -> Most | None:
@@ -177,28 +203,66 @@ def _most(query: QueryPlan) -> Most | None:
 
 def _data(query: QueryPlan, response: Response) -> Node:
     """The data of a response as the query's shape reads it."""
-    return query.shape.data(response.data) if response.shaped is None else response.shaped
+    return query.shape.data(response.data, response.extensions) if response.shaped is None else response.shaped
 
 
-def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> tuple[Mapping[str, Json], ...]:
+def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records], left: LeftOut) -> tuple[Mapping[str, Json], ...]:
     if query.rows is None or not query.rows.exports:
         return ()
     records = by_walk[query.rows.walk]
+    if left.rows is not None:
+        records = _readable(records, query.rows.exports.values(), (), left.rows)
     columns = {name: records.column(column) for name, column in query.rows.exports.items()}
     return tuple(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
 
-def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, skipped: Counter[str]) -> Samples:
-    """What one metric makes of its records. Raises `ResultFailure` (`schema`, `duplicate_series`)."""
+def _samples_of_readable(
+    metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, left: LeftOut
+) -> Samples:
+    """What one metric makes of its records, or where rows may be left out, of those that can be read."""
+    if left.rows is None:
+        return _samples(metric, records, labels, moment, left)
+    attempt, misses = LeftOut(left.rows), labels.misses
+    try:
+        samples = _samples(metric, records, labels, moment, attempt)
+    except ResultFailure:
+        attempt, labels.misses = LeftOut(left.rows), misses
+        value = (Column(len(metric.walk), metric.leaf),) if metric.constant is None else ()
+        readable = _readable(records, [one for one in columns_of(metric) if one not in value], value, left.rows)
+        kept = set(map(id, readable.levels[-1]))
+        unread = records.where([id(node) not in kept for node in records.levels[-1]])
+        samples = _samples(metric, readable, labels, moment, attempt, unread)
+    left.add(attempt)
+    return samples
+
+
+def _readable(records: Records, texts: Iterable[Column], values: Iterable[Column], odd: OddRows) -> Records:
+    """The records of which all these columns can be read; those of `values` may be lists."""
+    for lists, columns in ((False, texts), (True, values)):
+        for column in columns:
+            records = records.without(records.oddities(column, lists=lists), odd)
+    return records
+
+
+def _samples(
+    metric: MetricPlan,
+    records: Records,
+    labels: _Labels,
+    moment: Moment,
+    left: LeftOut,
+    unread: Records | None = None,
+) -> Samples:
+    """What one metric makes of its records; `unread` are those that were left out of them. Raises `ResultFailure`
+    (`schema`, `duplicate_series`)."""
     if metric.bucket is not None:
-        records = _read(_in_bucket(records, metric.bucket, moment, skipped), [metric])
+        records = _read(_in_bucket(records, metric.bucket, moment, left), [metric])
     records, values, kinds = _values(_matching(records, metric.where), metric)
     if metric.states is not None:
-        return _distinct(_state_samples(metric, metric.states, (records, values, kinds), labels, skipped), metric)
+        samples = _state_samples(metric, metric.states, (records, values, kinds), labels, left)
+        return _distinct(samples, metric, left, records.levels[-1])
     read = numbers(metric.rule, values, kinds)
     found = read.values
-    if found is not values and (reasons := [one.value for one in found if isinstance(one, SkipReason)]):
-        skipped.update(reasons)
+    if found is not values and left.add_values(values, found):
         records = records.where([not isinstance(one, SkipReason) for one in found])
         found = [one for one in found if not isinstance(one, SkipReason)]
     texts = labels.texts(records, metric.labels)
@@ -206,18 +270,32 @@ def _samples(metric: MetricPlan, records: Records, labels: _Labels, moment: Mome
     samples = Samples(
         metric.family, columns, cast("Sequence[Number]", found), different, exact_integers=read.exact_integers
     )
-    samples = _distinct(samples, metric)
+    samples = _distinct(samples, metric, left, records.levels[-1])
     if metric.missing is not None:
         absent = dict.fromkeys(labels.keys_of_missing(metric.missing), metric.missing.value)
-        for key in samples.label_values():
+        for key in [*samples.label_values(), *_keys_of_unread(metric, unread, labels, absent)]:
             absent.pop(key, None)
         samples = samples.join(Samples.of(metric.family, absent)) if absent else samples
     return samples if metric.top is None else Samples.of(metric.family, _top(samples.series, metric.top))
 
 
+def _keys_of_unread(
+    metric: MetricPlan, unread: Records | None, labels: _Labels, expected: Iterable[LabelValues]
+) -> Iterable[LabelValues]:
+    """Which series an answer has rows of that could not be read: any of those that are expected, where such a row does
+    not say its labels."""
+    if not unread:
+        return ()
+    columns = list(chain.from_iterable(map(label_columns, metric.labels)))
+    telling = _readable(unread, columns, (), OddRows())
+    if len(telling) < len(unread):
+        return list(expected)
+    return zip(*(texts.column for texts in labels.texts(telling, metric.labels)), strict=True)
+
+
 def _read(records: Records, metrics: Sequence[MetricPlan]) -> Records:
     """The records with what these metrics read of them."""
-    labels = {column: None for metric in metrics for column in map(_column_of, metric.labels) if column is not None}
+    labels = {column: None for metric in metrics for label in metric.labels for column in label_columns(label)}
     values = {Column(len(metric.walk), metric.leaf): None for metric in metrics if metric.constant is None}
     return records.read(values, labels)
 
@@ -231,14 +309,21 @@ def _matching(records: Records, where: Sequence[Condition]) -> Records:
 
 
 def _zeros(
-    metric: MetricPlan, read: tuple[Sequence[Node], Most | None], labels: _Labels, found: set[LabelValues]
+    metric: MetricPlan,
+    read: tuple[Sequence[Node], Most | None],
+    labels: _Labels,
+    found: set[LabelValues],
+    left: LeftOut,
 ) -> Samples:
     """The 0 of everything whose labels are known and of which nothing is counted. A null says nothing. `read` is the
     data of the pages, and how many of their rows count."""
-    columns = [column for column in map(_column_of, metric.labels) if column is not None]
+    columns = list(chain.from_iterable(map(label_columns, metric.labels)))
     depth = max((column.depth for column in columns), default=0)
-    around, below = records_at(read[0], metric.walk[:depth], read[1]), metric.walk[depth:] + metric.leaf
-    around = _matching(around, [one for one in metric.where if one.column.depth <= depth])
+    around, below = records_at(read[0], metric.walk[:depth], read[1], left.rows), metric.walk[depth:] + metric.leaf
+    conditions = [one for one in metric.where if one.column.depth <= depth]
+    if left.rows is not None:
+        around = _readable(around, [*columns, *(one.column for one in conditions)], (), left.rows)
+    around = _matching(around, conditions)
     around = around.where([is_known(node, below) for node in around.levels[-1]])
     texts: list[Sequence[str]] = [one.column for one in labels.texts(around, metric.labels)]
     if metric.states is not None:
@@ -252,14 +337,14 @@ def _state_samples(
     states: StatesPlan,
     found: tuple[Records, Sequence[Node], Set[type]],
     labels: _Labels,
-    skipped: Counter[str],
+    left: LeftOut,
 ) -> Samples:
     """A sample for each word and record; of a word that is none of them, all are 0, and it is counted."""
     (records, values, kinds), words = found, states.words
     numbered = tuple((word, at) for at, word in enumerate(words))
     rule = ValueRule(ValueKind.ENUM, enum_values=numbered, pattern=metric.rule.pattern)
     read = numbers(rule, values, kinds).values
-    skipped.update(one.value for one in read if isinstance(one, SkipReason))
+    left.add_values(values, read)
     columns = _by_word([texts.column for texts in labels.texts(records, metric.labels)], states)
     return Samples(metric.family, columns, [int(one == at) for one in read for at in range(len(words))])
 
@@ -273,13 +358,23 @@ def _by_word(columns: Iterable[Sequence[str]], states: StatesPlan) -> list[Seque
     ]
 
 
-def _distinct(samples: Samples, metric: MetricPlan) -> Samples:
-    """Each series once. Raises `ResultFailure` (`duplicate_series`)."""
+def _distinct(samples: Samples, metric: MetricPlan, left: LeftOut, nodes: Sequence[Node] = ()) -> Samples:
+    """Each series once. Raises `ResultFailure` (`duplicate_series`), unless rows may be left out.
+
+    `nodes` are the records that the samples are of, in their order, where that is known.
+    """
     if samples.are_distinct:
         return samples
     series: dict[LabelValues, Number] = {}
-    for key, number in samples.items():
-        _insert(series, key, number, metric)
+    each = len(samples) // len(nodes) if nodes else 0  # a record has a sample for each word of states
+    for at, (key, number) in enumerate(samples.items()):
+        if left.rows is not None and metric.aggregate is None and key in series:
+            if nodes:
+                left.rows.add(nodes[at // each], RowReason.DUPLICATE_SERIES)
+            else:
+                left.rows.add_double(metric.family, key)
+        else:
+            _insert(series, key, number, metric)
     return Samples.of(metric.family, series)
 
 
@@ -352,12 +447,19 @@ class _Labels:
         return [self._column(records, label) for label in labels]
 
     def _column(self, records: Records, label: LabelPlan) -> Texts:
-        source = _column_of(label)
-        if source is None:
-            text = self._text(label)
-            return Texts([text] * len(records), (text,))
-        keys = records.texts.get(source) or _texts(records, source)
-        return self._names(label, keys) if isinstance(label, LookupColumn) else keys
+        match label:
+            case Column():
+                return records.texts.get(label) or _texts(records, label)
+            case LookupColumn(key=Column() as key):
+                return self._names(label, self._column(records, key))
+            case MadeText(parts, change) if any(label_columns(label)):
+                columns = [self._column(records, part).column for part in parts]
+                wholes = list(map("".join, zip(*columns, strict=True)))
+                texts = {whole: change.of(whole) for whole in set(wholes)}
+                alike = {text: text for text in texts.values()}
+                return Texts([alike[texts[whole]] for whole in wholes], alike)
+        text = self._text(label)
+        return Texts([text] * len(records), (text,))
 
     def _names(self, label: LookupColumn, keys: Texts) -> Texts:
         """What a lookup gives for a column of keys."""
@@ -386,6 +488,8 @@ class _Labels:
                 return scalar_text(bind(template, self._around.values))
             case LookupColumn(lookup, key, name):
                 return self._look_up(lookup, self._text(key), name)
+            case MadeText(parts, change):
+                return change.of("".join(map(self._text, parts)))
         raise AssertionError("the planner takes no column here")
 
     def _look_up(self, lookup: str, key: str, name: str) -> str:
@@ -394,12 +498,6 @@ class _Labels:
             self.misses += 1
             return ""
         return row.get(name, "")
-
-
-def _column_of(label: LabelPlan) -> Column | None:
-    """What a label is read from, if it depends on the record."""
-    read = label.key if isinstance(label, LookupColumn) else label
-    return read if isinstance(read, Column) else None
 
 
 def _texts(records: Records, column: Column) -> Texts:
@@ -418,7 +516,7 @@ def _no_label(column: Column) -> ResultFailure:
     return ResultFailure(Reason.SCHEMA, f"{hops_text(column.hops)} is a list or an object, which cannot be a label")
 
 
-def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, skipped: Counter[str]) -> Records:
+def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, left: LeftOut) -> Records:
     """The records of the last bucket, by the clock, that ends at or before the window's end. Those whose start cannot
     be read are counted.
 
@@ -432,8 +530,7 @@ def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, skipped: Co
     last = last_bucket(window.end, bucket.width, zone)
     start, end = last.start.timestamp(), last.end.timestamp()
     begins = [_begins_at(value, bucket.format, zone) for value in records.column(bucket.start)]
-    if unread := begins.count(None):
-        skipped[SkipReason.NOT_A_TIMESTAMP.value] += unread
+    left.add_values(records.column(bucket.start), [SkipReason.NOT_A_TIMESTAMP if at is None else at for at in begins])
     if any(at is not None and start < at < end for at in begins):
         wrong = f"the buckets of the answer are narrower than the width, {duration_text(bucket.width.total_seconds())}"
         raise ResultFailure(Reason.SCHEMA, f"{wrong}; ask for that granularity")

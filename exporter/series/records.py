@@ -21,6 +21,7 @@ from exporter.model.outcome import ABSENT
 from exporter.model.response_path import Pick, path_text
 from exporter.model.template import scalar_text
 from exporter.plan.plan import Column, Hop, Hops
+from exporter.series.odd_rows import OddRows, RowReason
 
 Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
 _WRONG_SHAPE: Final = (AttributeError, TypeError)
@@ -48,12 +49,13 @@ class Records:
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
     those between the objects on the way. All levels are of one length.
 
-    `columns` and `texts` are what was read of them ahead.
+    `columns` and `texts` are what was read of them ahead. `nulls` is how many nulls ended the walk at each hop.
     """
 
     levels: tuple[Sequence[Node], ...]
     columns: Mapping[Column, Sequence[Node]] = field(default_factory=dict)
     texts: Mapping[Column, Texts] = field(default_factory=dict)
+    nulls: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.levels[-1])
@@ -69,12 +71,23 @@ class Records:
             },
         )
 
+    def without(self, reasons: Sequence[RowReason | None], odd: OddRows) -> Records:
+        """Those records that have no reason to be left out; `odd` takes the others."""
+        for node, reason in zip(self.levels[-1], reasons, strict=True):
+            if reason is not None:
+                odd.add(node, reason)
+        return self.where([reason is None for reason in reasons])
+
     def column(self, column: Column) -> Sequence[Node]:
         """One value for each record; null on the way is null. Raises `ResultFailure` (`schema`)."""
         nodes = self.levels[column.depth]
         for hop in column.hops:
             nodes = _children(nodes, hop, column.hops)
         return nodes
+
+    def oddities(self, column: Column, *, lists: bool) -> list[RowReason | None]:
+        """Why a column of each record cannot be read as a value, or with `lists` as values; None of those that can."""
+        return [oddity(node, column.hops) or _odd_form(node, column.hops, lists) for node in self.levels[column.depth]]
 
     def raw_column(self, column: Column) -> Sequence[Node]:
         """The same, but that `ABSENT` may be among the values: whoever looks at their types anyway sees it there, and
@@ -105,7 +118,7 @@ class Records:
         except TypeError:  # a record is no object, or a label has no hash
             return self
         alike = {column: Texts(texts[column], each) for column, each in known.items() if set(map(type, each)) <= {str}}
-        return Records(self.levels, columns, alike)
+        return Records(self.levels, columns, alike, self.nulls)
 
     def _positions(self, columns: Collection[Column]) -> dict[Column, int]:
         """Where these columns stand in each record, of those that are its attributes."""
@@ -134,27 +147,66 @@ class Records:
         return Records(_repeat(self.levels, parts)), _join(parts)
 
 
-def records_at(data: Sequence[Node], walk: Hops, most: Most | None = None) -> Records:
+def records_at(data: Sequence[Node], walk: Hops, most: Most | None = None, odd: OddRows | None = None) -> Records:
     """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`.
 
-    Where the walk leads to the rows of `most`, or through them, only the first of these rows count.
+    Where the walk leads to the rows of `most`, or through them, only the first of these rows count. Where there is
+    `odd`, it takes the objects on the way from which the walk cannot go on, but for the data itself.
     """
     if None in data:
         raise ResultFailure(Reason.SCHEMA, "the answer has no data")
     levels: tuple[Sequence[Node], ...] = (data,)
+    nulls: list[int] = []
     for depth, hop in enumerate(walk):
-        parts = [_items(child) for child in _children(levels[-1], hop, walk[: depth + 1])]
+        if odd is not None and depth:
+            levels = _without_odd(levels, hop, odd)
+        children = _children(levels[-1], hop, walk[: depth + 1])
+        nulls.append(0 if hop.optional else sum(child is None for child in children))
+        parts = [_items(child) for child in children]
         levels = (*_repeat(levels, parts), _join(parts))
         if most is not None and len(levels[-1]) > most.count and walk[: depth + 1] == most.walk:
             levels = tuple(level[: most.count] for level in levels)
-    return Records(levels)
+    return Records(levels, nulls=tuple(nulls))
+
+
+def _without_odd(levels: tuple[Sequence[Node], ...], hop: Hop, odd: OddRows) -> tuple[Sequence[Node], ...]:
+    """The levels without the nodes from which that hop leads nowhere."""
+    try:
+        _children(levels[-1], hop, ())
+    except ResultFailure:
+        return Records(levels).without([oddity(node, (hop,)) for node in levels[-1]], odd).levels
+    return levels
+
+
+def oddity(node: Node, hops: Hops) -> RowReason | None:
+    """Why a way cannot be gone from a record; None where it can."""
+    for hop in hops:
+        if node is None:
+            return None
+        try:
+            node = _child(node, hop)
+        except _WRONG_SHAPE:
+            is_absent = isinstance(node, Struct) and getattr(node, attribute(hop.name)) is ABSENT
+            return RowReason.ABSENT_FIELD if is_absent else RowReason.WRONG_FORM
+    return None
+
+
+def _odd_form(node: Node, hops: Hops, lists: bool) -> RowReason | None:
+    """Whether a way that can be gone ends in something that is no value."""
+    for hop in hops:
+        node = None if node is None else _child(node, hop)
+    items = _items(node) if lists else (node,)
+    return RowReason.WRONG_FORM if any(isinstance(item, Struct | dict | list) for item in items) else None
 
 
 def is_known(node: Node, way: Hops) -> bool:
     """Whether a way from here ends in values or in lists that are empty, and nowhere in a null."""
     found = [node]
     for hop in way:
-        children = [_child(one, hop) for one in found]
+        try:
+            children = [_child(one, hop) for one in found]
+        except _WRONG_SHAPE:
+            return False
         if None in children:
             return False
         found = [item for child in children for item in _items(child)]

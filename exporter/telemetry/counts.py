@@ -24,6 +24,8 @@ class QueryCounts:
     rows_cut: int = 0
     pack_refusals: int = 0
     audit_failures: Counter[str] = field(default_factory=Counter)
+    rows_skipped: Counter[str] = field(default_factory=Counter)
+    nulls: int = 0
 
     def add(self, outcome: PollOutcome, decreases: int) -> None:
         """Counts a poll, in which so many counter values were held."""
@@ -35,7 +37,9 @@ class QueryCounts:
             self.failures[outcome.reason.value] += 1
         if outcome.result is not None:
             self.values_skipped.update(outcome.result.skipped)
+            self.rows_skipped.update(outcome.result.skipped_rows)
             self.lookup_misses += outcome.result.lookup_misses
+            self.nulls += sum(outcome.result.nulls.values())
             self.rows_cut += outcome.result.rows_cut
 
 

@@ -285,10 +285,16 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     yield by_reason(
         "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
     )
+    yield by_reason(
+        "query_rows_skipped", "Rows left out by on_bad_row, by reason.", (count.rows_skipped for count in counts)
+    )
     yield counter(
         "query_rows_cut",
         "Rows left behind, as pages.max_rows was reached; at least so many where the API only says that there is more.",
         (count.rows_cut for count in counts),
+    )
+    yield counter(
+        "query_nulls", "Nulls in answers on the way to the rows, below which there are none.", (c.nulls for c in counts)
     )
     yield counter(
         "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
 from exporter.config.source import Source
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.model.outcome import PollOutcome
+from exporter.model.outcome import PollOutcome, Result
 from exporter.plan.plan import Plan
 from exporter.polling.audit_finding import Finding
 from exporter.polling.demand import Demand
@@ -26,6 +27,8 @@ class Reporter:
     counts: Counts = field(default_factory=Counts)
     _sources: dict[str, Source] = field(default_factory=dict)
     _failing: dict[Owner, str] = field(default_factory=dict)
+    _values_left_out: dict[Owner, frozenset[str]] = field(default_factory=dict)
+    _nulls: dict[Owner, frozenset[str]] = field(default_factory=dict)
     _packs_refused: set[tuple[str, str]] = field(default_factory=set)
     _audits_failing: dict[Owner, str] = field(default_factory=dict)
     _over_limit: set[str] = field(default_factory=set)
@@ -33,6 +36,9 @@ class Reporter:
     def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
         self.counts.of(owner.query, owner.source).add(outcome, decreases)
         about = _about(owner)
+        if outcome.result is not None:
+            self._say_what_is_left_out(owner, outcome.result)
+            self._say_what_is_null(owner, outcome.result)
         if outcome.reason is None:
             if self._failing.pop(owner, None) is not None:
                 _log.info("the poll works again", **about)
@@ -50,6 +56,31 @@ class Reporter:
             **self._hints(owner.source, outcome),
         )
 
+    def _say_what_is_left_out(self, owner: Owner, result: Result) -> None:
+        """A line for the rows of each answer; for values, which may lack for long, where the reasons are others."""
+        about = _about(owner)
+        if result.skipped_rows:
+            _log.warning("rows of an answer were left out", **about, **_counted(result.skipped_rows),
+                         first=result.first_skipped_row)  # fmt: skip
+        before, now = self._values_left_out.get(owner, frozenset()), frozenset(result.skipped)
+        if now:
+            self._values_left_out[owner] = now
+            say = _log.debug if now <= before else _log.warning
+            say("values of an answer were left out", **about, **_counted(result.skipped), first=result.first_skipped)
+        elif self._values_left_out.pop(owner, None) is not None:
+            _log.info("no value of an answer is left out any more", **about)
+
+    def _say_what_is_null(self, owner: Owner, result: Result) -> None:
+        about = _about(owner)
+        before, now = self._nulls.get(owner, frozenset()), frozenset(result.nulls)
+        if now:
+            self._nulls[owner] = now
+            say = _log.debug if now <= before else _log.warning
+            counted = {"count": sum(result.nulls.values()), "path": ", ".join(sorted(now))}
+            say("an answer has null where rows were to be, so there are none below it", **about, **counted)
+        elif self._nulls.pop(owner, None) is not None:
+            _log.info("the answer has no null on the way to the rows any more", **about)
+
     def _hints(self, source: str, outcome: PollOutcome) -> dict[str, str]:
         """What is likely wrong, where that can be told: a document that is refused may have any fault."""
         found = self._sources.get(source)
@@ -62,9 +93,9 @@ class Reporter:
         self._sources = {source.name: source for source in plan.sources}
         pairs = {(query.name, source.name) for query in plan.queries for source in query.sources}
         self.counts.forget_all_but(pairs)
-        for failing in (self._failing, self._audits_failing):
-            for owner in [owner for owner in failing if (owner.query, owner.source) not in pairs]:
-                del failing[owner]
+        for known in (self._failing, self._audits_failing, self._values_left_out, self._nulls):
+            for owner in [owner for owner in known if (owner.query, owner.source) not in pairs]:
+                del known[owner]
 
     def on_overrun(self, owner: Owner, ticks: int) -> None:
         self.counts.of(owner.query, owner.source).overruns += ticks
@@ -77,8 +108,8 @@ class Reporter:
         _log.warning(what, seconds=round(abs(seconds), 1))
 
     def on_drop(self, owner: Owner) -> None:
-        self._failing.pop(owner, None)
-        self._audits_failing.pop(owner, None)
+        for known in (self._failing, self._audits_failing, self._values_left_out, self._nulls):
+            known.pop(owner, None)
 
     def on_audit_failure(self, owner: Owner, outcome: PollOutcome) -> None:
         assert outcome.reason is not None
@@ -116,6 +147,10 @@ class Reporter:
 
     def on_expiry(self, owner: Owner) -> None:
         _log.warning("the last good values are stale and were dropped", **_about(owner))
+
+
+def _counted(reasons: Mapping[str, int]) -> dict[str, str | int]:
+    return {"count": sum(reasons.values()), "reasons": ", ".join(sorted(reasons))}
 
 
 def _about(owner: Owner) -> dict[str, str]:

@@ -281,6 +281,7 @@ def _response_of(found: Envelope, answer: WireResponse, *, shaped: bool) -> Resp
         errors,
         len(answer.body),
         data if shaped else None,
+        extensions=None if shaped or found.extensions is ABSENT else found.extensions,
         retry_after_seconds=limits.wait_seconds,
         budget=limits.budget,
     )

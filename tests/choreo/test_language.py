@@ -9,10 +9,12 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text_format
 
 from exporter.config.load import load
 from exporter.exposition.lines import Format
-from exporter.model.errors import ConfigError
+from exporter.model.errors import ConfigError, ResultFailure
 from exporter.model.outcome import PollOutcome, Response, Result
 from exporter.model.samples import Json
 from exporter.model.window import TimeRange
@@ -858,6 +860,7 @@ def test_the_forms_work_in_a_real_poll(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     (tmp_path / "schema.graphql").write_text(sdl)
     with graphql_api(sdl, {"shop": {"total": 40, "orders": orders}}, "Bearer t") as api:
+        api.extensions = {"cost": {"points": 7}}
         config.write_text(f"""
 sources: [{{name: shop, url: "{api.url}", schema: schema.graphql, authorization: {{credentials: t}}}}]
 queries:
@@ -875,6 +878,7 @@ queries:
       - {{name: order_state, help: State., value: state, states: [OPEN, DONE], labels: {{id: id}}}}
       - {{name: order_due, help: Due., value: due, from: timestamp, labels: {{region: "tags[key=region].value"}}}}
       - {{name: order_net, help: Net., value: extra.sum.net}}
+      - {{name: order_points, help: Points., value: extensions.cost.points}}
 """)
         with Exporter(config, tmp_path / "log") as exporter:
             exporter.wait_until_ready()
@@ -886,4 +890,333 @@ queries:
             ]  # fmt: skip
             assert exporter.samples("order_due") == [({"region": "eu"}, 1780185600.0)]
             assert exporter.samples("order_net") == [({}, 12.5)]
+            assert exporter.samples("order_points") == [({}, 7.0)]
         assert {len(request["variables"]["since"]) for request in api.requests} == {len("2026-05-31")}
+
+
+# ---------------------------------------------------------------------------------------------- odd rows
+
+ODD_ROWS = """
+- name: q
+  document: "{ shops { name items { id n word state: s } } }"
+  rows: shops.items
+  on_bad_row: skip
+  labels: {id: id}
+  metrics:
+    - {name: a, help: A., value: n}
+    - {name: words, help: W., value: word, aggregate: sum, labels: {shop: name}}
+    - {name: state, help: S., value: state, states: [UP, DOWN]}
+"""
+
+
+def item(name: str, **more: Json) -> dict[str, Json]:
+    return {"id": name, "n": 1, "word": 2, "state": "UP", **more}
+
+
+def without(row: dict[str, Json], *names: str) -> Json:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def test_an_odd_row_costs_a_row(loader: Loader) -> None:
+    """Each row that can be read is published; a row that several metrics lack counts once, and the first is quoted."""
+    made = loader(ODD_ROWS)
+    items: list[Json] = [item("1"), without(item("2"), "n", "word"), item("3", n={"x": 1}), item("4", id=["4"]), "text"]
+    data: dict[str, Json] = {"shops": [{"name": "s", "items": [*items, item("5")]}, {"name": "t"}]}
+    found = result(made, data)
+    assert series(found)["a"] == {("1",): 1, ("5",): 1}
+    assert series(found)["words"] == {("1", "s"): 2, ("3", "s"): 2, ("5", "s"): 2}
+    assert series(found)["state"] == {
+        (name, word): float(word == "UP") for name in ("1", "2", "3", "5") for word in ("UP", "DOWN")
+    }
+    assert found.skipped_rows == {"absent_field": 2, "wrong_form": 3}
+    assert found.first_skipped_row == '{"name":"t"}'
+    assert not found.skipped
+
+
+def test_rows_with_the_same_labels_leave_the_first(loader: Loader) -> None:
+    """The others count once each, however many metrics and states they have."""
+    found = result(loader(ODD_ROWS), {"shops": [{"name": "s", "items": [item("1"), item("1", n=7), item("1", n=8)]}]})
+    assert series(found)["a"] == {("1",): 1}
+    assert series(found)["words"] == {("1", "s"): 6}
+    assert found.skipped_rows == {"duplicate_series": 2}
+    assert found.first_skipped_row == '{"id":"1","n":7,"word":2,"state":"UP"}'
+
+
+def test_entries_of_one_family_leave_the_first(loader: Loader) -> None:
+    """What another entry of the family has published already is left out, too."""
+    made = loader("""
+    - name: q
+      document: "{ items { id kind n } }"
+      rows: items
+      on_bad_row: skip
+      labels: {id: id}
+      metrics:
+        - {name: a, help: A., value: n, where: {kind: x}}
+        - {name: a, help: A., value: n, where: {kind: y}}
+    """)
+    found = result(made, {"items": [{"id": "1", "kind": "x", "n": 4}, {"id": "1", "kind": "y", "n": 5}]})
+    assert (series(found), found.skipped_rows) == ({"a": {("1",): 4}}, {"duplicate_series": 1})
+
+
+@pytest.mark.parametrize(
+    "items", [[item("1"), without(item("2"), "n")], [item("1", n={})], [item("1", id=[])], [item("1"), item("1")]]
+)
+def test_without_a_word_an_odd_row_fails_the_poll(loader: Loader, items: list[Json]) -> None:
+    """As it always was: nothing of such an answer is published."""
+    with pytest.raises(ResultFailure):
+        result(loader(ODD_ROWS.replace("skip", "fail")), {"shops": [{"name": "s", "items": items}]})
+
+
+def test_the_data_itself_is_no_row(loader: Loader) -> None:
+    """An answer that has nothing of what was asked for is still a failure."""
+    with pytest.raises(ResultFailure):
+        result(loader(ODD_ROWS), {})
+
+
+def test_what_could_not_be_read_is_not_missing(loader: Loader) -> None:
+    """A row that the answer names is not published as 0; where it does not say which, nothing is."""
+    made = loader("""
+    - {name: all, document: "{ all { id } }", rows: all}
+    - name: q
+      document: "{ items { id n } }"
+      rows: items
+      on_bad_row: skip
+      metrics: [{name: a, help: A., value: n, labels: {id: id}, missing: {rows_of: all, labels: {id: id}}}]
+    """)
+    rows = {"all": [{"id": "1"}, {"id": "2"}, {"id": "3"}]}
+    assert series(result(made, {"items": [{"id": "1", "n": 4}, {"id": "2"}]}, rows)) == {"a": {("1",): 4, ("3",): 0}}
+    assert series(result(made, {"items": [{"id": "1", "n": 4}, {"n": 5}]}, rows)) == {"a": {("1",): 4}}
+
+
+def test_rows_for_others_are_left_out_too(loader: Loader) -> None:
+    """A target is made of each row that says what the other query needs."""
+    made = loader("""
+    - {name: all, document: "{ all { id } }", rows: all, on_bad_row: skip}
+    - name: q
+      for_each: {one: all}
+      document: "query ($id: ID!) { one(id: $id) { n } }"
+      variables: {id: "{{ one.id }}"}
+      metrics: [{name: a, help: A., value: one.n, labels: {id: "{{ one.id }}"}}]
+    """)
+    data: dict[str, Json] = {"all": [{"id": "1"}, {"name": "2"}, {"id": ["3"]}]}
+    found = extract(made.queries[0], [Response(data)], Surroundings(), Moment())
+    assert found.rows == ({"id": "1"},)
+    assert found.skipped_rows == {"absent_field": 1, "wrong_form": 1}
+
+
+def test_a_count_goes_on_without_odd_rows(loader: Loader) -> None:
+    """Teams whose list cannot be read have no count; those with an empty one have 0."""
+    made = loader("""
+    - name: q
+      document: "{ teams { name incidents { id } } }"
+      rows: teams
+      on_bad_row: skip
+      metrics: [{name: a, help: A., value: incidents, aggregate: count, labels: {team: name}}]
+    """)
+    teams: list[Json] = [
+        {"name": "a", "incidents": []},
+        {"name": "b"},
+        {"incidents": []},
+        {"name": ["c"], "incidents": []},
+    ]
+    found = result(made, {"teams": teams})
+    assert series(found) == {"a": {("a",): 0}}
+    assert found.skipped_rows == {"absent_field": 2, "wrong_form": 1}
+
+
+@pytest.mark.parametrize(("kind", "open_ones"), [("BigInt", 1), ("Int", 0)])
+def test_a_scalar_that_may_be_text_is_named(loader: Loader, kind: str, open_ones: int) -> None:
+    """Whether a BigInt comes as text is not in the schema; `from: string` reads text and numbers."""
+    queries = """
+    - {name: q, document: "{ n }", metrics: [{name: a, help: A., value: n MORE}]}
+    """
+    sdl = f"scalar BigInt\ntype Query {{ n: {kind} }}"
+    made = loader(queries.replace("MORE", ""), sdl)
+    assert len(made.unproved) == open_ones
+    assert all("from: string reads both" in str(problem) for problem in made.unproved)
+    if kind == "BigInt":
+        made = loader(queries.replace("MORE", ", from: string"), sdl)
+        assert not made.unproved
+        assert [series(result(made, {"n": n})) for n in ("12", 12)] == [{"a": {(): 12}}] * 2
+
+
+# ---------------------------------------------------------------------------------------------- nulls
+
+NULLS = """
+- name: q
+  document: "{ shops { name items { id n } extra @include(if: true) { id } } total { n } }"
+  rows: shops.items
+  on_null: HOW
+  metrics:
+    - {name: a, help: A., value: n, labels: {id: id}}
+    - {name: total, help: T., value: total.n}
+"""
+
+
+@pytest.mark.parametrize(
+    ("shops", "nulls"),
+    [
+        (None, {"shops": 1}),
+        ([{"items": None}, {"items": [{"id": "1", "n": None}]}, {"items": None}], {"shops.items": 2}),
+        ([], {}),
+        ([{"items": []}], {}),
+    ],
+)
+def test_a_null_on_the_way_to_the_rows_is_counted(loader: Loader, shops: Json, nulls: dict[str, int]) -> None:
+    """A list that is empty is none, nor is a value that is null; what else there is, is published. It may be declared
+    a failure, which names the path."""
+    data: dict[str, Json] = {"shops": shops, "total": {"n": 5}}
+    found = result(loader(NULLS.replace("HOW", "publish")), data)
+    assert (found.nulls, series(found)["total"]) == (nulls, {(): 5})
+    strict = loader(NULLS.replace("HOW", "fail"))
+    if not nulls:
+        assert result(strict, data).nulls == {}
+        return
+    with pytest.raises(ResultFailure, match=f"^{next(iter(nulls))} is null, and rows were to be below it"):
+        result(strict, data)
+
+
+def test_a_null_on_the_way_to_a_value_is_counted(loader: Loader) -> None:
+    """A query without rows says so, too; what a condition leaves out of an answer is no null."""
+    made = loader("""
+    - name: q
+      document: "{ usage { n } more @include(if: false) { n } }"
+      metrics:
+        - {name: a, help: A., value: usage.n}
+        - {name: b, help: B., value: more.n}
+    """)
+    assert result(made, {"usage": None}).nulls == {"usage": 1}
+    assert result(made, {"usage": {"n": None}}).nulls == {}
+
+
+# ---------------------------------------------------------------------------------------------- label text
+
+
+def test_a_label_is_made_of_several_fields(loader: Loader) -> None:
+    """Fields of the row and of what is around it, constants, references and lookups stand one after the other."""
+    made = loader("""
+    - name: q
+      for_each: {site: [{name: Main}]}
+      document: "{ shop { name items { sku kind n on } } }"
+      rows: shop.items
+      metrics:
+        - name: a
+          help: A.
+          value: n
+          labels:
+            id: {of: [name, {const: /}, sku, {const: ":"}, on]}
+            site: {of: [{const: "S-"}, "{{ site.name }}"], as: upper}
+            kind: {of: {of: [kind], as: lower}, as: upper}
+    """)
+    items: list[Json] = [
+        {"sku": 1.5, "kind": "straße", "n": 1, "on": True},
+        {"sku": None, "kind": None, "n": 2, "on": 1},
+    ]
+    found = result(made, {"shop": {"name": "Bern", "items": items}}, target={"site.name": "Main"})
+    assert series(found) == {"a": {("Bern/1.5:true", "STRASSE", "S-MAIN"): 1, ("Bern/:1", "", "S-MAIN"): 2}}
+
+
+def test_a_label_of_several_fields_stands_where_labels_do(loader: Loader) -> None:
+    """Lookups in it are found, counts of nothing are 0, and what is missing has its constant parts."""
+    made = loader("""
+    - {name: all, document: "{ all { id name } }", rows: all}
+    - name: q
+      document: "{ teams { id items { n } } }"
+      rows: teams
+      metrics:
+        - {name: a, help: A., value: items, aggregate: count, labels: {team: {of: [{const: t-}, id]}}}
+        - {name: b, help: B., value: 1, missing: {rows_of: all, labels: {id: id}},
+           labels: {id: id, who: {of: [{const: a}, {const: b}], as: upper}}}
+    """)
+    found = result(made, {"teams": [{"id": "1", "items": []}]}, {"all": [{"id": "2"}]})
+    assert series(found) == {"a": {("t-1",): 0}, "b": {("1", "AB"): 1, ("2", "AB"): 0}}
+
+
+def test_parts_of_a_label_are_proved(loader: Loader) -> None:
+    """Each part is looked up in the document as a label of its own would be."""
+    queries = """
+    - {name: q, document: "{ a { b } }", rows: a, metrics: [{name: x, help: X., value: 1, labels: {l: {of: [b, c]}}}]}
+    """
+    assert refusal(lambda: loader(queries)) == [
+        "5: queries[0].metrics[0].labels.l: c is not selected by the document; selected there: a, b;"
+        " or write {const: c} for that very text"
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- names and operations
+
+
+def test_names_of_histograms_are_valid_in_both_formats(loader: Loader) -> None:
+    """What a dashboard of another exporter wants is read by the reference parsers as gauges, with a warning."""
+    made = loader("""
+    - name: q
+      document: "{ rows { n q } }"
+      rows: rows
+      metrics:
+        - {name: x, help: X., value: n, aggregate: sum}
+        - {name: x_count, help: X., value: n, aggregate: sum}
+        - {name: x_sum, help: X., value: n, aggregate: sum}
+        - {name: x_bucket, help: X., value: n, labels: {le: q}}
+        - {name: latency, help: L., value: n, labels: {quantile: q}}
+    """)
+    assert len(made.warnings) == 5
+    store = Store(100)
+    found = result(made, {"rows": [{"n": 1, "q": "0.5"}, {"n": 2, "q": "0.9"}]})
+    store.fold(Owner("q", "api", ""), Target({}), PollOutcome(0.1, found), at=0.0, time=0.0)
+    text = b"".join(store.page().raw(Format.TEXT)).decode()
+    openmetrics = b"".join(store.page().raw(Format.OPENMETRICS)).decode() + "# EOF\n"
+    for parsed in (parse_text_format(text), parse_openmetrics(openmetrics)):  # type: ignore[no-untyped-call]
+        samples = {(one.name, *one.labels.values()): one.value for family in parsed for one in family.samples}
+        assert samples == {
+            ("x",): 3, ("x_count",): 3, ("x_sum",): 3, ("x_bucket", "0.5"): 1, ("x_bucket", "0.9"): 2,
+            ("latency", "0.5"): 1, ("latency", "0.9"): 2,
+        }  # fmt: skip
+
+
+def test_extensions_are_read_where_the_document_has_no_such_field(loader: Loader) -> None:
+    """Labels and values lead into them; where they lack, there is no sample. The last page has the word."""
+    queries = """
+    - name: q
+      document: "{ n DOC }"
+      metrics: [{name: a, help: A., value: extensions.cost.n, labels: {l: 'extensions["id"]'}}]
+    """
+    made = loader(queries.replace("DOC", ""))
+    query, moment = made.queries[0], Moment()
+    pages = [Response({"n": 1}, extensions={"id": number, "cost": {"n": number}}) for number in (1, 2)]
+    assert series(extract(query, pages[:1], Surroundings(), moment)) == {"a": {("1",): 1}}
+    assert series(extract(query, [Response({"n": 1})], Surroundings(), moment)) == {"a": {}}
+    assert [str(problem).partition(": ")[2] for problem in made.unproved] == [
+        "queries[0].metrics[0].value: extensions.cost.n goes inside JSON",
+        'queries[0].metrics[0].labels.l: extensions["id"] goes inside JSON',
+    ]
+    rows = loader(queries.replace("DOC", "x { m }").replace("metrics:", "rows: x\n      metrics:"))
+    responses = [Response({"x": [{"m": 1}]}, extensions=page.extensions) for page in pages]
+    assert series(extract(rows.queries[0], responses, Surroundings(), moment)) == {"a": {("2",): 2}}
+    own = loader(queries.replace("DOC", "extensions { cost { n } id }").replace('["id"]', ".id"))
+    data: dict[str, Json] = {"n": 1, "extensions": {"id": "own", "cost": {"n": 5}}}
+    found = extract(own.queries[0], [Response(data, extensions={"id": 1, "cost": {"n": 9}})], Surroundings(), moment)
+    assert series(found) == {"a": {("own",): 5}}
+    assert not own.unproved
+
+
+def test_a_named_operation_is_sent_alone(loader: Loader) -> None:
+    """Of a document with several, one is sent with what it uses; its variables alone count, and its lines are right."""
+    queries = """
+    - name: q
+      operation: Totals
+      document: |
+        query Names($a: ID!) { names(a: $a) }
+        query Totals { ...Top }
+        fragment Top on Query { shops { ...Figures } }
+        fragment Other on Query { names }
+        fragment Figures on Shop { name FIELD }
+      rows: shops
+      metrics: [{name: a, help: A., value: orders, labels: {shop: name}}]
+    """
+    sdl = "type Query { shops: [Shop!] names(a: ID): [ID] } type Shop { name: String orders: Int }"
+    made = loader(queries.replace("FIELD", "orders"), sdl)
+    sent = made.queries[0].document.text
+    assert all(word in sent for word in ("query Totals", "fragment Top", "fragment Figures"))
+    assert not any(word in sent for word in ("Names", "Other", "$a"))
+    assert series(result(made, {"shops": [{"name": "b", "orders": 3}]})) == {"a": {("b",): 3}}
+    assert refusal(lambda: loader(queries.replace("FIELD", "oders"), sdl))[0].startswith("12: queries[0].document")

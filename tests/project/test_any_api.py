@@ -56,7 +56,12 @@ def answers_to(query: QueryPlan, shown: Json) -> list[Json]:
 def asked(query: QueryPlan, answers: list[Json]) -> list[Response]:
     """The responses that a poll of the query reads, which are all of these."""
     left = list(answers)
-    api = Api(lambda _: Response(cast("dict[str, Json]", left.pop(0))))
+
+    def answer(_: Operation) -> Response:
+        data = cast("dict[str, Json]", left.pop(0))
+        return Response(data, extensions=data.get("extensions"))
+
+    api = Api(answer)
 
     async def read() -> list[Response]:
         conversation = Conversation(query, api, None, 10.0, lambda: 0.0)

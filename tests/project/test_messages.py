@@ -32,6 +32,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",
     "… goes inside JSON": "not a fault; the check names it",
+    "… is …, of which the schema does not say whether it is a number or text; from: string reads both": "as that",
     "not a time in that form…": "about an answer",
     "not a percentage…": "about an answer",
     "not a quantity…": "about an answer",

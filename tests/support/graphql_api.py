@@ -24,6 +24,7 @@ class Api:
     data: Mapping[str, Any]
     authorization: str
     url: str = ""
+    extensions: Mapping[str, Any] = field(default_factory=dict)
     requests: list[Mapping[str, Any]] = field(default_factory=list)
 
     def answer(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -35,7 +36,8 @@ class Api:
             return {"errors": [error.formatted]}
         if errors := validate(self.schema, document):
             return {"errors": [error.formatted for error in errors]}
-        return execute_sync(self.schema, document, self.data, variable_values=body["variables"]).formatted
+        answer = execute_sync(self.schema, document, self.data, variable_values=body["variables"]).formatted
+        return {**answer, "extensions": self.extensions} if self.extensions else answer
 
 
 @contextmanager

@@ -219,6 +219,10 @@ def _show_series(output: Output, result: Result) -> None:
     output.code(f"Series ({result.series_count})", "".join(lines) or "(none)")
     for reason, count in result.skipped.items():
         output.line(f"Left out: {count} values ({reason})", "yellow")
+    for reason, count in result.skipped_rows.items():
+        output.line(f"Left out: {count} rows ({reason})", "yellow")
+    for path, count in result.nulls.items():
+        output.line(f"Null on the way to the rows: {path} ({count})", "yellow")
     if result.lookup_misses:
         output.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
     if result.rows_cut:

@@ -149,9 +149,10 @@ def _response(content: Mapping[str, Any]) -> Response:
     errors = tuple(GraphQLError(error["message"], tuple(error.get("path", ()))) for error in content.get("errors", ()))
     if not isinstance(content["data"], dict):
         raise ValueError("data is not an object")
-    return Response(content["data"], errors)
+    return Response(content["data"], errors, extensions=content.get("extensions"))
 
 
 def _response_json(response: Response) -> Json:
     errors: list[Json] = [{"message": error.message, "path": list(error.path)} for error in response.errors]
-    return {"data": response.data, **({"errors": errors} if errors else {})}
+    extensions = {} if response.extensions is None else {"extensions": response.extensions}
+    return {"data": response.data, **({"errors": errors} if errors else {}), **extensions}

@@ -41,6 +41,7 @@ LEADS: Final[Mapping[str, Mapping[str, str]]] = {
         "InsightsExporterSeriesLimitHit": "Poll failures by reason",
         "InsightsExporterTargetsLimitHit": "Poll failures by reason",
         "InsightsExporterRowsCut": "Left out",
+        "InsightsExporterSeriesGone": "Queries",
         "InsightsExporterConfigReloadFailed": "Configuration",
         "InsightsExporterPollsMissed": "Ticks missed",
         "InsightsExporterRateLimitExceeded": "Demand on the rate limit",

@@ -242,17 +242,20 @@ def _left_out() -> tuple[Panel, ...]:
     return (
         time_series(
             "Values skipped",
-            "Values a minute that were left out, by query and reason.",
+            "Values a minute that were left out, and rows with on_bad_row: skip, by query and reason.",
             Line(_a_minute(_of_query("values_skipped_total"), *_BY, "reason"), f"{_QUERY} {{{{reason}}}}"),
+            Line(_a_minute(_of_query("query_rows_skipped_total"), *_BY, "reason"), f"{_QUERY} rows: {{{{reason}}}}"),
             unit="cpm",
             width=8,
         ),
         time_series(
             "Left out",
-            "A minute, of all chosen queries: errors in answers; rows beyond pages.max_rows; labels left empty, as a "
-            "lookup did not know the key; packs that the API refused; counter values held, as the upstream gave less.",
+            "A minute, of all chosen queries: errors in answers; rows beyond pages.max_rows; nulls where rows were to "
+            "be; labels left empty, as a lookup did not know the key; packs that the API refused; counter values held, "
+            "as the upstream gave less.",
             of("graphql_errors_total", "GraphQL errors"),
             of("query_rows_cut_total", "rows cut"),
+            of("query_nulls_total", "nulls on the way to rows"),
             of("lookup_misses_total", "names not found"),
             of("pack_refusals_total", "packs refused"),
             of("decreases_held_total", "decreases held"),

@@ -75,8 +75,8 @@ def test_a_constant_that_is_no_text_is_refused(constant: object) -> None:
 def test_anything_else_is_refused_with_what_may_stand_there(written: object) -> None:
     """A key too many or too few, and what is no text, is not a label."""
     assert reason(written) == (
-        "not a label; write a response path, text with {{ references }}, {const: text}"
-        " or {lookup: name, key: path, field: name}"
+        "not a label; write a response path, text with {{ references }}, {const: text},"
+        " {lookup: name, key: path, field: name} or {of: [path, {const: text}, …]}"
     )
 
 

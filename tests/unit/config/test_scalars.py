@@ -105,7 +105,7 @@ REFUSED: list[tuple[Any, object, str]] = [
     (scalars.LabelName, "a\n", NO_LABEL),
     *(
         (scalars.LabelName, name, f"the label {name} is reserved by Prometheus; choose another name")
-        for name in ("job", "instance", "le", "quantile", "__a")
+        for name in ("job", "instance", "__a")
     ),
     (scalars.ReferenceName, "a-b", NO_REFERENCE),
     *(

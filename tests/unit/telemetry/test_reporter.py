@@ -213,3 +213,41 @@ def test_refused_packs_stale_values_and_missed_ticks(log: io.StringIO) -> None:
     reporter.on_overrun(OWNER, 2)
     assert reporter.counts.of("traffic", "acme").overruns == 5
     assert lines(log) == []
+
+
+def test_what_is_left_out_has_a_line(log: io.StringIO) -> None:
+    """Of rows one a poll; of values, which may lack for long, one when it begins, when the reasons change and when it
+    ends. Each quotes the first."""
+    reporter = Reporter()
+    values = Result(skipped={"not_a_number": 2}, first_skipped='"n/a"')
+    rows = Result(skipped_rows={"absent_field": 3, "wrong_form": 1}, first_skipped_row='{"id":"a"}')
+    reporter.on_poll(OWNER, PollOutcome(0.1, values), 0)
+    reporter.on_poll(OWNER, PollOutcome(0.1, values), 0)
+    about = {**ABOUT, "count": 2, "reasons": "not_a_number", "first": '"n/a"'}
+    said = [line for line in lines(log) if line["msg"] != "polled"]
+    assert [(line["level"], {key: line[key] for key in about}) for line in said] == [
+        ("warning", about),
+        ("debug", about),
+    ]
+    for outcome in (PollOutcome(0.1, rows), PollOutcome(0.1, rows)):
+        reporter.on_poll(OWNER, outcome, 0)
+    said = [line for line in lines(log) if line["msg"] != "polled"]
+    assert [(line["level"], line["msg"]) for line in said] == [
+        ("warning", "rows of an answer were left out"),
+        ("info", "no value of an answer is left out any more"),
+        ("warning", "rows of an answer were left out"),
+    ]
+    assert (said[0]["count"], said[0]["reasons"], said[0]["first"]) == (4, "absent_field, wrong_form", '{"id":"a"}')
+    assert reporter.counts.of("traffic", "acme").rows_skipped == {"absent_field": 6, "wrong_form": 2}
+
+
+def test_a_null_where_rows_were_to_be_has_a_line_when_it_begins_and_ends(log: io.StringIO) -> None:
+    """The line names the path; while it is so, nothing more is said. Another path is news."""
+    reporter = Reporter()
+    for nulls in ({"things": 1}, {"things": 1}, {"things": 1, "more": 2}, {}, {}):
+        reporter.on_poll(OWNER, PollOutcome(0.1, Result(nulls=nulls)), 0)
+    said = [line for line in lines(log) if line["level"] != "debug"]
+    assert [(line["level"], line.get("path"), line.get("count")) for line in said] == [
+        ("warning", "things", 1), ("warning", "more, things", 3), ("info", None, None)
+    ]  # fmt: skip
+    assert reporter.counts.of("traffic", "acme").nulls == 5

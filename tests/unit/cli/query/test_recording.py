@@ -79,12 +79,14 @@ def test_a_file_has_what_was_answered_and_no_credentials(tmp_path: Path) -> None
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    """With its time, and whatever letters there are."""
+    """With its time, whatever letters there are, and what stood beside the data."""
     file = tmp_path / "r.json"
     write_recording(file, recording_json(recording()))
     assert read_recording(file) == recording()
-    write_recording(file, recording_json(recording_of((asked(SHOPS, Response({"shops": "ü😀"})),), NOW)))
+    answer = Response({"shops": "ü😀"}, extensions={"cost": 3})
+    write_recording(file, recording_json(recording_of((asked(SHOPS, answer),), NOW)))
     assert "ü😀" in file.read_text(encoding="utf-8")
+    assert read_recording(file).answers[0].responses == (answer,)
 
 
 def test_answers_come_again_page_by_page() -> None:

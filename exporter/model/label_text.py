@@ -1,0 +1,43 @@
+"""What can be made of a label's text: total functions, which have a text for every text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+
+class TextForm(StrEnum):
+    """The forms that a text can be brought into."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class TextChange:
+    """What becomes of a text."""
+
+    form: TextForm | None = None
+
+    def of(self, text: str) -> str:
+        """The text as it is meant; empty where it has no such part."""
+        return _FORMS[self.form](text) if self.form is not None else text
+
+
+def host(url: str) -> str:
+    """The host of a URL in lower case, without its port; empty where the text is no URL with a host."""
+    try:
+        return urlsplit(url.strip()).hostname or ""
+    except ValueError:  # a bracket that is not closed, such as http://[::1
+        return ""
+
+
+_FORMS: Final[Mapping[TextForm, Callable[[str], str]]] = {
+    TextForm.LOWER: str.lower,
+    TextForm.UPPER: str.upper,
+    TextForm.HOST: host,
+}

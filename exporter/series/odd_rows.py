@@ -1,0 +1,103 @@
+"""What is left out of an answer, as it cannot be read, and why: values, and with `on_bad_row: skip` whole rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from exporter.document.answer_shape import key_of
+from exporter.model.outcome import ABSENT
+from exporter.model.samples import Family, LabelValues
+from exporter.model.value import SkipReason
+
+_QUOTED: Final = 200  # characters
+
+
+class RowReason(StrEnum):
+    """Why a row was left out: a closed list, so that it can be a label value."""
+
+    ABSENT_FIELD = "absent_field"
+    WRONG_FORM = "wrong_form"
+    DUPLICATE_SERIES = "duplicate_series"
+
+
+@dataclass(slots=True)
+class OddRows:
+    """Collects the rows of one answer that were left out. A row that several metrics lack counts once.
+
+    `first` quotes the first of them, in one short line.
+    """
+
+    first: str = ""
+    _reasons: dict[int, RowReason] = field(default_factory=dict)  # by the identity of the row's object
+    _nodes: list[object] = field(default_factory=list)  # which keep their identities while this lives
+    _doubles: set[tuple[str, LabelValues]] = field(default_factory=set)
+
+    def add(self, node: object, reason: RowReason) -> None:
+        """Notes a row by its object in the answer."""
+        if id(node) not in self._reasons:
+            self._reasons[id(node)] = reason
+            self._nodes.append(node)
+            self.first = self.first or quote(node)
+
+    def add_double(self, family: Family, key: LabelValues) -> None:
+        """Notes a row, of which only a series is known, that another entry of the family has already."""
+        self._doubles.add((family.name, key))
+        labels = dict(zip(family.label_names, key, strict=True))
+        self.first = self.first or quote({"series": family.name, **labels})
+
+    def counts(self) -> Mapping[str, int]:
+        """How many rows were left out, by reason."""
+        found = Counter(reason.value for reason in self._reasons.values())
+        if self._doubles:
+            found[RowReason.DUPLICATE_SERIES.value] += len(self._doubles)
+        return dict(found)
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What is left out of an answer: values by reason, `first_value` quotes the first of them, and the rows, where they
+    may be left out."""
+
+    rows: OddRows | None = None
+    values: Counter[str] = field(default_factory=Counter)
+    first_value: str = ""
+
+    def add_values(self, values: Sequence[object], read: Sequence[object]) -> bool:
+        """Notes those of the values that were read as a reason to leave them out; whether there are any."""
+        reasons = [one.value for one in read if isinstance(one, SkipReason)]
+        if not reasons:
+            return False
+        self.values.update(reasons)
+        if not self.first_value:
+            self.first_value = quote(
+                next(value for value, one in zip(values, read, strict=True) if isinstance(one, SkipReason))
+            )
+        return True
+
+    def add(self, other: LeftOut) -> None:
+        """Notes the values that another part of the answer left out."""
+        self.values.update(other.values)
+        self.first_value = self.first_value or other.first_value
+
+
+def quote(node: object) -> str:
+    """An object or value of an answer as JSON, cut where it is long."""
+    text = msgspec.json.encode(_plain(node)).decode()
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, msgspec.Struct):
+        pairs = ((key_of(name), getattr(node, name)) for name in node.__struct_fields__)
+        return {key: _plain(value) for key, value in pairs if value is not ABSENT}
+    if isinstance(node, list):
+        return [_plain(item) for item in node[:20]]
+    if isinstance(node, str):
+        return node[:_QUOTED].encode("utf-8", "replace").decode()
+    return node

@@ -1,0 +1,36 @@
+"""What is left out of an answer is counted by reason, each row once, and the first is quoted in one short line."""
+
+from __future__ import annotations
+
+from exporter.model.samples import Family, MetricType
+from exporter.model.value import SkipReason
+from exporter.series.odd_rows import LeftOut, OddRows, RowReason, quote
+
+FAMILY = Family("a", MetricType.GAUGE, "A.", ("id",))
+
+
+def test_a_row_counts_once() -> None:
+    """Several metrics may lack it, each for a reason of its own: the first stands."""
+    odd, row = OddRows(), {"id": "x"}
+    odd.add(row, RowReason.ABSENT_FIELD)
+    odd.add(row, RowReason.WRONG_FORM)
+    odd.add_double(FAMILY, ("1",))
+    odd.add_double(FAMILY, ("1",))
+    assert odd.counts() == {"absent_field": 1, "duplicate_series": 1}
+    assert odd.first == '{"id":"x"}'
+
+
+def test_values_are_counted_by_reason() -> None:
+    """What was read well is not counted."""
+    left = LeftOut()
+    assert not left.add_values([1], [1])
+    assert left.add_values([1, "x", True], [1, SkipReason.NOT_A_NUMBER, SkipReason.NOT_A_NUMBER])
+    more = LeftOut()
+    more.add(left)
+    assert (more.values, more.first_value) == ({"not_a_number": 2}, '"x"')
+
+
+def test_a_quotation_is_short() -> None:
+    """A text of any length, and half of a surrogate pair, make one line."""
+    assert len(quote("x" * 10_000)) < 220
+    assert quote("\ud800") == '"?"'
