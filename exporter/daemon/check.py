@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
 from exporter.config.source import Source, TLSConfig
+from exporter.daemon.memory_need import memory_limit, memory_warnings
 from exporter.model.errors import ConfigError, Failure, Problem
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
@@ -48,6 +49,7 @@ def check(file: Path, environ: Mapping[str, str]) -> Checked:
     except ConfigError as error:
         problems = sorted((*error.problems, *loaded.unmet), key=lambda problem: problem.line or 0)
         raise ConfigError(tuple(problems)) from None
+    made = replace(made, warnings=(*made.warnings, *memory_warnings(loaded, memory_limit())))
     return Checked(loaded, made, (*loaded.unmet, *_unreadable_files(loaded)))
 
 

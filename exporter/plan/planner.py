@@ -35,6 +35,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
     """The plan of what could be understood."""
     check_source_labels(loaded, findings)
     warn_of_one_token(loaded, findings)
+    _check_limits(loaded, findings)
     queries = parse_queries(loaded, findings)
     feeders = find_feeders(loaded, queries, findings)
     order = in_order(queries, feeders, findings)
@@ -74,3 +75,12 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
 def _in_order(found: Iterable[Problem]) -> tuple[Problem, ...]:
     """These by their lines, each once: one of a query's labels is found with each of its metrics."""
     return tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.line or 0))
+
+
+def _check_limits(loaded: Loaded, findings: Findings) -> None:
+    """Warns of a query whose limit is above that of all queries."""
+    config = loaded.config
+    for place, query in zip(loaded.places_of("queries"), config.queries, strict=True):
+        if "max_series" in query.model_fields_set and query.max_series > config.max_series:
+            wrong = f"all queries together publish at most {config.max_series} series"
+            findings.warn((*place, "max_series"), wrong, "write no more here, or a greater max_series for all")

@@ -53,6 +53,11 @@ _SHAPED_BYTES: Final = 72
 _UNSHAPED_BYTES: Final = 200
 
 
+def largest_answer_bytes(max_body_bytes: int) -> int:
+    """The memory that one answer may take until it is read."""
+    return max_body_bytes + max_body_bytes // BYTES_A_VALUE * _SHAPED_BYTES
+
+
 class Client(Protocol):
     """Who executes operations: an API, or a recording of one."""
 

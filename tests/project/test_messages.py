@@ -31,6 +31,8 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
     "the credentials have characters that a header cannot carry…": "said when it polls",
     "not an ISO 8601 time stamp…": "about an answer",
+    "max_series (…) and an answer of max_body_size (… MiB) may take … MiB together, and the limit of memory is … MiB; "
+    "write smaller ones, or raise the limit": "about the memory of the container",
     "… goes inside JSON": "not a fault; the check names it",
     "… is …, of which the schema does not say whether it is a number or text; from: string reads both": "as that",
     "not a time in that form…": "about an answer",
