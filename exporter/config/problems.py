@@ -53,7 +53,7 @@ OWN_KEYS: Final = {
     "metrics": ("aggregate", "bucket", "from_unit", "help", "map", "states", "top", "type", "value", "where"),
     "queries": (
         *("batch", "document", "for_each", "interval", "metrics", "pack", "pages", "period", "rows", "stale_after"),
-        *("timeout", "timezone", "variables", "window"),
+        *("timeout", "variables", "window"),
     ),
     "sources": (
         *("authorization", "basic_auth", "concurrency", "http_headers", "oauth2", "proxy_url", "rate_limit", "schema"),

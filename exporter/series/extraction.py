@@ -84,9 +84,8 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     """
     data, most = [_data(query, response) for response in responses], _most(query)
     last = data[-1:]
-    backwards = query.pages is not None and query.pages.backwards
-    if backwards and most is not None and len(records_at(data, most.walk)) <= most.count:
-        data.reverse()  # unless what was read last is cut
+    if _is_backwards(query) and most is not None and len(records_at(data, most.walk)) <= most.count:
+        data.reverse()  # of more rows, those that were read last are cut
     labels = _Labels(around)
     left = LeftOut(OddRows() if query.skips_bad_rows else None)
     found: dict[Family, Samples] = {}
@@ -195,6 +194,10 @@ def row_count(query: QueryPlan, response: Response) -> int:
     if query.rows is None:
         return 0
     return len(records_at([_data(query, response)], query.rows.walk, odd=OddRows() if query.skips_bad_rows else None))
+
+
+def _is_backwards(query: QueryPlan) -> bool:
+    return query.pages is not None and query.pages.backwards
 
 
 def _most(query: QueryPlan) -> Most | None:

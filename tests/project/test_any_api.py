@@ -65,7 +65,7 @@ def asked(query: QueryPlan, answers: list[Json]) -> list[Response]:
 
     async def read() -> list[Response]:
         conversation = Conversation(query, api, None, 10.0, lambda: 0.0)
-        return list((await conversation.answer(Operation(query.document.text, {}))).responses)
+        return (await conversation.answer(Operation(query.document.text, {}))).responses
 
     responses = asyncio.run(read())
     assert not left, query.name
