@@ -75,6 +75,7 @@ def json_schema() -> dict[str, Json]:
     del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
     made = _for_editors(made)
     made["properties"]["include"]["items"] = {"enum": list(catalogue_names())}  # read before variables are replaced
+    made["patternProperties"] = {"^x-": {}}  # sections of the file's own, for anchors
     made |= {"title": "Configuration of Insights Exporter", "definitions": _for_editors(definitions)}
     return {"$schema": JSON_SCHEMA_DIALECT, **made}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.config.nodes import KeyPath
+from exporter.config.nodes import KeyPath, typed
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
@@ -14,6 +14,21 @@ from exporter.model.secret import SHOWN, FromEnvironment, without_line_end
 
 _VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WHOLE: Final = re.compile(r"\$\{[^}]*\}")
+
+
+def _takes_any(path: KeyPath) -> bool:
+    """Whether a value of any type may stand there; elsewhere what is written is read as what the key wants."""
+    match path:
+        case ("sources", int(), "values", *_) | ("sources", int(), "invalid_token_codes"):
+            return True
+        case ("sources", int(), "oauth2", "scopes"):
+            return True
+        case ("queries", int(), "variables" | "for_each" | "sources", *_):
+            return True
+        case ("queries", int(), "metrics", int(), "value" | "where" | "states", *_):
+            return True
+    return False
 
 
 class Variables:
@@ -27,12 +42,20 @@ class Variables:
 
     def expand(self, value: Json, path: KeyPath) -> Any:
         if isinstance(value, str) and "${" in value:
-            return self._expand_text(value, path)
+            text = self._expand_text(value, path)
+            return self._typed(text, path) if path not in self.unset and _WHOLE.fullmatch(value) else text
         if isinstance(value, list):
             return [self.expand(item, (*path, index)) for index, item in enumerate(value)]
         if isinstance(value, dict):
             return {key: self.expand(item, (*path, key)) for key, item in value.items()}
         return value
+
+    def _typed(self, text: str, path: KeyPath) -> Json:
+        """A variable without quotes that is all of a scalar has the type that it looks like, where any may stand."""
+        if not self._places.nodes.is_plain(path) or not _takes_any(path):
+            return text
+        found = typed(text)
+        return text if isinstance(found, str) else found
 
     def _expand_text(self, text: str, path: KeyPath) -> str:
         values: list[str] = []

@@ -87,6 +87,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
+    nodes = nodes.without(key for key in nodes.value if key.startswith("x-"))
     missing: tuple[Problem, ...] = ()
     try:
         nodes = with_overrides(with_included(nodes))

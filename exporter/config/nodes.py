@@ -63,6 +63,8 @@ class Nodes:
     text_lines: Mapping[KeyPath, int] = field(repr=False)
     files: Mapping[KeyPath, str] = field(default_factory=dict)
     moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    plain: frozenset[KeyPath] = field(default=frozenset(), repr=False)
+    """Where texts stand without quotes."""
 
     def origin(self, path: KeyPath) -> KeyPath:
         """The path as the file has it: another one, where the value was written elsewhere and put there. An entry as
@@ -85,6 +87,7 @@ class Nodes:
         if not isinstance(self.value, dict) or not isinstance(other.value, dict):
             return self
         value, lines, text_lines, files = dict(self.value), dict(self.lines), dict(self.text_lines), dict(self.files)
+        plain = set(self.plain)
         for section in sections:
             mine, theirs = value.get(section, []), other.value.get(section, [])
             if not isinstance(mine, list) or not isinstance(theirs, list) or not theirs:
@@ -96,7 +99,20 @@ class Nodes:
                 for path, line in source.items():
                     if len(path) > 1 and path[0] == section and isinstance(path[1], int):
                         target[(section, len(mine) + path[1], *path[2:])] = line
-        return Nodes(self.file, value, lines, text_lines, files)
+            for path in other.plain:
+                if len(path) > 1 and path[0] == section and isinstance(path[1], int):
+                    plain.add((section, len(mine) + path[1], *path[2:]))
+        return Nodes(self.file, value, lines, text_lines, files, self.moved, frozenset(plain))
+
+    def without(self, keys: Iterable[str]) -> Nodes:
+        """These nodes without some of their sections."""
+        assert isinstance(self.value, dict)
+        others = self.value.keys() - set(keys)
+        return replace(self, value={key: value for key, value in self.value.items() if key in others})
+
+    def is_plain(self, path: KeyPath) -> bool:
+        """Whether the text at `path` stands without quotes, so that it has the type that it looks like."""
+        return self.origin(path) in self.plain
 
     def line(self, path: KeyPath) -> int | None:
         """The line where `path`, or the nearest thing around it, stands."""
@@ -133,7 +149,7 @@ def parse_nodes(text: str, file: str) -> Nodes:
     value = reader.value(root, (), 0) if root is not None else None
     if reader.problems:
         raise ConfigError(tuple(reader.problems))
-    return Nodes(file, value, reader.lines, reader.text_lines)
+    return Nodes(file, value, reader.lines, reader.text_lines, plain=frozenset(reader.plain))
 
 
 def _line_of(text: str, line: int | None) -> str:
@@ -186,6 +202,7 @@ class _Reader:
         self._count = 0
         self.lines: dict[KeyPath, int] = {}
         self.text_lines: dict[KeyPath, int] = {}
+        self.plain: set[KeyPath] = set()
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
@@ -204,8 +221,10 @@ class _Reader:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> Json:
-        mapping: dict[str, Json] = {}
+        mapping, own = self._merged(node, path, depth), set[str]()
         for key_node, value_node in node.value:
+            if _is_merge(key_node):
+                continue
             if isinstance(key_node, yaml.MappingNode) and key_node.flow_style and node.flow_style:
                 wrong = "a {{ reference }} without quotes, which YAML reads as a mapping"
                 self.problems.append(self._problem(key_node, path, wrong, _QUOTE))
@@ -214,7 +233,7 @@ class _Reader:
                 self.problems.append(self._problem(key_node, path, "a key that is not a word", "write a plain key"))
                 continue
             key = str(key_node.value)
-            if key in mapping:
+            if key in own:
                 first = self.lines[(*path, key)]
                 self.problems.append(
                     self._problem(
@@ -222,9 +241,28 @@ class _Reader:
                     )
                 )
                 continue
+            own.add(key)
             self.lines[(*path, key)] = key_node.start_mark.line + 1
             mapping[key] = self.value(value_node, (*path, key), depth + 1)
         return mapping
+
+    def _merged(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, Json]:
+        """What `<<` merges into a mapping; of several mappings, the first that has a key counts."""
+        found: dict[str, Json] = {}
+        for key_node, value_node in node.value:
+            if not _is_merge(key_node):
+                continue
+            parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for part in reversed(parts):
+                if not isinstance(part, yaml.MappingNode):
+                    wrong = "a merge key (<<) of what is no mapping"
+                    self.problems.append(
+                        self._problem(key_node, path, wrong, "name the anchor of a mapping, such as *base")
+                    )
+                    continue
+                merged = self.value(part, path, depth + 1)
+                found |= merged if isinstance(merged, dict) else {}
+        return found
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Json:
         kind = str(node.tag).removeprefix(_TAGS)
@@ -232,6 +270,7 @@ class _Reader:
         if kind == "str":
             block = node.style in ("|", ">")
             self.text_lines[path] = node.start_mark.line + (2 if block else 1)
+            (self.plain.discard if node.style else self.plain.add)(path)
             return text
         if kind not in _SCALARS or not _SCALARS[kind].fullmatch(text):
             self.problems.append(self._problem(node, path, *_TAGGED))
@@ -256,6 +295,21 @@ class _Reader:
 
     def _problem(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> Problem:
         return Problem(self._file, node.start_mark.line + 1, key_text(path), wrong, remedy)
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style
+
+
+def typed(text: str) -> Json:
+    """What a text means in YAML where it is a number, a boolean, null or a list of scalars; else the text."""
+    try:
+        value = parse_nodes("".join(text), "").value  # as PyYAML reads no subclasses of str
+    except ConfigError:
+        return text
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return value
+    return text if isinstance(value, str | dict | list) or not text else value
 
 
 def texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

@@ -839,6 +839,74 @@ def test_a_label_stands_beside_the_value_inside_json(loader: Loader) -> None:
     assert series(result(made, JSON_VALUES)) == {"m": {("a", "s"): 7, ("a", "t"): 8}}
 
 
+# ---------------------------------------------------------------------------------------------- environment and files
+
+
+QUERY = """
+x-times: &times {interval: 5m, timeout: 30s, window: {length: 1h, delay: 2m}}
+x-anything: [1, {two: [3]}]
+sources:
+  - name: api
+    url: https://api.example/graphql
+    values:
+      n: ${N}
+      quoted: "${N}"
+queries:
+  - <<: *times
+    name: q
+    timeout: 20s
+    for_each:
+      shop: ${SHOPS}
+    document: |
+      query ($n: Int, $q: String, $on: Boolean, $t: String, $l: [Int], $s: ID) {
+        n(n: $n, q: $q, on: $on, t: $t, l: $l, s: $s)
+      }
+    variables:
+      n: ${N}
+      q: "${N}"
+      on: ${ON}
+      t: ${N} pieces
+      l: ${LIST}
+      s: "{{ shop }}"
+    metrics:
+      - name: n
+        help: ${N}
+        value: n
+        labels: {shop: "{{ shop }}"}
+        where:
+          n: ${N}
+"""
+ENVIRON = {"N": "5", "ON": "true", "LIST": "[1, 2]", "SHOPS": "[s-1, s-2]"}
+
+
+def test_the_environment_has_numbers_booleans_and_lists(tmp_path: Path) -> None:
+    """A variable without quotes that is all of a value has the type that it looks like; in quotes it is text."""
+    file = tmp_path / "config.yaml"
+    file.write_text("\ufeff" + QUERY, "utf-8")
+    (query,) = (made := plan(load(file, ENVIRON))).queries
+    assert made.sources[0].values == {"n": 5, "quoted": "5"}
+    shops = targets(query, ())
+    assert [dict(target.values) for target in shops] == [{"shop": "s-1"}, {"shop": "s-2"}]
+    sent = operation(query, made.sources[0], shops[0], Moment(), {}).variables
+    assert sent == {"n": 5, "q": "5", "on": True, "t": "5 pieces", "l": [1, 2], "s": "s-1"}
+    (metric,) = query.metrics
+    assert (metric.family.help.startswith("5"), metric.where[0].values) == (True, (5,))
+
+
+def test_a_mapping_may_be_merged_into_another(tmp_path: Path) -> None:
+    """`<<` takes over the keys of an anchor; those that are written count, and are replaced as a whole."""
+    file = tmp_path / "config.yaml"
+    file.write_text(QUERY, "utf-8")
+    (query,) = plan(load(file, ENVIRON)).queries
+    assert (query.interval_seconds, query.timeout_seconds) == (300, 20)
+    assert query.window is not None
+    assert query.window.delay == timedelta(minutes=2)
+    file.write_text(QUERY.replace("<<: *times", "<<: [{interval: 7m}, *times]\n    window: {length: 2h}"), "utf-8")
+    (query,) = plan(load(file, ENVIRON)).queries
+    assert query.window is not None
+    assert (query.interval_seconds, query.window.length, query.window.delay) == (420, timedelta(hours=2), timedelta(0))
+
+
 # ---------------------------------------------------------------------------------------------- all of it, polled
 
 
