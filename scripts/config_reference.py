@@ -69,8 +69,11 @@ def json_schema() -> dict[str, Json]:
         described = made if model is Config else definitions[model.__name__]
         for key in keys(model):
             described["properties"][key.name]["description"] = key.meaning
-    made["required"] = ["sources"]
-    made["anyOf"] = [{"required": [_OR_INCLUDE]}, {"required": ["include"]}]
+    del made["required"]
+    made["allOf"] = [
+        _one_of_sections("sources", "source_files"),
+        _one_of_sections(_OR_INCLUDE, "include", "query_files"),
+    ]
     made["properties"]["overrides"] |= {"additionalProperties": _partial(definitions["Query"], definitions)}
     del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
     made = _for_editors(made)
@@ -78,6 +81,10 @@ def json_schema() -> dict[str, Json]:
     made["patternProperties"] = {"^x-": {}}  # sections of the file's own, for anchors
     made |= {"title": "Configuration of Insights Exporter", "definitions": _for_editors(definitions)}
     return {"$schema": JSON_SCHEMA_DIALECT, **made}
+
+
+def _one_of_sections(*names: str) -> Json:
+    return {"anyOf": [{"required": [name]} for name in names]}
 
 
 def _partial(part: Any, definitions: Mapping[str, Any]) -> Any:

@@ -28,12 +28,16 @@ DEFAULT_CONFIG = Path("config.yaml")
 DEFAULT_ADDRESS = ":10093"
 
 
-def _flag_anywhere(context: click.Context, option: click.Parameter, value: Path) -> Path:
-    """The value of a flag, which may also stand before the commands' names."""
-    name = str(option.name)
+def _one_file(context: click.Context, option: click.Parameter, values: tuple[Path, ...]) -> Path:
+    """The value of a flag, which may also stand before the commands' names, but not twice: nobody would see which of
+    the two counts."""
+    name, last = str(option.name), values[-1] if values else DEFAULT_CONFIG
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
-        return cast("Path", context.find_root().params.get(name, value))
-    return value
+        return cast("Path", context.find_root().params.get(name, last))
+    if len(values) > 1 and not context.resilient_parsing:  # as while a shell completes
+        remedy = "name one file, and others in its query_files and source_files"
+        raise click.UsageError(f"{option.opts[0]} is given twice; {remedy}", context)
+    return last
 
 
 def query_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
@@ -72,9 +76,10 @@ config_file_option = click.option(
     "--config.file",
     "config_file",
     type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
+    multiple=True,
+    default=(DEFAULT_CONFIG,),
     show_default=True,
-    callback=_flag_anywhere,
+    callback=_one_file,
     help="The configuration.",
 )
 log_level_option = click.option(

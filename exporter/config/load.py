@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from exporter.config.braces import doubtful, unfilled
 from exporter.config.confidential import confidential_texts
 from exporter.config.environment import Variables
+from exporter.config.further_files import with_further_files
 from exporter.config.include import with_included, with_overrides
 from exporter.config.nodes import KeyPath, parse_nodes
 from exporter.config.problems import Places, describe, file_text
@@ -53,7 +54,7 @@ class Loaded:
     `tree` is what was read, with what it includes, the overrides and the variables put in.
 
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
-    what can run, but is hardly meant.
+    what can run, but is hardly meant. `file_patterns` name the further files.
     """
 
     config: Config
@@ -65,6 +66,7 @@ class Loaded:
     problems: tuple[Problem, ...]
     unmet: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    file_patterns: tuple[Path, ...] = ()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
         """Where the entries of a section stand, in their order in `config`."""
@@ -89,7 +91,9 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         raise ConfigError((problem,))
     nodes = nodes.without(key for key in nodes.value if key.startswith("x-"))
     missing: tuple[Problem, ...] = ()
+    patterns: tuple[Path, ...] = ()
     try:
+        nodes, patterns = with_further_files(nodes, file.parent)
         nodes = with_overrides(with_included(nodes))
     except ConfigError as error:
         missing = error.problems
@@ -103,6 +107,7 @@ def load(file: Path, environ: Mapping[str, str]) -> Loaded:
         loaded,
         problems=tuple(sorted((*loaded.problems, *unfilled(nodes.value, places)), key=_line)),
         warnings=tuple(doubtful(nodes.value, places)),
+        file_patterns=patterns,
     )
     if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
         keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
@@ -176,13 +181,14 @@ class _Reading:
         return read
 
     def _entry(self, path: KeyPath, entry: Any, model: type[Strict]) -> Any | None:
+        context = {"folder": Path(self._places.nodes.file_of(path)).parent}  # where its own files are looked for
         try:
-            return model.model_validate(entry, context=self._context)
+            return model.model_validate(entry, context=context)
         except ValidationError as error:
             self._collect(error, path, model)
             rest, self._metric_indexes[path] = _without_faults(entry, error)
         try:  # what is left can still be checked against the document, so that all faults are said at once
-            return model.model_validate(rest, context=self._context)
+            return model.model_validate(rest, context=context)
         except ValidationError:
             return None
 

@@ -48,5 +48,10 @@ class Config(Strict):
     and all else replaced."""
     lookups: tuple[Lookup, ...] = ()
     """Names for ids."""
+    query_files: tuple[str, ...] = ()
+    """Further files with `queries` and `lookups`: names, or patterns such as `queries/*.yaml`, from this file's
+    folder."""
+    source_files: tuple[str, ...] = ()
+    """Further files with `sources`; the same."""
     max_series: Count = 200_000
     """The most series in all; beyond it nothing of an answer is taken."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from exporter.config.further_files import watched
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
@@ -144,6 +145,7 @@ def _warn(found: Ready) -> None:
 def _files(options: Options, polling: Polling) -> Iterator[Path]:
     """The files whose content the plan was made of."""
     yield options.config_file
+    yield from watched(polling.plan.file_patterns)
     for source in polling.plan.sources:
         if source.schema_ is not None and source.schema_ not in SHIPPED_SCHEMAS:
             yield Path(source.schema_)

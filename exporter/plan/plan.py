@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from exporter.config.source import Source
@@ -307,7 +308,7 @@ class QueryPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
-    is hardly meant; `unproved` what only answers can show to be right."""
+    is hardly meant; `unproved` what only answers can show to be right; `file_patterns` name further files of it."""
 
     sources: tuple[Source, ...]
     queries: tuple[QueryPlan, ...]
@@ -315,6 +316,7 @@ class Plan:
     max_series: int
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     unproved: tuple[Problem, ...] = field(default=(), compare=False)
+    file_patterns: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:

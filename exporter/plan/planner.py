@@ -69,6 +69,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
         config.max_series,
         _in_order((*loaded.warnings, *findings.warnings)),
         _in_order(findings.unproved),
+        loaded.file_patterns,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text_format
 
+from exporter.config.further_files import watched
 from exporter.config.load import load
 from exporter.exposition.lines import Format
 from exporter.model.errors import ConfigError, ResultFailure
@@ -905,6 +906,30 @@ def test_a_mapping_may_be_merged_into_another(tmp_path: Path) -> None:
     (query,) = plan(load(file, ENVIRON)).queries
     assert query.window is not None
     assert (query.interval_seconds, query.window.length, query.window.delay) == (420, timedelta(hours=2), timedelta(0))
+
+
+def test_a_configuration_may_be_several_files(tmp_path: Path) -> None:
+    """Sources and queries come from files of their own; what is named in these is looked for beside them."""
+    for folder in ("sources", "queries"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "sources" / "schema.graphql").write_text("type Query { n: Int }")
+    (tmp_path / "sources" / "api.yaml").write_text(
+        'x-note: mine\nsources: [{name: api, url: "https://api.example/graphql", schema: schema.graphql}]\n'
+    )
+    for name in ("b", "a"):
+        (tmp_path / "queries" / f"{name}.yaml").write_text(
+            f'queries: [{{name: {name}, document: "{{ n }}", metrics: [{{name: {name}_n, help: N., value: n}}]}}]\n'
+        )
+    file = tmp_path / "config.yaml"
+    file.write_text("source_files: [sources/*.yaml]\nquery_files: [queries/*.yaml, queries/a.yaml]\n")
+    made = plan(load(file, {}))
+    assert [query.name for query in made.queries] == ["a", "b"]
+    assert made.sources[0].schema_ == str(tmp_path / "sources" / "schema.graphql")
+    before = set(watched(made.file_patterns))
+    assert {tmp_path / "sources", tmp_path / "queries", tmp_path / "queries" / "a.yaml"} <= before
+    (tmp_path / "queries" / "c.yaml").write_text("# nothing yet\n")
+    assert set(watched(made.file_patterns)) - before == {tmp_path / "queries" / "c.yaml"}
+    assert len(plan(load(file, {})).queries) == 2
 
 
 # ---------------------------------------------------------------------------------------------- all of it, polled

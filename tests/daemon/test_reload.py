@@ -289,6 +289,19 @@ def test_a_changed_file_is_taken_by_itself(insights: Simulator, start_exporter: 
     eventually(lambda: exporter.value(LOADED) == 1, "notice of the schema that fits again")
 
 
+def test_further_files_are_followed(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """With `--config.auto-reload` a file that `query_files` names by pattern counts when it comes and when it goes."""
+    source = "query_files: ['more/*.yaml']\n" + choreo_source()
+    folder = config.with_name("more")
+    folder.mkdir()
+    exporter = start_exporter(insights, ENVIRONMENTS, "--config.auto-reload", source=source).wait_until_ready()
+    (folder / "other.yaml").write_text("queries:\n" + OTHER)
+    eventually(lambda: exporter.samples("other_info"), "the query of the new file")
+    (folder / "other.yaml").unlink()
+    eventually(lambda: not exporter.samples("other_info"), "notice of the file that is gone")
+    assert exporter.value(LOADED) == 1
+
+
 def limited(limited_url: str, other_url: str, name: str, more: str) -> str:
     """A source with these keys more, which twenty calls want to go to at once, and another that is polled meanwhile."""
     return f"""

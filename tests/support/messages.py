@@ -41,9 +41,9 @@ class Message:
         return self.template.replace(HOLE, "…")
 
     def matches(self, said: str) -> bool:
-        """Whether a recorded line, which begins with a line and a key, is this message."""
+        """Whether a recorded line, which begins with a line, perhaps of a named file, and a key, is this message."""
         pattern = ".*".join(re.escape(piece) for piece in self.template.split(HOLE))
-        return re.fullmatch(rf"(?:[0-9]+: )?(?:[^ ;]+: )?{pattern}", said) is not None
+        return re.fullmatch(rf"(?:(?:[^ ;]+:)?[0-9]+: )?(?:[^ ;]+: )?{pattern}", said) is not None
 
 
 _LATER: Final = frozenset({Text(HOLE, "", 0)})  # who catches the error may add a remedy

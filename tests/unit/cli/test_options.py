@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli import options
+from exporter.cli.main import command as main
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.listen_address import ListenAddress
 
@@ -111,3 +112,13 @@ def test_every_problem_is_a_line_and_the_exit_code_is_1(capsys: pytest.CaptureFi
         options.refuse(ConfigError(problems))
     assert ended.value.code == 1
     assert capsys.readouterr() == ("", "error: c.yaml:1: a: is wrong; mend it\nerror: c.yaml: is empty\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["query", "name"]])
+def test_a_second_configuration_does_not_replace_the_first(arguments: list[str]) -> None:
+    """The flag is not taken twice, and the message says how several files are named."""
+    result = CliRunner().invoke(main, [*arguments, "--config.file=a.yaml", "--config.file=b.yaml"])
+    assert result.exit_code == 2
+    assert (
+        "--config.file is given twice; name one file, and others in its query_files and source_files" in result.output
+    )

@@ -1,0 +1,85 @@
+"""`query_files` and `source_files`: sections of a configuration in files of their own, as Prometheus' `rule_files`."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from exporter.config.nodes import Nodes, parse_nodes
+from exporter.config.problems import Places, file_text
+from exporter.model.errors import ConfigError, Problem
+
+KEYS: Final = ("source_files", "query_files")
+_SECTIONS: Final = ("sources", "queries", "lookups")
+
+
+def with_further_files(nodes: Nodes, folder: Path) -> tuple[Nodes, tuple[Path, ...]]:
+    """The nodes with the entries of all files that they name, in the order of their names, and the patterns of these
+    names. Raises `ConfigError`."""
+    patterns: dict[Path, None] = {}
+    taken: dict[Path, None] = {}
+    problems: list[Problem] = []
+    for place, pattern in _patterns(nodes):
+        patterns[folder / pattern] = None
+        found = files_of(folder / pattern)
+        if not found and not glob.has_magic(pattern):
+            problems.append(
+                Places(nodes).problem(place, "there is no such file", "name files that exist, or a pattern")
+            )
+        taken |= dict.fromkeys(found)
+    whole = nodes
+    for file in taken:
+        try:
+            whole = whole.with_entries(_further(file), _SECTIONS)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(tuple(problems))
+    return whole, tuple(patterns)
+
+
+def files_of(pattern: Path) -> tuple[Path, ...]:
+    """The files that a pattern names now."""
+    found = map(Path, sorted(glob.glob(str(pattern))))  # noqa: PTH207 - the pattern has a folder
+    return tuple(file for file in found if file.is_file())
+
+
+def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
+    """What changes when a file that a pattern names is written, or when one comes or goes: these files and folders."""
+    for pattern in patterns:
+        for file in files_of(pattern):
+            yield file
+            yield file.parent
+        if pattern.parent.is_dir():
+            yield pattern.parent
+
+
+def _patterns(nodes: Nodes) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    assert isinstance(nodes.value, dict)  # a file that is none is refused before
+    for key in KEYS:
+        entries = nodes.value.get(key)
+        for index, pattern in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(pattern, str):
+                yield (key, index), pattern
+
+
+def _further(file: Path) -> Nodes:
+    """The sections of a further file. Raises `ConfigError`."""
+    nodes = parse_nodes(file_text(file), str(file))
+    if nodes.value is None:
+        return nodes
+    remedy = f"write one or more of the sections {', '.join(_SECTIONS)}"
+    if not isinstance(nodes.value, dict):
+        raise ConfigError((Places(nodes).problem((), "is no mapping", remedy),))
+    wrong = [key for key in nodes.value if key not in _SECTIONS and not key.startswith("x-")]
+    if wrong:
+        stays = "cannot stand in a file that another names"
+        raise ConfigError(tuple(Places(nodes).problem((key,), stays, remedy) for key in wrong))
+    lists = [key for key in _SECTIONS if not isinstance(nodes.value.get(key, []), list)]
+    if lists:
+        raise ConfigError(
+            tuple(Places(nodes).problem((key,), "is no list", "begin each entry with -") for key in lists)
+        )
+    return nodes

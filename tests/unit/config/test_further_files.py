@@ -1,0 +1,35 @@
+"""Sections of a configuration in files of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config.further_files import files_of, watched, with_further_files
+from exporter.config.nodes import parse_nodes
+from exporter.model.errors import ConfigError
+
+
+def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
+    """Each file once, behind what the first one says; each entry is known by its own file and line."""
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.yaml").write_text(f"\nlookups:\n  - name: {name}\n")
+    (tmp_path / "folder.yaml").mkdir()
+    first = parse_nodes("query_files: ['*.yaml', a.yaml]\nlookups: [{name: own}]\n", "c")
+    nodes, patterns = with_further_files(first, tmp_path)
+    assert isinstance(nodes.value, dict)
+    assert nodes.value["lookups"] == [{"name": "own"}, {"name": "a"}, {"name": "b"}]
+    assert patterns == (tmp_path / "*.yaml", tmp_path / "a.yaml")
+    assert (nodes.file_of(("lookups", 2)), nodes.line(("lookups", 2, "name"))) == (str(tmp_path / "b.yaml"), 3)
+    assert files_of(tmp_path / "*.yaml") == (tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert set(watched(patterns)) == {tmp_path, tmp_path / "a.yaml", tmp_path / "b.yaml"}
+    assert list(watched((tmp_path / "nowhere" / "*.yaml",))) == []
+
+
+def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
+    """As with Prometheus, files may come later; a name that fits nothing is more likely a mistake."""
+    first = parse_nodes("query_files: ['*.yaml']\n", "c")
+    assert with_further_files(first, tmp_path) == (first, (tmp_path / "*.yaml",))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        with_further_files(parse_nodes("source_files: [a.yaml]\n", "c"), tmp_path)
