@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from exporter.config.scalars import LabelName
 from exporter.model.label_text import TextChange, TextForm
+from exporter.model.pattern import parse_pattern
 from exporter.model.response_path import ResponsePath, parse_path
 from exporter.model.template import Reference, Text, parse_text
 
@@ -78,7 +79,7 @@ def _label(value: object) -> LabelSpec:
             raise ValueError('the text of a constant must be text; put it in quotes, as in {const: "1"}')
         case {"lookup": str(lookup), "key": str(key), "field": str(field), **rest} if not rest:
             return LookupLabel(lookup, _text_label(key), field)
-        case {"of": of, **rest} if rest.keys() <= {"as"}:
+        case {"of": of, **rest} if rest.keys() <= {"as", "pattern"}:
             return _made_label(of, rest)
     raise ValueError(
         "not a label; write a response path, text with {{ references }}, {const: text},"
@@ -93,7 +94,13 @@ def _made_label(of: object, more: Mapping[Any, object]) -> TextLabel:
     parts = tuple(of) if isinstance(of, list | tuple) else (of,)
     if not parts or (len(parts) == 1 and not more):
         raise ValueError("of has the parts of a text; write several, as in {of: [owner, {const: /}, name]}, or add as")
-    return TextLabel(tuple(map(_label, parts)), TextChange(None if form is None else TextForm(str(form))))
+    pattern = more.get("pattern")
+    if pattern is not None and not isinstance(pattern, str):
+        raise ValueError("a pattern is text; put it in quotes")
+    return TextLabel(
+        tuple(map(_label, parts)),
+        TextChange(None if form is None else TextForm(str(form)), None if pattern is None else parse_pattern(pattern)),
+    )
 
 
 def _text_label(text: str) -> PathLabel | ReferenceLabel:
@@ -118,7 +125,11 @@ _LABEL_SCHEMA: Final = WithJsonSchema(
             },
             {
                 "type": "object",
-                "properties": {"of": {"type": ["string", "array", "object"]}, "as": {"enum": [*TextForm]}},
+                "properties": {
+                    "of": {"type": ["string", "array", "object"]},
+                    "as": {"enum": [*TextForm]},
+                    "pattern": {"type": "string"},
+                },
                 "required": ["of"],
             },
         ]

@@ -198,8 +198,8 @@ class Metric(Strict):
     `{const: 1, of: path}`, a number for each item of a list below the row."""
     labels: Labels = Field(default_factory=dict)
     """Name → response path, text with `{{ references }}`, `{const: text}`, `{lookup: name, key: path, field: name}`, or
-    `{of: [path, {const: /}, path], as: lower}`: these one after the other, and as `lower`, `upper` or the `host` of a
-    URL."""
+    `{of: [path, {const: /}, path], pattern: "v([0-9]+)", as: lower}`: these one after the other, of that the group of
+    the pattern (RE2), and as `lower`, `upper` or the `host` of a URL."""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
     """How the value is read: a `number`; a `string` that is one, a `boolean`, a `timestamp`; text with its unit: a
     `duration`, a `size` or a `percent`. Words have `map` or `states`; `enum` says nothing more than `map`."""

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
+from exporter.model.pattern import Pattern
+
 
 class TextForm(StrEnum):
     """The forms that a text can be brought into."""
@@ -22,9 +24,12 @@ class TextChange:
     """What becomes of a text."""
 
     form: TextForm | None = None
+    pattern: Pattern | None = None
 
     def of(self, text: str) -> str:
-        """The text as it is meant; empty where it has no such part."""
+        """The part that the pattern takes, in that form; empty where the text has no such part."""
+        if self.pattern is not None:
+            text = self.pattern.part(text) or ""
         return _FORMS[self.form](text) if self.form is not None else text
 
 

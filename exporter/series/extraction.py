@@ -84,7 +84,11 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     """
     data, most = [_data(query, response) for response in responses], _most(query)
     last = data[-1:]
-    if _is_backwards(query) and most is not None and len(records_at(data, most.walk)) <= most.count:
+    if (
+        _is_backwards(query)
+        and most is not None
+        and sum(row_count(query, response) for response in responses) <= most.count
+    ):
         data.reverse()  # of more rows, those that were read last are cut
     labels = _Labels(around)
     left = LeftOut(OddRows() if query.skips_bad_rows else None)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model.label_text import TextChange, TextForm, host
+from exporter.model.pattern import parse_pattern
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,12 @@ from exporter.model.label_text import TextChange, TextForm, host
 def test_the_host_of_a_url(url: str, found: str) -> None:
     """Without its port, its user and its brackets; what is no URL has none."""
     assert host(url) == found
+
+
+@pytest.mark.parametrize(("text", "part"), [("api-V2-x", "v2"), ("V1", "v1"), ("none", ""), ("", "")])
+def test_a_part_of_a_text(text: str, part: str) -> None:
+    """What the group of the pattern fits first, and then the form; empty where it fits nowhere."""
+    assert TextChange(TextForm.LOWER, parse_pattern("(V[0-9]+)")).of(text) == part
 
 
 @given(st.text(), st.sampled_from([None, *TextForm]))
