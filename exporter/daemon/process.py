@@ -38,14 +38,14 @@ def tune() -> None:
 @contextmanager
 def lasting() -> Iterator[None]:
     """Within it much is made that stays, as a plan of thousands of queries. A look at all of it takes the collector a
-    second, in which nothing else runs: so it looks at what is young alone, and unless this fails, never at the rest."""
+    second, in which nothing else runs: meanwhile it looks at what is young alone. Nothing is frozen at the end: tasks
+    that end later would never be collected."""
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, sys.maxsize >> 33)
     try:
         yield
     finally:
         gc.set_threshold(young, middle, old)
-    gc.freeze()
 
 
 async def keep_returning() -> None:

@@ -62,6 +62,7 @@ class Pack:
         """Ends the task that polls it."""
         if self.task is not None:
             self.task.cancel()
+            self.task = None  # else its error, its frame and the pack refer to each other, with all of an old plan
 
     def begin(self, now: float) -> None:
         """What was due before can be polled only from now on."""
