@@ -12,6 +12,7 @@ from exporter.config.source import Source
 from exporter.upstream.deadline import GRACE_SECONDS
 from exporter.web.guard import Limits
 from tests.faults.report import DOCUMENT, collected, table
+from tests.faults.rows import ROWS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +23,12 @@ def test_the_table_is_that_of_the_tests() -> None:
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     made = table(collected(line for line in listed.splitlines() if "::" in line))
     assert made in DOCUMENT.read_text("utf-8")
+
+
+def test_the_number_of_rows_is_told_right() -> None:
+    """README and the document say how many things that go wrong are tried."""
+    assert f"one of the {len(ROWS)} things below" in DOCUMENT.read_text("utf-8")
+    assert f"[{len(ROWS)} ways to fail]" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_limits_are_those_of_the_program() -> None:
