@@ -190,8 +190,8 @@ def _apis() -> Panel:
         "and the requests against the week before. The small line is requests per minute. A click opens the API.",
         API_PLACE_COLUMNS,
         Column("State now", _state_now(), unit="none", words=_STATES, thresholds=GREY, first=True),
-        Column("5xx now", five_now, unit="percentunit", thresholds=ERROR_RATIO, decimals=1),
-        Column("429 now", throttled_now, unit="percentunit", thresholds=_THROTTLED, decimals=1),
+        Column("5xx now", five_now, unit="percentunit", decimals=1),
+        Column("429 now", throttled_now, unit="percentunit", decimals=1),
         Column("p95 now", highest(series(P95), *_BY), unit="s", thresholds=LATENCY),
         Column(
             "Budget left",
