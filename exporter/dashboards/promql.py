@@ -123,9 +123,15 @@ def leading(expression: str, by: tuple[str, ...], rank: str, count: int = TOP) -
 
 
 def leading_a_minute(windows: str, *by: str) -> str:
-    """Requests per minute of those that are largest over the range, from windows of five minutes. They are chosen
-    before they are added up, as adding up all of them at each step is what takes long."""
-    return f"{total(leading(windows, by, over_range(windows, *by)), *by)} / 5"
+    """Requests per minute of those that are largest over the range, from windows of five minutes.
+
+    By several labels there are many, and they are chosen before they are added up, as adding up all of them at each
+    step is what takes long; by one there are few, and choosing at each step takes longer.
+    """
+    rank = over_range(windows, *by)
+    if len(by) == 1:
+        return leading(f"{total(windows, *by)} / 5", by, rank)
+    return f"{total(leading(windows, by, rank), *by)} / 5"
 
 
 def others_a_minute(windows: str, *by: str) -> str:
