@@ -42,6 +42,20 @@ def test_a_poll_is_shown_from_the_request_to_the_series(insights: Simulator, con
     assert "\x1b" not in run.stdout
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("latin-1", r"\u6771\u4eac"), ("ascii", "東京")])
+def test_a_terminal_without_unicode_breaks_nothing(
+    insights: Simulator, config: Path, encoding: str, shown: str
+) -> None:
+    """What the terminal's encoding lacks is shown with an escape; ASCII, which is what a terminal without a locale
+    has, gets UTF-8."""
+    config.write_text(config.read_text().replace("help: Environments.", 'help: "Environments in 東京."'))
+    environ = {**choreo_environ(insights), "PYTHONIOENCODING": f"{encoding}:strict"}
+    run = finished("query", "environments", f"--config.file={config}", environ=environ)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert shown in run.stdout
+    assert series(run.stdout)
+
+
 def test_rows_are_a_table(insights: Simulator, config: Path) -> None:
     """The rows that other queries refer to are listed with their columns."""
     run = finished("query", "environments", f"--config.file={config}", environ=choreo_environ(insights))
