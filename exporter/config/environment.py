@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.config.nodes import KeyPath, typed
+from exporter.config.nodes import KeyPath, with_type
 from exporter.config.problems import Places
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
@@ -43,18 +43,18 @@ class Variables:
     def expand(self, value: Json, path: KeyPath) -> Any:
         if isinstance(value, str) and "${" in value:
             text = self._expand_text(value, path)
-            return self._typed(text, path) if path not in self.unset and _WHOLE.fullmatch(value) else text
+            return self._with_type(text, path) if path not in self.unset and _WHOLE.fullmatch(value) else text
         if isinstance(value, list):
             return [self.expand(item, (*path, index)) for index, item in enumerate(value)]
         if isinstance(value, dict):
             return {key: self.expand(item, (*path, key)) for key, item in value.items()}
         return value
 
-    def _typed(self, text: str, path: KeyPath) -> Json:
+    def _with_type(self, text: str, path: KeyPath) -> Json:
         """A variable without quotes that is all of a scalar has the type that it looks like, where any may stand."""
         if not self._places.nodes.is_plain(path) or not _takes_any(path):
             return text
-        found = typed(text)
+        found = with_type(text)
         return text if isinstance(found, str) else found
 
     def _expand_text(self, text: str, path: KeyPath) -> str:

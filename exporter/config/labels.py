@@ -80,14 +80,14 @@ def _label(value: object) -> LabelSpec:
         case {"lookup": str(lookup), "key": str(key), "field": str(field), **rest} if not rest:
             return LookupLabel(lookup, _text_label(key), field)
         case {"of": of, **rest} if rest.keys() <= {"as", "pattern"}:
-            return _made_label(of, rest)
+            return _label_of_parts(of, rest)
     raise ValueError(
         "not a label; write a response path, text with {{ references }}, {const: text},"
         " {lookup: name, key: path, field: name} or {of: [path, {const: text}, …]}"
     )
 
 
-def _made_label(of: object, more: Mapping[Any, object]) -> TextLabel:
+def _label_of_parts(of: object, more: Mapping[Any, object]) -> TextLabel:
     form = more.get("as")
     if form is not None and form not in tuple(TextForm):
         raise ValueError(f"the text of a label is not brought into that form; write as: {', '.join(TextForm)}")

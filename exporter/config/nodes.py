@@ -221,7 +221,7 @@ class _Reader:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> Json:
-        mapping, own = self._merged(node, path, depth), set[str]()
+        mapping, own = self._merge(node, path, depth), set[str]()
         for key_node, value_node in node.value:
             if _is_merge(key_node):
                 continue
@@ -246,7 +246,7 @@ class _Reader:
             mapping[key] = self.value(value_node, (*path, key), depth + 1)
         return mapping
 
-    def _merged(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, Json]:
+    def _merge(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, Json]:
         """What `<<` merges into a mapping; of several mappings, the first that has a key counts."""
         found: dict[str, Json] = {}
         for key_node, value_node in node.value:
@@ -301,7 +301,7 @@ def _is_merge(key: yaml.Node) -> bool:
     return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style
 
 
-def typed(text: str) -> Json:
+def with_type(text: str) -> Json:
     """What a text means in YAML where it is a number, a boolean, null or a list of scalars; else the text."""
     try:
         value = parse_nodes("".join(text), "").value  # as PyYAML reads no subclasses of str

@@ -639,7 +639,7 @@ def test_labels_of_the_rows_are_not_those_of_what_is_around_them(loader: Loader)
     metric = "value: totalCount, labels: {name: name}"
     assert refusal(lambda: loader(ORGANIZATIONS.replace("METRIC", metric))) == [
         "13: queries[0].metrics[0].labels.name: name is not selected by the document; selected there: login, nodes,"
-        " organizations, rateLimit, repositories, totalCount"
+        " organizations, rateLimit, repositories, totalCount; or write {const: name} for that very text"
     ]
 
 
