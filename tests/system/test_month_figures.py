@@ -80,9 +80,11 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
         yield Month(insights, prometheus, end - STEP_SECONDS + 100)
 
 
-@pytest.mark.parametrize(("range_", "days"), [("7d", 7), ("30d", 30)])
+@pytest.mark.parametrize(("range_", "days"), [("24h", 1), ("7d", 7), ("30d", 30)])
 @pytest.mark.parametrize("api", ["", "Orders API"])
-def test_a_week_and_a_month_are_counted_alike_on_all_pages(month: Month, range_: str, days: int, api: str) -> None:
+def test_a_day_a_week_and_a_month_are_counted_alike_on_all_pages(
+    month: Month, range_: str, days: int, api: str
+) -> None:
     """Requests, failed requests, 5xx and 4xx are the simulator's own count within 1 %, on every page that shows them,
     as figures and as sums of tables, with one API chosen and with none; midnights of a month lose nothing."""
     made = month.requests(days * DAY_SECONDS, api)

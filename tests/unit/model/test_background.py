@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
+from contextlib import suppress
 
 import pytest
 
 from exporter.model.background import begin, result_of
+from tests.support.processes import eventually
 
 
 def test_the_result_or_the_error_comes_back() -> None:
@@ -30,3 +34,28 @@ def test_work_that_hangs_holds_nobody() -> None:
     asyncio.run(impatient())
     assert any(thread.name == "hung" and thread.daemon for thread in threading.enumerate())
     released.set()
+
+
+class _Plan:
+    """Something great that a work made."""
+
+
+def test_what_a_failed_work_had_made_is_freed_at_once() -> None:
+    """A configuration of thousands of queries with a mistake costs nothing once the mistake is reported."""
+    made: list[weakref.ref[_Plan]] = []
+
+    def work() -> None:
+        plan = _Plan()
+        made.append(weakref.ref(plan))
+        raise ValueError(repr(plan))
+
+    async def attempt() -> None:
+        with suppress(ValueError):
+            await result_of(work, "a test")
+
+    gc.disable()
+    try:
+        asyncio.run(attempt())
+        eventually(lambda: made[0]() is None, "the end of what was made")
+    finally:
+        gc.enable()
