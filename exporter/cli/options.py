@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 import click
 from click.core import ParameterSource
 
-from exporter.config.load import load
 from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.model.errors import ConfigError
 from exporter.model.listen_address import ListenAddress
@@ -42,6 +41,8 @@ def _one_file(context: click.Context, option: click.Parameter, values: tuple[Pat
 
 def query_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The queries of the configuration whose names begin so, for the completion of a shell."""
+    from exporter.config.load import load  # not at each start, which it would make slower
+
     file = context.params.get("config_file") or context.find_root().params.get("config_file") or DEFAULT_CONFIG
     try:
         found = load(Path(file), os.environ).config.queries

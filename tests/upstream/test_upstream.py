@@ -38,6 +38,7 @@ REST: dict[str, dict[str, Any]] = {
     "values": {"values": {"organization": "acme"}},
     "secret_values": {"secret_values": {"key": {"env": "KEY"}}},
     "rate_limit": {"rate_limit": {"requests": 5, "per": "1m"}},
+    "timezone": {"timezone": "Asia/Colombo"},
 }
 
 
