@@ -22,6 +22,10 @@ HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CODE: Final = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 YAML_BLOCK: Final = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HEADS: Final = ("By reason", "At the start")
+REFERENCES: Final = ("configuration", "metrics", "reliability", "performance", "runbook", "choreo-operations")
+WRITTEN_BY_SCRIPT: Final = re.compile(r"<!-- (\w+): written by .*?<!-- end of \1 -->", re.DOTALL)
+WORD: Final = re.compile(r"\S*\w\S*")
+MOST_WORDS: Final = 8000  # of all guides
 WITHOUT_SOURCES: Final = """\
 sources: [{name: any, url: "https://localhost", schema: choreo, values: {org_id: any}}]
 include: [choreo/names]
@@ -58,6 +62,29 @@ def test_the_index_names_every_document() -> None:
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
     linked = {(ROOT / "docs" / link).resolve() for link in LINK.findall(index)}
     assert {file for file in (ROOT / "docs").glob("*.md") if file.name != "README.md"} <= linked
+
+
+def guides() -> list[Path]:
+    """What people read from top to bottom: the documents without references and licences."""
+    files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    return [file for file in files if file.stem not in (*REFERENCES, "LICENSE")]
+
+
+def words(text: str) -> int:
+    """The number of words in prose and tables, without code blocks and without what a script writes."""
+    return len(WORD.findall(WRITTEN_BY_SCRIPT.sub("", CODE.sub("", text))))
+
+
+def test_the_guides_are_short() -> None:
+    """A new user can read all guides in an hour: more detail belongs in a reference."""
+    counts = {relative(file): words(file.read_text("utf-8")) for file in guides()}
+    assert sum(counts.values()) <= MOST_WORDS, counts
+
+
+def test_words_are_counted() -> None:
+    """Code, generated parts and the lines of a table are not words."""
+    text = "One `two`.\n\n| three | - |\n| --- | --- |\n\n```sh\nno\n```\n<!-- x: written by y -->no<!-- end of x -->\n"
+    assert words(text) == 3
 
 
 def test_every_reason_is_explained() -> None:
