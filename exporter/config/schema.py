@@ -55,3 +55,6 @@ class Config(Strict):
     """Further files with `sources`; the same."""
     max_series: Count = 200_000
     """The most series in all; beyond it nothing of an answer is taken."""
+    created_series: bool = True
+    """Whether OpenMetrics has a `_created` sample for each counter with a `period`: when the period began, in Unix
+    seconds. They are not counted against `max_series`."""

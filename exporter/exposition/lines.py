@@ -1,10 +1,13 @@
-"""Samples -> lines, in the Prometheus text format 0.0.4 and OpenMetrics 1.0.0 at once: only their heads differ."""
+"""Samples -> lines, in the Prometheus text format 0.0.4 and OpenMetrics 1.0.0 at once.
+
+Their heads differ, and the counters of which is known when they began: OpenMetrics has a `_created` line for each.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
@@ -17,6 +20,7 @@ SMALL_BYTES = 4096  # less than this is deflated together with its neighbours
 _PIECE_BYTES = 65536
 _FIRST_PIECE_ROWS = 256
 
+_UNITS = frozenset(("seconds", "bytes", "ratio", "celsius", "meters", "grams", "joules", "volts", "amperes"))
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -32,14 +36,22 @@ class Body:
     """All lines that one owner (a query, its source and target) has in one family.
 
     A small body keeps its bytes alone, as it will be deflated together with its neighbours; a big one is a block.
+    `openmetrics` are the lines in that format, where they are others than in the text format.
     """
 
     raw: bytes = b""
     block: Block | None = None
+    openmetrics: Body | None = None
 
     @property
     def length(self) -> int:
-        return len(self.raw) if self.block is None else self.block.length
+        """The bytes in the format that needs more of them."""
+        length = len(self.raw) if self.block is None else self.block.length
+        return length if self.openmetrics is None else max(length, self.openmetrics.length)
+
+    def in_format(self, in_format: Format) -> Body:
+        """The body in one format alone."""
+        return self if self.openmetrics is None or in_format is Format.TEXT else self.openmetrics
 
     @classmethod
     def of(cls, pieces: Iterable[bytes]) -> Body:
@@ -53,33 +65,65 @@ class Body:
         return cls(block=Block.of(chain((first,), pieces)))
 
 
-def body(samples: Samples) -> Body:
-    """The lines of these samples. Keeps nothing and shares nothing, so it may run in any thread."""
-    return Body.of(pieces(samples))
+def body(samples: Samples, created: Sequence[float] = ()) -> Body:
+    """The lines of these samples. Keeps nothing and shares nothing, so it may run in any thread.
+
+    `created` is when each series of a counter began, in Unix seconds, or nothing where that is not to be said.
+    """
+    text = Body.of(pieces(samples))
+    return replace(text, openmetrics=Body.of(pieces(samples, created))) if created else text
 
 
-def pieces(samples: Samples) -> Iterator[bytes]:
+def pieces(samples: Samples, created: Sequence[float] = ()) -> Iterator[bytes]:
     """The same lines in pieces of whole lines, each about 64 KiB, for callers that have other things to do between.
+
+    With `created`, those of OpenMetrics: the `_created` line of a series follows its `_total`, as the format does not
+    allow the lines of two series to be mixed.
 
     Values are finite. Integers up to 2^53 are written exactly, larger ones as the nearest float, floats as the
     shortest text that gives the same float back. Raises OverflowError for an integer that no float is near to.
     """
     fixed, columns = _constants_and_columns(samples)
     texts_of = _texts_of(samples)
+    times = _times(created)
+    if times:
+        fixed = _with_created(fixed, samples.family.name)
     begin, end = 0, _FIRST_PIECE_ROWS
     while numbers := samples.numbers[begin:end]:
-        piece = _weave(fixed, [*(column[begin:end] for column in columns), texts_of(numbers)]).encode()
+        labels = [column[begin:end] for column in columns]
+        cells = [*labels, texts_of(numbers)]
+        piece = _weave(fixed, [*cells, *labels, times[begin:end]] if times else cells).encode()
         yield piece
         begin, end = end, end + max(1, _PIECE_BYTES * len(numbers) // len(piece))
 
 
 def head(family: Family, in_format: Format) -> bytes:
-    """The HELP and TYPE lines of a family. In OpenMetrics a counter's family is named without `_total` there."""
-    name, text = family.name, _on_one_line(family.help)
+    """The HELP and TYPE lines of a family. In OpenMetrics a counter's family is named without `_total` there, and the
+    unit that a name ends in has a UNIT line."""
+    name, text, unit = family.name, _on_one_line(family.help), ""
     if in_format is Format.OPENMETRICS:
         name = name.removesuffix("_total") if family.type is MetricType.COUNTER else name
         text = _escape(family.help)
-    return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n".encode()
+        unit = _unit_line(name)
+    return f"# HELP {name} {text}\n# TYPE {name} {family.type.value}\n{unit}".encode()
+
+
+def _unit_line(name: str) -> str:
+    """The UNIT line of a family: its name ends in one of OpenMetrics' base units, or there is no line."""
+    before, _, unit = name.rpartition("_")
+    return f"# UNIT {name} {unit}\n" if before and unit in _UNITS else ""
+
+
+def _times(created: Sequence[float]) -> Sequence[str]:
+    """The texts of these Unix seconds, of which few are different."""
+    texts = {time: _number(int(time) if float(time).is_integer() else time) for time in set(created)}
+    return list(map(texts.__getitem__, created))
+
+
+def _with_created(fixed: Sequence[str], name: str) -> Sequence[str]:
+    """The fixed texts of a counter's line, and behind them those of the `_created` line of the same series."""
+    again = f"{name.removesuffix('_total')}_created{fixed[0].removeprefix(name)}"
+    return [*fixed[:-1], f"{fixed[-1]}{again}", *fixed[1:]]
 
 
 def _constants_and_columns(samples: Samples) -> tuple[Sequence[str], Sequence[Sequence[str]]]:

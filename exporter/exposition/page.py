@@ -9,7 +9,7 @@ together depends on their names and numbers alone, so a change remakes the block
 from __future__ import annotations
 
 import zlib
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import chain, count
@@ -195,7 +195,7 @@ class _FamilyPart:
         self.length = 0
         self._family = family
         self._groups: dict[int, dict[int, Body]] = {}
-        self._blocks: dict[int, tuple[Block, ...]] = {}
+        self._blocks: dict[int, _Blocks] = {}
         self._section: _Small | _Blocks | None = None
 
     def put(self, family: Family, serial: int, body: Body) -> None:
@@ -225,22 +225,37 @@ class _FamilyPart:
 
     def _small_section(self) -> _Small:
         self._blocks.clear()
-        raw = b"".join(group[serial].raw for _, group in sorted(self._groups.items()) for serial in sorted(group))
-        return _Small({each: head(self._family, each) + raw for each in Format}, self.length)
+        bodies = [group[serial] for _, group in sorted(self._groups.items()) for serial in sorted(group)]
+        raw = {each: b"".join(body.in_format(each).raw for body in bodies) for each in Format}
+        return _Small({each: head(self._family, each) + raw[each] for each in Format}, self.length)
 
     def _big_section(self) -> _Blocks:
         for at, group in self._groups.items():
             if at not in self._blocks:
                 self._blocks[at] = _blocks_of_group([group[serial] for serial in sorted(group)])
-        blocks = tuple(chain.from_iterable(self._blocks[at] for at in sorted(self._groups)))
-        return {each: (_head_block(self._family, each), *blocks) for each in Format}
+        groups = [self._blocks[at] for at in sorted(self._groups)]
+        return {
+            each: (_head_block(self._family, each), *chain.from_iterable(group[each] for group in groups))
+            for each in Format
+        }
 
 
 def _begins_run(name: str) -> bool:
     return zlib.crc32(name.encode()) % _FAMILIES_TOGETHER == 0
 
 
-def _blocks_of_group(bodies: list[Body]) -> tuple[Block, ...]:
+def _blocks_of_group(bodies: Sequence[Body]) -> _Blocks:
+    """The blocks of these bodies in each format; the same ones in both if no body differs."""
+    blocks = _blocks_of(bodies)
+    if all(body.openmetrics is None for body in bodies):
+        return dict.fromkeys(Format, blocks)
+    return {
+        Format.TEXT: blocks,
+        Format.OPENMETRICS: _blocks_of([body.in_format(Format.OPENMETRICS) for body in bodies]),
+    }
+
+
+def _blocks_of(bodies: Sequence[Body]) -> tuple[Block, ...]:
     small = b"".join(body.raw for body in bodies)
     big = (body.block for body in bodies if body.block is not None)
     return (Block.of([small]), *big) if small else tuple(big)

@@ -104,7 +104,8 @@ class Result:
     `skipped` counts the values that were left out, by reason, and `skipped_rows` the rows; `first_skipped` quotes the
     first of the values and `first_skipped_row` that of the rows. `nulls` counts the nulls on the way to the rows, by
     path. `window_end_time` is the end of the window that was asked for and `window_seconds` its length;
-    `period_start_time` is where counters began: Unix seconds, all of them.
+    `period_start_time` is where counters began: Unix seconds, all of them. `publishes_created` is whether the page says
+    it with each of them.
     `period_complete` is whether the window ends with the period, so that counters have its full total.
     `rows_cut` is how many rows `max_rows` left behind; with `rows_cut_at_least`, there are so many or more of them.
     `largest_only` are the families of which the configuration keeps the largest series alone (`top`).
@@ -127,6 +128,7 @@ class Result:
     window_end_time: float | None = None
     period_start_time: float | None = None
     period_complete: bool = False
+    publishes_created: bool = False
     largest_only: frozenset[Family] = frozenset()
 
     @property

@@ -272,6 +272,7 @@ class QueryPlan:
     audit_after_seconds: float | None = None
     time_format: TimeFormat = ISO
     zone_by_source: bool = False
+    publishes_created: bool = True
 
     def on(self, source: Source) -> QueryPlan:
         """The query by the clock of a source, where its sources do not have the same."""

@@ -57,6 +57,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
             lookups=used_lookups(parsed, lookups),
             wants=wanted,
             findings=findings,
+            publishes_created=loaded.config.created_series,
         )
         for parsed, found in planned
     )

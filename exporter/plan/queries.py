@@ -40,6 +40,7 @@ def query_plan(
     lookups: tuple[LookupPlan, ...],
     wants: Wants,
     findings: Findings,
+    publishes_created: bool,
 ) -> QueryPlan:
     """The plan of a query, with what the others want of it."""
     query = parsed.query
@@ -72,6 +73,7 @@ def query_plan(
         publishes_partial=query.on_partial == "publish",
         skips_bad_rows=query.on_bad_row == "skip",
         fails_on_null=query.on_null == "fail",
+        publishes_created=publishes_created,
         shape=_shape(parsed, metrics, rows, pages),
     )
 

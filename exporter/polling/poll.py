@@ -158,7 +158,7 @@ async def render_ahead(outcome: PollOutcome) -> tuple[Rendered, ...]:
     result = outcome.result
     if result is None or result.series_count < _BIG_SERIES:
         return ()
-    return await asyncio.to_thread(lambda: tuple(map(Rendered.of, result.samples)))
+    return await asyncio.to_thread(Rendered.of_result, result)
 
 
 async def _extract(query: QueryPlan, responses: list[Response], around: Surroundings, moment: Moment) -> Result:

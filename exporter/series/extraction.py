@@ -137,6 +137,7 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
         window_end_time=window.end.timestamp() if window else None,
         period_start_time=moment.period_start.timestamp() if moment.period_start else None,
         period_complete=is_at_end_of_period(query, moment),
+        publishes_created=query.publishes_created,
     )
 
 

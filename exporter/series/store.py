@@ -83,9 +83,23 @@ class Rendered:
     keys: Keys
 
     @classmethod
-    def of(cls, samples: Samples) -> Rendered:
-        """Keeps nothing and shares nothing, so it may run in any thread."""
-        return cls(body(samples), Keys.of(samples))
+    def of(cls, samples: Samples, created: Sequence[float] = ()) -> Rendered:
+        """`created` is when each series began, if that is published. Keeps nothing and shares nothing, so it may run in
+        any thread."""
+        return cls(body(samples, created), Keys.of(samples))
+
+    @classmethod
+    def of_result(cls, result: Result) -> tuple[Rendered, ...]:
+        """What the samples of a result become."""
+        return tuple(cls.of(one, _period_starts(one, result)) for one in result.samples)
+
+
+def _period_starts(samples: Samples, result: Result) -> Sequence[float]:
+    """When each of these series of a result began, in Unix seconds; nothing where the page does not say it."""
+    start = result.period_start_time
+    if start is None or not result.publishes_created or samples.family.type is not MetricType.COUNTER:
+        return ()
+    return [start] * len(samples)
 
 
 def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
@@ -227,11 +241,12 @@ class Store:
         `ahead` is what the result's samples become, where it was made ahead.
         """
         if outcome.result is not None:
-            ahead = ahead or [Rendered.of(one) for one in outcome.result.samples]
+            ahead = ahead or Rendered.of_result(outcome.result)
             if self._left_over:
                 self._make_way(owner, outcome.result, ahead)
             outcome = self._refusal(owner, outcome, outcome.result, ahead) or outcome
-        state, samples = next_state(self.state(owner), outcome, at, time)
+        previous = self.state(owner)
+        state, samples = next_state(previous, outcome, at, time)
         self._states[owner] = state if owner.query in self._audited else replace(state, closed=None)
         self._owners.setdefault((owner.query, owner.source), {})[owner] = None
         if outcome.result is not None:
@@ -240,7 +255,9 @@ class Store:
             self._publish(
                 owner,
                 {
-                    one.family: ready if one is polled else _render_again(ready, one, polled)
+                    one.family: ready
+                    if one is polled
+                    else _render_again(ready, one, polled, _created_times(one, outcome.result, state, previous))
                     for one, polled, ready in zip(samples, outcome.result.samples, ahead, strict=True)
                 },
             )
@@ -370,9 +387,20 @@ class Store:
             self._series[owner] = after
 
 
-def _render_again(ready: Rendered, samples: Samples, polled: Samples) -> Rendered:
+def _created_times(samples: Samples, result: Result, state: State, previous: State) -> Sequence[float]:
+    """When each series began: one that stands with its total of the period before began with that period."""
+    times, carried = _period_starts(samples, result), state.births.ended.get(samples.family)
+    earlier = previous.period_start_time
+    if not times or not carried or earlier is None:
+        return times
+    return [earlier if key in carried else time for key, time in zip(samples.label_values(), times, strict=True)]
+
+
+def _render_again(ready: Rendered, samples: Samples, polled: Samples, created: Sequence[float]) -> Rendered:
     """What other samples of the same family become; of the same series, if they are as many."""
-    return replace(ready, body=body(samples)) if len(samples) == len(polled) else Rendered.of(samples)
+    if len(samples) == len(polled):
+        return replace(ready, body=body(samples, created))
+    return Rendered.of(samples, created)
 
 
 def _excluding(new: Family, new_keys: Keys, family: Family, keys: Keys) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.support.graphql_api import connection, graphql_api
-from tests.support.processes import Exporter
+from tests.support.processes import Exporter, eventually
 
 SDL = """
 type Query { orders(first: Int!, after: String): Orders! }
@@ -66,3 +70,59 @@ def test_cursor_pages_behind_static_authentication(tmp_path: Path, way: str, aut
             assert amounts == {order["id"]: float(order["total"]["amount"]) for order in ORDERS}, exporter.log
             assert exporter.value("shop_order_paid") == 12
             assert "test-bearer" not in exporter.log + exporter.page()
+
+
+COUNTED = """
+sources: [{name: shop, url: URL, authorization: {credentials: test-bearer}}]
+queries:
+  - name: today
+    interval: 30s
+    window: {length: 5m, delay: 2m}
+    period: day
+    document: "query ($from: String!) { sold(from: $from) { shop count seconds } }"
+    variables: {from: "{{ period.start }}"}
+    rows: sold
+    labels: {shop: shop}
+    metrics:
+      - {name: shop_orders_total, type: counter, help: Orders since midnight., value: count}
+      - {name: shop_busy_seconds_total, type: counter, help: Time with customers since midnight., value: seconds}
+      - {name: shop_orders_last_seconds, help: Time of the last order., value: seconds}
+"""
+
+
+def openmetrics(exporter: Exporter) -> list[Metric]:
+    """The page's own families of the shop, as Prometheus asks for them, through the parser of OpenMetrics."""
+    answer = httpx.get(f"{exporter.url}/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
+    return [family for family in families if family.name.startswith("shop_")]
+
+
+def test_openmetrics_says_when_a_counter_began(tmp_path: Path) -> None:
+    """Whoever asks for OpenMetrics gets the start of the day with each counter and the unit of a name; the text format
+    has neither, and `created_series: false` leaves the starts away."""
+    sdl = "type Query { sold(from: String!): [Shop!]! } type Shop { shop: ID!, count: Int!, seconds: Float! }"
+    sold = [{"shop": "s-1", "count": 3, "seconds": 1.5}, {"shop": "s-2", "count": 4, "seconds": 2.5}]
+    config = tmp_path / "config.yaml"
+    with graphql_api(sdl, {"sold": lambda *_, **__: sold}, "Bearer test-bearer") as api:
+        config.write_text(COUNTED.replace("URL", api.url))
+        with Exporter(config, tmp_path / "log") as exporter:
+            exporter.wait_until_ready()
+            families = {family.name: family for family in openmetrics(exporter)}
+            assert {name: family.unit for name, family in families.items()} == {
+                "shop_orders": "",
+                "shop_busy_seconds": "seconds",
+                "shop_orders_last_seconds": "seconds",
+            }, exporter.log
+            midnight = exporter.value("insights_exporter_query_period_start_timestamp_seconds")
+            for name in ("shop_orders", "shop_busy_seconds"):
+                samples = families[name].samples
+                assert [one.name for one in samples] == [f"{name}_total", f"{name}_created"] * 2
+                assert {one.value for one in samples if one.name == f"{name}_created"} == {midnight}
+            assert exporter.value("insights_exporter_query_series") == 6
+            assert "_created{shop" not in exporter.page()
+            assert "# UNIT" not in exporter.page()
+            config.write_text(f"created_series: false\n{config.read_text()}")
+            exporter.popen.send_signal(signal.SIGHUP)
+            eventually(lambda: "_created" not in str(openmetrics(exporter)), "counters without their starts")
+            assert exporter.value("shop_orders_total") == 7

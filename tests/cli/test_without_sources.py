@@ -52,7 +52,10 @@ def test_credentials_become_a_configuration_with_its_schema(compiled: Path, insi
     environ = choreo_environ(insights)
     written = run(compiled, "init", "--force", **environ)
     assert (written.returncode, written.stderr) == (0, "")
-    assert json.loads((compiled / "config.schema.json").read_text("utf-8"))["properties"].keys() > {"sources", "queries"}
+    assert json.loads((compiled / "config.schema.json").read_text("utf-8"))["properties"].keys() > {
+        "sources",
+        "queries",
+    }
     check = run(compiled, "--config.check", "--config.file=config.yaml", **environ)
     assert (check.returncode, check.stderr) == (0, "")
 

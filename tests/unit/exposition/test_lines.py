@@ -150,3 +150,52 @@ def test_small_and_big_bodies_are_told_apart_by_size() -> None:
     assert Body.of([b"x" * SMALL_BYTES]).block is not None
     assert Body.of([b"one 1\n", b"two 2\n"]).raw == b"one 1\ntwo 2\n"
     assert Body.of([]).length == 0
+
+
+def test_a_counter_says_when_it_began_after_each_total() -> None:
+    """OpenMetrics has `_created` beside `_total`, series by series and with the same labels; the text format not."""
+    family = Family("choreo_requests_total", MetricType.COUNTER, "Requests.", ("api", "kind", "code"))
+    samples = Samples.of(family, {("a", 'x"', "200"): 5, ("b", 'x"', "500"): 6.5})
+    made = body(samples, [1777852800.0, 1777766400.5])
+    assert made.in_format(Format.TEXT).raw == lines_of(samples).encode()
+    assert made.in_format(Format.OPENMETRICS).raw.decode() == (
+        'choreo_requests_total{api="a",kind="x\\"",code="200"} 5\n'
+        'choreo_requests_created{api="a",kind="x\\"",code="200"} 1777852800\n'
+        'choreo_requests_total{api="b",kind="x\\"",code="500"} 6.5\n'
+        'choreo_requests_created{api="b",kind="x\\"",code="500"} 1777766400.5\n'
+    )
+    assert made.length == len(made.in_format(Format.OPENMETRICS).raw)
+
+
+@pytest.mark.parametrize("labels", [(), ("only",)])
+def test_a_counter_of_one_series_says_when_it_began(labels: tuple[str, ...]) -> None:
+    """So does one without labels, and one whose labels are all alike."""
+    family = Family("n_total", MetricType.COUNTER, "N.", labels)
+    shown = '{only="v"}' if labels else ""
+    made = body(Samples.of(family, {("v",) * len(labels): 1}), [0.0])
+    assert made.in_format(Format.OPENMETRICS).raw.decode() == f"n_total{shown} 1\nn_created{shown} 0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "unit"),
+    [
+        ("api_latency_seconds", MetricType.GAUGE, "seconds"),
+        ("api_cpu_seconds_total", MetricType.COUNTER, "seconds"),
+        ("api_disk_bytes", MetricType.GAUGE, "bytes"),
+        ("api_cache_hit_ratio", MetricType.GAUGE, "ratio"),
+        ("room_temperature_celsius", MetricType.GAUGE, "celsius"),
+        ("api_requests_total", MetricType.COUNTER, ""),
+        ("seconds", MetricType.GAUGE, ""),
+        ("_seconds", MetricType.GAUGE, ""),
+        ("api_milliseconds", MetricType.GAUGE, ""),
+        ("api_seconds_window", MetricType.GAUGE, ""),
+        ("bytes_total", MetricType.COUNTER, ""),
+    ],
+)
+def test_a_name_that_ends_in_a_unit_has_a_unit_line(name: str, kind: MetricType, unit: str) -> None:
+    """OpenMetrics is given the unit that a name says already; the text format has no such line."""
+    family = Family(name, kind, "Help.", ())
+    base = name.removesuffix("_total")
+    lines = head(family, Format.OPENMETRICS).decode().splitlines()
+    assert lines[2:] == ([f"# UNIT {base} {unit}"] if unit else [])
+    assert "# UNIT" not in head(family, Format.TEXT).decode()

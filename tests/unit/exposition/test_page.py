@@ -200,3 +200,24 @@ def _new_bytes(before: Page, after: Page) -> int:
     """How many bytes were written and deflated for `after` that were not there before."""
     old = set(map(id, before.raw(Format.TEXT)))
     return sum(len(piece) for piece in after.raw(Format.TEXT) if id(piece) not in old)
+
+
+@pytest.mark.parametrize("count", [1, 30, 45, 5000])
+def test_a_page_has_the_created_series_of_counters_in_openmetrics_alone(count: int) -> None:
+    """However many series there are, a parser finds the start of each counter; the text format stays as it is."""
+    board, plain = Board(), Board()
+    series = rows(count)
+    timed = Family("busy_seconds_total", MetricType.COUNTER, "Busy.", ("n",))
+    board.put("one", timed, body(Samples.of(timed, series), [1777852800.0] * count))
+    board.put("two", timed, body(Samples.of(timed, {("untimed",): 4})))
+    plain.put("one", timed, body(Samples.of(timed, series)))
+    plain.put("two", timed, body(Samples.of(timed, {("untimed",): 4})))
+    assert text_of(board.page()) == text_of(plain.page())
+    for gzipped in (False, True):
+        answer = Joiner().join(board.page(), b"", Format.OPENMETRICS, gzip=gzipped)
+        text = (gzip.decompress(answer) if gzipped else answer).decode()
+        (found,) = parsed_openmetrics(text)  # type: ignore[no-untyped-call]
+        assert found.unit == "seconds"
+        created = {one.labels["n"]: one.value for one in found.samples if one.name == "busy_seconds_created"}
+        assert created == dict.fromkeys((n for (n,) in series), 1777852800.0)
+        assert sum(one.name == "busy_seconds_total" for one in found.samples) == count + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
 from exporter.exposition import Format, Joiner
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
@@ -231,3 +233,52 @@ def test_feeding_rows_carry_the_values_of_their_target() -> None:
         ({"id": 1}, {"tenant.id": "t1"}),
         ({"id": 1}, {"tenant.id": "t2"}),
     ]
+
+
+def created(store: Store) -> dict[str, float]:
+    """When each series of the counter began, as OpenMetrics has it."""
+    text = Joiner().join(store.page(), b"", Format.OPENMETRICS, gzip=False).decode()
+    (family,) = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+    return {one.labels["api"]: one.value for one in family.samples if one.name == "calls_created"}
+
+
+def publishing(outcome: PollOutcome) -> PollOutcome:
+    """The same poll under a configuration that publishes when counters began."""
+    assert outcome.result is not None
+    return replace(outcome, result=replace(outcome.result, publishes_created=True))
+
+
+def test_a_counter_s_start_is_that_of_the_period_its_total_is_of() -> None:
+    """Also of a series that stands with the total of yesterday for one more interval: whoever adds a 0 at the start of
+    a counter counts nothing twice. A series that is held, and one that is 0 first, began with the period, too."""
+    store = Store(100)
+    store.fold(ONE, TARGET, publishing(good(COUNTER, {"a": 5}, 600.0)), 0, 0)
+    assert created(store) == {"a": 600.0}
+    store.fold(ONE, TARGET, publishing(good(COUNTER, {"a": 4, "late": 7}, 600.0)), 1, 1)
+    assert shown(store) == ['calls_total{api="a"} 5', 'calls_total{api="late"} 0']
+    assert created(store) == {"a": 600.0, "late": 600.0}
+    store.fold(ONE, TARGET, publishing(good(COUNTER, {"a": 1, "late": 2}, 1200.0)), 2, 2)
+    assert shown(store) == ['calls_total{api="a"} 1', 'calls_total{api="late"} 7']
+    assert created(store) == {"a": 1200.0, "late": 600.0}
+    store.fold(ONE, TARGET, publishing(good(COUNTER, {"a": 1, "late": 2}, 1200.0)), 3, 3)
+    assert created(store) == {"a": 1200.0, "late": 1200.0}
+
+
+def test_only_counters_of_a_period_say_when_they_began() -> None:
+    """A counter that the API keeps itself has no start that is known, and a gauge has none; nor is there one where the
+    configuration does not want it."""
+    store = Store(100)
+    for outcome in (publishing(good(COUNTER, {"a": 5})), good(COUNTER, {"a": 5}, 600.0)):
+        store.fold(ONE, TARGET, outcome, 0, 0)
+        assert created(store) == {}
+    store.fold(ONE, TARGET, publishing(good(GAUGE, {"a": 5}, 600.0)), 1, 1)
+    assert "created" not in Joiner().join(store.page(), b"", Format.OPENMETRICS, gzip=False).decode()
+
+
+def test_the_starts_of_counters_are_not_counted_as_series() -> None:
+    """As many counters fit under `max_series` with their starts as without."""
+    store = Store(2)
+    outcome = store.fold(ONE, TARGET, publishing(good(COUNTER, {"a": 5, "b": 6}, 600.0)), 0, 0)
+    assert outcome.result is not None
+    assert created(store) == {"a": 600.0, "b": 600.0}
+    assert store.state(ONE).series == 2
