@@ -6,22 +6,61 @@ import base64
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from graphql import build_schema, validate_schema
+from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from tests.support.configurations import ROOT
 from tests.support.graphql_api import connection, graphql_api
 from tests.support.processes import Exporter, eventually
+from tests.support.recorded_api import Recorded, recorded_apis
 
 EXAMPLES = ROOT / "docs" / "examples"
 NAMES = sorted(file.parent.name for file in EXAMPLES.glob("*/config.yaml"))
+RECORDED = sorted(file.parent.name for file in EXAMPLES.glob("*/answers.json"))
+# What the check says of an example: the name is that of another exporter, and no schema says what is inside JSON.
+SAID = {
+    "cloudflare": ["a name that ends in _count"],
+    "saleor": ["goes inside JSON", "goes inside JSON"],
+    "shopify": ["extensions.cost.throttleStatus.currentlyAvailable"],
+}
+BASIC = f"Basic {base64.b64encode(b'ann:test-pass').decode()}"
+HEADERS = {
+    "cloudflare": ("Authorization", "Bearer test-cloudflare"),
+    "dagster": ("Authorization", BASIC),
+    "github": ("Authorization", "Bearer test-github"),
+    "gitlab": ("Authorization", "Bearer test-gitlab"),
+    "hasura": ("X-Hasura-Admin-Secret", "test-hasura"),
+    "linear": ("Authorization", "test-linear"),
+    "saleor": ("Authorization", "Bearer test-saleor"),
+    "shopify": ("X-Shopify-Access-Token", "test-shopify"),
+}
+ENVIRON = {
+    "CLOUDFLARE_TOKEN": "test-cloudflare",
+    "CLOUDFLARE_ZONE": "023e105f4ecef8ad9ca31a8372d0c353",
+    "CLOUDFLARE_ZONE_NAME": "example.com",
+    "CLOUDFLARE_ACCOUNT": "acme",
+    "DAGSTER_USER": "ann",
+    "DAGSTER_PASSWORD": "test-pass",
+    "GITHUB_TOKEN": "test-github",
+    "GITHUB_ORGANIZATION": "acme",
+    "GITLAB_TOKEN": "test-gitlab",
+    "GITLAB_GROUP": "acme",
+    "HASURA_ADMIN_SECRET": "test-hasura",
+    "LINEAR_API_KEY": "test-linear",
+    "SALEOR_TOKEN": "test-saleor",
+    "SALEOR_CHANNEL": "default",
+    "SHOPIFY_SHOP": "lamps",
+    "SHOPIFY_TOKEN": "test-shopify",
+}
 
 
 def sdl(name: str) -> str:
@@ -37,7 +76,9 @@ def test_the_check_takes_an_example_as_it_is(name: str) -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert run.returncode == 0, run.stderr
     assert "fine (1 sources," in run.stdout
-    assert not [line for line in run.stderr.splitlines() if "the environment variable" not in line]
+    said = [line for line in run.stderr.splitlines() if "the environment variable" not in line]
+    assert len(said) == len(SAID.get(name, ()))
+    assert all(text in line for text, line in zip(SAID.get(name, ()), said, strict=True))
 
 
 @pytest.mark.parametrize(("name", "field"), [("github", "stargazerCount"), ("dagster", "lastHeartbeatTime")])
@@ -54,6 +95,75 @@ def test_a_wrong_field_in_an_example_is_named(name: str, field: str, tmp_path: P
     (said,) = [text for text in run.stderr.splitlines() if "Cannot query field" in text]
     assert said.startswith(f"error: {file}:{line}: queries[")
     assert f"did you mean '{field}'" in said
+
+
+def environ_at(url: str) -> dict[str, str]:
+    """What the examples take from the environment, where their APIs are served there."""
+    urls = {f"{name.upper()}{'_URL' if name == 'dagster' else '_GRAPHQL_URL'}": f"{url}/{name}" for name in RECORDED}
+    return {**urls, **ENVIRON}
+
+
+def all_in_one() -> str:
+    """The configurations of all these examples as one, in which each query asks its own source.
+
+    All sources of one configuration have the same labels, so theirs go to their queries, and each has `example`.
+    """
+    whole: dict[str, list[Any]] = {"sources": [], "queries": [], "lookups": []}
+    for name in RECORDED:
+        config = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))
+        (source,) = config["sources"]
+        labels = {label: {"const": text} for label, text in source.pop("labels", {}).items()}
+        own_schema = str(EXAMPLES / name / source["schema"])
+        whole["sources"].append({**source, "schema": own_schema, "labels": {"example": name}})
+        for query in config["queries"]:
+            own = {"sources": [source["name"]], "labels": {**labels, **query.get("labels", {})}}
+            whole["queries"].append({**query, **own})
+        whole["lookups"] += config.get("lookups", [])
+    return yaml.safe_dump(whole, sort_keys=False)
+
+
+def by_series(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The value of each series in a text of the text format, without the label `example`."""
+    found = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    for one in found:
+        one.labels.pop("example", None)
+    series = {(one.name, frozenset(one.labels.items())): one.value for one in found}
+    assert len(series) == len(found)
+    return series
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of one exporter that runs all examples against servers of their answers."""
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "config.yaml").write_text(all_in_one())
+    apis = {name: Recorded.of(EXAMPLES / name, HEADERS[name]) for name in RECORDED}
+    with (
+        recorded_apis(apis) as url,
+        Exporter(folder / "config.yaml", folder / "log", environ=environ_at(url)) as exporter,
+    ):
+        exporter.wait_until_ready()
+        failed = [labels for labels, up in exporter.samples("insights_exporter_query_up") if not up]
+        assert not failed, exporter.log
+        yield exporter.page()
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_an_example_publishes_what_it_shows(page: str, name: str) -> None:
+    """From the answers beside an example come the series beside it, to the last label and digit, and no others."""
+    names = set(families(name, environ_at("http://localhost")))
+    found = {series: value for series, value in by_series(page).items() if series[0] in names}
+    assert found == by_series((EXAMPLES / name / "metrics.txt").read_text("utf-8"))
+    assert {series[0] for series in found} == names
+
+
+def test_there_are_eight_complete_examples() -> None:
+    """Each has a configuration, a schema of no more than what it uses, answers and the series that come of them."""
+    assert len(RECORDED) >= 8
+    for name in RECORDED:
+        assert (EXAMPLES / name / "metrics.txt").exists()
+        assert len(sdl(name).splitlines()) < 200
+        assert not validate_schema(build_schema(sdl(name)))
 
 
 def families(name: str, environ: Mapping[str, str]) -> list[str]:
