@@ -71,7 +71,7 @@ and `shards` with `--shards`.
 By group of `include` ([configuration](configuration.md)). Every series also has the labels of its source, such as
 `organization`. [The operations](choreo-operations.md) says which operation of the API each comes from.
 
-In OpenMetrics each counter also has the [start of its period](any-api.md#when-a-counter-began), such as
+In OpenMetrics each counter also has the [start of its period](configuration.md#when-a-counter-began), such as
 `choreo_requests_created`.
 """
 GROUP: Final = """
