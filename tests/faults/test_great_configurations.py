@@ -50,7 +50,7 @@ SIZES: Final = {
     "ten_thousand_queries": Great(1, 10_000),
     "thousand_sources": Great(1000, 1000),
 }
-_IN_FULL: Final = ("ten_thousand_queries", "thousand_sources")
+_IN_FULL: Final = ("queries", "sources", "ten_thousand_queries", "thousand_sources")
 
 
 def slowest_scrape(exporter: Exporter, until: Callable[[str], bool]) -> float:

@@ -173,7 +173,9 @@ def outcome(read: Callable[[], object]) -> object:
     if not isinstance(found, Result):
         return found
     series = {one.family: list(one.items()) for one in found.samples}
-    known = replace(found, samples=(), first_skipped="", nulls={})  # of which the old reader does not tell
+    known = replace(
+        found, samples=(), first_skipped="", nulls={}, publishes_created=False
+    )  # which the old reader lacks
     return series, repr(known)  # as text, in which NaN is NaN
 
 
