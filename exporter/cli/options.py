@@ -83,6 +83,14 @@ config_file_option = click.option(
     callback=_one_file,
     help="The configuration.",
 )
+queries_option = click.option(
+    "--query",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=query_names,
+    help="Only this query; may be given several times.",
+)
 log_level_option = click.option(
     "--log.level", "log_level", type=click.Choice(list(LEVELS)), default="info", show_default=True
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, GraphQLSchema, build_schema, execute_sync, parse, validate
+
+from tests.support.json_server import json_server
 
 
 @dataclass
@@ -45,32 +45,12 @@ def graphql_api(sdl: str, data: Mapping[str, Any], authorization: str) -> Iterat
     """Serves that data on a free port of the loopback address; 401 without the right Authorization header."""
     api = Api(build_schema(sdl, assume_valid=True), data, authorization)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(_: str, headers: Message, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return api.answer(body) if headers["authorization"] == api.authorization else None
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            known = self.headers["authorization"] == api.authorization
-            content = json.dumps(api.answer(body) if known else {}).encode()
-            self.send_response(200 if known else 401)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Keeps quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        api.url = f"http://127.0.0.1:{server.server_port}/graphql"
+    with json_server(answer) as url:
+        api.url = f"{url}/graphql"
         yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def connection(nodes: Sequence[Any]) -> Callable[..., Mapping[str, Any]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import yaml
 from graphql import GraphQLResolveInfo, GraphQLSchema, build_schema, execute_sync, parse, validate
+
+from tests.support.json_server import json_server
 
 
 @dataclass(frozen=True)
@@ -58,38 +59,14 @@ def _has(given: Any, wanted: Any) -> bool:
     return bool(given == wanted)
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # all examples connect at once
-
-
 @contextmanager
 def recorded_apis(apis: Mapping[str, Recorded]) -> Iterator[str]:
     """Serves these on one free port of the loopback address, each below its name; yields the URL of all."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(path: str, headers: Message, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        api = apis[path.removeprefix("/")]
+        name, value = api.header
+        return api.answer(body) if headers[name] == value else None
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            api = apis[self.path.removeprefix("/")]
-            name, value = api.header
-            known = self.headers[name] == value
-            content = json.dumps(api.answer(body) if known else {}).encode()
-            self.send_response(200 if known else 401)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Keeps quiet."""
-
-    server = _Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with json_server(answer) as url:
+        yield url

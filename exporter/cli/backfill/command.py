@@ -19,7 +19,7 @@ from exporter.cli.ad_hoc import Round
 from exporter.cli.atomic_file import atomic_file
 from exporter.cli.backfill.fill import FanOut, Interrupted, Progress, Span, fan_outs, fill, request_count, with_history
 from exporter.cli.backfill.history import History, Written
-from exporter.cli.options import config_file_option, epilog, query_names
+from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import show_progress
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.plan.plan import Plan, QueryPlan
@@ -46,14 +46,7 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
     "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of every series: job and instance, others."
 )
 @click.option("--step", metavar="DURATION", help="Time between samples; without it, each query's interval.")
-@click.option(
-    "--query",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=query_names,
-    help="Only this query; may be given several times.",
-)
+@queries_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

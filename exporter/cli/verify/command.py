@@ -22,7 +22,7 @@ from exporter.cli.account import (
 )
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
-from exporter.cli.options import config_file_option, epilog, query_names
+from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import Output, show_progress
 from exporter.cli.query.recording import RecordingError, recording_json, recording_of, write_recording
 from exporter.cli.verify.anonymity import anonymous
@@ -69,14 +69,7 @@ class _Findings:
 )
 @config_file_option
 @click.option("--source", "source_name", help="The source to ask; without it, the first.")
-@click.option(
-    "--query",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=query_names,
-    help="Only this query; may be given several times.",
-)
+@queries_option
 @click.option("--targets", default=3, show_default=True, help="Targets to ask a query for until one has an answer.")
 @click.option("--watch", default="5m", show_default=True, help="How long to watch for changes; 0 for not at all.")
 @click.option("--max-aliases", default=64, show_default=True, help="The most aliases to try; 0 for none.")
