@@ -113,7 +113,7 @@ class Round:
         self._asked: dict[Owner, Asked] = {}
         self._pack_sizes: dict[str, int] = {}
         self.gates = {
-            source.name: Gate(Turns(source.concurrency), on_wait=partial(tell_wait, source.name))
+            source.name: Gate(Turns(source.concurrency), on_wait=partial(_tell_wait, source.name))
             for source in plan.sources
         }
         self.paces = paces(plan.sources)
@@ -236,7 +236,7 @@ class Round:
         self._asked[asked.owner] = replace(asked, outcome=outcome)
 
 
-def tell_wait(source: str, seconds: float) -> None:
+def _tell_wait(source: str, seconds: float) -> None:
     """Says on standard error why nothing happens, where somebody would wonder."""
     if seconds >= _SHORT_WAIT_SECONDS:
         why = "as the API asked for it or could not answer"

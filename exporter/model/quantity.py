@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Final
 
 from exporter.model.samples import Number
@@ -102,18 +103,20 @@ class NumberForm:
     def _number(self, text: str) -> str | None:
         for space in "\u00a0\u202f\u2009":  # which French and others have between groups
             text = text.replace(space, " ")
-        match = re.match(self._expression, text.replace("’", "'"), re.ASCII)
+        match = _number_pattern(self.group, self.point).match(text.replace("’", "'"))
         if match is None or text[match.end() : match.end() + 1] in (".", ","):
             return None
         whole = match["whole"].replace(self.group, "") if self.group else match["whole"]
         return f"{match['sign']}{whole}{'.' if match['part'] else ''}{match['part'] or ''}{text[match.end() :]}"
 
-    @property
-    def _expression(self) -> str:
-        groups = rf"\d{{1,3}}(?:{re.escape(self.group)}\d{{3}}){{1,6}}(?!\d)|" if self.group else ""
-        return (
-            rf"(?P<sign>[+-]?)(?P<whole>{groups}\d{{1,18}}(?!\d))(?:{re.escape(self.point)}(?P<part>\d{{1,18}}))?(?!\d)"
-        )
+
+@cache
+def _number_pattern(group: str, point: str) -> re.Pattern[str]:
+    groups = rf"\d{{1,3}}(?:{re.escape(group)}\d{{3}}){{1,6}}(?!\d)|" if group else ""
+    return re.compile(
+        rf"(?P<sign>[+-]?)(?P<whole>{groups}\d{{1,18}}(?!\d))(?:{re.escape(point)}(?P<part>\d{{1,18}}))?(?!\d)",
+        re.ASCII,
+    )
 
 
 def parse_number_form(text: str) -> NumberForm | None:
