@@ -90,6 +90,7 @@ def test_a_limit_of_ids_is_kept_by_batches(most: int, tmp_path: Path) -> None:
 BUCKETS = """
   - name: buckets
     interval: 1m
+    timeout: 1m
     for_each: {environment: environments}
     window: {length: 5h, align: 1m}
     document: |

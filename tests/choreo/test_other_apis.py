@@ -7,13 +7,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.support.graphql_api import connection, graphql_api
-from tests.support.processes import Exporter, eventually
+from tests.support.processes import Exporter, eventually, get
 
 SDL = """
 type Query { orders(first: Int!, after: String): Orders! }
@@ -92,7 +91,7 @@ queries:
 
 def openmetrics(exporter: Exporter) -> list[Metric]:
     """The page's own families of the shop, as Prometheus asks for them, through the parser of OpenMetrics."""
-    answer = httpx.get(f"{exporter.url}/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    answer = get(f"{exporter.url}/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
     return [family for family in families if family.name.startswith("shop_")]

@@ -8,14 +8,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.journal import Entry
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source, fan_out
-from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot, eventually
+from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot, eventually, get
 
 
 def command(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -188,10 +187,10 @@ def test_the_example_works_on_the_simulated_api(insights: Simulator, tmp_path: P
 def test_the_start_page_leads_on(insights: Simulator, start_exporter: StartExporter) -> None:
     """`/` names the program and its version and links to the metrics."""
     exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
-    page = httpx.get(exporter.url).text
+    page = get(exporter.url).text
     assert "Insights Exporter" in page
     assert 'href="metrics"' in page
-    assert httpx.get(f"{exporter.url}/-/healthy").status_code == 200
+    assert get(f"{exporter.url}/-/healthy").status_code == 200
 
 
 def test_how_old_the_figures_are_and_why_outlives_them(insights: Simulator, start_exporter: StartExporter) -> None:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC, choreo_source
-from tests.support.processes import Exporter, eventually
+from tests.support.processes import Exporter, eventually, get, http_client, post
 from tests.support.upstream import Upstream, answer, status
 
 BACK_OFF = "insights_exporter_upstream_backoff_seconds"
@@ -50,7 +50,7 @@ def every_page(exporter: Exporter) -> Iterator[list[str]]:
     stop = threading.Event()
 
     def scrape() -> None:
-        with httpx.Client() as client:
+        with http_client() as client:
             while not stop.is_set():
                 pages.append(client.get(f"{exporter.url}/metrics").raise_for_status().text)
 
@@ -87,7 +87,7 @@ def test_what_did_not_change_goes_on(insights: Simulator, start_exporter: StartE
     with every_page(exporter) as pages:
         config.write_text(choreo_source() + ENVIRONMENTS + slow + APIS)
         reload(exporter)
-        assert httpx.get(f"{exporter.url}/-/ready").status_code == 200
+        assert get(f"{exporter.url}/-/ready").status_code == 200
         eventually(lambda: exporter.samples("choreo_api_info"), "series of the new query")
     counts = {len(families(page)["choreo_window_requests"]) for page in pages}
     assert counts == {polls}
@@ -160,16 +160,16 @@ def test_every_problem_of_a_bad_file_is_told(insights: Simulator, start_exporter
     assert any("row" in line for line in told)
     assert any("valu" in line for line in told)
     assert all(line in exporter.log for line in told)
-    assert httpx.get(url).status_code == 405
+    assert get(url).status_code == 405
 
 
 def test_a_reload_over_http_has_to_be_enabled(insights: Simulator, start_exporter: StartExporter) -> None:
     """Without `--web.enable-lifecycle` nobody can reload over HTTP, and the answer says what would allow it."""
     exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
-    answer = httpx.post(f"{exporter.url}/-/reload")
+    answer = post(f"{exporter.url}/-/reload")
     assert answer.status_code == 403
     assert "--web.enable-lifecycle" in answer.text
-    assert httpx.get(f"{exporter.url}/-/reload").status_code == 405
+    assert get(f"{exporter.url}/-/reload").status_code == 405
 
 
 def test_many_reloads_leave_nothing_behind(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
@@ -255,6 +255,7 @@ def test_the_old_client_finishes_what_it_began(
 def test_limits_follow_the_new_configuration(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
     """A lower limit of series refuses the next result, the old one stays; a higher one takes it."""
     exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    eventually(lambda: exporter.samples("choreo_environment_info"), "first poll")
     before = exporter.samples("choreo_environment_info")
     good = config.read_text()
     config.write_text(f"max_series: 1\n{good}")

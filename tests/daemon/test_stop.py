@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.faults.configuration import query, source_of, written
-from tests.support.processes import Exporter, Process, eventually, free_port, get
+from tests.support.processes import Exporter, Process, eventually, free_port, get, http_client, post
 from tests.support.upstream import (
     Behaviour,
     Call,
@@ -83,7 +83,7 @@ def test_it_stops_while_a_renewal_hangs(upstream: Upstream, start: Start) -> Non
 def test_it_stops_while_a_scraper_holds_its_connection(start: Start) -> None:
     """A client that keeps its connection open, or has begun a request, does not hold up the end."""
     exporter = start().wait_until_ready()
-    with httpx.Client() as client, ExitStack() as half_open:
+    with http_client() as client, ExitStack() as half_open:
         client.get(f"{exporter.url}/metrics")
         for _ in range(20):
             half_open.enter_context(socket.create_connection(("127.0.0.1", exporter.port))).sendall(b"GET /metrics HT")
@@ -195,7 +195,7 @@ def test_a_running_exporter_replaces_its_token(upstream: Upstream, start: Start)
     assert exporter.value("insights_exporter_poll_failures_total") is None
     assert exporter.value("insights_exporter_token_forced_renewals_total") == 0
     assert "token-1" not in exporter.log
-    assert httpx.get(f"{exporter.url}/-/renew-token").status_code == 405
+    assert get(f"{exporter.url}/-/renew-token").status_code == 405
 
 
 def test_a_token_that_cannot_be_revoked_stays(upstream: Upstream, start: Start) -> None:
@@ -222,10 +222,10 @@ def test_a_revoked_token_without_another_is_told(upstream: Upstream, start: Star
 
 def test_renewing_needs_the_flag_and_an_endpoint(upstream: Upstream, start: Start) -> None:
     """Without `--web.enable-lifecycle` it is forbidden, without `revocation_url` the answer says what lacks."""
-    answer = httpx.post(f"{start().wait_until_ready().url}/-/renew-token")
+    answer = post(f"{start().wait_until_ready().url}/-/renew-token")
     assert answer.status_code == 403
     assert "--web.enable-lifecycle" in answer.text
-    answer = httpx.post(f"{start('--web.enable-lifecycle').wait_until_ready().url}/-/renew-token")
+    answer = post(f"{start('--web.enable-lifecycle').wait_until_ready().url}/-/renew-token")
     assert answer.status_code == 502
     assert "revocation_url" in answer.text
     assert len(upstream.token.journal) == 2

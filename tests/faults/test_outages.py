@@ -37,9 +37,9 @@ def test_row_88_failure_that_lasts(start: Start, start_upstream: Callable[[], Up
     exporter = start(sources, queries)
     sound = upstreams["sound"].api.journal
     eventually(lambda: len(sound) >= INTERVALS, "polls of the sound API", 90)
-    requests = {name: len(upstream.api.journal) for name, upstream in upstreams.items()}
-    allowed = requests.pop("sound") + 1  # their ticks are spread over the interval
-    assert {name: count for name, count in requests.items() if count > allowed} == {}
-    assert {name: count for name, count in requests.items() if count < allowed / 4} == {}
+    times = {name: [request.at for request in upstreams[name].api.journal] for name in FAILURES}
+    often = {name: (len(at), at[-1] - at[0]) for name, at in times.items() if len(at) > at[-1] - at[0] + 2}
+    assert often == {}, "one request a second, as a sound API has, and one more for a first tick that is late"
+    assert {name: len(at) for name, at in times.items() if len(at) < len(sound) / 4} == {}
     failed = {labels["source"] for labels, value in exporter.samples(f"{OWN}poll_failures_total") if value}
     assert failed == set(FAILURES)

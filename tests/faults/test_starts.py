@@ -6,14 +6,13 @@ import os
 import socket
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.daemon.test_app import command
 from tests.faults.configuration import query, source_of, written
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
-from tests.support.processes import eventually
+from tests.support.processes import eventually, get
 from tests.support.upstream import Upstream, grants, status
 
 
@@ -88,7 +87,7 @@ def test_row_79_log_goes_nowhere(how: str, start: Start, upstream: Upstream, tmp
 
         eventually(lambda: polls() > 800, "polls, whose log lines fill the pipe", 60)  # each writes about 100 bytes
         eventually(lambda: polls() > 1200, "polls after that", 60)
-        assert httpx.get(f"{exporter.url}/-/healthy").status_code == 200
+        assert get(f"{exporter.url}/-/healthy").status_code == 200
         assert exporter.stopped(5) == 0
     finally:
         os.close(reader)

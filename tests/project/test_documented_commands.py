@@ -19,7 +19,7 @@ from _pytest.mark.structures import ParameterSet
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
 from tests.support.configurations import ROOT, choreo_environ
-from tests.support.processes import eventually, free_port, get, program
+from tests.support.processes import eventually, free_port, get, post, program
 
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "grafana" / "README.md"])
 BLOCK: Final = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -69,7 +69,7 @@ def access_token(insights: Simulator) -> str:
     environ = choreo_environ(insights)
     form = {"grant_type": "client_credentials", "orgHandle": environ["CHOREO_ORG_HANDLE"], "scope": "apim:api_manage"}
     client = (environ["CHOREO_CONSUMER_KEY"], environ["CHOREO_CONSUMER_SECRET"])
-    return str(httpx.post(insights.token_url, data=form, auth=client).raise_for_status().json()["access_token"])
+    return str(post(insights.token_url, data=form, auth=client).raise_for_status().json()["access_token"])
 
 
 def fill(folder: Path, document: Path, insights: Simulator) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
-from tests.support.processes import PATIENCE_SECONDS, eventually
+from tests.support.processes import PATIENCE_SECONDS, eventually, get
 
 NOON = datetime(2026, 3, 18, 12, tzinfo=UTC).timestamp()
 FORM = {"grant_type": "client_credentials", "orgHandle": "acme", "scope": "apim:api_manage"}
@@ -428,7 +428,7 @@ def test_the_process_ends_cleanly(number: signal.Signals) -> None:
     try:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        assert httpx.get(f"{address}/-/model").json()["organizations"][0]["handle"] == "acme"
+        assert get(f"{address}/-/model").json()["organizations"][0]["handle"] == "acme"
         process.send_signal(number)
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     finally:

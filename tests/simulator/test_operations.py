@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
 from exporter.simulator.model import Request
 from exporter.simulator.resolvers import RESOLVERS
 from tests.support.figures import percentile
+from tests.support.processes import http_client
 
 NOW = datetime(2026, 3, 18, 12, 0, tzinfo=UTC)
 START, END = NOW - timedelta(hours=5), NOW - timedelta(hours=1)
@@ -144,7 +144,7 @@ class Caller:
         self.environment = self.organization.environment("Production")
         self.on_premises = self.organization.environment("On-Premises")
         self.api = self.organization.apis()[0]
-        self.client = httpx.Client()
+        self.client = http_client()
         self.authorization = "Bearer " + self.token()
         self.variables: dict[str, Any] = {
             "org": {"orgId": self.organization.uuid},

@@ -16,7 +16,7 @@ import yaml
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.simulator import Settings
 from tests.support.configurations import ROOT
-from tests.support.processes import Process, Prometheus, eventually, free_port, program
+from tests.support.processes import Process, Prometheus, eventually, free_port, get, post, program
 from tests.support.stack import Stack, running_stack
 
 SHIPPED: Final = ROOT / "prometheus"
@@ -90,7 +90,7 @@ class Alertmanager(Process):
     def alerts(self) -> list[dict[str, Any]] | None:
         """Its alerts with `labels`, `receivers` and `status`; None while it does not answer."""
         try:
-            answer = httpx.get(f"http://{self.address}/api/v2/alerts")
+            answer = get(f"http://{self.address}/api/v2/alerts")
         except httpx.HTTPError:
             return None
         if answer.status_code == 503:
@@ -110,7 +110,7 @@ class Alertmanager(Process):
     def told(self, *alerts: dict[str, str]) -> None:
         """Hands it alerts with these labels."""
         body = [{"labels": labels} for labels in alerts]
-        httpx.post(f"http://{self.address}/api/v2/alerts", json=body).raise_for_status()
+        post(f"http://{self.address}/api/v2/alerts", json=body).raise_for_status()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class AlertingStack:
 
     def failing_rules(self) -> list[str]:
         """Names and errors of the rules that Prometheus cannot evaluate."""
-        answer = httpx.get(f"http://127.0.0.1:{self.prometheus.port}/api/v1/rules").raise_for_status().json()
+        answer = get(f"http://127.0.0.1:{self.prometheus.port}/api/v1/rules").raise_for_status().json()
         rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
         assert len(rules) > 50
         return [f"{rule['name']}: {rule['lastError']}" for rule in rules if rule["health"] == "err"]

@@ -28,7 +28,19 @@ _PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without authorities, whose l
 
 def get(url: str, **more: Any) -> httpx.Response:
     """`httpx.get` from a server of the test, which answers late on a busy machine."""
-    return httpx.get(url, verify=_PLAIN, **{"timeout": PATIENCE_SECONDS, **more})
+    with http_client(**more) as client:
+        return client.get(url)
+
+
+def post(url: str, *, data: Mapping[str, str] | None = None, json: Any = None, **more: Any) -> httpx.Response:
+    """The same with a body."""
+    with http_client(**more) as client:
+        return client.post(url, data=data, json=json)
+
+
+def http_client(**more: Any) -> httpx.Client:
+    """`httpx.Client` for servers of the test, which answer late on a busy machine."""
+    return httpx.Client(**{"verify": _PLAIN, "timeout": PATIENCE_SECONDS, **more})
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:

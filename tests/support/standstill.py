@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.figures import Figures
-from tests.support.processes import Exporter, eventually, get, stopped_clock
+from tests.support.processes import Exporter, eventually, get, post, stopped_clock
 
 NOW: Final = datetime(2026, 3, 18, 1, 17, 30, tzinfo=UTC)  # windows end at 01:15, 24 hours at 01:00
 
@@ -77,4 +76,4 @@ def access_token(insights: Simulator) -> str:
     form = {"grant_type": "client_credentials", "scope": "apim:api_manage"}
     form["orgHandle"] = insights.model.organizations[0].handle
     client = (insights.settings.client_id, insights.settings.client_secret)
-    return str(httpx.post(insights.token_url, data=form, auth=client).json()["access_token"])
+    return str(post(insights.token_url, data=form, auth=client).json()["access_token"])

@@ -97,12 +97,19 @@ def watched_until(condition: Callable[[], object], what: str, *watched: Watched)
     raise AssertionError(f"there was no {what}; the log is: {watched[0].exporter.log}")
 
 
-def started(stack: ExitStack, folder: Path, insights: Simulator, name: str, queries: str, *flags: str) -> Watched:
-    """An exporter of that name on these queries, ready."""
+def watch(stack: ExitStack, folder: Path, insights: Simulator, name: str, queries: str, *flags: str) -> Watched:
+    """An exporter of that name on these queries, which starts."""
     config = folder / f"{name}.yaml"
     config.write_text(choreo_source() + queries)
     exporter = Exporter(config, folder / f"{name}.log", *flags, environ=choreo_environ(insights))
-    return Watched(stack.enter_context(exporter).wait_until_ready())
+    return Watched(stack.enter_context(exporter))
+
+
+def started(stack: ExitStack, folder: Path, insights: Simulator, name: str, queries: str, *flags: str) -> Watched:
+    """The same, ready."""
+    watched = watch(stack, folder, insights, name, queries, *flags)
+    watched.exporter.wait_until_ready()
+    return watched
 
 
 def settled(insights: Simulator, end: float) -> dict[str, float]:
@@ -186,10 +193,10 @@ def test_a_restart_is_not_taken_for_late_data_and_a_reload_changes_nothing(
                       restarted, reloaded)  # fmt: skip
         end = max(restarted.at_end)
         restarted.exporter.popen.kill()
-    restarted = started(stack, tmp_path, insights, "restarted", ENVIRONMENTS + COUNTED)
     config = tmp_path / "reloaded.yaml"
     config.write_text(choreo_source() + ENVIRONMENTS + one_target + OTHER)
     reload(reloaded.exporter)
+    restarted = watch(stack, tmp_path, insights, "restarted", ENVIRONMENTS + COUNTED)
     watched_until(lambda: reloaded.audited_end == end, "audit after a reload", reloaded, restarted)
     assert reloaded.page.total(DIFFERENCE) == settled(insights, end)[production] - reloaded.at_end[end][production]
     assert restarted.page.samples(DIFFERENCE) == []

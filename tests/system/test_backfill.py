@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import ENVIRONMENTS, ROOT, choreo_environ
-from tests.support.processes import Exporter, Prometheus, eventually, finished, program
+from tests.support.processes import Exporter, Prometheus, eventually, finished, get, program
 
 PAST_SECONDS = 600
 TRAFFIC = """
@@ -93,7 +92,7 @@ def test_the_seam_of_past_and_present_is_exact(
             lambda: prometheus.query(f"count_over_time(choreo_requests_total{selector}[10s]) > 8"), "ten scrapes", 90
         )
         now = time.time()
-        answer = httpx.get(
+        answer = get(
             f"http://127.0.0.1:{prometheus.port}/api/v1/query",
             params={"query": f"choreo_requests_total{selector}[1h]", "time": now},
         ).json()

@@ -21,7 +21,7 @@ from exporter.simulator import Settings
 from tests.conftest import StartInsights
 from tests.support.configurations import ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source
 from tests.support.containers import BASE, IMAGE, Containers, confined, containers_at
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, get
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -58,7 +58,7 @@ def _wait_until_up(port: int, query: str) -> None:
 
     def is_up() -> bool:
         try:
-            return f"insights_exporter_query_up{{{query}}} 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            return f"insights_exporter_query_up{{{query}}} 1.0" in get(f"http://127.0.0.1:{port}/metrics").text
         except httpx.HTTPError:
             return False
 

@@ -18,7 +18,7 @@ import pytest
 from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
 from tests.support.configurations import ENVIRONMENTS, choreo_environ, choreo_source
-from tests.support.processes import Exporter, Prometheus, eventually, free_port, get
+from tests.support.processes import Exporter, Prometheus, eventually, free_port, get, http_client
 from tests.support.standstill import access_token
 
 PERIOD_SECONDS: Final = 10
@@ -112,7 +112,7 @@ class BucketAdder:
         organization = self._insights.model.organizations[0]
         data = {"orgId": organization.uuid, "environmentId": self._environment_id, "tenant": "carbon.super"}
         document = "query ($f: TimeFilter!, $d: DataFilter!) { getTotalTraffic(filter: $f, dataFilter: $d) }"
-        with httpx.Client(headers={"authorization": f"Bearer {access_token(self._insights)}"}) as http:
+        with http_client(headers={"authorization": f"Bearer {access_token(self._insights)}"}) as http:
             second = self._began
             while not self._stopped.wait(max(second + 1 - time.time(), 0)):
                 second = max(second + 1, int(time.time()))  # never the same again, should it wake a little early

@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 
-import httpx
-
 from exporter.exposition import Board, Format, Joiner, body
 from exporter.model.samples import Family, MetricType, Number, Samples
 from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import APIS, ENVIRONMENTS, TRAFFIC
-from tests.support.processes import Exporter, Prometheus, eventually, program
+from tests.support.processes import Exporter, Prometheus, eventually, get, program
 
 
 def test_prometheus_reads_the_figures_of_the_model(
@@ -68,7 +66,7 @@ def test_a_series_that_disappears_goes_stale_at_the_next_scrape(
 def test_promtool_has_nothing_to_say(insights: Simulator, start_exporter: StartExporter) -> None:
     """`promtool check metrics` passes the page without a word."""
     exporter = start_exporter(insights, ENVIRONMENTS + APIS + TRAFFIC).wait_until_ready()
-    page = httpx.get(f"{exporter.url}/metrics").content
+    page = get(f"{exporter.url}/metrics").content
     run = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
 

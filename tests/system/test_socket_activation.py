@@ -13,7 +13,7 @@ import pytest
 
 from exporter.simulator import Simulator
 from tests.support.configurations import ENVIRONMENTS, ROOT, choreo_environ, choreo_source
-from tests.support.processes import Process, eventually, free_port, get, program
+from tests.support.processes import Process, eventually, free_port, get, http_client, program
 
 # Does what systemd does between fork and exec: the sockets from number 3 on, and whom they are for.
 _PASS = """
@@ -64,7 +64,7 @@ def test_passed_sockets_are_served(insights: Simulator, stack: ExitStack, tmp_pa
     assert early.recv(100).startswith(b"HTTP/1.1 200 "), exporter.log
     port = tcp.getsockname()[1]
     assert "insights_exporter_build_info" in get(f"http://127.0.0.1:{port}/metrics").text
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+    with http_client(transport=httpx.HTTPTransport(uds=str(path))) as client:
         assert client.get("http://exporter/-/healthy").status_code == 200
         assert "insights_exporter_build_info" in client.get("http://exporter/metrics").text
     assert f"http://127.0.0.1:{port}/metrics" in exporter.log

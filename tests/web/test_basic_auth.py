@@ -18,6 +18,7 @@ import pytest
 from exporter.web.basic_auth import MAX_WAITING_PER_CLIENT
 from exporter.web.messages import Answer
 from exporter.web.web_config import WebConfiguration
+from tests.support.processes import get, http_client
 from tests.support.serving import ASite, Running, eventually, received, running
 
 PASSWORD = "s3cr3t: ü"
@@ -34,8 +35,8 @@ def authorization(user: str, password: str | bytes) -> str:
     return f"Basic {base64.b64encode(user.encode() + b':' + content).decode()}"
 
 
-def get(web: Running, path: str, user: str, password: str | bytes) -> httpx.Response:
-    return httpx.get(web.url + path, headers={"Authorization": authorization(user, password)}, verify=False)
+def ask(web: Running, path: str, user: str, password: str | bytes) -> httpx.Response:
+    return get(web.url + path, headers={"Authorization": authorization(user, password)}, verify=False)
 
 
 @contextlib.contextmanager
@@ -58,13 +59,13 @@ def test_who_has_the_password_sees_every_page(tmp_path: Path) -> None:
     users = {"alice": hashed(PASSWORD), "bob": hashed("other").replace("$2b$", "$2y$")}
     with guarded(tmp_path, {"basic_auth_users": users}) as web:
         for path in PATHS:
-            refused = httpx.get(web.url + path)
+            refused = get(web.url + path)
             assert (refused.status_code, refused.text) == (401, "Unauthorized\n")
             assert refused.headers["WWW-Authenticate"] == 'Basic realm="insights-exporter", charset="UTF-8"'
         for user, password in (("alice", PASSWORD), ("bob", "other")):
             for _ in range(2):  # the second time without a hash
-                assert [get(web, path, user, password).status_code for path in PATHS] == [200, 200, 200, 200, 404]
-        assert get(web, "/later", "bob", "other").text == "done\n"
+                assert [ask(web, path, user, password).status_code for path in PATHS] == [200, 200, 200, 200, 404]
+        assert ask(web, "/later", "bob", "other").text == "done\n"
         assert web.server.requests_by_code["401"] == len(PATHS)
 
 
@@ -75,10 +76,10 @@ def test_who_has_the_password_sees_every_page(tmp_path: Path) -> None:
 def test_everybody_else_sees_nothing(tmp_path: Path, user: str, password: str) -> None:
     """A wrong password, a user that is not, and another user's password: refused each time, before and after alice."""
     with guarded(tmp_path, {"basic_auth_users": {"alice": hashed(PASSWORD), "bob": hashed("other")}}) as web:
-        assert get(web, "/metrics", user, password).status_code == 401
-        assert get(web, "/metrics", "alice", PASSWORD).status_code == 200
+        assert ask(web, "/metrics", user, password).status_code == 401
+        assert ask(web, "/metrics", "alice", PASSWORD).status_code == 200
         for _ in range(2):
-            assert get(web, "/metrics", user, password).status_code == 401
+            assert ask(web, "/metrics", user, password).status_code == 401
 
 
 def test_what_is_remembered_means_one_thing_only(tmp_path: Path) -> None:
@@ -90,23 +91,23 @@ def test_what_is_remembered_means_one_thing_only(tmp_path: Path) -> None:
     with guarded(tmp_path, {"basic_auth_users": {"alice": known_hash, other: other_hash}}) as web:
         assert f"alice{known_hash}{password}" == f"{other}{other_hash}y"
         for _ in range(2):
-            assert get(web, "/metrics", "alice", password).status_code == 200
-            assert get(web, "/metrics", other, "y").status_code == 401
-        assert get(web, "/metrics", other, "other").status_code == 200
+            assert ask(web, "/metrics", "alice", password).status_code == 200
+            assert ask(web, "/metrics", other, "y").status_code == 401
+        assert ask(web, "/metrics", other, "other").status_code == 200
 
 
 @pytest.mark.parametrize("password", ["x" * 72, "x" * 100, b"a\0b", b"\xff\xfe", "a:b"])
 def test_unusual_passwords(tmp_path: Path, password: str | bytes) -> None:
     """Long ones (bcrypt reads 72 bytes), and bytes that are no text; what differs in what is read is refused."""
     with guarded(tmp_path, {"basic_auth_users": {"alice": hashed(password)}}) as web:
-        assert get(web, "/metrics", "alice", password).status_code == 200
-        assert get(web, "/metrics", "alice", password[:1]).status_code == 401
+        assert ask(web, "/metrics", "alice", password).status_code == 200
+        assert ask(web, "/metrics", "alice", password[:1]).status_code == 401
 
 
 def test_an_upload_of_credentials_without_end_is_refused(tmp_path: Path) -> None:
     """Credentials of some kilobytes are no credentials, and cost nothing."""
     with guarded(tmp_path, {"basic_auth_users": {"alice": hashed(PASSWORD)}}) as web:
-        assert get(web, "/metrics", "alice", "x" * 8000).status_code == 401
+        assert ask(web, "/metrics", "alice", "x" * 8000).status_code == 401
 
 
 def test_headers_come_with_every_answer(tmp_path: Path) -> None:
@@ -120,28 +121,28 @@ def test_headers_come_with_every_answer(tmp_path: Path) -> None:
     }
     config = {"basic_auth_users": {"alice": hashed(PASSWORD)}, "http_server_config": {"headers": headers}}
     with guarded(tmp_path, config) as web:
-        answers = [httpx.get(web.url + "/metrics")]
-        answers += [get(web, path, "alice", PASSWORD) for path in (*PATHS, "/later")]
+        answers = [get(web.url + "/metrics")]
+        answers += [ask(web, path, "alice", PASSWORD) for path in (*PATHS, "/later")]
         for answer in answers:
             assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
             assert answer.headers["X-Frame-Options"] == "deny"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert "X-XSS-Protection" not in answer.headers
-        assert get(web, "/metrics", "alice", PASSWORD).headers["Content-Security-Policy"] == "default-src 'self'"
-        assert "default-src 'none'" in get(web, "/", "alice", PASSWORD).headers["Content-Security-Policy"]
-        assert len(get(web, "/", "alice", PASSWORD).headers.get_list("Content-Security-Policy")) == 1
+        assert ask(web, "/metrics", "alice", PASSWORD).headers["Content-Security-Policy"] == "default-src 'self'"
+        assert "default-src 'none'" in ask(web, "/", "alice", PASSWORD).headers["Content-Security-Policy"]
+        assert len(ask(web, "/", "alice", PASSWORD).headers.get_list("Content-Security-Policy")) == 1
 
 
 def test_scrapes_go_on_while_wrong_passwords_rain(tmp_path: Path) -> None:
     """Row 71: hundreds of wrong passwords and unknown users, in many connections; every scrape is answered."""
     with guarded(tmp_path, {"basic_auth_users": {"alice": hashed(PASSWORD, 6)}}) as web:
-        scraper = httpx.Client(base_url=web.url, headers={"Authorization": authorization("alice", PASSWORD)})
+        scraper = http_client(base_url=web.url, headers={"Authorization": authorization("alice", PASSWORD)})
         with scraper:
             assert scraper.get("/metrics").status_code == 200
             codes: list[int] = []
 
             def attack(user: str) -> None:
-                with httpx.Client(base_url=web.url) as client:
+                with http_client(base_url=web.url) as client:
                     for number in range(40):
                         header = {"Authorization": authorization(user, f"wrong {number}")}
                         codes.append(client.get("/metrics", headers=header).status_code)
@@ -163,12 +164,12 @@ def test_scrapes_go_on_while_wrong_passwords_rain(tmp_path: Path) -> None:
 def test_a_hash_that_is_being_computed_holds_up_nobody_who_was_let_in(tmp_path: Path) -> None:
     """Hashes cost the event loop nothing: who was let in is answered before those who came earlier with no password."""
     with guarded(tmp_path, {"basic_auth_users": {"alice": hashed(PASSWORD, 11)}}) as web:
-        assert get(web, "/metrics", "alice", PASSWORD).status_code == 200
+        assert ask(web, "/metrics", "alice", PASSWORD).status_code == 200
 
         def overtakes() -> bool:
             with contextlib.ExitStack() as stack:
                 waiting = wrong_passwords(web, stack)
-                assert get(web, "/metrics", "alice", PASSWORD).status_code == 200
+                assert ask(web, "/metrics", "alice", PASSWORD).status_code == 200
                 overtaken = not select.select(waiting[-1:], [], [], 0)[0]
                 assert all(received(client).startswith(b"HTTP/1.1 401 ") for client in waiting)
                 return overtaken
@@ -183,12 +184,12 @@ def test_too_many_that_wait_are_refused(tmp_path: Path) -> None:
         def refused() -> bool:
             with contextlib.ExitStack() as stack:
                 waiting = wrong_passwords(web, stack)
-                answer = get(web, "/metrics", "nobody", "wrong")
+                answer = ask(web, "/metrics", "nobody", "wrong")
                 assert all(received(client).startswith(b"HTTP/1.1 401 ") for client in waiting)
                 return answer.status_code == 429 and answer.headers["Retry-After"] == "1"
 
         assert eventually(refused)
-        assert eventually(lambda: get(web, "/metrics", "nobody", "wrong").status_code == 401)
+        assert eventually(lambda: ask(web, "/metrics", "nobody", "wrong").status_code == 401)
 
 
 def wrong_passwords(web: Running, stack: contextlib.ExitStack) -> list[socket.socket]:

@@ -16,13 +16,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from exporter.web.guard import Connections, Guard, Limits, client_of
+from tests.support.processes import get, http_client
 from tests.support.serving import PATIENCE_SECONDS, ASite, cut_off, eventually, is_closed, received, running
 from tests.support.wiring import until
 from tests.web.test_server import CUT_REQUESTS
@@ -52,7 +52,7 @@ def test_half_open_clients_are_closed(site: ASite) -> None:
             for beginning, client in clients:
                 client.sendall(beginning)
             assert web.connections_become(250)
-            assert httpx.get(web.url + "/metrics").status_code == 200
+            assert get(web.url + "/metrics").status_code == 200
             assert [beginning for beginning, client in clients if not is_closed(client)] == []
         assert web.connections_become(0)
 
@@ -108,7 +108,7 @@ def test_a_scraper_that_stops_reading_is_closed(loop_of: Callable[[], asyncio.Ab
         assert web.connections_become(5)
         assert web.connections_become(0)
         assert web.server.requests_by_code == {"200": 5}  # the others waited for the first to be taken
-        assert httpx.get(web.url + "/metrics").status_code == 200
+        assert get(web.url + "/metrics").status_code == 200
 
 
 def test_a_client_that_only_asks_is_not_read_for_ever() -> None:
@@ -163,7 +163,7 @@ def test_a_scraper_that_keeps_reading_is_not_closed() -> None:
 def test_idle_connections_make_room(site: ASite) -> None:
     """If all places are taken by connections at rest, the one that rested longest goes."""
     with running(site, limits=Limits(connections=3)) as web, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(httpx.Client(base_url=web.url)) for _ in range(5)]
+        clients = [stack.enter_context(http_client(base_url=web.url)) for _ in range(5)]
         for client in clients:
             assert client.get("/-/healthy").status_code == 200
         assert web.server.connections == 3
@@ -176,7 +176,7 @@ def test_idle_connections_make_room(site: ASite) -> None:
 def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
     """A flood of half-open clients shuts out the flood, not the scraper."""
     with running(site, limits=Limits(connections=20)) as web, contextlib.ExitStack() as stack:
-        scraper = stack.enter_context(httpx.Client(base_url=web.url))
+        scraper = stack.enter_context(http_client(base_url=web.url))
         scraper.get("/-/healthy")
         flood = []
         for _ in range(60):
@@ -185,7 +185,7 @@ def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
         assert all(is_closed(client) for client in flood[:41])
         assert web.server.connections == 20
         assert scraper.get("/metrics").status_code == 200
-        assert httpx.get(web.url + "/metrics").status_code == 200
+        assert get(web.url + "/metrics").status_code == 200
 
 
 def test_silent_clients_on_the_tls_port_are_closed(site: ASite) -> None:
@@ -196,7 +196,7 @@ def test_silent_clients_on_the_tls_port_are_closed(site: ASite) -> None:
     authority.configure_trust(trusted)
     with running(site, tls=served, limits=SHORT) as web, web.connect() as silent:
         url = f"https://127.0.0.1:{web.port}/metrics"
-        assert httpx.get(url, verify=trusted).content == site.expected()
+        assert get(url, verify=trusted).content == site.expected()
         assert is_closed(silent)
         with trusted.wrap_socket(web.connect(), server_hostname="127.0.0.1") as half_open:
             half_open.sendall(b"GET /met")
@@ -212,7 +212,7 @@ def test_a_client_that_vanishes_is_no_matter(site: ASite) -> None:
         for request in CUT_REQUESTS:
             cut_off(web.connect(), request)
         assert web.connections_become(0)
-        assert httpx.get(web.url + "/metrics").status_code == 200
+        assert get(web.url + "/metrics").status_code == 200
 
 
 def test_connections_that_end_badly_leave_nothing(site: ASite) -> None:

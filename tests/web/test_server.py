@@ -28,6 +28,7 @@ from exporter.web.messages import Answer
 from exporter.web.routes import Handler
 from exporter.web.server import ListenError, WebServer
 from tests.support.logs import printed
+from tests.support.processes import get, http_client
 from tests.support.serving import FAMILY, PATIENCE_SECONDS, ASite, eventually, is_closed, received, running
 
 CUT_REQUESTS = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n\r\n" * 20, b"NONSENSE\r\n\r\n")
@@ -53,7 +54,7 @@ def test_metrics_come_in_the_form_that_was_asked_for(
     site: ASite, loop_of: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     """Format and coding are negotiated, and the answer says what it is and what it depends on."""
-    with running(site, loop_of=loop_of) as web, httpx.Client(base_url=web.url) as client:
+    with running(site, loop_of=loop_of) as web, http_client(base_url=web.url) as client:
         plain = client.get("/metrics", headers={"Accept-Encoding": "identity"})
         assert (plain.status_code, plain.content) == (200, site.expected())
         assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -71,13 +72,13 @@ def test_two_header_lines_are_one_list(site: ASite) -> None:
     """`Accept` may be sent in several lines, as any list (RFC 9110 §5.3)."""
     with running(site) as web:
         accepts = [("Accept", "text/plain;q=0.1"), ("Accept", "application/openmetrics-text")]
-        answer = httpx.get(web.url + "/metrics", headers=accepts)
+        answer = get(web.url + "/metrics", headers=accepts)
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text;")
 
 
 def test_a_new_page_is_served_at_once(site: ASite) -> None:
     """The scrape after a poll has its values, on a connection that stays open."""
-    with running(site) as web, httpx.Client(base_url=web.url) as client:
+    with running(site) as web, http_client(base_url=web.url) as client:
         client.get("/metrics")
         site.board.put("owner", FAMILY, body(Samples.of(FAMILY, {("new", "200"): 1})))
         assert 'api="new"' in client.get("/metrics").text
@@ -117,7 +118,7 @@ def test_gzip_is_one_member_for_every_decoder(site: ASite) -> None:
         assert decoder.eof
         assert decoder.unused_data == b""
         assert gzip.decompress(raw) == site.expected()
-        assert httpx.get(web.url + "/metrics").content == site.expected()
+        assert get(web.url + "/metrics").content == site.expected()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -131,7 +132,7 @@ def test_curl_sees_every_series(site: ASite) -> None:
 
 def test_head_is_get_without_its_body(site: ASite) -> None:
     """Monitoring tools that ask with HEAD get the same header fields, on every path."""
-    with running(site) as web, httpx.Client(base_url=web.url) as client:
+    with running(site) as web, http_client(base_url=web.url) as client:
         for path in ("/metrics", "/", "/-/healthy", "/-/ready", "/nothing"):
             get, head = client.get(path), client.head(path)
             assert head.status_code == get.status_code
@@ -143,7 +144,7 @@ def test_head_is_get_without_its_body(site: ASite) -> None:
 def test_the_home_page_is_html_that_loads_nothing(site: ASite) -> None:
     """A browser shows the page as it is and fetches nothing for it."""
     with running(site) as web:
-        answer = httpx.get(web.url + "/")
+        answer = get(web.url + "/")
         assert answer.content == site.home("", refresh=False).body
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -152,7 +153,7 @@ def test_the_home_page_is_html_that_loads_nothing(site: ASite) -> None:
 
 def test_probes_say_what_the_site_says(site: ASite) -> None:
     """`/-/healthy` and `/-/ready` are 200 or 503."""
-    with running(site) as web, httpx.Client(base_url=web.url) as client:
+    with running(site) as web, http_client(base_url=web.url) as client:
         assert (client.get("/-/healthy").status_code, client.get("/-/ready").status_code) == (200, 200)
         site.is_ready = site.is_healthy = False
         assert (client.get("/-/healthy").status_code, client.get("/-/ready").status_code) == (503, 503)
@@ -160,7 +161,7 @@ def test_probes_say_what_the_site_says(site: ASite) -> None:
 
 def test_what_is_not_there_is_not_found_and_other_methods_are_refused(site: ASite) -> None:
     """404 for other paths; 405 that says what is allowed."""
-    with running(site) as web, httpx.Client(base_url=web.url) as client:
+    with running(site) as web, http_client(base_url=web.url) as client:
         for path in ("/metricsx", "/metrics/", "/favicon.ico", "/%2e%2e/etc/passwd"):
             assert client.get(path).status_code == 404
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND"):
@@ -173,7 +174,7 @@ def test_what_is_not_there_is_not_found_and_other_methods_are_refused(site: ASit
 
 def test_the_telemetry_path_can_be_another(site: ASite) -> None:
     """`--web.telemetry-path` moves the metrics and leaves nothing behind."""
-    with running(site, telemetry_path="/insights") as web, httpx.Client(base_url=web.url) as client:
+    with running(site, telemetry_path="/insights") as web, http_client(base_url=web.url) as client:
         assert client.get("/insights").content == site.expected()
         assert client.get("/metrics").status_code == 404
 
@@ -191,7 +192,7 @@ def test_further_routes_may_take_their_time(site: ASite) -> None:
         return Answer.of(b"sources: []\n", "application/yaml")
 
     routes: dict[str, dict[str, Handler]] = {"/-/reload": {"POST": reload}, "/config": {"GET": config}}
-    with running(site, routes=routes) as web, web.connect() as client, httpx.Client(base_url=web.url) as other:
+    with running(site, routes=routes) as web, web.connect() as client, http_client(base_url=web.url) as other:
         client.sendall(
             b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
             b"GET /config HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -211,7 +212,7 @@ def test_a_fault_of_ours_is_500_without_its_text(site: ASite, log: io.StringIO) 
     async def broken() -> Answer:
         raise RuntimeError("another fault of ours")
 
-    with running(site, routes={"/later": {"GET": broken}}) as web, httpx.Client(base_url=web.url) as client:
+    with running(site, routes={"/later": {"GET": broken}}) as web, http_client(base_url=web.url) as client:
         site.broken = True
         for path in ("/metrics", "/later"):
             answer = client.get(path)
@@ -266,7 +267,7 @@ def test_wrong_requests_are_refused(site: ASite, request_bytes: bytes, code: int
         assert answer.endswith(f"\r\nconnection: close\r\n\r\n{status.phrase}\n".encode())
         assert web.server.requests_by_code == {str(code): 1}
         assert web.connections_become(0)
-        assert httpx.get(web.url + "/metrics").status_code == 200
+        assert get(web.url + "/metrics").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_an_offered_upgrade_is_ignored(site: ASite) -> None:
     """A WebSocket or h2c client gets the page in HTTP/1.1."""
     with running(site) as web:
         headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
-        assert httpx.get(web.url + "/-/healthy", headers=headers).status_code == 200
+        assert get(web.url + "/-/healthy", headers=headers).status_code == 200
 
 
 def test_thousands_of_pipelined_requests_are_answered_in_turn(site: ASite) -> None:
@@ -387,7 +388,7 @@ def test_the_same_address_twice_is_one_clear_line(site: ASite) -> None:
 def test_without_a_host_every_address_is_served(site: ASite) -> None:
     """`:10093` is reached over IPv4, and over IPv6 where the machine has it."""
     with running(site, listen_address=ListenAddress(None, 0)) as web:
-        assert httpx.get(web.url + "/-/healthy").status_code == 200
+        assert get(web.url + "/-/healthy").status_code == 200
         if web.server.addresses[0].host == "::":
             with contextlib.suppress(OSError), socket.create_connection(("::1", web.port), 5) as client:
                 client.sendall(b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n")
