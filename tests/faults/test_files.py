@@ -84,7 +84,7 @@ def restore(file: Path, text: str) -> None:
     if file.is_dir():
         file.rmdir()
     else:
-        file.unlink()
+        file.unlink(missing_ok=True)
     file.write_text(text)
 
 

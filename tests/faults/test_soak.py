@@ -5,15 +5,14 @@ What must not fail has five seconds for each poll: machines that run tests stand
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import random
 import signal
 import socket
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,28 +20,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.configuration import query, source_of
+from tests.faults.configuration import query, source, source_of
 from tests.faults.conftest import Start
-from tests.faults.experiment import who_is_known
 from tests.faults.invariants import OWN
-from tests.support.processes import Exporter, Snapshot, eventually, get
-from tests.support.upstream import (
-    Behaviour,
-    Call,
-    Upstream,
-    answer,
-    close,
-    dribble,
-    grants,
-    gzipped,
-    oauth_error,
-    oddly,
-    raw,
-    reply,
-    reset,
-    silence,
-    status,
+from tests.faults.soak_faults import (
+    FAULTS_OF_FILES,
+    FAULTS_OF_THE_API,
+    FAULTS_OF_TOKENS,
+    GRANTS,
+    HALF_REQUESTS,
+    PAGED,
+    SOUND,
+    pages,
 )
+from tests.faults.test_files import restore
+from tests.support.processes import Exporter, Snapshot, eventually, get
+from tests.support.upstream import Upstream, silence
 
 SOUND_QUERIES: Final = 50
 SHAKY_QUERIES: Final = 20
@@ -50,74 +43,6 @@ PATIENT: Final = "5s"
 GROWTH_BYTES: Final = 5 * 2**20
 LONG_SECONDS: Final = 300
 _ESTABLISHED: Final = "01"
-_GOOD: Final = b'{"data":{"value":1}}'
-_SOUND: Final = who_is_known(answer({"data": {"value": 1}}))
-_SPREADING_SECONDS: Final = 0.5
-
-
-def _says(code: str, message: str = "no", **extensions: object) -> Behaviour:
-    """A GraphQL error that is classed so."""
-    return answer({"data": None, "errors": [{"message": message, "extensions": {"code": code, **extensions}}]})
-
-
-async def _says_back(call: Call) -> None:
-    """An error with all the credentials of the request."""
-    sent = call.request.headers.get("authorization", "")
-    await answer({"errors": [{"message": sent, "path": [call.request.bearer], "extensions": {sent: sent}}]})(call)
-
-
-async def _learns_late(call: Call) -> None:
-    """An API that knows each token only after a while."""
-    granted_at = call.upstream.granted.get(call.request.bearer, 0.0) - LIFETIME_SECONDS
-    is_known = granted_at + _SPREADING_SECONDS < call.upstream.monotonic()
-    await (_SOUND if is_known else status(401))(call)
-
-
-def _in_members() -> bytes:
-    return gzip.compress(_GOOD[:9]) + bytes(64) + gzip.compress(_GOOD[9:]) + gzip.compress(b"")
-
-
-# Those of the first 80 rows of the matrix, then those of rows 81 to 103.
-_FAULTS_OF_THE_API: Final[tuple[Behaviour, ...]] = (
-    reset,
-    close,
-    silence,
-    status(401),
-    status(403),
-    status(502),
-    reply(b"{"),
-    raw(b"SSH-2.0\r\n"),
-    dribble(b"HTTP/1.1 200 OK\r\n" * 99, pause_seconds=0.1),
-    gzipped(b'{"data":{"rows":[' + b"[]," * 300_000 + b"[]]}}"),
-    gzipped(b" " * 10**7),
-    oddly(reply(_GOOD)),
-    reply(_GOOD, content_type="text/html"),
-    reply(_in_members(), headers={"content-encoding": "gzip"}),
-    status(421),
-    _says("UNAUTHENTICATED"),
-    reply(b"{}", code=403, headers={"www-authenticate": 'Bearer error="invalid_token"'}),
-    _learns_late,
-    reply(b"{}", code=403, headers={"retry-after": "1"}),
-    reply(_GOOD, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}),
-    _says("THROTTLED", retryAfter=1),
-    answer({"errors": [{"message": "the server's own words"}]}, code=422),
-    _says_back,
-    _says("X", "\x1b]52;c;ZXZpbA==\x07 \u202e \x9b31m" + "m" * 100_000),
-    reply(b'{"data":null,"errors":[{"message":"\\ud800","path":[' + b"1," * 20_000 + b"1]}]}"),
-)
-_FAULTS_OF_TOKENS: Final[tuple[Behaviour, ...]] = (
-    *(status(503), silence, reset, reply(b"{"), answer({"error": "x"})),
-    oauth_error("temporarily_unavailable", code=503),
-    status(429, retry_after="1"),
-)
-_HALF_REQUESTS: Final = (b"", b"GET /metrics HTTP/1.1\r\n", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n")
-LIFETIME_SECONDS: Final = 2
-# How tokens are granted: all of these are taken.
-_GRANTS: Final[tuple[Behaviour, ...]] = (
-    grants(lifetime_seconds=LIFETIME_SECONDS),
-    grants(lifetime_seconds=LIFETIME_SECONDS, error=None),
-    oddly(grants(lifetime_seconds=LIFETIME_SECONDS)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +81,26 @@ def soak_seconds() -> list[object]:
     return [pytest.param(5.0, id="quick"), pytest.param(float(LONG_SECONDS), id="full", marks=long)]
 
 
+@pytest.fixture
+def secret_file(tmp_path: Path, canary: str) -> Path:
+    file = tmp_path / "secret"
+    file.write_text(canary)
+    return file
+
+
 @pytest.mark.parametrize("seconds", soak_seconds())
 def test_nothing_grows_and_no_sound_poll_fails(
-    seconds: float, start: Start, start_upstream: Callable[[], Upstream]
+    seconds: float, start: Start, start_upstream: Callable[[], Upstream], secret_file: Path, tmp_path: Path
 ) -> None:
     """While one source has every fault there is, another's polls never fail; afterwards both work, and the process
     holds no more memory, descriptors, connections or tasks than before."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky)
-    each_once(shaky)  # what is made at the first fault of a kind is no leak
-    misbehaving(shaky, min(seconds / 5, 30), exporter)
+    exporter = started(start, sound, shaky, secret_file)
+    files = (secret_file, tmp_path / "config.yaml")
+    each_once(shaky, files, exporter)  # what is made at the first fault of a kind is no leak
+    misbehaving(shaky, min(seconds / 5, 30), exporter, files)
     before = rested(exporter, sound, shaky)
-    cancelled = misbehaving(shaky, seconds, exporter)
+    cancelled = misbehaving(shaky, seconds, exporter, files)
     after = rested(exporter, sound, shaky)
     page = Snapshot(exporter.page())
     failed = page.samples(f"{OWN}poll_failures_total", source="sound")
@@ -186,12 +119,12 @@ def test_nothing_grows_and_no_sound_poll_fails(
     [pytest.param(10, id="quick"), pytest.param(1000, id="full", marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
 )
 def test_reloads_leave_nothing_behind(
-    reloads: int, start: Start, start_upstream: Callable[[], Upstream], tmp_path: Path
+    reloads: int, start: Start, start_upstream: Callable[[], Upstream], secret_file: Path, tmp_path: Path
 ) -> None:
     """After many reloads, each of which changes a query and how a source is reached, the process holds no more than
     before, and no poll has failed."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky, PATIENT)
+    exporter = started(start, sound, shaky, secret_file, PATIENT)
     config = tmp_path / "config.yaml"
     good = json.loads(config.read_text())
 
@@ -218,11 +151,11 @@ def test_reloads_leave_nothing_behind(
     "requests", [pytest.param(100, id="quick"), pytest.param(1000, id="full", marks=pytest.mark.long)]
 )
 def test_cancelled_requests_leave_nothing_behind(
-    requests: int, start: Start, start_upstream: Callable[[], Upstream]
+    requests: int, start: Start, start_upstream: Callable[[], Upstream], secret_file: Path
 ) -> None:
     """After many polls that were cut at their deadline, the process holds no more than before, and polls work."""
     sound, shaky = start_upstream(), start_upstream()
-    exporter = started(start, sound, shaky, "500ms")
+    exporter = started(start, sound, shaky, secret_file, "500ms")
 
     def cut() -> float:
         return exporter.value(f"{OWN}poll_failures_total", reason="timeout") or 0
@@ -231,7 +164,7 @@ def test_cancelled_requests_leave_nothing_behind(
         until = cut() + count
         shaky.api.always(silence)
         eventually(lambda: cut() >= until, "polls that were cut", 120)
-        shaky.api.always(_SOUND)
+        shaky.api.always(SOUND)
 
     cut_so_often(2 * SHAKY_QUERIES)
     before = rested(exporter, sound, shaky)
@@ -247,31 +180,60 @@ def check_holdings(before: Holdings, after: Holdings) -> None:
     assert after.tasks <= before.tasks + 3, (before, after)
 
 
-def started(start: Start, sound: Upstream, shaky: Upstream, interval: str = "2s") -> Exporter:
-    """An exporter with queries on both upstreams, all well; those on the shaky one are polled that often."""
+def started(start: Start, sound: Upstream, shaky: Upstream, secret_file: Path, interval: str = "2s") -> Exporter:
+    """An exporter with queries on both upstreams, all well; those on the shaky one are polled that often, with a
+    secret of that file."""
     for upstream in (sound, shaky):
-        upstream.token.always(_GRANTS[0])
-        upstream.api.always(_SOUND)
-    sources = {"sound": source_of(sound, "sound"), "shaky": source_of(shaky, "shaky", timeout="1s")}
-    queries = [
-        query(f"{name}_{number}", interval, timeout=interval, sources=[name])
-        for name, count, interval in (("sound", SOUND_QUERIES, PATIENT), ("shaky", SHAKY_QUERIES, interval))
-        for number in range(count)
+        upstream.token.always(GRANTS[0])
+        upstream.api.always(SOUND)
+    shaky.operation("paged").always(pages)
+    of_shaky = [
+        source(name, shaky.api_url, shaky.token_url, {"client_secret_file": str(secret_file)})
+        for name in ("shaky", "twin")  # sources of one client, which share its token
     ]
-    exporter = start(list(sources.values()), queries).wait_until_ready()
+    for one in of_shaky:
+        one["oauth2"]["timeout"] = "1s"
+    queries = [
+        *(query(f"sound_{number}", PATIENT, timeout=PATIENT, sources=["sound"]) for number in range(SOUND_QUERIES)),
+        *(
+            query(f"shaky_{number}", interval, timeout=interval, sources=[("shaky", "twin")[number % 2]])
+            for number in range(SHAKY_QUERIES - 1)
+        ),
+        query("paged", interval, timeout=interval, sources=["shaky"], **PAGED),
+    ]
+    exporter = start([source_of(sound, "sound"), *of_shaky], queries).wait_until_ready()
     eventually(lambda: exporter.value(f"{OWN}query_up") == len(queries), "good start")
     return exporter
 
 
-def each_once(shaky: Upstream) -> None:
-    """Has each fault of the API, and each way in which a token is granted, for a few requests."""
-    for number, fault in enumerate(_FAULTS_OF_THE_API):
-        shaky.token.always(_GRANTS[number % len(_GRANTS)])
+def each_once(shaky: Upstream, files: Sequence[Path], exporter: Exporter) -> None:
+    """Has each fault of the API and of files, and each way in which a token is granted, for a few requests."""
+    for number, fault in enumerate(FAULTS_OF_THE_API):
+        shaky.token.always(GRANTS[number % len(GRANTS)])
         shaky.api.always(fault)
         _until_asked(shaky, len(shaky.api.journal) + len(shaky.token.journal) + 3, time.monotonic() + 2)
+    for spoil in FAULTS_OF_FILES:
+        with spoilt(files, spoil, exporter):
+            shaky.revoke_all()
+            _until_asked(shaky, len(shaky.api.journal) + SHAKY_QUERIES, time.monotonic() + 1)
 
 
-def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter) -> int:
+@contextmanager
+def spoilt(files: Iterable[Path], spoil: Callable[[Path], None], exporter: Exporter) -> Iterator[None]:
+    """These files are spoilt, then as before; each time the configuration is loaded."""
+    good = {file: file.read_text() for file in files}
+    for file in good:
+        spoil(file)
+    exporter.popen.send_signal(signal.SIGHUP)
+    try:
+        yield
+    finally:
+        for file, text in good.items():
+            restore(file, text)
+        exporter.popen.send_signal(signal.SIGHUP)
+
+
+def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter, files: Sequence[Path]) -> int:
     """Has one fault after the other for so long, then none. Returns how many polls ended at their deadline."""
     chance = random.Random(7)
     until = time.monotonic() + seconds
@@ -280,17 +242,20 @@ def misbehaving(shaky: Upstream, seconds: float, exporter: Exporter) -> int:
             if chance.random() < 0.3:
                 clients.pop_all().close()
                 _misuse(exporter, chance, clients)
-            _misbehave(shaky, chance, until)
-    shaky.api.always(_SOUND)
-    shaky.token.always(_GRANTS[0])
+            with ExitStack() as spoilt_files:
+                if chance.random() < 0.1:
+                    spoilt_files.enter_context(spoilt([chance.choice(files)], chance.choice(FAULTS_OF_FILES), exporter))
+                _misbehave(shaky, chance, until)
+    shaky.api.always(SOUND)
+    shaky.token.always(GRANTS[0])
     return int(Snapshot(exporter.page()).total(f"{OWN}poll_failures_total", reason="timeout"))
 
 
 def _misbehave(shaky: Upstream, chance: random.Random, until: float) -> None:
     """Has one fault for a moment."""
-    shaky.api.always(chance.choice([_SOUND, *_FAULTS_OF_THE_API]))
+    shaky.api.always(chance.choice([SOUND, *FAULTS_OF_THE_API]))
     has_no_token = chance.random() < 0.1  # seldom, as it is back-off that follows, in which the API is not asked
-    shaky.token.always(chance.choice(_FAULTS_OF_TOKENS if has_no_token else _GRANTS))
+    shaky.token.always(chance.choice(FAULTS_OF_TOKENS if has_no_token else GRANTS))
     if chance.random() < 0.3:
         shaky.close_connections(reset=True)
     if chance.random() < 0.2:
@@ -302,7 +267,7 @@ def _misbehave(shaky: Upstream, chance: random.Random, until: float) -> None:
 def _misuse(exporter: Exporter, chance: random.Random, clients: ExitStack) -> None:
     """Clients of the exporter's own pages: one that says half of a request and stays, and a page of another site."""
     address = urlsplit(exporter.url)
-    for first in chance.choices(_HALF_REQUESTS, k=20):
+    for first in chance.choices(HALF_REQUESTS, k=20):
         client = clients.enter_context(socket.create_connection((address.hostname, address.port), 5))
         client.sendall(first)
     foreign = get(f"{exporter.url}/config", headers={"Host": "evil.example"})
