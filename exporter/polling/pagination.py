@@ -11,7 +11,7 @@ from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
 from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.extraction import PagesTold, pages_told, row_count
+from exporter.series.page_state import PageState, page_state, row_count
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Admission
 
@@ -29,7 +29,7 @@ class _Course:
         self.position = position
         self.rows_before = position if pages.by == "offset" and isinstance(position, int) else 0
 
-    def go_on(self, told: PagesTold, rows: int) -> None:
+    def go_on(self, state: PageState, rows: int) -> None:
         """Moves behind a page of so many rows. Raises `ResultFailure` where the pages would have no end."""
         match self._pages.by, self.position:
             case "offset", int(offset):
@@ -37,7 +37,7 @@ class _Course:
             case "page", int(number):
                 self.position = number + 1
             case _:
-                self._follow(told.next_cursor)
+                self._follow(state.next_cursor)
         self._empty_pages = 0 if rows else self._empty_pages + 1
         if self._empty_pages == _MOST_EMPTY_PAGES:
             raise ResultFailure(Reason.SCHEMA, f"{_MOST_EMPTY_PAGES} pages in a row have no rows")
@@ -96,16 +96,16 @@ class Conversation:
             response = await self._response(with_page(sent, pages, course.position))
             responses.append(response)
             rows = row_count(self._query, response)
-            told = pages_told(self._query, pages, response)
-            if total is not None and told.total != total:
+            state = page_state(self._query, pages, response)
+            if total is not None and state.total != total:
                 return None
-            total = told.total
-            goes_on = told.goes_on(pages, course.rows_before + count, rows)
+            total = state.total
+            goes_on = state.goes_on(pages, course.rows_before + count, rows)
             count += rows
             if count >= pages.max_rows or not goes_on:
                 unread = None if total is None else max(0, total - course.rows_before - count)
                 return _cut(responses, pages.max_rows, count, unread, goes_on=goes_on)
-            course.go_on(told, rows)
+            course.go_on(state, rows)
 
     async def _response(self, sent: Operation) -> Response:
         if self._pace is not None:

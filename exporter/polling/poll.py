@@ -17,7 +17,8 @@ from exporter.plan.plan import PackPlan, QueryPlan, Target
 from exporter.polling.course import Course
 from exporter.polling.pack import Answer, PackedCalls
 from exporter.polling.pagination import Conversation, refuse_partial
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from exporter.series.store import Rendered
 from exporter.upstream.graphql import BIG_BYTES, Client
 from exporter.upstream.rate_limit import Admission

@@ -4,48 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import reduce
 from itertools import chain
 from types import NoneType
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
-from msgspec import Struct, UnsetType
+from msgspec import UnsetType
 
 from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
 from exporter.model.samples import Family, Json, LabelValues, Number, Samples
-from exporter.model.template import bind, scalar_text
 from exporter.model.time_format import TimeFormat
 from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers
 from exporter.model.window import last_bucket
 from exporter.plan.operation import Moment, is_at_end_of_period, is_one_of
 from exporter.plan.plan import (
-    Bound,
     BucketPlan,
     Column,
     Condition,
-    Constant,
     Hops,
-    LabelPlan,
-    LookupColumn,
-    MadeText,
     MetricPlan,
-    MissingPlan,
-    PagesPlan,
     QueryPlan,
     StatesPlan,
     TopPlan,
     columns_of,
     label_columns,
 )
+from exporter.series.label_texts import LabelTexts, Surroundings, has_object
 from exporter.series.odd_rows import LeftOut, OddRows, RowReason
-from exporter.series.records import Most, Node, Records, Texts, hops_text, is_known, records_at
-
-# What a lookup knows: key -> field -> text.
-Names: TypeAlias = Mapping[str, Mapping[str, str]]
+from exporter.series.page_state import answer_data, row_count
+from exporter.series.records import Most, Node, Records, hops_text, is_known, records_at
 
 
 def _sum(first: Number, second: Number) -> Number:
@@ -66,23 +56,13 @@ _MERGED: Final[Mapping[str, Callable[[Number, Number], Number]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an extraction needs beside the answer: what references in labels can name, what lookups know, and the rows
-    of other queries, for what an answer does not name."""
-
-    values: Mapping[str, Json] = field(default_factory=dict)
-    names: Mapping[str, Names] = field(default_factory=dict)
-    rows: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
-
-
 def extract(query: QueryPlan, responses: Sequence[Response], around: Surroundings, moment: Moment) -> Result:
     """The result of an answer, in one response or in pages, of which the first `max_rows` rows are read.
 
     Null is no sample. What cannot be converted is left out and counted. Raises `ResultFailure`: `schema` where the
     answer lacks what the document selects, `duplicate_series`, or `cardinality`; then nothing of it is published.
     """
-    data, most = [_data(query, response) for response in responses], _most(query)
+    data, most = [answer_data(query, response) for response in responses], _most(query)
     last = data[-1:]
     if (
         _is_backwards(query)
@@ -90,7 +70,7 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
         and sum(row_count(query, response) for response in responses) <= most.count
     ):
         data.reverse()  # of more rows, those that were read last are cut
-    labels = _Labels(around)
+    labels = LabelTexts(around)
     left = LeftOut(OddRows() if query.skips_bad_rows else None)
     found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
@@ -156,62 +136,12 @@ def _nulls(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> Mapping[str, in
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class PagesTold:
-    """What a page says of the others: how many rows there are in all, whether there is a further one, its cursor."""
-
-    total: int | None = None
-    more: bool | None = None
-    next_cursor: str | int | None = None
-
-    def goes_on(self, pages: PagesPlan, rows_before: int, rows: int) -> bool:
-        """Whether there is a further page after one of so many rows."""
-        if self.more is False or (pages.by == "cursor" and self.next_cursor is None):
-            return False
-        if self.total is not None:
-            return rows > 0 and rows_before + rows < self.total
-        if self.more is not None:
-            return rows > 0
-        return rows >= pages.size if pages.next is None or pages.next_is_of_a_row else True
-
-
-def pages_told(query: QueryPlan, pages: PagesPlan, response: Response) -> PagesTold:
-    """What a page says of the others. Raises `ResultFailure` (`schema`)."""
-    record = Records(([_data(query, response)],))
-    total, more, cursor = (
-        None if hops is None else record.column(Column(0, hops))[0] for hops in (pages.total, pages.more, pages.next)
-    )
-    if pages.total is not None and (isinstance(total, bool) or not isinstance(total, int)):
-        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.total)} is not a number of rows")
-    if pages.more is not None and not isinstance(more, bool):
-        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.more)} is not true or false")
-    if pages.next is not None and more is not False and not _is_cursor(cursor):
-        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.next)} is not a cursor")
-    return PagesTold(total, more, cursor or None if more is not False else None)
-
-
-def _is_cursor(value: Node) -> bool:
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
-
-
-def row_count(query: QueryPlan, response: Response) -> int:
-    """How many rows a page has. Raises `ResultFailure` (`schema`)."""
-    if query.rows is None:
-        return 0
-    return len(records_at([_data(query, response)], query.rows.walk, odd=OddRows() if query.skips_bad_rows else None))
-
-
 def _is_backwards(query: QueryPlan) -> bool:
     return query.pages is not None and query.pages.backwards
 
 
 def _most(query: QueryPlan) -> Most | None:
     return Most(query.rows.walk, query.pages.max_rows) if query.rows is not None and query.pages is not None else None
-
-
-def _data(query: QueryPlan, response: Response) -> Node:
-    """The data of a response as the query's shape reads it."""
-    return query.shape.data(response.data, response.extensions) if response.shaped is None else response.shaped
 
 
 def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records], left: LeftOut) -> tuple[Mapping[str, Json], ...]:
@@ -225,7 +155,7 @@ def _export_rows(query: QueryPlan, by_walk: Mapping[Hops, Records], left: LeftOu
 
 
 def _samples_of_readable(
-    metric: MetricPlan, records: Records, labels: _Labels, moment: Moment, left: LeftOut
+    metric: MetricPlan, records: Records, labels: LabelTexts, moment: Moment, left: LeftOut
 ) -> Samples:
     """What one metric makes of its records, or where rows may be left out, of those that can be read."""
     if left.rows is None:
@@ -255,7 +185,7 @@ def _readable(records: Records, texts: Iterable[Column], values: Iterable[Column
 def _samples(
     metric: MetricPlan,
     records: Records,
-    labels: _Labels,
+    labels: LabelTexts,
     moment: Moment,
     left: LeftOut,
     unread: Records | None = None,
@@ -288,7 +218,7 @@ def _samples(
 
 
 def _keys_of_unread(
-    metric: MetricPlan, unread: Records | None, labels: _Labels, expected: Iterable[LabelValues]
+    metric: MetricPlan, unread: Records | None, labels: LabelTexts, expected: Iterable[LabelValues]
 ) -> Iterable[LabelValues]:
     """Which series an answer has rows of that could not be read: any of those that are expected, where such a row does
     not say its labels."""
@@ -319,7 +249,7 @@ def _matching(records: Records, where: Sequence[Condition]) -> Records:
 def _zeros(
     metric: MetricPlan,
     read: tuple[Sequence[Node], Most | None],
-    labels: _Labels,
+    labels: LabelTexts,
     found: set[LabelValues],
     left: LeftOut,
 ) -> Samples:
@@ -344,7 +274,7 @@ def _state_samples(
     metric: MetricPlan,
     states: StatesPlan,
     found: tuple[Records, Sequence[Node], Set[type]],
-    labels: _Labels,
+    labels: LabelTexts,
     left: LeftOut,
 ) -> Samples:
     """A sample for each word and record; of a word that is none of them, all are 0, and it is counted."""
@@ -430,98 +360,12 @@ def _values(records: Records, metric: MetricPlan) -> tuple[Records, Sequence[Nod
     if list in kinds:
         records, values = records.explode(values)
         kinds = set(map(type, values))
-    if _has_object(kinds):
+    if has_object(kinds):
         raise ResultFailure(Reason.SCHEMA, f"{hops_text(metric.walk + metric.leaf)} is an object, not a value")
     if NoneType in kinds:
         records = records.where([value is not None for value in values])
         values = [value for value in values if value is not None]
     return records, values, kinds - {NoneType}
-
-
-def _has_object(kinds: Iterable[type]) -> bool:
-    """Whether one of the types is that of an object of an answer."""
-    return any(issubclass(kind, dict | Struct) for kind in kinds)
-
-
-class _Labels:
-    """Label values of one extraction; counts the keys that lookups did not know."""
-
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-        self.misses = 0
-
-    def texts(self, records: Records, labels: Sequence[LabelPlan]) -> list[Texts]:
-        """For each label one text for each record."""
-        return [self._column(records, label) for label in labels]
-
-    def _column(self, records: Records, label: LabelPlan) -> Texts:
-        match label:
-            case Column():
-                return records.texts.get(label) or _texts(records, label)
-            case LookupColumn(key=Column() as key):
-                return self._names(label, self._column(records, key))
-            case MadeText(parts, change) if any(label_columns(label)):
-                columns = [self._column(records, part).column for part in parts]
-                wholes = list(map("".join, zip(*columns, strict=True)))
-                texts = {whole: change.of(whole) for whole in set(wholes)}
-                alike = {text: text for text in texts.values()}
-                return Texts([alike[texts[whole]] for whole in wholes], alike)
-        text = self._text(label)
-        return Texts([text] * len(records), (text,))
-
-    def _names(self, label: LookupColumn, keys: Texts) -> Texts:
-        """What a lookup gives for a column of keys."""
-        rows = self._around.names.get(label.lookup, {})
-        names = {key: rows[key].get(label.field, "") if key in rows else "" for key in keys.different}
-        if not rows.keys() >= names.keys():
-            self.misses += sum(key not in rows for key in keys.column)
-        return Texts(list(map(names.__getitem__, keys.column)), set(names.values()))
-
-    def keys_of_missing(self, missing: MissingPlan) -> list[LabelValues]:
-        """The label values of every row that an answer should have named."""
-        parts = [part if isinstance(part, str) else (self._text(part),) for part in missing.labels]
-        needed = {part for part in parts if isinstance(part, str)}
-        return [
-            tuple(scalar_text(row[part]) if isinstance(part, str) else part[0] for part in parts)
-            for row in self._around.rows.get(missing.query, ())
-            if row.keys() >= needed  # not so of rows that are left over from another configuration
-        ]
-
-    def _text(self, label: LabelPlan) -> str:
-        """The text of a label that does not depend on the record."""
-        match label:
-            case Constant(text):
-                return text
-            case Bound(template):
-                return scalar_text(bind(template, self._around.values))
-            case LookupColumn(lookup, key, name):
-                return self._look_up(lookup, self._text(key), name)
-            case MadeText(parts, change):
-                return change.of("".join(map(self._text, parts)))
-        raise AssertionError("the planner takes no column here")
-
-    def _look_up(self, lookup: str, key: str, name: str) -> str:
-        row = self._around.names.get(lookup, {}).get(key)
-        if row is None:
-            self.misses += 1
-            return ""
-        return row.get(name, "")
-
-
-def _texts(records: Records, column: Column) -> Texts:
-    """The texts of a column; equal ones are one object, so that a set of labels is cheaper to hash and to write."""
-    values = records.column(column)
-    kinds = set(map(type, values))
-    if list in kinds or _has_object(kinds):
-        raise _no_label(column)
-    if kinds & {bool, float}:  # of which several are one key: 1, 1.0 and true
-        values = list(map(scalar_text, values))
-    texts = {value: scalar_text(value) for value in set(values)}
-    return Texts(list(map(texts.__getitem__, values)), set(texts.values()))
-
-
-def _no_label(column: Column) -> ResultFailure:
-    return ResultFailure(Reason.SCHEMA, f"{hops_text(column.hops)} is a list or an object, which cannot be a label")
 
 
 def _in_bucket(records: Records, bucket: BucketPlan, moment: Moment, left: LeftOut) -> Records:

@@ -15,7 +15,8 @@ from exporter.model.samples import Family, Json, MetricType, Samples
 from exporter.plan.operation import FeedingRow, label_values
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.series.births import Births, Counters, first_births
-from exporter.series.extraction import Surroundings, widest_label
+from exporter.series.extraction import widest_label
+from exporter.series.label_texts import Surroundings
 from exporter.series.owners import NONE, Claims, Keys
 from exporter.series.rows import Rows
 

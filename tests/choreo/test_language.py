@@ -23,7 +23,8 @@ from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at,
 from exporter.plan.plan import Plan, Target
 from exporter.plan.planner import plan
 from exporter.polling.course import courses
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from exporter.series.store import Owner, Store
 from tests.support.graphql_api import graphql_api
 from tests.support.processes import Exporter

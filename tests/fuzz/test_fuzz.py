@@ -31,7 +31,7 @@ from exporter.plan.plan import Target
 from exporter.plan.planner import plan
 from exporter.polling.course import Course
 from exporter.polling.poll import Poller
-from exporter.series.extraction import Surroundings
+from exporter.series.label_texts import Surroundings
 from exporter.series.store import Owner, Store
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.token_response import MAX_LIFETIME_SECONDS, read_token

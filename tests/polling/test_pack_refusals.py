@@ -14,7 +14,7 @@ from exporter.model.outcome import PollOutcome
 from exporter.plan.operation import label_values, targets
 from exporter.polling.course import Course
 from exporter.polling.poll import PackOutcome, Poller
-from exporter.series.extraction import Surroundings
+from exporter.series.label_texts import Surroundings
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.transport import Transport
 from tests.support.plans import planned

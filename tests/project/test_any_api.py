@@ -19,7 +19,8 @@ from exporter.plan.operation import label_values, moment_at, targets
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.plan.planner import plan
 from exporter.polling.pagination import Conversation
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from tests.support.configurations import ROOT
 from tests.support.polls import Api
 

@@ -38,7 +38,8 @@ from exporter.plan.plan import (
     QueryPlan,
     TopPlan,
 )
-from exporter.series.extraction import PagesTold, Surroundings
+from exporter.series.label_texts import Surroundings
+from exporter.series.page_state import PageState
 
 _WRONG_SHAPE: Final = (KeyError, TypeError)
 _PART: Final = 1000
@@ -200,7 +201,7 @@ def extract(
     )
 
 
-def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
+def pages_told(pages: PagesPlan, response: Response) -> PageState:
     """What a page says of the others. Raises `ResultFailure` (`schema`)."""
     record = Records(([cast("Json", response.data)],))
     total, more, cursor = cast(
@@ -213,14 +214,14 @@ def pages_told(pages: PagesPlan, response: Response) -> PagesTold:
     if pages.total is not None and (isinstance(total, bool) or not isinstance(total, int)):
         raise ResultFailure(Reason.SCHEMA, f"{shown(pages.total)} is not a number of rows")
     if pages.more is None:
-        return PagesTold(total)
+        return PageState(total)
     if not isinstance(more, bool):
         raise ResultFailure(Reason.SCHEMA, f"{shown(pages.more)} is not true or false")
     if not more:
-        return PagesTold(total, more)
+        return PageState(total, more)
     if isinstance(cursor, bool) or not isinstance(cursor, str | int | None):
         raise ResultFailure(Reason.SCHEMA, f"{shown(cast('Hops', pages.next))} is not a cursor")
-    return PagesTold(total, more, cursor or None)
+    return PageState(total, more, cursor or None)
 
 
 def row_count(query: QueryPlan, response: Response) -> int:

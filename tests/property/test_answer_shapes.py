@@ -19,8 +19,8 @@ from exporter.model.outcome import Operation, Response, Result
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
-from exporter.series import extraction
-from exporter.series.extraction import Surroundings
+from exporter.series import extraction, page_state
+from exporter.series.label_texts import Surroundings
 from exporter.upstream.graphql import GraphQLClient
 from exporter.upstream.transport import Transport, WireResponse
 from tests.property import old_extraction
@@ -204,6 +204,6 @@ def test_pages_yield_what_they_always_did(query: QueryPlan, pages: Sequence[Tree
     paged = query.pages
     assert paged is not None
     old = outcome(lambda: old_extraction.pages_told(paged, response(bodies[0], None)))
-    assert old == outcome(lambda: extraction.pages_told(query, paged, response(bodies[0], query)))
+    assert old == outcome(lambda: page_state.page_state(query, paged, response(bodies[0], query)))
     old = outcome(lambda: old_extraction.row_count(query, response(bodies[0], None)))
-    assert old == outcome(lambda: extraction.row_count(query, response(bodies[0], query)))
+    assert old == outcome(lambda: page_state.row_count(query, response(bodies[0], query)))

@@ -15,7 +15,8 @@ from exporter.model.samples import Json
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from tests.support.plans import planned
 
 PLAN = planned("""

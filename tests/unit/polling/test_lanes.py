@@ -15,7 +15,7 @@ from exporter.plan.operation import label_values
 from exporter.plan.plan import Target
 from exporter.polling.course import courses
 from exporter.polling.lanes import Lanes
-from exporter.series.extraction import Surroundings
+from exporter.series.label_texts import Surroundings
 from exporter.upstream.gate import Gate
 from tests.support.plans import planned
 

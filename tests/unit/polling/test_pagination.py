@@ -15,7 +15,8 @@ from exporter.model.samples import Json
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
 from exporter.polling.pagination import Conversation, Pages, refuse_partial
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from exporter.upstream.rate_limit import Pace
 from tests.support.plans import planned_query
 from tests.support.polls import Answer, Api, partial

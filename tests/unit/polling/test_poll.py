@@ -17,7 +17,7 @@ from exporter.plan.operation import Moment, label_values
 from exporter.plan.plan import Plan, Target
 from exporter.polling.course import Course, courses
 from exporter.polling.poll import PackOutcome, Poller, failed_outcome, render_ahead
-from exporter.series.extraction import Surroundings
+from exporter.series.label_texts import Surroundings
 from exporter.series.store import Rendered
 from tests.support.plans import planned
 from tests.support.polls import WALL_AT_START, Answer, Api, partial

@@ -13,7 +13,8 @@ from exporter.model.samples import Json, LabelValues, Number
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment, label_values
 from exporter.plan.plan import Target
-from exporter.series.extraction import Surroundings, extract
+from exporter.series.extraction import extract
+from exporter.series.label_texts import Surroundings
 from tests.support.plans import planned
 
 END = datetime(2021, 8, 16, 12, 7, tzinfo=UTC)

@@ -1,0 +1,63 @@
+"""What a page of an answer says of the others: how many rows there are, whether there is a further page, its cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import Response
+from exporter.plan.plan import Column, PagesPlan, QueryPlan
+from exporter.series.odd_rows import OddRows
+from exporter.series.records import Node, Records, hops_text, records_at
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """What a page says of the others: how many rows there are in all, whether there is a further one, its cursor."""
+
+    total: int | None = None
+    more: bool | None = None
+    next_cursor: str | int | None = None
+
+    def goes_on(self, pages: PagesPlan, rows_before: int, rows: int) -> bool:
+        """Whether there is a further page after one of so many rows."""
+        if self.more is False or (pages.by == "cursor" and self.next_cursor is None):
+            return False
+        if self.total is not None:
+            return rows > 0 and rows_before + rows < self.total
+        if self.more is not None:
+            return rows > 0
+        return rows >= pages.size if pages.next is None or pages.next_is_of_a_row else True
+
+
+def page_state(query: QueryPlan, pages: PagesPlan, response: Response) -> PageState:
+    """What a page says of the others. Raises `ResultFailure` (`schema`)."""
+    record = Records(([answer_data(query, response)],))
+    total, more, cursor = (
+        None if hops is None else record.column(Column(0, hops))[0] for hops in (pages.total, pages.more, pages.next)
+    )
+    if pages.total is not None and (isinstance(total, bool) or not isinstance(total, int)):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.total)} is not a number of rows")
+    if pages.more is not None and not isinstance(more, bool):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.more)} is not true or false")
+    if pages.next is not None and more is not False and not _is_cursor(cursor):
+        raise ResultFailure(Reason.SCHEMA, f"{hops_text(pages.next)} is not a cursor")
+    return PageState(total, more, cursor or None if more is not False else None)
+
+
+def _is_cursor(value: Node) -> bool:
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def row_count(query: QueryPlan, response: Response) -> int:
+    """How many rows a page has. Raises `ResultFailure` (`schema`)."""
+    if query.rows is None:
+        return 0
+    return len(
+        records_at([answer_data(query, response)], query.rows.walk, odd=OddRows() if query.skips_bad_rows else None)
+    )
+
+
+def answer_data(query: QueryPlan, response: Response) -> Node:
+    """The data of a response as the query's shape reads it."""
+    return query.shape.data(response.data, response.extensions) if response.shaped is None else response.shaped

@@ -1,0 +1,96 @@
+"""What a page says of the others: whether the exporter asks for a further one, and from where."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import Response
+from exporter.model.samples import Json
+from exporter.plan.plan import PagesPlan, QueryPlan
+from exporter.series.page_state import PageState, page_state, row_count
+from tests.support.plans import planned_query
+
+QUERY = """
+- name: q
+  document: "query ($at: AT) {{ box(at: $at) {{ total more next rows {{ id }} }} }}"
+  pages: {pages}
+  rows: box.rows
+  on_bad_row: skip
+  metrics: [{{name: n, help: N., value: 1, labels: {{id: id}}}}]
+"""
+TOTAL = "{size: 2, offset: at, total: box.total}"
+MORE = "{size: 2, page: at, more: box.more}"
+NEXT = "{size: 2, cursor: at, next: box.next}"
+CURSOR_OF_ROW = '{size: 2, cursor: at, next: "box.rows[-1].id"}'
+SHORT = "{size: 2, offset: at}"
+
+
+def query_and_pages(pages: str) -> tuple[QueryPlan, PagesPlan]:
+    kind = "String" if "cursor" in pages else "Int"
+    query = planned_query(QUERY.format(pages=pages).replace("AT", kind))
+    assert query.pages is not None
+    return query, query.pages
+
+
+def box(*ids: Json, **more: Json) -> Response:
+    return Response({"box": {"total": None, "more": None, "next": None, **more, "rows": [{"id": one} for one in ids]}})
+
+
+@pytest.mark.parametrize(
+    ("pages", "answer", "state", "goes_on"),
+    [
+        (TOTAL, box(1, 2, total=3), PageState(total=3), True),
+        (TOTAL, box(1, 2, total=2), PageState(total=2), False),
+        (TOTAL, box(total=9), PageState(total=9), False),
+        (MORE, box(1, more=True), PageState(more=True), True),
+        (MORE, box(more=True), PageState(more=True), False),
+        (MORE, box(1, 2, more=False), PageState(more=False), False),
+        (NEXT, box(next="b"), PageState(next_cursor="b"), True),
+        (NEXT, box(1, 2, next=""), PageState(), False),
+        (NEXT, box(1, 2), PageState(), False),
+        (CURSOR_OF_ROW, box("x", "y"), PageState(next_cursor="y"), True),
+        (CURSOR_OF_ROW, box("x"), PageState(next_cursor="x"), False),
+        (SHORT, box(1, 2), PageState(), True),
+        (SHORT, box(1), PageState(), False),
+    ],
+)
+def test_a_page_says_whether_there_is_a_further_one(
+    pages: str, answer: Response, state: PageState, goes_on: bool
+) -> None:
+    """Pages are read until the API says that there are no more, in whichever way it says so."""
+    query, plan = query_and_pages(pages)
+    assert page_state(query, plan, answer) == state
+    assert state.goes_on(plan, 0, row_count(query, answer)) is goes_on
+
+
+def test_the_rows_of_the_pages_before_count() -> None:
+    """The total is that of all pages."""
+    _, plan = query_and_pages(TOTAL)
+    assert PageState(total=5).goes_on(plan, 2, 2)
+    assert not PageState(total=5).goes_on(plan, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("pages", "answer", "wrong"),
+    [
+        (TOTAL, box(1, total="3"), "box.total is not a number of rows"),
+        (TOTAL, box(1, total=True), "box.total is not a number of rows"),
+        (MORE, box(1, more=1), "box.more is not true or false"),
+        (NEXT, box(1, next=False), "box.next is not a cursor"),
+        (NEXT, box(1, next=["b"]), "box.next is not a cursor"),
+    ],
+)
+def test_a_page_that_says_nothing_readable_is_a_failure(pages: str, answer: Response, wrong: str) -> None:
+    """An API that changed is not taken for one without further pages."""
+    query, plan = query_and_pages(pages)
+    with pytest.raises(ResultFailure, match=wrong) as failed:
+        page_state(query, plan, answer)
+    assert failed.value.reason is Reason.SCHEMA
+
+
+def test_nulls_and_odd_rows_are_no_rows_of_a_page() -> None:
+    """The number of rows is that of the objects, and a null list has none."""
+    query, _ = query_and_pages(SHORT)
+    assert row_count(query, Response({"box": {"rows": [{"id": 1}, None, {"id": 2}]}})) == 2
+    assert row_count(query, Response({"box": {"rows": None}})) == 0
