@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ NAMES = sorted(file.parent.name for file in EXAMPLES.glob("*/config.yaml"))
 RECORDED = sorted(file.parent.name for file in EXAMPLES.glob("*/answers.json"))
 # What the check says of an example: the name is that of another exporter, and no schema says what is inside JSON.
 SAID = {
-    "cloudflare": ["a name that ends in _count"],
+    "cloudflare": ["a name that ends in _count"] * 7 + ["the label quantile"] * 8 + ["a name that ends in _count"],
     "saleor": ["goes inside JSON", "goes inside JSON"],
     "shopify": ["extensions.cost.throttleStatus.currentlyAvailable"],
 }
@@ -47,7 +48,9 @@ ENVIRON = {
     "CLOUDFLARE_TOKEN": "test-cloudflare",
     "CLOUDFLARE_ZONE": "023e105f4ecef8ad9ca31a8372d0c353",
     "CLOUDFLARE_ZONE_NAME": "example.com",
-    "CLOUDFLARE_ACCOUNT": "acme",
+    "CLOUDFLARE_ACCOUNT": "9a7806061c88ada191ed06f989cc3dac",
+    "CLOUDFLARE_ACCOUNT_NAME": "Acme Inc",
+    "CLOUDFLARE_ACCOUNT_LABEL": "acme-inc",
     "DAGSTER_USER": "ann",
     "DAGSTER_PASSWORD": "test-pass",
     "GITHUB_TOKEN": "test-github",
@@ -108,7 +111,7 @@ def all_in_one() -> str:
 
     All sources of one configuration have the same labels, so theirs go to their queries, and each has `example`.
     """
-    whole: dict[str, list[Any]] = {"sources": [], "queries": [], "lookups": []}
+    whole: dict[str, list[Any]] = {"sources": [], "queries": [], "lookups": [], "query_files": []}
     for name in RECORDED:
         config = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))
         (source,) = config["sources"]
@@ -119,6 +122,7 @@ def all_in_one() -> str:
             own = {"sources": [source["name"]], "labels": {**labels, **query.get("labels", {})}}
             whole["queries"].append({**query, **own})
         whole["lookups"] += config.get("lookups", [])
+        whole["query_files"] += [str(EXAMPLES / name / file) for file in config.get("query_files", [])]
     return yaml.safe_dump(whole, sort_keys=False)
 
 
@@ -164,6 +168,19 @@ def test_there_are_eight_complete_examples() -> None:
         assert (EXAMPLES / name / "metrics.txt").exists()
         assert len(sdl(name).splitlines()) < 200
         assert not validate_schema(build_schema(sdl(name)))
+
+
+def test_the_cloudflare_example_has_the_families_of_the_exporter_it_replaces(page: str) -> None:
+    """Whoever comes from lablabs/cloudflare-exporter finds each family and label here, or why it is not here."""
+    text = (EXAMPLES / "cloudflare" / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    here, elsewhere = (dict(re.findall(r"^(\w+)\{(.*)\}$", block, re.MULTILINE)) for block in blocks)
+    published: dict[str, set[str]] = {}
+    for name, labels in by_series(page):
+        if name.startswith("cloudflare_"):
+            published[name] = published.get(name, set()) | {label for label, _ in labels}
+    assert {name: set(labels.split(", ")) for name, labels in here.items()} == published
+    assert (len(here), len(elsewhere)) == (35, 5)
 
 
 def families(name: str, environ: Mapping[str, str]) -> list[str]:
