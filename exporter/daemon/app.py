@@ -48,6 +48,7 @@ async def serve(options: Options, found: Ready, web_config: WebConfiguration | N
     site = ExporterSite(
         options.telemetry_path,
         polling,
+        reporter.counts,
         found.shown,
         lambda openmetrics: telemetry.render(openmetrics=openmetrics),  # which is made last: it reads the web server
         EVERYTHING.clean,

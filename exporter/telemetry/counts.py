@@ -7,6 +7,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from exporter.model.outcome import PollOutcome
+from exporter.telemetry.recent_polls import RecentPoll, RecentPolls
 
 
 @dataclass(slots=True)
@@ -26,11 +27,13 @@ class QueryCounts:
     audit_failures: Counter[str] = field(default_factory=Counter)
     rows_skipped: Counter[str] = field(default_factory=Counter)
     nulls: int = 0
+    recent: RecentPolls = field(default_factory=RecentPolls)
 
     def add(self, outcome: PollOutcome, decreases: int) -> None:
         """Counts a poll, in which so many counter values were held."""
         self.polls += 1
         self.duration_seconds = outcome.duration_seconds
+        self.recent.add(RecentPoll(outcome.duration_seconds, failed=outcome.reason is not None))
         self.graphql_errors += outcome.graphql_errors
         self.counter_decreases += decreases
         if outcome.reason is not None:

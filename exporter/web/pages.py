@@ -22,6 +22,8 @@ from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
 from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
 from exporter.series.store import State
+from exporter.telemetry.counts import Counts
+from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.found_series import families_found
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
@@ -33,11 +35,13 @@ from exporter.web.view import QueryView, SourceView, View, WindowView
 
 @dataclass(slots=True)
 class ExporterSite:
-    """What the web server shows. `shown` is the configuration that is in use, `censor` has the last look at every text
-    that people read, and `own_metrics` renders the exporter's own, for OpenMetrics or not."""
+    """What the web server shows. `counts` has the last polls of each query, `shown` is the configuration that is in
+    use, `censor` has the last look at every text that people read, and `own_metrics` renders the exporter's own, for
+    OpenMetrics or not."""
 
     telemetry_path: str
     polling: Polling
+    counts: Counts
     shown: Redacted
     own_metrics: Callable[[bool], bytes]
     censor: Callable[[str], str]
@@ -64,7 +68,9 @@ class ExporterSite:
         sources = tuple(_source_view(status, now, self.censor) for status in source_statuses(self.polling))
         pauses = {source.name: source.paused_until_time for source in sources}
         statuses = query_statuses(self.polling)
-        queries = tuple(_query_view(status, pauses[status.source], self.censor) for status in statuses)
+        queries = tuple(
+            _query_view(status, self._recent(status), pauses[status.source], self.censor) for status in statuses
+        )
         pieces = self.polling.store.page().raw(Format.TEXT)
 
         def render() -> Answer:
@@ -75,6 +81,9 @@ class ExporterSite:
 
         # of a big page it takes a while; in a thread of its own, so that no poll waits for one
         return await asyncio.get_running_loop().run_in_executor(self.thread, render)
+
+    def _recent(self, status: QueryStatus) -> RecentPolls:
+        return self.counts.of(status.query.name, status.source).recent.copy()
 
     async def configuration(self) -> Answer:
         """The configuration that is in use, as YAML. It is rendered once after each load, beside the event loop."""
@@ -101,7 +110,9 @@ def metrics_url(address: ListenAddress, path: str, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{address.port}{path}"
 
 
-def _query_view(status: QueryStatus, paused_until_time: float | None, censor: Callable[[str], str]) -> QueryView:
+def _query_view(
+    status: QueryStatus, recent: RecentPolls, paused_until_time: float | None, censor: Callable[[str], str]
+) -> QueryView:
     query, latest, worst = status.query, status.latest, status.worst
     problem, up = "" if worst is None else censor(worst.problem), not status.failing if status.tried else None
     failure = None if worst is None else worst.failure
@@ -117,6 +128,7 @@ def _query_view(status: QueryStatus, paused_until_time: float | None, censor: Ca
         polled_time=latest.polled_time if latest is not None else None,
         success_time=status.success_time,
         duration_seconds=latest.duration_seconds if latest is not None else None,
+        recent=recent,
         rows=status.row_count if query.rows is not None else None,
         series=status.series,
         in_flight=status.in_flight,

@@ -13,7 +13,9 @@ from importlib.resources import files
 from typing import Final
 from urllib.parse import urlencode
 
+from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.found_series import FamilyView
+from exporter.web.sparkline import sparkline
 from exporter.web.verdict import Trouble, verdict
 from exporter.web.view import QueryView, SourceView, View, WindowView
 
@@ -215,7 +217,7 @@ def _query_rows(query: QueryView, place: int, now: float) -> str:
         f"<b>{_escape(query.name)}</b> <small>{_escape(query.source)}</small>",
         _state(query),
         "–" if query.polled_time is None else _ago(query.polled_time, now),
-        "–" if query.duration_seconds is None else duration_in_words(query.duration_seconds),
+        "–" if query.duration_seconds is None else _took(query.recent, query.duration_seconds),
         "–" if query.rows is None else f"{query.rows}",
         f"{query.series}",
         _next(query, now),
@@ -238,6 +240,18 @@ def _state(query: QueryView) -> str:
     return _mark("failing", "failing") + (
         f" <small>{query.failing} of {query.targets} targets</small>" if query.targets > 1 else ""
     )
+
+
+def _took(recent: RecentPolls, seconds: float) -> str:
+    """How long the last poll took, with a small chart of those before it."""
+    words = duration_in_words(seconds)
+    if len(recent) < 2:
+        return words
+    shortest, longest = (duration_in_words(bound(recent).duration_seconds) for bound in (min, max))
+    failed = sum(poll.failed for poll in recent)
+    took = longest if shortest == longest else f"{shortest} to {longest}"
+    title = f"The last {len(recent)} polls, the newest on the right: {took}, {failed or 'none'} failed"
+    return f"{sparkline(recent, title)} <span>{words}</span>"
 
 
 def _next(query: QueryView, now: float) -> str:

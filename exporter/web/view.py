@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.found_series import FamilyView
 
 
@@ -32,6 +33,7 @@ class QueryView:
     polled_time: float | None
     success_time: float | None
     duration_seconds: float | None
+    recent: RecentPolls
     rows: int | None
     series: int
     in_flight: int

@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.support.browser import browser_page
 from tests.support.configurations import ROOT
+from tests.support.processes import eventually, get
 from tests.support.scenes import SCENES
 
 FOLDER: Final = ROOT / "docs" / "pictures"
@@ -27,9 +28,16 @@ def main() -> None:
             SCENES[scene](Path(folder)) as url,
             browser_page(viewport={"width": width, "height": 700}, color_scheme=scheme) as (page, _),
         ):
+            eventually(lambda: _has_charts(url), "charts of the last polls", 120)
             page.goto(f"{url}/")
             page.screenshot(path=FOLDER / name)
         print(FOLDER / name)
+
+
+def _has_charts(url: str) -> bool:
+    """Whether most queries have been polled more than once, so that their last polls are drawn."""
+    page = get(f"{url}/").text
+    return page.count("<svg") >= page.count('<tbody id="query-') / 2
 
 
 if __name__ == "__main__":

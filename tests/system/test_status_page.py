@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,23 @@ def test_the_page_refreshes_itself_if_one_wants(exporter: Exporter, scripts: boo
         assert page.get_by_label("Filter").input_value() == "prod"
         page.get_by_role("link", name="Stop refreshing").click()
         page.wait_for_url("**/?q=prod")
+        assert faults == []
+
+
+def test_the_last_polls_are_drawn(exporter: Exporter) -> None:
+    """Each query that was polled twice has a small chart, which a screen reader reads as words; failed polls are red
+    and reach lower. On a phone the chart fits beside its figure, and no script is needed."""
+    with browser_page(viewport=PHONE, java_script_enabled=False) as (page, faults):
+        page.goto(f"{exporter.url}/?refresh=on")  # until each query has been polled twice
+        expect(page.locator("#queries svg")).to_have_count(4, timeout=30_000)
+        failing = page.locator("#queries tbody").filter(has_text="duplicate_series").get_by_role("img")
+        expect(failing).to_have_accessible_name(re.compile(r"The last \d+ polls, the newest on the right: .* failed"))
+        colour = failing.locator("path").evaluate("path => getComputedStyle(path).stroke")
+        assert colour == page.locator("tr.problem td").evaluate("cell => getComputedStyle(cell).color")
+        traffic = page.locator("#queries tbody").filter(has_text="traffic").get_by_role("img")
+        expect(traffic).to_have_accessible_name(re.compile("none failed$"))
+        boxes = traffic.evaluate("svg => [svg, svg.nextElementSibling].map(one => one.getBoundingClientRect().bottom)")
+        assert abs(boxes[0] - boxes[1]) < 10
         assert faults == []
 
 

@@ -48,8 +48,11 @@ def site_of(folder: Path, *, censor: Callable[[str], str] = str, config: str = C
     file = folder / "c.yaml"
     file.write_text(config)
     loaded = load(file, {})
-    polling = Polling(plan(loaded), Reporter())
-    return ExporterSite("/metrics", polling, Redacted.of(loaded), lambda openmetrics: OWN + b"x" * openmetrics, censor)
+    reporter = Reporter()
+    polling, shown = Polling(plan(loaded), reporter), Redacted.of(loaded)
+    return ExporterSite(
+        "/metrics", polling, reporter.counts, shown, lambda openmetrics: OWN + b"x" * openmetrics, censor
+    )
 
 
 def fold(site: ExporterSite, outcome: PollOutcome) -> None:
@@ -107,6 +110,38 @@ def test_the_page_says_how_each_query_is(tmp_path: Path) -> None:
     assert 'title="as sent: 2026-11-24T05:25:00.000+05:30 to 2026-11-24T05:30:00.000+05:30"' in page
     assert "&lt;hidden&gt; is late" in page
     assert "shop_open_orders" in page
+
+
+def test_the_page_shows_how_long_the_last_polls_took(tmp_path: Path) -> None:
+    """A small chart of the last polls, with the same in words; a query that was polled once has only the figure."""
+    site = site_of(tmp_path)
+    fold(site, good(site))
+    counts = site.counts.of("orders", "acme")
+    counts.add(good(site), 0)
+    assert "<svg" not in home(site)
+    site = site_of(tmp_path)
+    fold(site, good(site))
+    counts = site.counts.of("orders", "acme")
+    for outcome in (good(site), PollOutcome(10.0, reason=Reason.TIMEOUT), good(site)):
+        counts.add(outcome, 0)
+    page = home(site)
+    assert "<title>The last 3 polls, the newest on the right: 0.25 s to 10 s, 1 failed</title>" in page
+    assert page.count('<path class="failed"') == 1
+
+
+def test_the_page_of_a_great_configuration_stays_small(tmp_path: Path) -> None:
+    """Of thousands of queries those are shown that fail first, each with no more than its last polls."""
+    entry = CONFIG.partition("queries:\n")[2]
+    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(700))
+    site = site_of(tmp_path, config=f"{CONFIG.partition('queries:')[0]}queries:\n{queries}")
+    for at in range(700):
+        owner = Owner(f"orders_{at}", "acme", "")
+        for poll in range(50):
+            site.counts.of(*owner[:2]).add(PollOutcome(0.001 * poll, reason=Reason.TIMEOUT), 0)
+        site.polling.store.fold(owner, Target({}), PollOutcome(0.1, reason=Reason.TIMEOUT), 1.0, 2.0)
+    page = home(site)
+    assert page.count("<svg") == 500
+    assert len(page) < 1_000_000
 
 
 def test_what_is_sought_is_found_and_cut(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.verdict import verdict
 from exporter.web.view import QueryView, SourceView, View
 
@@ -19,6 +20,7 @@ GOOD = QueryView(
     polled_time=NOW - 5,
     success_time=NOW - 5,
     duration_seconds=0.2,
+    recent=RecentPolls(),
     rows=3,
     series=3,
     in_flight=0,
