@@ -211,7 +211,8 @@ class Exporter(Process):
 class Prometheus(Process):
     """A real Prometheus that scrapes one address every second, and evaluates rules as often.
 
-    `scrape` are further keys of its scrape configuration; `retention` is how long it keeps samples.
+    `scrape` are further keys of its scrape configuration; `retention` is how long it keeps samples; `binary` is the
+    program, else the one that is installed.
     """
 
     def __init__(
@@ -225,6 +226,8 @@ class Prometheus(Process):
         alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
         scrape: Mapping[str, Any] | None = None,
         retention: str = "15d",
+        binary: Path | None = None,
+        features: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -249,11 +252,12 @@ class Prometheus(Process):
         config.write_text(json.dumps(sections))
         super().__init__(
             [
-                program("prometheus"),
+                str(binary or program("prometheus")),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--storage.tsdb.retention.time={retention}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
+                *(f"--enable-feature={name}" for name in features),
             ],
             folder / "prometheus.log",
         )
