@@ -53,7 +53,7 @@ class Pace:
 
 
 QUICK: Final = Pace(4, 4, 1, 80)
-FULL: Final = Pace(12, 10, 4, 240)
+FULL: Final = Pace(12, 12, 4, 240)
 
 
 @dataclass(slots=True)
