@@ -29,7 +29,7 @@ from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, enough_descriptors, exit_at_once
-from exporter.model.errors import ConfigError
+from exporter.model.errors import ConfigError, Problem
 from exporter.model.program_version import program_version
 from exporter.polling.shard import Shard, shard_of_flags
 
@@ -137,11 +137,17 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
     from exporter.polling.demand import demand_report
     from exporter.web.web_config import web_configuration
 
+    problems: tuple[Problem, ...] = ()
     try:
         web_configuration(web_config_file)
+    except ConfigError as error:
+        problems = error.problems
+    try:
         found = check(config_file, os.environ)
     except ConfigError as error:
-        refuse(error)
+        refuse(ConfigError((*problems, *error.problems)))
+    if problems:
+        refuse(ConfigError(problems))
     for problem in (*found.unmet, *found.plan.warnings):
         click.echo(f"warning: {problem}", err=True)
     for problem in found.plan.unproved:

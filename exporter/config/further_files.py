@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from exporter.config.nodes import Nodes, parse_nodes
+from exporter.config.nodes import KeyPath, Nodes, read_nodes
 from exporter.config.problems import Places, file_text
 from exporter.model.errors import ConfigError, Problem
 
@@ -17,27 +17,25 @@ _SECTIONS: Final = ("sources", "queries", "lookups")
 
 def with_further_files(nodes: Nodes, folder: Path) -> tuple[Nodes, tuple[Path, ...]]:
     """The nodes with the entries of all files that they name, in the order of their names, and the patterns of these
-    names. Raises `ConfigError`."""
+    names."""
     patterns: dict[Path, None] = {}
-    taken: dict[Path, None] = {}
-    problems: list[Problem] = []
+    taken: dict[Path, KeyPath] = {}
+    faults: list[tuple[KeyPath, Problem]] = []
     for place, pattern in _patterns(nodes):
         patterns[folder / pattern] = None
         found = files_of(folder / pattern)
         if not found and not glob.has_magic(pattern):
-            problems.append(
-                Places(nodes).problem(place, "there is no such file", "name files that exist, or a pattern")
-            )
-        taken |= dict.fromkeys(found)
-    whole = nodes
-    for file in taken:
+            remedy = "name files that exist, or a pattern"
+            faults.append((place, Places(nodes).problem(place, "there is no such file", remedy)))
+        taken = dict.fromkeys(found, place) | taken
+    read: list[Nodes] = []
+    for file, place in taken.items():
         try:
-            whole = whole.with_entries(_further(file), _SECTIONS)
+            read.append(_further(file))
         except ConfigError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ConfigError(tuple(problems))
-    return whole, tuple(patterns)
+            faults += [(place, problem) for problem in error.problems]
+    whole = nodes.with_entries(read, _SECTIONS)
+    return whole.with_faults(faults, _SECTIONS if faults else ()), tuple(patterns)
 
 
 def files_of(pattern: Path) -> tuple[Path, ...]:
@@ -56,7 +54,7 @@ def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
             yield pattern.parent
 
 
-def _patterns(nodes: Nodes) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _patterns(nodes: Nodes) -> Iterator[tuple[KeyPath, str]]:
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
     for key in KEYS:
         entries = nodes.value.get(key)
@@ -66,20 +64,21 @@ def _patterns(nodes: Nodes) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 def _further(file: Path) -> Nodes:
-    """The sections of a further file. Raises `ConfigError`."""
-    nodes = parse_nodes(file_text(file), str(file))
+    """The sections of a further file. Raises `ConfigError` where it has none."""
+    nodes = read_nodes(file_text(file), str(file))
     if nodes.value is None:
         return nodes
     remedy = f"write one or more of the sections {', '.join(_SECTIONS)}"
     if not isinstance(nodes.value, dict):
         raise ConfigError((Places(nodes).problem((), "is no mapping", remedy),))
-    wrong = [key for key in nodes.value if key not in _SECTIONS and not key.startswith("x-")]
-    if wrong:
-        stays = "cannot stand in a file that another names"
-        raise ConfigError(tuple(Places(nodes).problem((key,), stays, remedy) for key in wrong))
-    lists = [key for key in _SECTIONS if not isinstance(nodes.value.get(key, []), list)]
-    if lists:
-        raise ConfigError(
-            tuple(Places(nodes).problem((key,), "is no list", "begin each entry with -") for key in lists)
-        )
-    return nodes
+    stays, faults = "cannot stand in a file that another names", list[tuple[KeyPath, Problem]]()
+    for key, section in nodes.value.items():
+        if key in _SECTIONS and not isinstance(section, list):
+            problem = Places(nodes).problem((key,), "is no list", "begin each entry with -")
+            nodes = nodes.with_faults((), [key])
+        elif key in _SECTIONS or key.startswith("x-"):
+            continue
+        else:
+            problem = Places(nodes).problem((key,), stays, remedy)
+        faults.append(((key,), problem))
+    return nodes.with_faults(faults)

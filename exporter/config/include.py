@@ -8,39 +8,41 @@ from typing import Final
 
 from exporter.config.nodes import KeyPath, Nodes, parse_nodes
 from exporter.config.problems import Places, nearest
-from exporter.model.errors import ConfigError, Problem
+from exporter.model.errors import Problem
 from exporter.model.samples import Json
 
 SECTION = "overrides"
 
 
 def with_overrides(nodes: Nodes) -> Nodes:
-    """The nodes with each override in the query that it names, and without their section. Raises `ConfigError`."""
+    """The nodes with each override in the query that it names, and without their section."""
     root = nodes.value
     assert isinstance(root, dict)  # a file that is none is refused before
     if SECTION not in root:
         return nodes
     overrides, queries = root[SECTION], root.get("queries")
+    rest = {key: value for key, value in root.items() if key != SECTION}
     if not isinstance(overrides, dict):
         remedy = "write the names of included queries, and below each the keys that are other"
-        raise ConfigError((Places(nodes).problem((SECTION,), "must be a mapping", remedy),))
+        refused = Places(nodes).problem((SECTION,), "must be a mapping", remedy)
+        return nodes.with_value(rest, {}).with_faults([((SECTION,), refused)])
     places = {
         str(entry["name"]): ("queries", index)
         for index, entry in enumerate(queries if isinstance(queries, list) else ())
         if isinstance(entry, dict) and isinstance(entry.get("name"), str)
     }
-    if problems := [
-        problem for name, keys in overrides.items() if (problem := _problem(nodes, name, keys, places)) is not None
-    ]:
-        raise ConfigError(tuple(problems))
     moved: dict[KeyPath, KeyPath] = {}
+    faults: list[tuple[KeyPath, Problem]] = []
     entries = list(queries) if isinstance(queries, list) else []
     for name, keys in overrides.items():
-        place = places[name]
-        entries[place[1]] = _merge(entries[place[1]], keys, place, (SECTION, name), moved)
-        moved[place] = (SECTION, name)
-    rest = {key: value for key, value in root.items() if key != SECTION}
-    return nodes.with_value({**rest, "queries": entries}, moved)
+        if (problem := _problem(nodes, name, keys, places)) is not None:
+            faults.append(((SECTION, name), problem))
+        elif name in places:
+            place = places[name]
+            entries[place[1]] = _merge(entries[place[1]], keys, place, (SECTION, name), moved)
+            moved[place] = (SECTION, name)
+    with_queries = {**rest, "queries": entries} if moved else rest
+    return nodes.with_value(with_queries, moved).with_faults(faults)
 
 
 def _problem(nodes: Nodes, name: str, keys: Json, places: Mapping[str, tuple[str, int]]) -> Problem | None:
@@ -49,6 +51,8 @@ def _problem(nodes: Nodes, name: str, keys: Json, places: Mapping[str, tuple[str
     path: KeyPath = (SECTION, name)
     if name in places and name not in included:
         return Places(nodes).problem(path, f"the query {name} is written in this file", "change it there")
+    if name not in included and "queries" in nodes.incomplete:
+        return None
     if name not in included:
         remedy = nearest(name, included) if included else "name in include the group that has it"
         return Places(nodes).problem(path, f"there is no included query {name}", remedy)
@@ -68,6 +72,7 @@ def _merge(old: Json, new: Json, place: KeyPath, written: KeyPath, moved: dict[K
     return {**old, **within}
 
 
+_SECTIONS: Final = ("queries", "lookups")
 _NOT_INCLUDED: Final = frozenset({"on_demand"})
 
 
@@ -79,35 +84,31 @@ def catalogue_names() -> tuple[str, ...]:
 
 
 def with_included(nodes: Nodes) -> Nodes:
-    """The nodes with those that `include` names, and that these include; each once. Raises `ConfigError`."""
-    taken: set[str] = set()
-    waiting = _include_names(nodes)
+    """The nodes with those that `include` names, and that these include; each once."""
+    taken: dict[str, Nodes] = {}
+    waiting, faults = _include_names(nodes)
     while waiting:
         name = waiting.pop(0)
         if name in taken:
             continue
-        taken.add(name)
         text = files("exporter.choreo").joinpath("catalogue", f"{name.removeprefix('choreo/')}.yaml").read_text("utf-8")
-        other = parse_nodes(text, f"{name}.yaml")
-        waiting.extend(_include_names(other))
-        nodes = nodes.with_entries(other, ("queries", "lookups"))
-    return nodes
+        taken[name] = parse_nodes(text, f"{name}.yaml")
+        waiting.extend(_include_names(taken[name])[0])
+    whole = nodes.with_entries(taken.values(), _SECTIONS)
+    return whole.with_faults(faults, _SECTIONS) if faults else whole
 
 
-def _include_names(nodes: Nodes) -> list[str]:
+def _include_names(nodes: Nodes) -> tuple[list[str], list[tuple[KeyPath, Problem]]]:
+    """The names that are shipped, and what is wrong with the others."""
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
     names = nodes.value.get("include", [])
     known = catalogue_names()
     if not isinstance(names, list):
-        raise ConfigError((Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"),))
-    wrong = [index for index, name in enumerate(names) if name not in known]
-    if wrong:
-        raise ConfigError(
-            tuple(
-                Places(nodes).problem(
-                    ("include", index), "there is nothing shipped of that name", nearest(str(names[index]), known)
-                )
-                for index in wrong
-            )
-        )
-    return [str(name) for name in names]
+        return [], [(("include",), Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"))]
+    wrong = "there is nothing shipped of that name"
+    faults: list[tuple[KeyPath, Problem]] = [
+        (("include", index), Places(nodes).problem(("include", index), wrong, nearest(str(name), known)))
+        for index, name in enumerate(names)
+        if name not in known
+    ]
+    return [str(name) for name in names if name in known], faults

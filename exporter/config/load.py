@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
 from exporter.config.braces import doubtful, unfilled
 from exporter.config.confidential import confidential_texts
 from exporter.config.environment import Variables
 from exporter.config.further_files import with_further_files
 from exporter.config.include import with_included, with_overrides
-from exporter.config.nodes import KeyPath, parse_nodes
+from exporter.config.nodes import KeyPath, read_nodes
+from exporter.config.parts import Part, PartFault, read_part
 from exporter.config.problems import Places, describe, file_text
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
-from exporter.model.errors import ConfigError, Problem
+from exporter.model.errors import ConfigError, Problem, in_file_order
 from exporter.model.response_path import parse_path
 from exporter.model.secret import remember_variable
 
+_Model = TypeVar("_Model", bound=Strict)
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
-# Without these an entry means something else, so that further checks of it would mislead.
-_NEEDED_KEYS: Final = frozenset(
-    {
-        "name",
-        "url",
-        "values",
-        "secret_values",
-        "document",
-        "variables",
-        "for_each",
-        "labels",
-        "rows",
-        "window",
-        "period",
-    }
-)
 _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query, "lookups": Lookup}
+# What stands for a required key that is missing or wrong, so that all else of its entry can be checked.
+_STAND_INS: Final[Mapping[str, object]] = {
+    "url": "https://localhost/",
+    "document": "{ unknown }",
+    "rows": "unknown",
+    "value": "unknown",
+    "help": "unknown",
+    "name": "unnamed",
+}
+_UNNAMED: Final = " (of a wrong name)"  # what no name may have
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a file says. `config` is usable only if `problems` is empty; else it has what could be understood,
-    so that later checks can speak of that too, and `broken` names the sections' entries that could not.
+    """What a file says. `config` is usable only if `problems` is empty; else it has what could be understood, so that
+    later checks can speak of that too.
 
-    `indexes` and `metric_indexes` say where in the file the entries and their metrics stand.
+    `indexes` and `metric_indexes` say where in the file the entries and their metrics stand. `unknown` has, by the
+    place of an entry or a metric, its keys with faults, of which nothing more can be said. `wrong_names` are names of
+    entries that cannot stand as they are, and `incomplete` the sections of which not all names are known.
 
     `tree` is what was read, with what it includes, the overrides and the variables put in.
 
@@ -62,7 +62,9 @@ class Loaded:
     places: Places
     indexes: Mapping[str, tuple[int, ...]]
     metric_indexes: Mapping[KeyPath, tuple[int, ...]]
-    broken: frozenset[str]
+    unknown: Mapping[KeyPath, frozenset[str]]
+    wrong_names: frozenset[str]
+    incomplete: frozenset[str]
     problems: tuple[Problem, ...]
     unmet: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
@@ -72,52 +74,45 @@ class Loaded:
         """Where the entries of a section stand, in their order in `config`."""
         return tuple((section, index) for index in self.indexes.get(section, ()))
 
+    def lacks(self, place: KeyPath, *keys: str) -> bool:
+        """Whether one of these keys of an entry or a metric has a fault, so that nothing more can be said of it."""
+        return not self.unknown.get(place, frozenset()).isdisjoint(keys)
+
+    def may_have(self, section: str, name: str) -> bool:
+        """Whether a section may have an entry of that name, which could not be read."""
+        return section in self.incomplete or name in self.wrong_names
+
+    def names(self, section: str) -> tuple[str, ...]:
+        """The names of a section's entries, as they are written."""
+        return tuple(entry.name for entry in getattr(self.config, section) if not entry.name.endswith(_UNNAMED))
+
     def is_unmet(self, place: KeyPath) -> bool:
         """Whether the text at `place` needs a variable that is unset, so that nothing can be said of it."""
         problem = self.places.problem(place, "")
         return any((one.file, one.key) == (problem.file, problem.key) for one in self.unmet)
 
-    def metric_places(self, place: KeyPath, query: Query) -> tuple[KeyPath, ...]:
+    def metric_places(self, place: KeyPath) -> tuple[KeyPath, ...]:
         """Where the metrics of the query at `place` stand."""
-        indexes = self.metric_indexes.get(place) or range(len(query.metrics))
-        return tuple((*place, "metrics", index) for index in indexes)
+        return tuple((*place, "metrics", index) for index in self.metric_indexes.get(place, ()))
 
 
 def load(file: Path, environ: Mapping[str, str]) -> Loaded:
     """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
-    nodes = parse_nodes(file_text(file, _NO_FILE), str(file))
+    nodes = read_nodes(file_text(file, _NO_FILE), str(file))
     if not isinstance(nodes.value, dict):
         problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
         raise ConfigError((problem,))
     nodes = nodes.without(key for key in nodes.value if key.startswith("x-"))
-    missing: tuple[Problem, ...] = ()
-    patterns: tuple[Path, ...] = ()
-    try:
-        nodes, patterns = with_further_files(nodes, file.parent)
-        nodes = with_overrides(with_included(nodes))
-    except ConfigError as error:
-        missing = error.problems
+    nodes, patterns = with_further_files(nodes, file.parent)
+    nodes = with_overrides(with_included(nodes))
     places = Places(nodes)
     variables = Variables(environ, places)
     tree = variables.expand(nodes.value, ())
     for text in confidential_texts(tree):
         remember_variable(text)
-    loaded = _Reading(places, tree, variables, file.parent).result()
-    loaded = replace(
-        loaded,
-        problems=tuple(sorted((*loaded.problems, *unfilled(nodes.value, places)), key=_line)),
-        warnings=tuple(doubtful(nodes.value, places)),
-        file_patterns=patterns,
-    )
-    if missing:  # what refers to it would look wrong as well, so only what entries say by themselves is told beside
-        keys = {(problem.line, problem.key) for problem in missing}  # of these enough is said
-        others = (problem for problem in loaded.problems if (problem.line, problem.key) not in keys)
-        raise ConfigError(tuple(sorted((*missing, *others), key=_line)))
-    return loaded
-
-
-def _line(problem: Problem) -> int:
-    return problem.line or 0
+    found = _Reading(places, tree, variables, file.parent).result()
+    problems = in_file_order((*found.problems, *unfilled(nodes.value, places)))
+    return replace(found, problems=problems, warnings=tuple(doubtful(nodes.value, places)), file_patterns=patterns)
 
 
 class _Reading:
@@ -127,78 +122,96 @@ class _Reading:
         self._places = places
         self._root = root
         self._variables = variables
-        self._context = {"folder": folder}
-        self._problems = list(variables.faulty.values())
+        self._folder = folder
+        self._faulty = {place for place, _ in places.nodes.faults} | variables.faulty.keys()
+        self._faulty_in: defaultdict[KeyPath, list[KeyPath]] = defaultdict(list)
+        for at in self._faulty:
+            self._faulty_in[at[:2]].append(at[2:])
+        self._problems = [*(problem for _, problem in places.nodes.faults), *variables.faulty.values()]
         self._indexes: dict[str, tuple[int, ...]] = {}
         self._metric_indexes: dict[KeyPath, tuple[int, ...]] = {}
-        self._broken: set[str] = set()
+        self._unknown: dict[KeyPath, frozenset[str]] = {}
+        self._wrong_names: set[str] = set()
+        self._incomplete = set(places.nodes.incomplete)
 
     def result(self) -> Loaded:
-        scalars = {key: value for key, value in self._root.items() if key not in _SECTIONS}
         sections: dict[str, Any] = {name: tuple(self._section(name, model)) for name, model in _SECTIONS.items()}
-        try:
-            Config.model_validate(scalars | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, context=self._context)
-        except ValidationError as error:
-            self._collect(error, (), Config)
-            scalars = {}
-        known: dict[str, Any] = {key: value for key, value in scalars.items() if key in Config.model_fields}
-        config = Config.model_construct(**known, **sections)
+        rest = {key: value for key, value in self._root.items() if key not in _SECTIONS}
+        whole = self._part(Config, rest | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, (), self._folder)
+        assert whole.value is not None  # it is a mapping
         self._problems.extend(self._duplicate_names())
         return Loaded(
-            config,
+            whole.value.model_copy(update=sections),
             self._root,
             self._places,
             self._indexes,
             self._metric_indexes,
-            frozenset(self._broken),
-            tuple(sorted(self._problems, key=_line)),
+            self._unknown,
+            frozenset(self._wrong_names),
+            frozenset(self._incomplete),
+            tuple(self._problems),
             tuple(self._variables.unset.values()),
         )
 
     def _section(self, name: str, model: type[Strict]) -> list[Any]:
-        if name not in self._root and (self._root.get("include") or not Config.model_fields[name].is_required()):
-            return []
-        if name not in self._root:
-            remedy = f"add {name}:, or include: with queries that are ready" if name == "queries" else f"add {name}:"
-            self._problems.append(self._places.problem((), f"the section {name} is missing", remedy))
-            return []
-        entries = self._root[name]
+        entries = self._root.get(name)
         if not isinstance(entries, list) or not entries:
-            self._problems.append(
-                self._places.problem((name,), "must be a list that is not empty", "begin each entry with -")
-            )
+            self._check_section(name)
             return []
         read: list[Any] = []
-        indexes = []
+        indexes, names = [], set[str]()
         for index, entry in enumerate(entries):
-            value = self._entry((name, index), entry, model)
-            if value is not None:
-                read.append(value)
+            place: KeyPath = (name, index)
+            folder = Path(self._places.nodes.file_of(place)).parent  # where its own files are looked for
+            part: Part[Any] = self._part(model, entry, place, folder)
+            self._note_name(name, entry, part)
+            if part.value is not None:
+                is_fine = "name" not in part.unknown and part.value.name not in names
+                names.add(part.value.name)
+                unique = {} if is_fine else {"name": f"{part.value.name} {index}{_UNNAMED}"}
+                read.append(part.value.model_copy(update=unique))
                 indexes.append(index)
-            elif isinstance(entry, dict) and isinstance(entry.get("name"), str):
-                self._broken.add(entry["name"])
         self._indexes[name] = tuple(indexes)
         return read
 
-    def _entry(self, path: KeyPath, entry: Any, model: type[Strict]) -> Any | None:
-        context = {"folder": Path(self._places.nodes.file_of(path)).parent}  # where its own files are looked for
-        try:
-            return model.model_validate(entry, context=context)
-        except ValidationError as error:
-            self._collect(error, path, model)
-            rest, self._metric_indexes[path] = _without_faults(entry, error)
-        try:  # what is left can still be checked against the document, so that all faults are said at once
-            return model.model_validate(rest, context=context)
-        except ValidationError:
-            return None
+    def _check_section(self, name: str) -> None:
+        """Notes a section that has no entries, where it should."""
+        if any(place == (name,) for place in self._faulty) or name in self._places.nodes.incomplete:
+            return
+        if name in self._root:
+            wrong = "must be a list that is not empty"
+            self._problems.append(self._places.problem((name,), wrong, "begin each entry with -"))
+            self._incomplete.add(name)
+        elif Config.model_fields[name].is_required() and not self._root.get("include"):
+            remedy = f"add {name}:, or include: with queries that are ready" if name == "queries" else f"add {name}:"
+            self._problems.append(self._places.problem((), f"the section {name} is missing", remedy))
 
-    def _collect(self, error: ValidationError, path: KeyPath, model: type[BaseModel]) -> None:
-        for details in error.errors(include_url=False):
-            where = (*path, *(part for part in details["loc"] if part not in _NO_KEYS))
-            if any(where[: len(known)] == known for known in (*self._variables.unset, *self._variables.faulty)):
-                continue  # its text is not known yet, so nothing can be said of it
-            wrong, remedy = describe(details, model)
-            self._problems.append(self._places.problem(where, wrong, remedy))
+    def _note_name(self, section: str, entry: object, part: Part[Any]) -> None:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if part.value is not None and "name" not in part.unknown:
+            return
+        if isinstance(name, str):
+            self._wrong_names.add(name)
+        else:
+            self._incomplete.add(section)
+
+    def _part(self, model: type[_Model], entry: object, place: KeyPath, folder: Path) -> Part[_Model]:
+        faulty = self._faulty_in.get(place, ()) if place else self._faulty
+        part = read_part(model, entry, context={"folder": folder}, stand_ins=_STAND_INS, faulty=faulty)
+        for fault in part.faults:
+            self._collect(fault, place, model)
+        self._unknown[place] = part.unknown
+        self._unknown |= {(*place, *below): keys for below, keys in part.below.items()}
+        self._metric_indexes[place] = part.kept.get("metrics", ())
+        return part
+
+    def _collect(self, fault: PartFault, place: KeyPath, model: type[BaseModel]) -> None:
+        where = (*place, *fault.place)
+        if any(where[: len(known)] == known for known in (*self._variables.unset, *self._faulty) if known):
+            return  # its text is not known yet, so nothing can be said of it
+        details = fault.details
+        wrong, remedy = describe(ErrorDetails({**details, "loc": fault.place or details["loc"]}), model)
+        self._problems.append(self._places.problem(where, wrong, remedy))
 
     def _duplicate_names(self) -> Iterator[Problem]:
         for section in _SECTIONS:
@@ -214,25 +227,5 @@ class _Reading:
                 seen.add(name)
 
 
-_NO_KEYS: Final = ("[key]", "[text]", "[values]")  # parts of pydantic's paths, the latter two of a header's forms
 _ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
 _ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parse_path("any")),)
-
-
-def _without_faults(entry: Any, error: ValidationError) -> tuple[Any, tuple[int, ...]]:
-    """The entry without what is wrong and can be spared, and the indexes of the metrics that are left."""
-    if not isinstance(entry, dict):
-        return entry, ()
-    rest = dict(entry)
-    wrong_metrics = set()
-    for details in error.errors(include_url=False, include_input=False):
-        match details["loc"]:
-            case ("metrics", int(index), *_):
-                wrong_metrics.add(index)
-            case (str(key), *_) if key not in _NEEDED_KEYS:
-                rest.pop(key, None)
-    if not isinstance(metrics := entry.get("metrics"), list):
-        return rest, ()
-    left = tuple(index for index in range(len(metrics)) if index not in wrong_metrics)
-    rest["metrics"] = [metrics[index] for index in left]
-    return rest, left

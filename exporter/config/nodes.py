@@ -65,6 +65,10 @@ class Nodes:
     moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
     plain: frozenset[KeyPath] = field(default=frozenset(), repr=False)
     """Where texts stand without quotes."""
+    faults: tuple[tuple[KeyPath, Problem], ...] = ()
+    """What is wrong already, each with the place of which nothing more can be said."""
+    incomplete: frozenset[str] = frozenset()
+    """The sections of which not all entries are known, as a file of theirs cannot be read."""
 
     def origin(self, path: KeyPath) -> KeyPath:
         """The path as the file has it: another one, where the value was written elsewhere and put there. An entry as
@@ -76,33 +80,26 @@ class Nodes:
 
     def file_of(self, path: KeyPath) -> str:
         """The file in which `path` stands: this one, or the one that its section's entry was taken from."""
-        return self.files.get(self.origin(path)[:2], self.file)
+        origin = self.origin(path)
+        return self.files.get(origin[:2]) or self.files.get(origin[:1], self.file)
 
     def with_value(self, value: Json, moved: Mapping[KeyPath, KeyPath]) -> Nodes:
         """These nodes with values put elsewhere; `moved` has where they were written, by where they are."""
         return replace(self, value=value, moved=moved)
 
-    def with_entries(self, other: Nodes, sections: Iterable[str]) -> Nodes:
-        """These nodes with the entries of the other file's sections behind their own."""
-        if not isinstance(self.value, dict) or not isinstance(other.value, dict):
+    def with_faults(self, faults: Iterable[tuple[KeyPath, Problem]], incomplete: Iterable[str] = ()) -> Nodes:
+        """These nodes with what else is wrong, and the sections of which not all entries are known."""
+        return replace(self, faults=(*self.faults, *faults), incomplete=self.incomplete | set(incomplete))
+
+    def with_entries(self, others: Iterable[Nodes], sections: Iterable[str]) -> Nodes:
+        """These nodes with the entries of the other files' sections behind their own."""
+        if not isinstance(self.value, dict):
             return self
-        value, lines, text_lines, files = dict(self.value), dict(self.lines), dict(self.text_lines), dict(self.files)
-        plain = set(self.plain)
-        for section in sections:
-            mine, theirs = value.get(section, []), other.value.get(section, [])
-            if not isinstance(mine, list) or not isinstance(theirs, list) or not theirs:
-                continue
-            value[section] = [*mine, *theirs]
-            for index in range(len(theirs)):
-                files[section, len(mine) + index] = other.file_of((section, index))
-            for source, target in ((other.lines, lines), (other.text_lines, text_lines)):
-                for path, line in source.items():
-                    if len(path) > 1 and path[0] == section and isinstance(path[1], int):
-                        target[(section, len(mine) + path[1], *path[2:])] = line
-            for path in other.plain:
-                if len(path) > 1 and path[0] == section and isinstance(path[1], int):
-                    plain.add((section, len(mine) + path[1], *path[2:]))
-        return Nodes(self.file, value, lines, text_lines, files, self.moved, frozenset(plain))
+        joining = _Joining(self, self.value)
+        for other in others:
+            if isinstance(other.value, dict):
+                joining.add(other, other.value, tuple(sections))
+        return joining.result()
 
     def without(self, keys: Iterable[str]) -> Nodes:
         """These nodes without some of their sections."""
@@ -128,8 +125,67 @@ class Nodes:
         return self.line(path) if first is None else first + line_in_text - 1
 
 
+class _Joining:
+    """Takes the entries of several files together."""
+
+    def __init__(self, nodes: Nodes, value: Mapping[str, Json]) -> None:
+        self._nodes = nodes
+        self._value = dict(value)
+        self._joined: set[str] = set()  # sections whose lists are this object's own
+        self._lines, self._text_lines = dict(nodes.lines), dict(nodes.text_lines)
+        self._files, self._plain = dict(nodes.files), set(nodes.plain)
+        self._faults, self._incomplete = list(nodes.faults), set(nodes.incomplete)
+
+    def add(self, other: Nodes, value: Mapping[str, Json], sections: tuple[str, ...]) -> None:
+        shifts: dict[str, int] = {}
+        for section in sections:
+            mine, theirs = self._value.get(section, []), value.get(section, [])
+            if not isinstance(mine, list) or not isinstance(theirs, list) or not theirs:
+                continue
+            shifts[section] = len(mine)
+            self._value[section] = mine = mine if section in self._joined else list(mine)
+            self._joined.add(section)
+            mine.extend(theirs)
+            for index in range(len(theirs)):
+                self._files[section, shifts[section] + index] = other.file_of((section, index))
+        for source, target in ((other.lines, self._lines), (other.text_lines, self._text_lines)):
+            target.update((moved, line) for path, line in source.items() if (moved := _moved(path, shifts)))
+        self._plain.update(moved for path in other.plain if (moved := _moved(path, shifts)))
+        self._faults += [(_moved(path, shifts) or path[:0], problem) for path, problem in other.faults]
+        self._incomplete |= other.incomplete
+
+    def result(self) -> Nodes:
+        return replace(
+            self._nodes,
+            value=self._value,
+            lines=self._lines,
+            text_lines=self._text_lines,
+            files=self._files,
+            plain=frozenset(self._plain),
+            faults=tuple(self._faults),
+            incomplete=frozenset(self._incomplete),
+        )
+
+
+def _moved(path: KeyPath, shifts: Mapping[str, int]) -> KeyPath:
+    """Where a place of another file is behind the entries of this one; nothing, for one outside its sections."""
+    match path:
+        case (str(section), int(index), *rest) if section in shifts:
+            return (section, shifts[section] + index, *rest)
+    return ()
+
+
 def parse_nodes(text: str, file: str) -> Nodes:
     """The values and positions of a YAML file. Raises `ConfigError` with every problem of its form."""
+    nodes = read_nodes(text, file)
+    if nodes.faults:
+        raise ConfigError(tuple(problem for _, problem in nodes.faults))
+    return nodes
+
+
+def read_nodes(text: str, file: str) -> Nodes:
+    """The same of a file of which single keys may be wrong, which its `faults` name. Raises `ConfigError` where it is
+    no YAML."""
     try:
         written = _written_count(text, file)
         root = yaml.compose(text, Loader=_StrictLoader)
@@ -147,9 +203,9 @@ def parse_nodes(text: str, file: str) -> Nodes:
         raise ConfigError((Problem(file, None, "", "not valid YAML", "check it with a YAML linter"),)) from None
     reader = _Reader(file, written + _MAX_REPEATED)
     value = reader.value(root, (), 0) if root is not None else None
-    if reader.problems:
-        raise ConfigError(tuple(reader.problems))
-    return Nodes(file, value, reader.lines, reader.text_lines, plain=frozenset(reader.plain))
+    return Nodes(
+        file, value, reader.lines, reader.text_lines, plain=frozenset(reader.plain), faults=tuple(reader.faults)
+    )
 
 
 def _line_of(text: str, line: int | None) -> str:
@@ -203,7 +259,7 @@ class _Reader:
         self.lines: dict[KeyPath, int] = {}
         self.text_lines: dict[KeyPath, int] = {}
         self.plain: set[KeyPath] = set()
-        self.problems: list[Problem] = []
+        self.faults: list[tuple[KeyPath, Problem]] = []
 
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
         self._count += 1
@@ -227,19 +283,16 @@ class _Reader:
                 continue
             if isinstance(key_node, yaml.MappingNode) and key_node.flow_style and node.flow_style:
                 wrong = "a {{ reference }} without quotes, which YAML reads as a mapping"
-                self.problems.append(self._problem(key_node, path, wrong, _QUOTE))
+                self._refuse(key_node, path, wrong, _QUOTE)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(self._problem(key_node, path, "a key that is not a word", "write a plain key"))
+                self._refuse(key_node, path, "a key that is not a word", "write a plain key")
                 continue
             key = str(key_node.value)
             if key in own:
                 first = self.lines[(*path, key)]
-                self.problems.append(
-                    self._problem(
-                        key_node, (*path, key), f"duplicate key, first on line {first}", "keep one of the two"
-                    )
-                )
+                wrong = f"duplicate key, first on line {first}"
+                self._refuse(key_node, (*path, key), wrong, "keep one of the two")
                 continue
             own.add(key)
             self.lines[(*path, key)] = key_node.start_mark.line + 1
@@ -256,9 +309,7 @@ class _Reader:
             for part in reversed(parts):
                 if not isinstance(part, yaml.MappingNode):
                     wrong = "a merge key (<<) of what is no mapping"
-                    self.problems.append(
-                        self._problem(key_node, path, wrong, "name the anchor of a mapping, such as *base")
-                    )
+                    self._refuse(key_node, path, wrong, "name the anchor of a mapping, such as *base")
                     continue
                 merged = self.value(part, path, depth + 1)
                 found |= merged if isinstance(merged, dict) else {}
@@ -273,7 +324,7 @@ class _Reader:
             (self.plain.discard if node.style else self.plain.add)(path)
             return text
         if kind not in _SCALARS or not _SCALARS[kind].fullmatch(text):
-            self.problems.append(self._problem(node, path, *_TAGGED))
+            self._refuse(node, path, *_TAGGED)
             return None
         match kind:
             case "null":
@@ -286,12 +337,15 @@ class _Reader:
                 number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
                 if math.isfinite(number):
                     return number
-        self.problems.append(self._problem(node, path, "a number out of range", "write a smaller one"))
+        self._refuse(node, path, "a number out of range", "write a smaller one")
         return None
 
     def _check_tag(self, node: yaml.CollectionNode, path: KeyPath, kind: str) -> None:
         if node.tag != _TAGS + kind:
-            self.problems.append(self._problem(node, path, *_TAGGED))
+            self._refuse(node, path, *_TAGGED)
+
+    def _refuse(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> None:
+        self.faults.append((path, self._problem(node, path, wrong, remedy)))
 
     def _problem(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> Problem:
         return Problem(self._file, node.start_mark.line + 1, key_text(path), wrong, remedy)

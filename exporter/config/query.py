@@ -222,8 +222,18 @@ class Query(Strict):
     def _sound(self) -> Self:
         if not self.metrics and self.rows is None:
             raise ValueError("has neither metrics nor rows, so nothing would come of it; add metrics")
+        if self.pages is not None and self.rows is None:
+            raise ValueError("pages needs rows, the list that comes in pages; add rows")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_timeout(self) -> Self:
         if self.timeout is not None and self.timeout > self.interval:
             raise ValueError("timeout is longer than interval; shorten it, or poll less often")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_period(self) -> Self:
         if self.period is not None and self.window is None:
             raise ValueError("period needs a window, whose end it counts to; add window")
         if self.audit is not None and self.period is None:
@@ -236,6 +246,10 @@ class Query(Strict):
             raise ValueError(
                 "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sound_feeding(self) -> Self:
         feeding = [name for name, over in self.for_each.items() if isinstance(over, RowsOf)]
         if len(feeding) > 1:
             raise ValueError("for_each names more than one query; chain them: let one query be for each row of another")
@@ -243,12 +257,14 @@ class Query(Strict):
             raise ValueError("batch needs for_each, whose rows it groups; add for_each")
         if self.batch is not None and len(self.for_each) > 1:
             raise ValueError("batch groups the rows of one for_each entry; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_pack(self) -> Self:
         if self.pack is not None and not self.for_each:
             raise ValueError("pack needs for_each, whose calls it puts together; add for_each")
         if self.pack is not None and self.pages is not None:
             raise ValueError("pack and pages cannot stand together, as each target has pages of its own; keep one")
-        if self.pages is not None and self.rows is None:
-            raise ValueError("pages needs rows, the list that comes in pages; add rows")
         return self
 
     @property

@@ -410,12 +410,25 @@ class Source(Strict):
         ways = [self.oauth2, self.authorization, self.basic_auth]
         if sum(way is not None for way in ways) > 1:
             raise ValueError("has more than one of oauth2, authorization and basic_auth; keep one")
-        self.access.proxy  # noqa: B018 - which says what is wrong
         if any(name.lower() == "authorization" for name in self.http_headers) and any(ways):
             raise ValueError("http_headers sets Authorization beside another way to authenticate; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_proxy(self) -> Self:
+        self.access.proxy  # noqa: B018 - which says what is wrong
+        return self
+
+    @model_validator(mode="after")
+    def _sound_values(self) -> Self:
         for name in self.values:
             if name in self.secret_values:
                 raise ValueError(f"{name} stands in both values and secret_values; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_url(self) -> Self:
+        ways = [self.oauth2, self.authorization, self.basic_auth]
         if (any(ways) or self.secrets) and not _is_protected(self.url):
             raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
         return self

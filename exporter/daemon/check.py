@@ -12,7 +12,7 @@ from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
 from exporter.config.source import Source, TLSConfig
 from exporter.daemon.memory_need import memory_limit, memory_warnings
-from exporter.model.errors import ConfigError, Failure, Problem
+from exporter.model.errors import ConfigError, Failure, Problem, in_file_order
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
 from exporter.upstream.tls import ssl_context
@@ -47,8 +47,7 @@ def check(file: Path, environ: Mapping[str, str]) -> Checked:
     try:
         made = plan(loaded)
     except ConfigError as error:
-        problems = sorted((*error.problems, *loaded.unmet), key=lambda problem: problem.line or 0)
-        raise ConfigError(tuple(problems)) from None
+        raise ConfigError(in_file_order((*error.problems, *loaded.unmet))) from None
     made = replace(made, warnings=(*made.warnings, *memory_warnings(loaded, memory_limit())))
     return Checked(loaded, made, (*loaded.unmet, *_unreadable_files(loaded)))
 

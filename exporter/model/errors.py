@@ -14,6 +14,7 @@ of its refusal, in one clean line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -80,6 +81,11 @@ class Problem:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         text = f"{place}: {self.key}: {self.wrong}" if self.key else f"{place}: {self.wrong}"
         return f"{text}; {self.remedy}" if self.remedy else text
+
+
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems by their files and lines, each once."""
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: (problem.file, problem.line or 0)))
 
 
 class ConfigError(ExporterError):

@@ -18,7 +18,7 @@ from exporter.model.response_path import ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
-from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
+from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
 
 
 def check_source_labels(loaded: Loaded, findings: Findings) -> None:
@@ -26,6 +26,8 @@ def check_source_labels(loaded: Loaded, findings: Findings) -> None:
     first: Source | None = None
     seen: dict[tuple[tuple[str, str], ...], str] = {}
     for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
+        if loaded.lacks(place, "labels"):
+            continue
         first = first or source
         values = tuple(sorted(source.labels.items()))
         if set(source.labels) != set(first.labels):
@@ -38,26 +40,33 @@ def check_source_labels(loaded: Loaded, findings: Findings) -> None:
 
 
 def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
-    """The queries, by name, whose documents and rows could be understood."""
+    """The queries, by name. Of one whose document or rows have a fault anything may be selected."""
     parsed: dict[str, ParsedQuery] = {}
     schemas: dict[str | None, Schema | None] = {None: None}
+    source_places = {
+        source.name: place for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True)
+    }
     for place, query in zip(loaded.places_of("queries"), loaded.config.queries, strict=True):
         sources = _sources(query, place, loaded, findings)
         names = tuple(dict.fromkeys(source.schema_ for source in sources)) or (None,)
         for name in names:
             if name is not None and name not in schemas:
                 schemas[name] = _schema(name, loaded, findings)
-        document = _document(query, place, (schemas[name] for name in names), findings)
+        is_known = not loaded.lacks(place, "document", "operation")
+        document = _document(query, place, (schemas[name] for name in names), findings) if is_known else None
         if document is not None and (at := _place_of_extensions(query, document)) is not None:
             if query.pack is not None:
                 wrong = "the extensions of a pack are those of all its targets"
                 findings.add((*place, *at), wrong, "leave out pack, or the path")
             document = with_extensions(document)
-        rows = None if document is None else _rows(query, place, document, findings)
-        if document is None or rows is None:
-            continue
-        _check_variables(query, place, document, findings)
-        parsed[query.name] = ParsedQuery(query, place, loaded.metric_places(place, query), sources, document, rows)
+        if document is not None and not loaded.lacks(place, "variables", "pages"):
+            _check_variables(query, place, document, findings)
+        document = document or Document(query.document, ANYTHING, {})
+        rows = Scopes((ANYTHING,)) if loaded.lacks(place, "rows") else _rows(query, place, document, findings)
+        metric_places = loaded.metric_places(place)
+        parsed[query.name] = ParsedQuery(
+            query, place, metric_places, sources, document, rows, loaded.unknown, source_places
+        )
     return parsed
 
 
@@ -84,8 +93,9 @@ def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -
     if query.sources is None:
         return tuple(by_name.values())
     for name in query.sources:
-        if name not in by_name and name not in loaded.broken:
-            remedy = suggestion(name, by_name) or f"write one of: {', '.join(by_name)}"
+        if name not in by_name and not loaded.may_have("sources", name):
+            names = loaded.names("sources")
+            remedy = suggestion(name, names) or f"write one of: {', '.join(names)}"
             findings.add((*place, "sources"), f"there is no source {name}", remedy)
     return tuple(by_name[name] for name in query.sources if name in by_name)
 
@@ -122,13 +132,13 @@ def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], fi
     return document
 
 
-def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) -> Scopes | None:
+def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) -> Scopes:
     top = Scopes((document.selection,))
     try:
         return top if query.rows is None else top.below(query.rows)
     except PathProblem as problem:
         findings.add((*place, "rows"), problem.wrong, problem.remedy)
-        return None
+        return Scopes((ANYTHING,))
 
 
 def _check_variables(query: Query, place: KeyPath, document: Document, findings: Findings) -> None:

@@ -60,9 +60,11 @@ class Findings:
         """Notes a problem at a line inside a key's text."""
         self.problems.append(self._places.text_problem(place, line_in_text, wrong, remedy))
 
-    def line(self, place: KeyPath) -> int | None:
-        """The line of a key, for a problem that has two places."""
-        return self._places.nodes.line(place)
+    def line_text(self, place: KeyPath, seen_from: KeyPath) -> str:
+        """The line of a key, with its file where that is another one, for a problem that has two places."""
+        nodes = self._places.nodes
+        file = nodes.file_of(place)
+        return f"on line {nodes.line(place)}" + (f" of {file}" if file != nodes.file_of(seen_from) else "")
 
     def column(self, path: ResponsePath, scopes: Scopes, place: KeyPath, otherwise: str = "") -> Column | None:
         """The column that a path names; none, and a problem, where the document does not have it. `otherwise` is what

@@ -14,22 +14,29 @@ from exporter.plan.response_paths import Feeders, ParsedQuery
 
 def find_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Feeders:
     """For each query that has one, by name: the query whose rows feed it."""
-    written = dict.fromkeys(query.name for query in loaded.config.queries)
+    written = loaded.names("queries")
     feeders: dict[str, ParsedQuery] = {}
     for parsed in queries.values():
         for place, name in _feeder_names(parsed):
             feeder = queries.get(name)
             if feeder is None:
-                if name not in written and name not in loaded.broken:
+                if not loaded.may_have("queries", name):
                     remedy = suggestion(name, written) or f"write one of: {', '.join(written)}"
                     findings.add(place, f"there is no query {name}", remedy)
             elif feeder.query.rows is None:
                 findings.add(place, f"the query {name} has no rows", f"add rows: to {name}")
-            elif not {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}:
+            elif not _run_together(parsed, feeder):
                 findings.add(place, f"the query {name} does not run on all sources of this one", "give both the same")
             else:
                 feeders[parsed.query.name] = feeder
     return feeders
+
+
+def _run_together(parsed: ParsedQuery, feeder: ParsedQuery) -> bool:
+    """Whether the feeding query runs wherever that one does, as far as is known."""
+    if parsed.lacks("sources") or feeder.lacks("sources"):
+        return True
+    return {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}
 
 
 def _feeder_names(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel, ReferenceLabel, TextLabel, parts_of
 from exporter.config.load import Loaded
@@ -13,10 +14,13 @@ from exporter.plan.findings import Findings
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan, MadeText
 from exporter.plan.response_paths import ParsedQuery, Scopes
 
+Lookups: TypeAlias = Mapping[str, LookupPlan | None]
+"""Plans of lookups by name; none, of one that has a fault."""
 
-def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> dict[str, LookupPlan]:
+
+def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: Findings) -> Lookups:
     """The lookups by name."""
-    found = {}
+    found: dict[str, LookupPlan | None] = {}
     for place, lookup in zip(loaded.places_of("lookups"), loaded.config.lookups, strict=True):
         parsed, fields = queries.get(lookup.rows_of) if lookup.rows_of is not None else None, {}
         if parsed is not None and parsed.query.rows is not None and lookup.key is not None:
@@ -24,23 +28,27 @@ def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: F
             for name, path in lookup.fields.items():
                 findings.column(path, parsed.rows, (*place, "fields", name))
                 fields[name] = str(path)
-        elif lookup.rows_of is not None and lookup.rows_of not in loaded.broken:
+        elif lookup.rows_of is not None and not loaded.may_have("queries", lookup.rows_of):
             wrong = f"there is no query {lookup.rows_of} with rows"
             findings.add((*place, "rows_of"), wrong, "name one that has rows")
+        if loaded.lacks(place, "rows_of", "key", "fields", "table"):
+            found[lookup.name] = None
+            continue
         found[lookup.name] = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), fields, lookup.table or {})
     return found
 
 
-def used_lookups(parsed: ParsedQuery, lookups: Mapping[str, LookupPlan]) -> tuple[LookupPlan, ...]:
+def used_lookups(parsed: ParsedQuery, lookups: Lookups) -> tuple[LookupPlan, ...]:
     """The lookups that the labels of a query name."""
     used = {part.lookup for _, spec in parsed.label_specs() for part in parts_of(spec) if isinstance(part, LookupLabel)}
-    return tuple(lookup for name, lookup in lookups.items() if name in used)
+    return tuple(lookup for name, lookup in lookups.items() if name in used and lookup is not None)
 
 
 class Labels:
     """Labels as they are written become plans of their values."""
 
-    def __init__(self, lookups: Mapping[str, LookupPlan], findings: Findings) -> None:
+    def __init__(self, loaded: Loaded, lookups: Lookups, findings: Findings) -> None:
+        self._loaded = loaded
         self._lookups = lookups
         self._findings = findings
 
@@ -80,8 +88,9 @@ class Labels:
     def _lookup_column(self, spec: LookupLabel, scopes: Scopes, place: KeyPath) -> LookupColumn | None:
         known = self._lookups.get(spec.lookup)
         if known is None:
-            names = ", ".join(self._lookups) or "none"
-            self._findings.add(place, f"there is no lookup {spec.lookup}", f"there is: {names}")
+            if spec.lookup not in self._lookups and not self._loaded.may_have("lookups", spec.lookup):
+                names = ", ".join(self._loaded.names("lookups")) or "none"
+                self._findings.add(place, f"there is no lookup {spec.lookup}", f"there is: {names}")
             return None
         fields = known.fields or dict.fromkeys(name for row in known.table.values() for name in row)
         if spec.field not in fields:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final
 
+from exporter.config.load import Loaded
 from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
@@ -29,7 +30,15 @@ from exporter.plan.plan import (
     TopPlan,
     label_columns,
 )
-from exporter.plan.response_paths import OWN_SCALARS, ParsedQuery, PathProblem, Scopes, column, value_scopes
+from exporter.plan.response_paths import (
+    ANYTHING,
+    OWN_SCALARS,
+    ParsedQuery,
+    PathProblem,
+    Scopes,
+    column,
+    value_scopes,
+)
 from exporter.plan.words import omissions, word_problems
 
 # How a value of each of GraphQL's own scalars can be read; one of an API's own in any way.
@@ -41,6 +50,11 @@ _READ_FROM: Final[Mapping[str, tuple[ValueKind, ...]]] = {
     "ID": (ValueKind.STRING, ValueKind.ENUM),
 }
 
+# The keys that say how a value is read.
+_READING_KEYS: Final = frozenset(
+    {"aggregate", "default", "format", "from", "from_unit", "map", "pattern", "states", "type", "value"}
+)
+_ANYWHERE: Final = Scopes((ANYTHING,))
 _SUFFIXES: Final = ("_sum", "_count", "_bucket")
 _LABELS: Final[Mapping[str, str]] = {"le": "histogram", "quantile": "summary"}
 
@@ -48,7 +62,8 @@ _LABELS: Final[Mapping[str, str]] = {"le": "histogram", "quantile": "summary"}
 class Metrics:
     """Metrics as they are written become plans of their series."""
 
-    def __init__(self, queries: Mapping[str, ParsedQuery], labels: Labels, findings: Findings) -> None:
+    def __init__(self, loaded: Loaded, queries: Mapping[str, ParsedQuery], labels: Labels, findings: Findings) -> None:
+        self._loaded = loaded
         self._queries = queries
         self._labels = labels
         self._findings = findings
@@ -62,10 +77,18 @@ class Metrics:
         return planned
 
     def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
+        unknown = parsed.unknown.get(place, frozenset())
         try:
-            at = _value_place(metric, parsed.rows)
+            at = _value_place(metric, _ANYWHERE if "value" in unknown else parsed.rows)
         except PathProblem as problem:
             self._findings.add((*place, "value"), problem.wrong, problem.remedy)
+            self._check_the_rest(parsed, metric, place)
+            return None
+        if unknown:
+            if unknown.isdisjoint(_READING_KEYS):
+                self._check_value(metric, at.type, place)
+                self._check_times(parsed, metric, at, place)
+            self._check_the_rest(parsed, metric, place, at.scopes)
             return None
         written = metric.value.path if isinstance(metric.value, Each) else metric.value
         self._findings.leave_unproved((*place, "value"), written, at.walk + at.leaf)
@@ -94,11 +117,19 @@ class Metrics:
             metric.aggregate,
             bucket,
             self._missing(parsed, metric.missing, labels, place),
-            self._top(metric.top, names, place),
+            self._top(metric.top, labels, place),
             None if metric.states is None else StatesPlan(names.index(metric.states.label), metric.states.words),
             at.outside,
             where,
         )
+
+    def _check_the_rest(self, parsed: ParsedQuery, metric: Metric, place: KeyPath, scopes: Scopes = _ANYWHERE) -> None:
+        """Notes what is wrong with a metric that has a fault already, where that says nothing of it."""
+        labels = self._labels.of_metric(parsed, metric, scopes, place)
+        self._bucket(metric.bucket, scopes, place)
+        self._where(metric, scopes, place)
+        self._missing(parsed, metric.missing, labels, place)
+        self._top(metric.top, labels, place)
 
     def _warn_of_names(self, metric: Metric, labels: Mapping[str, LabelPlan], place: KeyPath) -> None:
         """Names that both formats allow, and that hardly mean what they do elsewhere."""
@@ -128,9 +159,9 @@ class Metrics:
             self._findings.add((*place, "value"), wrong, remedy)
 
     def _check_times(self, parsed: ParsedQuery, metric: Metric, at: _ValuePlace, place: KeyPath) -> None:
-        if metric.type is MetricType.COUNTER:
+        if metric.type is MetricType.COUNTER and not parsed.lacks("window", "period", "variables"):
             self._check_counter(parsed.query, metric, at.times(parsed.query), (*place, "type"))
-        if metric.bucket is not None and parsed.query.window is None:
+        if metric.bucket is not None and parsed.query.window is None and not parsed.lacks("window"):
             self._findings.add((*place, "bucket"), "a bucket needs the query's window", "add window:")
 
     def _check_counter(self, query: Query, metric: Metric, times: frozenset[str], place: KeyPath) -> None:
@@ -171,18 +202,25 @@ class Metrics:
         return tuple(made)
 
     def _missing(
-        self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan], place: KeyPath
+        self, parsed: ParsedQuery, missing: Missing | None, labels: Mapping[str, LabelPlan] | None, place: KeyPath
     ) -> MissingPlan | None:
         if missing is None:
             return None
         other = self._queries.get(missing.rows_of)
+        if other is None and self._loaded.may_have("queries", missing.rows_of):
+            return None
         if other is None or other.query.rows is None:
             wrong = f"there is no query {missing.rows_of} with rows"
             self._findings.add((*place, "missing", "rows_of"), wrong, "name one that has rows")
             return None
-        if other.query.for_each and other.query.for_each != parsed.query.for_each:
+        feeds_known = not (other.lacks("for_each") or parsed.lacks("for_each"))
+        if feeds_known and other.query.for_each and other.query.for_each != parsed.query.for_each:
             wrong = f"{missing.rows_of} has another for_each"
             self._findings.add((*place, "missing", "rows_of"), wrong, "use one with the same, or with none")
+        if labels is None:
+            for name, path in missing.labels.items():
+                self._findings.column(path, other.rows, (*place, "missing", "labels", name))
+            return None
         made = self._labels_of_missing(missing, labels, other, (*place, "missing", "labels"))
         return MissingPlan(missing.rows_of, made, missing.value)
 
@@ -204,9 +242,10 @@ class Metrics:
             self._findings.add((*place, name), "is not a label of this metric", f"it has: {', '.join(labels)}")
         return tuple(made)
 
-    def _top(self, top: Top | None, names: tuple[str, ...], place: KeyPath) -> TopPlan | None:
-        if top is None:
+    def _top(self, top: Top | None, labels: Mapping[str, LabelPlan] | None, place: KeyPath) -> TopPlan | None:
+        if top is None or labels is None:
             return None
+        names = tuple(sorted(labels))
         if top.label not in names:
             wrong = f"{top.label} is not a label of this metric"
             self._findings.add((*place, "top", "label"), wrong, f"it has: {', '.join(names) or 'none'}")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 
 from exporter.config.load import Loaded
-from exporter.model.errors import ConfigError, Problem
+from exporter.model.errors import ConfigError, in_file_order
 from exporter.plan.documents import check_source_labels, parse_queries
-from exporter.plan.families import agree_on_families
+from exporter.plan.families import agree_on_families, families_of
 from exporter.plan.findings import Findings
 from exporter.plan.for_each import find_feeders, in_order
 from exporter.plan.labels import Labels, lookup_plans, used_lookups
 from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
-from exporter.plan.queries import query_plan
+from exporter.plan.queries import check_query, query_plan
 from exporter.plan.references import reference_problems
 from exporter.plan.tokens import warn_of_one_token
 from exporter.plan.variables import variable_problems
@@ -26,13 +26,13 @@ def plan(loaded: Loaded) -> Plan:
     findings = Findings(loaded.places)
     made = _plan(loaded, findings)
     problems = (*loaded.problems, *findings.problems)
-    if problems:  # each once: one of a query's labels is found with each of its metrics
-        raise ConfigError(tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)))
+    if problems or made is None:  # each once: one of a query's labels is found with each of its metrics
+        raise ConfigError(in_file_order(problems))
     return made
 
 
-def _plan(loaded: Loaded, findings: Findings) -> Plan:
-    """The plan of what could be understood."""
+def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
+    """The plan; none where something is wrong."""
     check_source_labels(loaded, findings)
     warn_of_one_token(loaded, findings)
     _check_limits(loaded, findings)
@@ -45,11 +45,13 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
         findings.extend(reference_problems(parsed, feeders, wanted.carried[parsed.query.name]))
     for parsed in order:
         findings.extend(variable_problems(parsed, feeders))
-    metrics = Metrics(queries, Labels(lookups, findings), findings)
+    metrics = Metrics(loaded, queries, Labels(loaded, lookups, findings), findings)
     planned = [(parsed, metrics.of_query(parsed)) for parsed in order]
-    families = agree_on_families(
-        ((parsed.query, place, metric.family) for parsed, found in planned for place, metric in found.items()), findings
-    )
+    families = agree_on_families(chain.from_iterable(map(families_of, order)), findings)
+    if loaded.problems or findings.problems:
+        for parsed in order:
+            check_query(parsed, findings)
+        return None
     ready = (
         query_plan(
             parsed,
@@ -68,15 +70,10 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan:
         made,
         tuple(families[name] for name in sorted(families)),
         config.max_series,
-        _in_order((*loaded.warnings, *findings.warnings)),
-        _in_order(findings.unproved),
+        in_file_order((*loaded.warnings, *findings.warnings)),
+        in_file_order(findings.unproved),
         loaded.file_patterns,
     )
-
-
-def _in_order(found: Iterable[Problem]) -> tuple[Problem, ...]:
-    """These by their lines, each once: one of a query's labels is found with each of its metrics."""
-    return tuple(sorted(dict.fromkeys(found), key=lambda problem: problem.line or 0))
 
 
 def _check_limits(loaded: Loaded, findings: Findings) -> None:

@@ -27,10 +27,15 @@ from exporter.plan.plan import (
     RowsPlan,
     columns_of,
 )
-from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes
+from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
 from exporter.plan.wants import SELF, Wants
 
 _ANY_VALUES: Final = 250_000  # as many values may stand in any answer
+
+
+def check_query(parsed: ParsedQuery, findings: Findings) -> None:
+    """Notes what is wrong with a query beside its metrics, for one that cannot be planned."""
+    _pages(parsed, findings)
 
 
 def query_plan(
@@ -159,12 +164,13 @@ def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:
         return None
     way, position = pages.way
     for key, path in (("limit", pages.limit), (way, position)):
-        if path is not None and (not path.steps or path.steps[0] not in parsed.document.variables):
+        is_known = parsed.document.selection is not ANYTHING
+        if is_known and path is not None and (not path.steps or path.steps[0] not in parsed.document.variables):
             declared = ", ".join(parsed.document.variables) or "none"
             findings.add((*place, key), f"{path} begins with no variable of the document", f"it has: {declared}")
     told = {key: _place_of_sign(parsed, key, path, findings) for key, path in _signs(pages)}
     ends: tuple[str, str] | None = None
-    if (info := told.pop("info", None)) is not None:
+    if (info := told.pop("info", None)) is not None and info.innermost is not ANYTHING:
         ends = next((pair for pair in _ENDS if info.innermost.children.keys() >= set(pair)), None)
         if ends is None:
             wrong = f"{pages.info} does not select hasNextPage and endCursor"

@@ -34,6 +34,8 @@ def _place_problems(
     shown = _in_braces(reference.name)
     if root == "source":
         yield from _source_value_problems(parsed, place, rest, in_label=in_label)
+    elif root in _TIMES and parsed.lacks(root):
+        return
     elif root == "window":
         if query.window is None or rest not in _TIMES[root] or in_label:
             remedy = "add window:" if query.window is None else f"write window.start or window.end, {_FORMS}"
@@ -42,8 +44,8 @@ def _place_problems(
     elif root == "period":
         if query.period is None or rest not in _TIMES[root] or in_label:
             yield KeyProblem(place, f"{shown} cannot stand here", "add period:, and write period.start in variables")
-    elif root in query.for_each:
-        if query.batch is not None and in_label and not is_outer(rest, feeder):
+    elif root in query.for_each or parsed.lacks("for_each"):
+        if query.batch is not None and in_label and root in query.for_each and not is_outer(rest, feeder):
             yield KeyProblem(place, f"{shown} is a list, because of batch", "take the label from the answer")
     else:
         roots = ", ".join(["source", *query.for_each, *(["window"] if query.window else [])])
@@ -56,7 +58,7 @@ def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in
         if name in source.secret_values:
             if in_label:
                 yield KeyProblem(place, f"{shown} is secret", "labels are shown; take it from values")
-        elif name not in source.values:
+        elif name not in source.values and not parsed.source_lacks(source, "values", "secret_values"):
             known = ", ".join([*source.values, *source.secret_values]) or "none"
             yield KeyProblem(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")
 
@@ -71,7 +73,7 @@ def _row_problems(
         if not all((rest in item) if isinstance(item, dict) else not rest for item in over):
             yield KeyProblem(place, f"{shown}: not every item of the list has that", "add it to each")
         return
-    if feeder is None or is_outer(rest, feeder):
+    if feeder is None or is_outer(rest, feeder) or feeder.lacks("for_each"):
         return
     try:
         column(parse_path(rest or SELF), feeder.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
 
@@ -25,6 +25,26 @@ class PathProblem(Exception):
         super().__init__(wrong)
         self.wrong = wrong
         self.remedy = remedy
+
+
+class _Anything(Mapping[str, Selection]):
+    """The fields of what is not known: each name may be one."""
+
+    def __getitem__(self, _: str) -> Selection:
+        return ANYTHING
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+ANYTHING: Final = Selection(_Anything())
+"""What is selected where a document, or the way to its rows, has a fault: nothing is wrong there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,21 @@ class ParsedQuery:
     sources: tuple[Source, ...]
     document: Document
     rows: Scopes
+    unknown: Mapping[KeyPath, frozenset[str]] = field(default_factory=dict)
+    """The keys with faults of the query, of its metrics and of its sources, by their places."""
+    source_places: Mapping[str, KeyPath] = field(default_factory=dict)
+
+    def lacks(self, *keys: str) -> bool:
+        """Whether one of these keys of the query has a fault, so that nothing more can be said of it."""
+        return self.lacks_at(self.place, *keys)
+
+    def lacks_at(self, place: KeyPath, *keys: str) -> bool:
+        """The same of a metric of it."""
+        return not self.unknown.get(place, frozenset()).isdisjoint(keys)
+
+    def source_lacks(self, source: Source, *keys: str) -> bool:
+        """The same of a source of it."""
+        return self.lacks_at(self.source_places.get(source.name, ()), *keys)
 
     @property
     def zone(self) -> tzinfo:
@@ -122,7 +157,7 @@ def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
 def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     """The depth at which a path's first name is found."""
     name = path.steps[0]
-    if path.innermost:
+    if path.innermost or scopes.selections[-1] is ANYTHING:
         return len(scopes.selections) - 1, path.steps
     depths = [depth for depth, selection in enumerate(scopes.selections) if name in selection.children]
     if not depths:

@@ -31,6 +31,8 @@ def variable_problems(parsed: ParsedQuery, feeders: Feeders) -> Iterator[KeyProb
         set_below = tuple(steps[1:] for steps in filled if steps[0] == name)
         if variable.input is None or (name not in query.variables and not any(set_below)):
             continue
+        if name not in query.variables and parsed.lacks("variables"):
+            continue
         value = query.variables.get(name, {})
         for fault in value_faults(variable.input, value, lambda one: _possible_values(parsed, one, feeders), set_below):
             yield KeyProblem((*parsed.place, "variables", name, *fault.at), fault.wrong, fault.remedy)
@@ -76,7 +78,7 @@ def _possible_values(parsed: ParsedQuery, reference: Reference, feeders: Feeders
             if rest in source.secret_values or rest in source.values
         ]
     if root in ("window", "period"):
-        return [_possible_time(parsed.query, reference.name)]
+        return [] if parsed.lacks("window", "period") else [_possible_time(parsed.query, reference.name)]
     if root not in parsed.query.for_each:
         return []
     return _possible_row_values(parsed, reference.name, feeders)
@@ -104,7 +106,7 @@ def _possible_row_values(parsed: ParsedQuery, reference: str, feeders: Feeders) 
         ]
         return [Literal(items)] if batched else [Literal(item) for item in items]
     outer = feeders.get(parsed.query.name)
-    if outer is None:
+    if outer is None or parsed.lacks("batch"):
         return []
     if rest.partition(".")[0] in outer.query.for_each:
         return _possible_row_values(outer, rest, feeders)

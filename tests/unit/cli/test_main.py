@@ -53,7 +53,9 @@ def test_a_check_warns_of_what_is_missing_and_refuses_what_is_wrong(config: Path
     web.write_text("tls: {}\n")
     run = invoked("--config.check", f"--config.file={config}", f"--web.config.file={web}")
     assert run.exit_code == 1
-    assert run.stderr.startswith(f"error: {web}:1: tls: unknown key")
+    first, second, *_ = run.stderr.splitlines()
+    assert first.startswith(f"error: {web}:1: tls: unknown key")
+    assert second.startswith(f"error: {config}:2: ")
 
 
 def test_the_help_lists_every_command() -> None:

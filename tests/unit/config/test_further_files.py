@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from exporter.config.further_files import files_of, watched, with_further_files
 from exporter.config.nodes import parse_nodes
-from exporter.model.errors import ConfigError
 
 
 def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
@@ -31,5 +28,8 @@ def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
     """As with Prometheus, files may come later; a name that fits nothing is more likely a mistake."""
     first = parse_nodes("query_files: ['*.yaml']\n", "c")
     assert with_further_files(first, tmp_path) == (first, (tmp_path / "*.yaml",))
-    with pytest.raises(ConfigError, match="there is no such file"):
-        with_further_files(parse_nodes("source_files: [a.yaml]\n", "c"), tmp_path)
+    found, _ = with_further_files(parse_nodes("source_files: [a.yaml]\n", "c"), tmp_path)
+    ((place, problem),) = found.faults
+    assert place == ("source_files", 0)
+    assert problem.wrong == "there is no such file"
+    assert found.incomplete == {"sources", "queries", "lookups"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.plan.response_paths import ANYTHING, Scopes
 from tests.support.plans import plan_problems, problem_texts, read_documents
 
 METRIC = "metrics: [{name: n, help: N., value: n}]"
@@ -107,10 +108,11 @@ def test_a_document_is_read_even_where_no_source_of_its_query_is_there() -> None
 
 
 def test_each_fault_of_a_document_is_at_its_line() -> None:
-    """A faulty document leaves the query out, and the others in."""
+    """Of a query with a faulty document nothing more is known, and the others are sound."""
     text = f"- name: q\n  document: |\n    {{ n\n      ...A }}\n  {METRIC}\n" + QUERY.replace("name: q,", "name: r,")
     loaded, parsed, findings = read_documents(text)
-    assert parsed.keys() == {"r"}
+    assert parsed.keys() == {"q", "r"}
+    assert parsed["q"].rows == Scopes((ANYTHING,))
     (problem,) = findings.problems
     assert (problem.key, problem.wrong) == ("queries[0].document", "Unknown fragment 'A'")
     assert problem.line == loaded.places.problem(("queries", 0, "document"), "").line + 2  # type: ignore[operator]
@@ -122,7 +124,7 @@ def test_rows_are_a_path_of_the_document() -> None:
     assert [hop.name for hop in parsed["q"].rows.hops] == ["a", "b"]
     assert parsed["r"].rows.hops == ()
     _, parsed, findings = read_documents('- {name: q, document: "{ a { b { c } } }", rows: a.d}')
-    assert parsed == {}
+    assert parsed["q"].rows == Scopes((ANYTHING,))
     assert problem_texts(findings) == ["queries[0].rows: a.d is not selected by the document; selected there: b"]
 
 

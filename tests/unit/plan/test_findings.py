@@ -51,7 +51,7 @@ def test_a_problem_in_a_text_has_the_line_in_the_file(tmp_path: Path) -> None:
 def test_a_problem_with_two_places_names_the_line_of_the_other(tmp_path: Path) -> None:
     """It is that of the key."""
     _, findings = found(tmp_path)
-    assert findings.line(("queries", 0, "metrics", 0)) == 7
+    assert findings.line_text(("queries", 0, "metrics", 0), ("queries", 0)) == "on line 7"
 
 
 def test_a_column_is_found_or_is_a_problem(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ def test_a_query_that_is_faulty_itself_is_not_said_to_be_missing() -> None:
     """It is told once what is wrong with it; who names it is right."""
     for broken in ('- {name: a, document: "{ a {", rows: a}\n', "- {name: a, rows: a}\n"):
         feeders, order, problems = fed(broken + rows("b", "a"))
-        assert feeders == {}
-        assert order == ["b"]
+        assert feeders == {"b": "a"}
+        assert order == ["a", "b"]
         assert not any("there is no query" in problem for problem in problems)
 
 

@@ -143,13 +143,13 @@ def test_a_key_that_may_be_left_out_stays_optional_on_the_way() -> None:
 
 
 def test_labels_and_metrics_stand_where_they_are_written() -> None:
-    """Those of the query come first; a metric that was left out does not move the places of the others."""
+    """Those of the query come first; what is no metric does not move the places of the others."""
     _, parsed, _ = read_documents("""
     - name: q
       document: "{ n m }"
       labels: {a: n}
       metrics:
-        - {name: 1bad, help: N., value: n}
+        - n
         - {name: n, help: N., value: n, labels: {b: m}}
     """)
     assert [place for place, _ in parsed["q"].metrics()] == [("queries", 0, "metrics", 1)]
