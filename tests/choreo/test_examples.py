@@ -322,3 +322,11 @@ def test_every_example_names_its_schema_and_where_that_is_from() -> None:
         (source,) = yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))["sources"]
         assert f"]({name}/config.yaml)" in page
         assert source["schema"] == "choreo" or f"]({name}/{source['schema']})" in page
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_schema_says_where_it_is_published(name: str) -> None:
+    """Whoever doubts a schema finds the API's own, and what was compared with it, in the first lines."""
+    head = sdl(name).split("\n\n")[0]
+    assert re.search(r"Published (are the rules|as|at|by|in) ", head)
+    assert re.search(r"[Cc]ompared .*\b20\d\d-\d\d-\d\d\b|Not compared", head, re.DOTALL)
