@@ -10,9 +10,11 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
@@ -23,6 +25,7 @@ from exporter.config.scalars import Strict
 from exporter.config.schema import Config
 from exporter.model.duration import duration_text
 from exporter.model.samples import Json
+from exporter.model.time_format import TimeFormat
 
 JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
 _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required
@@ -30,16 +33,22 @@ _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _MODULES: Final = (source, query, metric, schema)
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a bound stands on what a function made
 _BYTES_OF_MEBIBYTE: Final = 2**20
+_EXAMPLE: Final = " Example: "  # begins the last line of a key's text
+_TYPES: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+_AS_WRITTEN: Final = ("default", "enum", "examples")  # values of the configuration, and no schemas
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a section: its name in the file, its meaning, and its default as one writes it, if it has one."""
+    """A key of a section: its name in the file, its meaning, its type, its default as one writes it, if it has one, and
+    an example of its value as YAML."""
 
     name: str
     meaning: str
+    type: str
     required: bool
     default: str
+    example: str
 
 
 def sections() -> tuple[type[Strict], ...]:
@@ -54,11 +63,72 @@ def sections() -> tuple[type[Strict], ...]:
 
 def keys(model: type[Strict]) -> tuple[Key, ...]:
     """The keys of a section, in the order of the source."""
-    meanings = _meanings()[model.__name__]
-    return tuple(
-        Key(field.alias or name, meanings[name], field.is_required() and name != _OR_INCLUDE, _written(_default(field)))
-        for name, field in model.model_fields.items()
-    )
+    texts, types = _meanings()[model.__name__], _types()[model.__name__]
+
+    def key(name: str, field: FieldInfo) -> Key:
+        meaning, example = meaning_and_example(texts[name], f"{model.__name__}.{name}")
+        required, known_as = field.is_required() and name != _OR_INCLUDE, field.alias or name
+        return Key(known_as, meaning, types[known_as], required, _written(_default(field)), example)
+
+    return tuple(key(name, field) for name, field in model.model_fields.items())
+
+
+def meaning_and_example(text: str, place: str) -> tuple[str, str]:
+    """The two parts of the text below a key. Raises `LookupError`, which names the place, where there is no example."""
+    meaning, _, example = text.partition(_EXAMPLE)
+    if not example:
+        raise LookupError(f"{place} has no example; end the text below it with a line such as: Example: 5m")
+    return meaning, example
+
+
+@cache
+def _types() -> dict[str, dict[str, str]]:
+    """Section -> key -> what its value is, in words."""
+    made = Config.model_json_schema(ref_template="{model}")
+    definitions = made.pop("$defs")
+    return {
+        model.__name__: {
+            name: type_text(part, definitions)
+            for name, part in (made if model is Config else definitions[model.__name__])["properties"].items()
+        }
+        for model in sections()
+    }
+
+
+def type_text(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """What a value is, of its JSON Schema: its words, the section that it is, or its form and bounds."""
+    if "$ref" in part:
+        referred = definitions[part["$ref"]]
+        return "section" if "properties" in referred else type_text(referred, definitions)
+    if "enum" in part:
+        return ", ".join(f"`{word}`" for word in part["enum"])
+    for options in ("anyOf", "oneOf"):
+        if options in part:
+            texts = (type_text(option, definitions) for option in part[options] if option.get("type") != "null")
+            return " or ".join(dict.fromkeys(texts))
+    match part.get("type"):
+        case [*types]:
+            return " or ".join(_TYPES[name] for name in types)
+        case "array":
+            items = type_text(part["items"], definitions) if "items" in part else ""
+            return f"list of {'sections' if items == 'section' else items}" if items else "list"
+        case "object":
+            within = part.get("additionalProperties")
+            return f"mapping to {type_text(within, definitions)}" if isinstance(within, dict) else "mapping"
+        case "string" if "pattern" in part:
+            return "duration"
+        case "string" if part.get("format") == "path":
+            return "file"
+        case str(name):
+            return _TYPES[name] + _bounds_text(part)
+    return "any value"
+
+
+def _bounds_text(part: Mapping[str, Any]) -> str:
+    low, high = (part.get(new, part.get(old)) for old, new in _BOUNDS.items())
+    if high is not None:
+        return f", {low} to {high}"
+    return "" if low is None else f", {low} or more"
 
 
 def json_schema() -> dict[str, Json]:
@@ -68,7 +138,7 @@ def json_schema() -> dict[str, Json]:
     for model in sections():
         described = made if model is Config else definitions[model.__name__]
         for key in keys(model):
-            described["properties"][key.name]["description"] = key.meaning
+            described["properties"][key.name] |= {"description": key.meaning, "examples": [yaml.safe_load(key.example)]}
     del made["required"]
     made["allOf"] = [
         _one_of_sections("sources", "source_files"),
@@ -108,7 +178,7 @@ class _Generator(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
         """A default as JSON; durations as text, sections and collections as they are when nothing is written."""
         match dft:
-            case timedelta() | ZoneInfo():
+            case timedelta() | ZoneInfo() | TimeFormat():
                 return _written(dft)
             case BaseModel():
                 return {}
@@ -130,6 +200,8 @@ def _written(value: object) -> str:
             return str(value).lower()
         case timedelta():
             return duration_text(value.total_seconds())
+        case TimeFormat():
+            return value.text
         case int() if value and value % _BYTES_OF_MEBIBYTE == 0:
             return f"{value // _BYTES_OF_MEBIBYTE}MiB"
         case Mapping() | Sequence() if not value:
@@ -145,19 +217,20 @@ def _for_editors(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     within = {
-        _BOUNDS.get(name, name): value if name in ("default", "enum") else _for_editors(value)
+        _BOUNDS.get(name, name): value if name in _AS_WRITTEN else _for_editors(value)
         for name, value in part.items()
         if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
     }
     has_form = isinstance(part.get("enum"), list) or isinstance(part.get("pattern"), str)  # not keys of these names
     if not has_form and part.get("type") not in ("integer", "number", "boolean"):
         return within
-    beside = {name: within.pop(name) for name in ("description", "default") if name in within}
+    beside = {name: within.pop(name) for name in ("description", "default", "examples") if name in within}
     return {**beside, "anyOf": [within, _VARIABLE]}
 
 
+@cache
 def _meanings() -> dict[str, dict[str, str]]:
-    """Section -> field -> the text below it."""
+    """Section -> field -> the text below it, in one line."""
     return {
         node.name: dict(_texts(node))
         for module in _MODULES

@@ -46,6 +46,8 @@ sources:
     secret_values: {on_prem_key: {env: NONE}}
 """
 
+HEAD: Final = "| key | type | meaning | default | example |\n| --- | --- | --- | --- | --- |\n"
+
 METRICS: Final = """\
 # Metrics
 
@@ -86,7 +88,7 @@ GROUP: Final = """
 def key_row(key: Key) -> str:
     """A key as a row of a table."""
     default = "required" if key.required else f"`{key.default}`" if key.default else ""
-    return f"| `{key.name}` | {key.meaning.removesuffix('.')} | {default} |\n"
+    return f"| `{key.name}` | {key.type} | {key.meaning.removesuffix('.')} | {default} | `{key.example}` |\n"
 
 
 def configuration(text: str) -> str:
@@ -96,7 +98,7 @@ def configuration(text: str) -> str:
 
     def table(match: re.Match[str]) -> str:
         rows = "".join(key_row(key) for key in keys(by_name[match[1]]))
-        return f"{match[1]}{match[2]}\n| key | meaning | default |\n| --- | --- | --- |\n{rows}\n"
+        return f"{match[1]}{match[2]}\n{HEAD}{rows}\n"
 
     return TABLE.sub(table, text)
 

@@ -59,33 +59,51 @@ class Bucket(Strict):
     """One bucket of an answer by the clock: the last that ends at or before `window.end`."""
 
     start: Path_
-    """The response path of the bucket's start, such as `timeSpan`."""
+    """The response path of the bucket's start, such as `timeSpan`.
+
+    Example: timeSpan"""
     width: Alignment
-    """How long a bucket is; an answer in narrower ones fails the poll."""
+    """How long a bucket is; an answer in narrower ones fails the poll.
+
+    Example: 1h"""
     format: TimeForm = ISO
-    """How the start is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text."""
+    """How the start is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text.
+
+    Example: unix_ms"""
 
 
 class Missing(Strict):
     """The value of every row of another query that a successful answer did not name."""
 
     rows_of: Name
-    """The query whose rows are expected."""
+    """The query whose rows are expected.
+
+    Example: apis"""
     labels: Annotated[Mapping[LabelName, Path_], Field(min_length=1)]
-    """Which field of those rows makes each label."""
+    """Which field of those rows makes each label.
+
+    Example: {api_id: id}"""
     value: float = 0
-    """The value of rows that a good answer did not name."""
+    """The value of rows that a good answer did not name.
+
+    Example: -1"""
 
 
 class Top(Strict):
     """The n largest values by a label; the others are summed under one value of it."""
 
     n: Annotated[int, Field(ge=1)]
-    """How many values of the label stay."""
+    """How many values of the label stay.
+
+    Example: 20"""
     label: LabelName
-    """The label."""
+    """The label.
+
+    Example: country"""
     rest: str = "Other"
-    """The label's value for the sum of the others."""
+    """The label's value for the sum of the others.
+
+    Example: others"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,48 +205,82 @@ class Metric(Strict):
     """One metric family that a query publishes; several entries may share a family."""
 
     name: MetricName
-    """The metric family; several entries may share one. A counter's ends in `_total`."""
+    """The metric family; several entries may share one. A counter's ends in `_total`.
+
+    Example: shop_orders_total"""
     help: Annotated[str, Field(min_length=1)]
-    """The family's help text."""
+    """The family's help text.
+
+    Example: Orders since midnight."""
     type: MetricType = MetricType.GAUGE
     """`gauge`, or `counter`: with the query's `period` the total from its start, without one the API's own counter,
-    published as it comes."""
+    published as it comes.
+
+    Example: counter"""
     value: Annotated[Any, BeforeValidator(_value), _VALUE_SCHEMA]
     """The response path of the value from the row, or from what is around the rows; a number, for each row; or
-    `{const: 1, of: path}`, a number for each item of a list below the row."""
+    `{const: 1, of: path}`, a number for each item of a list below the row.
+
+    Example: orders.count"""
     labels: Labels = Field(default_factory=dict)
     """Name → response path, text with `{{ references }}`, `{const: text}`, `{lookup: name, key: path, field: name}`, or
     `{of: [path, {const: /}, path], pattern: "v([0-9]+)", as: lower}`: these one after the other, of that the group of
-    the pattern (RE2), and as `lower`, `upper` or the `host` of a URL."""
+    the pattern (RE2), and as `lower`, `upper` or the `host` of a URL.
+
+    Example: {shop: name, region: {lookup: region, key: country, field: name}}"""
     from_: ValueKind = Field(default=ValueKind.NUMBER, alias="from")
     """How the value is read: a `number`; a `string` that is one, a `boolean`, a `timestamp`; text with its unit: a
-    `duration`, a `size` or a `percent`. Words have `map` or `states`; `enum` says nothing more than `map`."""
+    `duration`, a `size` or a `percent`. Words have `map` or `states`; `enum` says nothing more than `map`.
+
+    Example: timestamp"""
     pattern: Annotated[Any, BeforeValidator(_pattern), _TEXT_SCHEMA] = None
-    """The part of a text that is read: a pattern of RE2 with one group, such as `load: ([0-9.]+)`."""
+    """The part of a text that is read: a pattern of RE2 with one group, such as `load: ([0-9.]+)`.
+
+    Example: 'load: ([0-9.]+)'"""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
-    """The unit that the value comes in, to base units."""
+    """The unit that the value comes in, to base units.
+
+    Example: milliseconds"""
     format: Annotated[Any, BeforeValidator(_format), _TEXT_SCHEMA] = ISO
     """How a timestamp is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text. How a
-    number in text is written: `1.234,56`, `1,234.56`, `1 234,56`, `1'234.56` or `1234,56`."""
+    number in text is written: `1.234,56`, `1,234.56`, `1 234,56`, `1'234.56` or `1234,56`.
+
+    Example: unix_ms"""
     map: Mapping[str, float] = Field(default_factory=dict)
-    """The numbers of words, such as those of an enum, of numbers or of booleans: `{UP: 1, DOWN: 0}`."""
+    """The numbers of words, such as those of an enum, of numbers or of booleans: `{UP: 1, DOWN: 0}`.
+
+    Example: {UP: 1, DOWN: 0}"""
     default: float | None = None
-    """The number of all words that `map` leaves out; without it there is no sample of them."""
+    """The number of all words that `map` leaves out; without it there is no sample of them.
+
+    Example: 0"""
     states: Annotated[Any, BeforeValidator(_states), _STATES_SCHEMA] = None
     """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the one that is and 0 for the others;
-    `{label: phase, words: [UP, DOWN]}` names the label."""
+    `{label: phase, words: [UP, DOWN]}` names the label.
+
+    Example: [UP, DOWN]"""
     where: Annotated[Any, BeforeValidator(_where), _WHERE_SCHEMA] = None
     """Takes only what has these values: `{state: OPEN}`, `{state: [OPEN, LATE]}`, `{state: {not: DONE}}`; paths as in
-    labels."""
+    labels.
+
+    Example: {state: {not: DONE}}"""
     aggregate: Literal["sum", "max", "min", "last", "count"] | None = None
     """What becomes of rows with the same labels; without it they are an error. `count` is how many items `value` leads
-    to (`.` the rows), 0 where its list is empty and the labels are those of something around it."""
+    to (`.` the rows), 0 where its list is empty and the labels are those of something around it.
+
+    Example: sum"""
     bucket: Bucket | None = None
-    """Takes only the last bucket of the answer that ends by the window's end."""
+    """Takes only the last bucket of the answer that ends by the window's end.
+
+    Example: {start: timeSpan, width: 1h}"""
     missing: Missing | None = None
-    """The value of each row of another query which a good answer did not name; without it there is no sample."""
+    """The value of each row of another query which a good answer did not name; without it there is no sample.
+
+    Example: {rows_of: apis, labels: {api_id: id}}"""
     top: Top | None = None
-    """The n largest values by a label, the others summed; for gauges."""
+    """The n largest values by a label, the others summed; for gauges.
+
+    Example: {n: 20, label: country}"""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -39,51 +39,81 @@ class WindowConfig(Strict):
     """The time range that a query asks for: end = floor(now - delay, align), start = end - length."""
 
     length: PositiveDuration
-    """How long it is: start = end - length."""
+    """How long it is: start = end - length.
+
+    Example: 5m"""
     delay: Duration = timedelta(0)
-    """How late the API's data is: end = floor(now - delay, align)."""
+    """How late the API's data is: end = floor(now - delay, align).
+
+    Example: 2m"""
     align: Alignment = timedelta(minutes=1)
-    """The clock that its end is rounded down to; divides a day without remainder, or `7d`."""
+    """The clock that its end is rounded down to; divides a day without remainder, or `7d`.
+
+    Example: 1h"""
     format: TimeForm = ISO
     """How `{{ window.start }}`, `{{ window.end }}` and `{{ period.start }}` are written: `iso`, `date`, `unix`,
-    `unix_ms`, or a strftime text such as `%d.%m.%Y`."""
+    `unix_ms`, or a strftime text such as `%d.%m.%Y`.
+
+    Example: unix"""
 
 
 class Audit(Strict):
     """A period's totals are asked for again, and the difference to what was published becomes a metric."""
 
     after: PositiveDuration = timedelta(hours=6)
-    """How long after the period's end: longer than data comes late, shorter than the period."""
+    """How long after the period's end: longer than data comes late, shorter than the period.
+
+    Example: 2h"""
 
 
 class Pages(Strict):
     """Where page size and position go in the variables, and how a page tells whether there is a further one."""
 
     size: Annotated[int, Field(ge=1)]
-    """Rows of a page."""
+    """Rows of a page.
+
+    Example: 100"""
     limit: Path_ | None = None
-    """Where the page's size goes in the variables, if the API takes one."""
+    """Where the page's size goes in the variables, if the API takes one.
+
+    Example: first"""
     offset: Path_ | None = None
     """Where the number of rows to pass over goes in the variables; the first is what `variables` has there, or 0. One
-    of this, `page` and `cursor`."""
+    of this, `page` and `cursor`.
+
+    Example: filter.skip"""
     page: Path_ | None = None
-    """Where the page's number goes in the variables; the first is what `variables` has there, or 1."""
+    """Where the page's number goes in the variables; the first is what `variables` has there, or 1.
+
+    Example: page"""
     cursor: Path_ | None = None
-    """Where the cursor goes in the variables, from the second page on; with `info` or `next`."""
+    """Where the cursor goes in the variables, from the second page on; with `info` or `next`.
+
+    Example: after"""
     total: Path_ | None = None
-    """Where the answer says how many rows there are; with `offset` or `page`."""
+    """Where the answer says how many rows there are; with `offset` or `page`.
+
+    Example: orders.totalCount"""
     more: Path_ | None = None
     """Where the answer says true or false: whether there is a further page. Without `total`, `more`, `info` and `next`
-    a page of fewer rows than `size` is the last."""
+    a page of fewer rows than `size` is the last.
+
+    Example: orders.hasMore"""
     info: Path_ | None = None
     """Where the answer has its `pageInfo { hasNextPage endCursor }`, or `{ hasPreviousPage startCursor }` to go
-    backwards; with `cursor`."""
+    backwards; with `cursor`.
+
+    Example: orders.pageInfo"""
     next: Path_ | None = None
     """Where the answer has the next page's cursor, of which null or no text is the end, or the last row's own, such as
-    `orders.edges[-1].cursor`; with `cursor`."""
+    `orders.edges[-1].cursor`; with `cursor`.
+
+    Example: orders.nextToken"""
     max_rows: Annotated[int, Field(ge=1)] = 5000
     """The rows of a poll that are published, at most; what is left behind is counted in
-    `insights_exporter_query_rows_cut_total`."""
+    `insights_exporter_query_rows_cut_total`.
+
+    Example: 20000"""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -160,63 +190,111 @@ class Query(Strict):
     """Our configured unit: a document with its variables, an interval and the metrics made of its answer."""
 
     name: Name
-    """The name, a label of the exporter's own metrics."""
+    """The name, a label of the exporter's own metrics.
+
+    Example: orders"""
     interval: PositiveDuration = timedelta(minutes=1)
-    """How often it is polled."""
+    """How often it is polled.
+
+    Example: 5m"""
     timeout: PositiveDuration | None = None
-    """How long one poll may take in all, at most the interval; 10s unless written."""
+    """How long one poll may take in all, at most the interval; 10s unless written.
+
+    Example: 30s"""
     stale_after: PositiveDuration | None = None
-    """How long the last good values stay; 5 intervals, at least 10m, unless written."""
+    """How long the last good values stay; 5 intervals, at least 10m, unless written.
+
+    Example: 1h"""
     sources: tuple[Name, ...] | None = None
-    """The names of the sources it runs on; all unless written."""
+    """The names of the sources it runs on; all unless written.
+
+    Example: [shop]"""
     for_each: Mapping[ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), _FOR_EACH_SCHEMA]] = Field(
         default_factory=dict
     )
     """`{name: query}`: one call for each row of that query; `{name: [..]}`: for each item of the list; `{name:
     {query: tenants, where: {environment.type: ON_PREM}}}`: for each row whose field, or outer row's field, has that
-    value, or one of a list, or `{not: …}` none of it."""
+    value, or one of a list, or `{not: …}` none of it.
+
+    Example: {status: [NEW, PAID]}"""
     batch: Count | None = None
-    """Hands over the rows in lists of at most so many; one by one unless written."""
+    """Hands over the rows in lists of at most so many; one by one unless written.
+
+    Example: 50"""
     pack: Annotated[Count, Field(le=1000)] | None = None
-    """Sends the calls of up to so many targets as aliases in one operation; one by one unless written."""
+    """Sends the calls of up to so many targets as aliases in one operation; one by one unless written.
+
+    Example: 25"""
     max_calls: Count = 1000
-    """The most calls of a round (packs count once); beyond it the old targets stay."""
+    """The most calls of a round (packs count once); beyond it the old targets stay.
+
+    Example: 200"""
     window: WindowConfig | None = None
-    """The time range that is asked for."""
+    """The time range that is asked for.
+
+    Example: {length: 5m, delay: 2m}"""
     period: PeriodLength | None = None
     """`day`, `week`, `month`, `quarter`, `year` or a duration of two intervals or more: what counters count from. Days
     and what is longer are those of `timezone`; weeks begin on Monday. Its full total stands for one interval: scrape at
-    least as often as that."""
+    least as often as that.
+
+    Example: day"""
     audit: Audit | None = None
-    """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`."""
+    """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`.
+
+    Example: {after: 6h}"""
     timezone: Zone | None = None
     """The clock of window and period, and of times in the answer that have no offset: an IANA name; the source's unless
-    written."""
+    written.
+
+    Example: Europe/Zurich"""
     document: Annotated[str, Field(min_length=1)]
-    """One GraphQL query operation, or several of which `operation` names one."""
+    """One GraphQL query operation, or several of which `operation` names one.
+
+    Example: '{ orders { id open } }'"""
     operation: str | None = None
-    """The name of the operation of the document that is sent, with the fragments that it uses."""
+    """The name of the operation of the document that is sent, with the fragments that it uses.
+
+    Example: Totals"""
     variables: Mapping[str, Tree] = Field(default_factory=dict)
     """Its variables; `{{ references }}` are bound at each poll, and a value that is one whole reference keeps its
-    type."""
+    type.
+
+    Example: {status: "{{ status }}", first: 10}"""
     pages: Pages | None = None
-    """The answer comes in pages."""
+    """The answer comes in pages.
+
+    Example: {size: 100, limit: first, cursor: after, info: orders.pageInfo}"""
     rows: Path_ | None = None
-    """The response path of the rows; the data itself unless written."""
+    """The response path of the rows; the data itself unless written.
+
+    Example: orders"""
     labels: Labels = Field(default_factory=dict)
-    """Labels of all metrics of the query."""
+    """Labels of all metrics of the query.
+
+    Example: {id: id, place: {const: Bern}}"""
     metrics: tuple[Metric, ...] = ()
-    """What is published; may be left out where `rows` feed other queries."""
+    """What is published; may be left out where `rows` feed other queries.
+
+    Example: [{name: shop_open_orders, help: Open orders., value: open}]"""
     max_series: Count = DEFAULT_MAX_SERIES
-    """The most series; beyond it nothing of the answer is taken."""
+    """The most series; beyond it nothing of the answer is taken.
+
+    Example: 1000"""
     on_partial: Literal["keep", "publish"] = "keep"
-    """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came."""
+    """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came.
+
+    Example: publish"""
     on_null: Literal["publish", "fail"] = "publish"
     """What becomes of an answer with a null on the way to the rows, where there are no rows then: `publish` what else
-    there is and count the null, or `fail` and keep the old values."""
+    there is and count the null, or `fail` and keep the old values.
+
+    Example: fail"""
     on_bad_row: Literal["fail", "skip"] = "fail"
     """What becomes of an answer with a row that lacks a field, has a list or an object where a value belongs, or has
-    the labels of another: `fail` keeps the old values, `skip` leaves out the row and counts it."""
+    the labels of another: `fail` keeps the old values, `skip` leaves out the row and counts it.
+
+    Example: skip"""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -16,15 +16,25 @@ class Lookup(Strict):
     """Names for ids: from the rows of a query, or from a table in the file."""
 
     name: Name
-    """The name, for `{lookup: name, …}` in labels."""
+    """The name, for `{lookup: name, …}` in labels.
+
+    Example: region"""
     rows_of: Name | None = None
-    """The query whose rows it is made of; with `key` and `fields`."""
+    """The query whose rows it is made of; with `key` and `fields`.
+
+    Example: countries"""
     key: Path_ | None = None
-    """Which field of those rows is the key."""
+    """Which field of those rows is the key.
+
+    Example: code"""
     fields: Mapping[ReferenceName, Path_] = Field(default_factory=dict)
-    """Which field of those rows each field of the lookup is."""
+    """Which field of those rows each field of the lookup is.
+
+    Example: {name: region.name}"""
     table: Mapping[str, Mapping[ReferenceName, str]] | None = None
-    """Key → the fields, written here instead."""
+    """Key → the fields, written here instead.
+
+    Example: {CH: {name: Europe}}"""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -38,23 +48,41 @@ class Config(Strict):
     """A whole configuration file."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    """Where to ask, and as whom."""
+    """Where to ask, and as whom.
+
+    Example: [{name: shop, url: "https://shop.example.com/graphql"}]"""
     queries: Annotated[tuple[Query, ...], Field(min_length=1)]
-    """What to ask, and what becomes of it; this, `include` or both."""
+    """What to ask, and what becomes of it; this, `include` or both.
+
+    Example: [{name: orders, document: "{ open }", metrics: [{name: shop_open, help: Open orders., value: open}]}]"""
     include: tuple[str, ...] = ()
-    """Ready-made queries of Choreo Insights, by group."""
+    """Ready-made queries of Choreo Insights, by group.
+
+    Example: [choreo/overview, choreo/latency]"""
     overrides: Mapping[Name, Any] = Field(default_factory=dict)
     """`{query: {interval: 5m}}`: keys of included queries that are other here. Mappings are merged key by key, lists
-    and all else replaced."""
+    and all else replaced.
+
+    Example: {overview: {interval: 5m}}"""
     lookups: tuple[Lookup, ...] = ()
-    """Names for ids."""
+    """Names for ids.
+
+    Example: [{name: region, table: {CH: {name: Europe}}}]"""
     query_files: tuple[str, ...] = ()
     """Further files with `queries` and `lookups`: names, or patterns such as `queries/*.yaml`, from this file's
-    folder."""
+    folder.
+
+    Example: [queries/*.yaml]"""
     source_files: tuple[str, ...] = ()
-    """Further files with `sources`; the same."""
+    """Further files with `sources`; the same.
+
+    Example: [sources.yaml]"""
     max_series: Count = 200_000
-    """The most series in all; beyond it nothing of an answer is taken."""
+    """The most series in all; beyond it nothing of an answer is taken.
+
+    Example: 50000"""
     created_series: bool = True
     """Whether OpenMetrics has a `_created` sample for each counter with a `period`: when the period began, in Unix
-    seconds. They are not counted against `max_series`."""
+    seconds. They are not counted against `max_series`.
+
+    Example: false"""

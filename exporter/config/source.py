@@ -83,19 +83,33 @@ class TLSConfig(Strict):
     """How the upstream's certificate is verified, and the client's own; Prometheus' `tls_config`."""
 
     ca_file: File | None = None
-    """The authorities that are trusted instead of the system's; PEM. Followed when it changes."""
+    """The authorities that are trusted instead of the system's; PEM. Followed when it changes.
+
+    Example: tls/ca.pem"""
     cert_file: File | None = None
-    """The client's own certificate chain; PEM."""
+    """The client's own certificate chain; PEM.
+
+    Example: tls/client.pem"""
     key_file: File | None = None
-    """The key of `cert_file`, not encrypted; PEM."""
+    """The key of `cert_file`, not encrypted; PEM.
+
+    Example: tls/client-key.pem"""
     server_name: str | None = None
-    """The name that the certificate must have, where it is not the URL's host."""
+    """The name that the certificate must have, where it is not the URL's host.
+
+    Example: api.example.com"""
     insecure_skip_verify: bool = False
-    """Verifies nothing. Nobody should need it."""
+    """Verifies nothing. Nobody should need it.
+
+    Example: true"""
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
-    """The oldest version of TLS that is spoken."""
+    """The oldest version of TLS that is spoken.
+
+    Example: TLS13"""
     x509_strict: bool = False
-    """Refuses certificates that break a rule of RFC 5280, as Python 3.13 does; those of many private authorities do."""
+    """Refuses certificates that break a rule of RFC 5280, as Python 3.13 does; those of many private authorities do.
+
+    Example: true"""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
@@ -108,11 +122,17 @@ class HeaderValues(Strict):
     """The values of a header, one line for each; Prometheus' form."""
 
     values: tuple[str, ...] = ()
-    """Values that may be shown."""
+    """Values that may be shown.
+
+    Example: [acme]"""
     secrets: tuple[SecretText, ...] = ()
-    """Values that are secret."""
+    """Values that are secret.
+
+    Example: ["${API_KEY}"]"""
     files: tuple[File, ...] = ()
-    """Files with a value each; read at each use, so that a key can be rotated."""
+    """Files with a value each; read at each use, so that a key can be rotated.
+
+    Example: [secrets/api-key]"""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -168,42 +188,76 @@ class OAuth2(Strict):
     """The client-credentials grant (RFC 6749 §4.4); Prometheus' `oauth2`."""
 
     token_url: Url
-    """The token endpoint; `https`, or `http` on loopback."""
+    """The token endpoint; `https`, or `http` on loopback.
+
+    Example: https://api.asgardeo.io/t/acme/oauth2/token"""
     revocation_url: Url | None = None
-    """Where tokens are revoked (RFC 7009)."""
+    """Where tokens are revoked (RFC 7009).
+
+    Example: https://api.asgardeo.io/t/acme/oauth2/revoke"""
     revoke_on_exit: bool = False
-    """Revokes the access token when the exporter stops; off where replicas may share a token."""
+    """Revokes the access token when the exporter stops; off where replicas may share a token.
+
+    Example: true"""
     client_id: NameText | None = None
-    """The client's id, on Choreo the consumer key. One of this and `client_id_file`."""
+    """The client's id, on Choreo the consumer key. One of this and `client_id_file`.
+
+    Example: ${CLIENT_ID}"""
     client_id_file: File | None = None
-    """The file with the client's id; read at each use."""
+    """The file with the client's id; read at each use.
+
+    Example: secrets/client-id"""
     client_secret: SecretText | None = None
     """The client's secret, on Choreo the consumer secret. One of this and `client_secret_file`, unless `auth_style` is
-    `tls_client_auth`."""
+    `tls_client_auth`.
+
+    Example: ${CLIENT_SECRET}"""
     client_secret_file: File | None = None
-    """The file with the client's secret; read at each use."""
+    """The file with the client's secret; read at each use.
+
+    Example: secrets/client-secret"""
     scopes: tuple[str, ...] = ()
-    """The scopes that are asked for."""
+    """The scopes that are asked for.
+
+    Example: [insights.read]"""
     endpoint_params: Mapping[str, Parameter] = Field(default_factory=dict)
     """Further parameters of the token request, such as Choreo's `orgHandle`: text, or a secret as `{secret: TEXT}`,
-    `{env: NAME}` or `{file: PATH}`."""
+    `{env: NAME}` or `{file: PATH}`.
+
+    Example: {orgHandle: acme}"""
     auth_style: Literal["header", "params", "tls_client_auth"] = "header"
     """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters. With
-    `tls_client_auth` (RFC 8705) the certificate of `tls_config` proves the client, and there is no secret."""
+    `tls_client_auth` (RFC 8705) the certificate of `tls_config` proves the client, and there is no secret.
+
+    Example: params"""
     http_headers: HttpHeaders = Field(default_factory=dict)
-    """Further headers for the token endpoint, as the source's."""
+    """Further headers for the token endpoint, as the source's.
+
+    Example: {X-Tenant: acme}"""
     tls_config: TLSConfig = TLSConfig()
-    """TLS to the token endpoint, and to its proxy."""
+    """TLS to the token endpoint, and to its proxy.
+
+    Example: {ca_file: tls/ca.pem}"""
     proxy_url: ProxyUrl | None = None
-    """A proxy for the token endpoint; without a proxy key here, the source's are used."""
+    """A proxy for the token endpoint; without a proxy key here, the source's are used.
+
+    Example: http://proxy.example.com:3128"""
     no_proxy: str = ""
-    """Hosts that are reached without `proxy_url`, as the source's."""
+    """Hosts that are reached without `proxy_url`, as the source's.
+
+    Example: localhost,10.0.0.0/8"""
     proxy_from_environment: bool = False
-    """Takes the proxy from the environment, as the source's."""
+    """Takes the proxy from the environment, as the source's.
+
+    Example: true"""
     proxy_connect_header: ConnectHeader = Field(default_factory=dict)
-    """Headers for the proxy, as the source's."""
+    """Headers for the proxy, as the source's.
+
+    Example: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}"""
     timeout: PositiveDuration = timedelta(seconds=30)
-    """How long one token request may take in all."""
+    """How long one token request may take in all.
+
+    Example: 10s"""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -253,11 +307,17 @@ class Authorization(Strict):
     """A static `Authorization` header; Prometheus' `authorization`."""
 
     type: str = "Bearer"
-    """The scheme of the header."""
+    """The scheme of the header.
+
+    Example: Token"""
     credentials: SecretText | None = None
-    """What follows the scheme. One of this and `credentials_file`."""
+    """What follows the scheme. One of this and `credentials_file`.
+
+    Example: ${TOKEN}"""
     credentials_file: File | None = None
-    """The file with the credentials; read at each use."""
+    """The file with the credentials; read at each use.
+
+    Example: secrets/token"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -275,11 +335,17 @@ class BasicAuth(Strict):
     """HTTP Basic authentication; Prometheus' `basic_auth`."""
 
     username: str
-    """The user."""
+    """The user.
+
+    Example: ann"""
     password: SecretText | None = None
-    """The password. One of this and `password_file`."""
+    """The password. One of this and `password_file`.
+
+    Example: ${PASSWORD}"""
     password_file: File | None = None
-    """The file with the password; read at each use."""
+    """The file with the password; read at each use.
+
+    Example: secrets/password"""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -297,9 +363,13 @@ class RateLimit(Strict):
     """At most so many requests in any stretch of that length."""
 
     requests: Annotated[int, Field(ge=1)]
-    """How many requests."""
+    """How many requests.
+
+    Example: 300"""
     per: PositiveDuration
-    """In any stretch of that length."""
+    """In any stretch of that length.
+
+    Example: 5m"""
 
 
 def _hidden_headers(section: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Secret]]:
@@ -352,58 +422,100 @@ class Source(Strict):
     """Where to ask, and as whom."""
 
     name: Name
-    """The name, a label of the exporter's own metrics."""
+    """The name, a label of the exporter's own metrics.
+
+    Example: shop"""
     url: Url
-    """The GraphQL endpoint; `https`, or `http` without credentials or on loopback."""
+    """The GraphQL endpoint; `https`, or `http` without credentials or on loopback.
+
+    Example: https://shop.example.com/graphql"""
     schema_: Annotated[str, AfterValidator(_schema_name)] | None = Field(default=None, alias="schema")
     """`choreo` (shipped), or a file in SDL or with an introspection answer; documents and the types of their
-    variables are checked against it."""
+    variables are checked against it.
+
+    Example: schema.graphql"""
     labels: Mapping[LabelName, str] = Field(default_factory=dict)
-    """Labels of every series of this source; all sources have the same names, with different values."""
+    """Labels of every series of this source; all sources have the same names, with different values.
+
+    Example: {shop: bern}"""
     oauth2: OAuth2 | None = None
     """The client-credentials grant; the access token renews itself. Sources with the same `oauth2` share one token;
-    those that ask for the same token in different ways cannot, and `--config.check` warns of them."""
+    those that ask for the same token in different ways cannot, and `--config.check` warns of them.
+
+    Example: {token_url: "https://id.example.com/token", client_id: exporter, client_secret_file: secrets/client}"""
     invalid_token_codes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=100)] = (
         INVALID_TOKEN_CODES
     )
     """The codes of errors that mean, as status 401 does, that the API does not know the access token: it is renewed
-    once, and the request repeated once. Case, `-` and `_` do not matter; a list of your own replaces this one."""
+    once, and the request repeated once. Case, `-` and `_` do not matter; a list of your own replaces this one.
+
+    Example: [TOKEN_EXPIRED]"""
     authorization: Authorization | None = None
-    """A static `Authorization` header."""
+    """A static `Authorization` header.
+
+    Example: {credentials: "${TOKEN}"}"""
     basic_auth: BasicAuth | None = None
-    """HTTP Basic authentication."""
+    """HTTP Basic authentication.
+
+    Example: {username: ann, password_file: secrets/password}"""
     http_headers: HttpHeaders = Field(default_factory=dict)
-    """Further headers, each with a value, which is secret, or with `values`, `secrets` and `files` as in Prometheus."""
+    """Further headers, each with a value, which is secret, or with `values`, `secrets` and `files` as in Prometheus.
+
+    Example: {X-Api-Key: "${API_KEY}"}"""
     params: Mapping[str, Parameters] = Field(default_factory=dict)
     """Parameters in the query of `url`, each with a value or a list of values: text, or a secret as `{secret: TEXT}`,
-    `{env: NAME}` or `{file: PATH}`."""
+    `{env: NAME}` or `{file: PATH}`.
+
+    Example: {version: [v1, v2], key: {env: API_KEY}}"""
     tls_config: TLSConfig = TLSConfig()
-    """TLS to the API."""
+    """TLS to the API.
+
+    Example: {ca_file: tls/ca.pem}"""
     proxy_url: ProxyUrl | None = None
     """A proxy, for the API and the token endpoint, unless `oauth2` has its own; the environment's proxies are not used
-    unless `proxy_from_environment` says so."""
+    unless `proxy_from_environment` says so.
+
+    Example: http://proxy.example.com:3128"""
     no_proxy: str = ""
     """Hosts that are reached without `proxy_url`, with commas between: names with all below them, addresses, networks
-    such as `10.0.0.0/8`, each with a port if only that is meant."""
+    such as `10.0.0.0/8`, each with a port if only that is meant.
+
+    Example: localhost,.example.com,10.0.0.0/8"""
     proxy_from_environment: bool = False
-    """Takes the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`."""
+    """Takes the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+
+    Example: true"""
     proxy_connect_header: ConnectHeader = Field(default_factory=dict)
     """Headers for the proxy, each with a list of values, which are secret: `{Proxy-Authorization: ["Basic
-    ${PROXY_CREDENTIALS}"]}`."""
+    ${PROXY_CREDENTIALS}"]}`.
+
+    Example: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}"""
     values: Mapping[ReferenceName, Annotated[Any, WithJsonSchema({})]] = Field(default_factory=dict)
-    """What `{{ source.NAME }}` refers to."""
+    """What `{{ source.NAME }}` refers to.
+
+    Example: {channel: default}"""
     secret_values: Mapping[ReferenceName, SecretSource] = Field(default_factory=dict)
-    """The same, from `{env: NAME}` or `{file: PATH}`, for variables only; never shown."""
+    """The same, from `{env: NAME}` or `{file: PATH}`, for variables only; never shown.
+
+    Example: {key: {env: API_KEY}}"""
     concurrency: Annotated[Count, Field(le=1000)] = 10
-    """Polls at once."""
+    """Polls at once.
+
+    Example: 4"""
     rate_limit: RateLimit | None = None
     """Never more requests than that in any stretch of that length; queries wait in turn, however many calls each
-    has."""
+    has.
+
+    Example: {requests: 300, per: 5m}"""
     max_body_size: ByteCount = 8 * 2**20
-    """The largest answer."""
+    """The largest answer.
+
+    Example: 32MiB"""
     timezone: Zone = ZoneInfo("UTC")
     """The clock of windows, of periods and of times without an offset, for queries without a `timezone`; an IANA
-    name."""
+    name.
+
+    Example: Asia/Colombo"""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
