@@ -16,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-demo: setup ## Run the exporter on the built-in, simulated API
+demo: setup ## Run the exporter on a simulated API: make demo ARGS="--web.listen-address=:10094"
 	@$(BIN)/insights-exporter demo $(ARGS)
 
 run: setup ## Run the exporter: make run ARGS="--config.file=config.yaml"

@@ -26,9 +26,7 @@ from exporter.cli.run import run
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import exit_at_once
-from exporter.model.listen_address import ListenAddress
 from exporter.simulator import Settings, Simulator, serve
-from exporter.web.pages import metrics_url
 
 _log = structlog.get_logger()
 
@@ -68,13 +66,13 @@ def simulate(log_level: str, log_format: str, **settings: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        serve(made, _tell)
+        serve(made, _print_variables)
     except OSError as error:
         where = f"{made.host}:{made.port}"
         raise click.ClickException(f"cannot listen on {where}: {error.strerror}; give another --port") from None
 
 
-def _tell(simulator: Simulator) -> None:
+def _print_variables(simulator: Simulator) -> None:
     _log.info("the simulated Insights API is listening", url=f"{simulator.base_url}/")
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in simulator.variables().items())
     click.echo(f"export {variables}")
@@ -104,18 +102,16 @@ def demo(**flags: Any) -> None:
     try:
         os.environ.update(_read_variables(simulator))
         _log.info("a demo with simulated traffic")
-        _tell_address(flags["listen_addresses"][0], tls=flags["web_config_file"] is not None)
         with as_file(files("exporter.choreo") / "demo.yaml") as config_file:
-            code = run(Options(config_file, reload_on_hangup=False, **flags))
+            code = run(Options(config_file, reload_on_hangup=False, **flags), _print_address)
     finally:
         simulator.terminate()
         simulator.wait()
     exit_at_once(code)
 
 
-def _tell_address(address: ListenAddress, *, tls: bool) -> None:
-    if address.port:  # else the log names it, once it is known
-        click.echo(f"Open {metrics_url(address, '/', tls=tls)} in a browser. Stop the demo with Ctrl-C.", err=True)
+def _print_address(url: str) -> None:
+    click.echo(f"Open {url} in a browser. Stop the demo with Ctrl-C.", err=True)
 
 
 def _read_variables(simulator: subprocess.Popen[str]) -> dict[str, str]:

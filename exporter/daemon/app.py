@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -38,8 +38,14 @@ _CANCEL_SECONDS: Final = 1.0
 _log = structlog.get_logger()
 
 
-async def serve(options: Options, found: Ready, web_config: WebConfiguration | None = None) -> None:
-    """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot."""
+async def serve(
+    options: Options,
+    found: Ready,
+    web_config: WebConfiguration | None = None,
+    on_listening: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Runs the exporter until SIGTERM or SIGINT. Raises `ListenError` where it cannot. `on_listening` is called once it
+    listens, with the address of the status page; its port is the one that the system chose for a port 0."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     STOP_SIGNALS.take(partial(_stop_soon, loop, stop))
     reporter, config_status = Reporter(), ReloadStatus()
@@ -83,10 +89,12 @@ async def serve(options: Options, found: Ready, web_config: WebConfiguration | N
         tasks.append(asyncio.create_task(keep_watching(FileWatch(partial(_files, options, polling)), reloading)))
     if web_config is not None:
         tasks.append(asyncio.create_task(web_config.keep_current()))
+    url = partial(metrics_url, tls=web_config is not None and web_config.tls is not None)
     for address in web.addresses:
-        path, tls = options.route_prefix + options.telemetry_path, web_config is not None and web_config.tls is not None
-        url = metrics_url(address, path, tls=tls)
-        _log.info("listening; the metrics are at this address", url=url)
+        path = options.route_prefix + options.telemetry_path
+        _log.info("listening; the metrics are at this address", url=url(address, path))
+    for address in web.addresses[:1]:
+        on_listening(url(address, f"{options.route_prefix}/"))
     _warn(found)
     _log.info("polling", queries=len(found.plan.queries), sources=len(found.plan.sources))
     del found  # a reload puts another plan in place of this one
