@@ -18,6 +18,7 @@ from exporter.model.outcome import ABSENT, CODE_KEYS, WAIT_KEYS, Envelope
 from exporter.model.samples import Json
 
 Keys: TypeAlias = tuple[str, ...]
+_NO_KEYS: Final[frozenset[Keys]] = frozenset()  # one for all shapes: each empty set takes 216 bytes
 
 EXTENSIONS: Final = "extensions"  # of an answer, beside its data (GraphQL §7.1)
 _LISTS: Final = 3  # so many lists may stand around an object; of scalars any number
@@ -52,7 +53,7 @@ class AnswerShape:
         reads_extensions: bool = False,
     ) -> None:
         self._paths = tuple(dict.fromkeys(filter(None, paths)))
-        self._whole = frozenset(filter(None, whole))
+        self._whole = frozenset(filter(None, whole)) or _NO_KEYS
         self.max_values = max_values
         self.max_values_reason = max_values_reason
         self.in_pages = in_pages

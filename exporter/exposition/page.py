@@ -184,8 +184,12 @@ class _Owner:
 class _Small:
     """A whole family in few bytes; the same object until the family changes."""
 
-    raw: Mapping[Format, bytes]
+    text: bytes
+    openmetrics: bytes
     length: int
+
+    def raw(self, in_format: Format) -> bytes:
+        return self.text if in_format is Format.TEXT else self.openmetrics
 
 
 class _FamilyPart:
@@ -226,8 +230,10 @@ class _FamilyPart:
     def _small_section(self) -> _Small:
         self._blocks.clear()
         bodies = [group[serial] for _, group in sorted(self._groups.items()) for serial in sorted(group)]
-        raw = {each: b"".join(body.in_format(each).raw for body in bodies) for each in Format}
-        return _Small({each: head(self._family, each) + raw[each] for each in Format}, self.length)
+        text, openmetrics = (
+            b"".join((head(self._family, each), *(body.in_format(each).raw for body in bodies))) for each in Format
+        )
+        return _Small(text, text if text == openmetrics else openmetrics, self.length)
 
     def _big_section(self) -> _Blocks:
         for at, group in self._groups.items():
@@ -262,7 +268,12 @@ def _blocks_of(bodies: Sequence[Body]) -> tuple[Block, ...]:
 
 
 def _blocks_of_small(families: tuple[_Small, ...]) -> _Blocks:
-    return {each: (Block.of([b"".join(family.raw[each] for family in families)]),) for each in Format}
+    text, openmetrics = (b"".join(family.raw(each) for family in families) for each in Format)
+    blocks = (Block.of([text]),)
+    return {
+        Format.TEXT: blocks,
+        Format.OPENMETRICS: blocks if text == openmetrics else (Block.of([openmetrics]),),
+    }
 
 
 @lru_cache(maxsize=1024)

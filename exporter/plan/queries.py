@@ -30,6 +30,7 @@ from exporter.plan.plan import (
 from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
 from exporter.plan.wants import SELF, Wants
 
+NOTHING: Final[frozenset[str]] = frozenset()  # one for all queries: each empty set takes 216 bytes
 _ANY_VALUES: Final = 250_000  # as many values may stand in any answer
 
 
@@ -60,7 +61,7 @@ def query_plan(
         document=parsed.document,
         variables=query.variables,
         feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
-        needed=frozenset(wants.carried[query.name]),
+        needed=frozenset(wants.carried[query.name]) or NOTHING,
         batch=query.batch,
         pack=_pack(query),
         max_calls=query.max_calls,

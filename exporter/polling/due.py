@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil, inf
@@ -44,12 +43,48 @@ class Member:
 
 
 @dataclass(slots=True, eq=False)
+class Signal:
+    """Wakes the one task that waits for it. An `asyncio.Event` takes 800 bytes, as it is made for many."""
+
+    _is_set: bool = False
+    _waiter: asyncio.Future[None] | None = None
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+        self._wake()
+
+    def clear(self) -> None:
+        self._is_set = False
+
+    async def wait(self, seconds: float) -> None:
+        """Waits until it is set, for so many seconds at most; `inf` is for ever."""
+        if self._is_set:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(max(0.0, seconds), self._wake) if seconds < inf else None
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
 class Pack:
     """Targets that are polled together. `task` polls them; `changed` wakes it when others are due than before."""
 
     number: int
     members: dict[Target, Member] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: Signal = field(default_factory=Signal)
     task: asyncio.Task[None] | None = None
 
     def splits(self, targets: Iterable[Target]) -> bool:
@@ -79,9 +114,7 @@ class Pack:
         while not self.due(monotonic()):
             self.changed.clear()
             next_at = min((member.due_at for member in self.members.values()), default=inf)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(next_at - monotonic() if next_at < inf else None):
-                    await self.changed.wait()
+            await self.changed.wait(next_at - monotonic())
 
 
 @dataclass(slots=True)

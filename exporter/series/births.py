@@ -79,9 +79,12 @@ class Births:
         return self.gone | away if away else self.gone
 
 
+_NO_BIRTHS: Final = Births()
+
+
 def first_births(now: Counters, result: Result) -> Births:
     """What is remembered after a first poll."""
-    return Births(_whole_families(now, result))
+    return Births(_whole_families(now, result)) if now else _NO_BIRTHS
 
 
 def _whole_families(now: Counters, result: Result) -> frozenset[Family]:

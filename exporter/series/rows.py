@@ -35,8 +35,12 @@ class Rows:
 
     def put(self, query: str, source: str, owner: Hashable, rows: Iterable[Exports], outer: Exports) -> bool:
         """From now on the owner has exactly these rows; whether that is anything new. `outer` are its own values."""
-        known = self._queries.setdefault((query, source), _Known())
         fresh = tuple(FeedingRow(row, outer) for row in rows)
+        known = self._queries.get((query, source))
+        if known is None:
+            if not fresh:  # most queries have none, and there may be thousands
+                return False
+            known = _Known()
         if fresh == known.by_owner.get(owner, ()):
             return False
         by_owner = known.by_owner

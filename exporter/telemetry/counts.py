@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from exporter.model.outcome import PollOutcome
 from exporter.telemetry.recent_polls import RecentPoll, RecentPolls
+
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})  # most queries never count a reason
 
 
 @dataclass(slots=True)
@@ -15,17 +19,17 @@ class QueryCounts:
     """What was counted of one query on one source since the start."""
 
     polls: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: Mapping[str, int] = field(default_factory=lambda: _NONE)
     duration_seconds: float | None = None
     overruns: int = 0
     graphql_errors: int = 0
-    values_skipped: Counter[str] = field(default_factory=Counter)
+    values_skipped: Mapping[str, int] = field(default_factory=lambda: _NONE)
     counter_decreases: int = 0
     lookup_misses: int = 0
     rows_cut: int = 0
     pack_refusals: int = 0
-    audit_failures: Counter[str] = field(default_factory=Counter)
-    rows_skipped: Counter[str] = field(default_factory=Counter)
+    audit_failures: Mapping[str, int] = field(default_factory=lambda: _NONE)
+    rows_skipped: Mapping[str, int] = field(default_factory=lambda: _NONE)
     nulls: int = 0
     recent: RecentPolls = field(default_factory=RecentPolls)
 
@@ -37,13 +41,25 @@ class QueryCounts:
         self.graphql_errors += outcome.graphql_errors
         self.counter_decreases += decreases
         if outcome.reason is not None:
-            self.failures[outcome.reason.value] += 1
+            self.failures = _sum(self.failures, {outcome.reason.value: 1})
         if outcome.result is not None:
-            self.values_skipped.update(outcome.result.skipped)
-            self.rows_skipped.update(outcome.result.skipped_rows)
+            self.values_skipped = _sum(self.values_skipped, outcome.result.skipped)
+            self.rows_skipped = _sum(self.rows_skipped, outcome.result.skipped_rows)
             self.lookup_misses += outcome.result.lookup_misses
             self.nulls += sum(outcome.result.nulls.values())
             self.rows_cut += outcome.result.rows_cut
+
+    def add_audit_failure(self, reason: str) -> None:
+        """Counts a call of an audit that failed."""
+        self.audit_failures = _sum(self.audit_failures, {reason: 1})
+
+
+def _sum(counted: Mapping[str, int], more: Mapping[str, int]) -> Mapping[str, int]:
+    if not more:
+        return counted
+    total = Counter(counted)
+    total.update(more)
+    return total
 
 
 class Counts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -269,7 +268,7 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     members = _Members.of(_QUERY_LABELS, keys)
     counter = members.counter
 
-    def by_reason(name: str, text: str, values: Iterable[Counter[str]]) -> Samples:
+    def by_reason(name: str, text: str, values: Iterable[Mapping[str, int]]) -> Samples:
         return _counter(name, text, (*_QUERY_LABELS, "reason"), [
             ((*key, reason), count)
             for key, reasons in zip(keys, values, strict=True)

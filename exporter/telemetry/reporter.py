@@ -113,7 +113,7 @@ class Reporter:
 
     def on_audit_failure(self, owner: Owner, outcome: PollOutcome) -> None:
         assert outcome.reason is not None
-        self.counts.of(owner.query, owner.source).audit_failures[outcome.reason.value] += 1
+        self.counts.of(owner.query, owner.source).add_audit_failure(outcome.reason.value)
         say = _log.debug if self._audits_failing.get(owner) == outcome.reason.value else _log.warning
         self._audits_failing[owner] = outcome.reason.value
         say("an audit's call failed; it is tried again", **_about(owner), reason=outcome.reason.value,
