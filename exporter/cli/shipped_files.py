@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Final
 import exporter
 
 _PACKAGE: Final = Path(exporter.__file__).parent
+_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _IN_CHECKOUT: Final = {
     "dashboards": "grafana/dashboards",
     "rules": "prometheus/rules",
@@ -34,6 +36,13 @@ def copy_shipped_files(folder: Path, *, force: bool) -> Iterator[Path]:
         else:
             shutil.copyfile(source, target)
         yield target
+
+
+def metrics_shown() -> frozenset[str]:
+    """The names of metrics that the shipped dashboards and rules show, among other words that stand there. Raises
+    `OSError`."""
+    shipped = [*_source("dashboards").glob("*.json"), *_source("rules").glob("*.yaml")]
+    return frozenset(word for file in shipped for word in _NAME.findall(file.read_text("utf-8")))
 
 
 def _source(name: str) -> Path:

@@ -21,6 +21,7 @@ from exporter.cli.backfill.fill import FanOut, Interrupted, Progress, Span, fan_
 from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import show_progress
+from exporter.cli.shipped_files import metrics_shown
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.plan.plan import Plan, QueryPlan
 
@@ -36,7 +37,7 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
     epilog=epilog(
         "backfill --from=7d --label=job=j --label=instance=i",
         codes="0: the file is whole. 1: something is missing in it, or it was not written; standard error says what."
-        " 2: a flag is wrong. 130: stopped with Ctrl-C; the same command goes on.",
+        " 2: a flag is wrong. 130: stopped with Ctrl-C; the same command, without --force, goes on.",
     ),
 )
 @config_file_option
@@ -223,15 +224,30 @@ def _time(text: str, now: float, option: str) -> float:
 async def _fill(plan: Plan, queries: Sequence[QueryPlan], span: Span, history: History) -> Progress:
     async with upstreams_of(plan.sources) as upstreams:
         a_round = Round(plan, lambda course, _: upstreams[course.source.name].client)
-        found = await fan_outs(a_round, queries)
-        click.echo(
-            f"from {_utc(span.start)} to {_utc(span.end)}: {len(found)} queries,"
-            f" {sum(len(course.targets) for course in found)} targets, {request_count(found, span)} requests,"
-            f" {_about_how_long(a_round, found, span)}",
-            err=True,
-        )
+        found = await fan_outs(a_round, queries, _metrics_shown())
+        click.echo(f"from {_utc(span.start)} to {_utc(span.end)}: {_what_it_takes(a_round, found, span)}", err=True)
+        first = [one for one in found if one.is_first]
+        if first and len(first) < len(found):
+            takes = _what_it_takes(a_round, first, span)
+            click.echo(f"first what the shipped dashboards and rules show: {takes}; then the rest", err=True)
         with show_progress("requests") as report:
             return await fill(a_round, found, span, history, lambda at: report(at.done, at.total))
+
+
+def _metrics_shown() -> frozenset[str]:
+    """The metrics to begin with; none if the files cannot be read, as only the order depends on them."""
+    try:
+        return metrics_shown()
+    except OSError:
+        return frozenset()
+
+
+def _what_it_takes(a_round: Round, found: Sequence[FanOut], span: Span) -> str:
+    """How many queries, targets and requests there are, and about how long they take."""
+    targets = sum(len(one.targets) for one in found)
+    counts = ((len(found), "query", "queries"), (targets, "target", "targets"))
+    text = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts)
+    return f"{text}, {request_count(found, span)} requests, {_about_how_long(a_round, found, span)}"
 
 
 def _about_how_long(a_round: Round, found: Sequence[FanOut], span: Span) -> str:
@@ -279,7 +295,7 @@ def _tell_failures(progress: Progress) -> None:
     for (query, what), count in sorted(progress.failures.items()):
         click.echo(f"error: {query}: {count} times {what}", err=True)
     if progress.failures:
-        click.echo("the file is without these; leave such queries out with --query, and --force", err=True)
+        click.echo("the file is without these; to leave such queries out, give --query and --force", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -55,10 +55,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """A query on a source, with the targets that it has now."""
+    """A query on a source, with the targets that it has now. `is_first`: it is asked before those that are not."""
 
     course: Course
     targets: tuple[Target, ...]
+    is_first: bool = False
 
     @property
     def packs(self) -> list[tuple[Target, ...]]:
@@ -101,8 +102,11 @@ def with_history(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
     ]
 
 
-async def fan_outs(a_round: Round, queries: Sequence[QueryPlan]) -> tuple[FanOut, ...]:
-    """The queries with the targets that they have now; what they need is asked. Raises `Interrupted`."""
+async def fan_outs(
+    a_round: Round, queries: Sequence[QueryPlan], shown: Collection[str] = frozenset()
+) -> tuple[FanOut, ...]:
+    """The queries with the targets that they have now; what they need is asked. Those with a metric of these names come
+    first. Raises `Interrupted`."""
     found = []
     for query in queries:
         for source in query.sources:
@@ -110,7 +114,8 @@ async def fan_outs(a_round: Round, queries: Sequence[QueryPlan]) -> tuple[FanOut
             for asked in await a_round.prepare(course):
                 if (reason := asked.outcome.reason) is not None:
                     raise Interrupted(f"{asked.query.name}, which {query.name} needs: {reason}: {asked.outcome.detail}")
-            found.append(FanOut(course, a_round.targets(course)))
+            is_first = any(metric.family.name in shown for metric in query.metrics)
+            found.append(FanOut(course, a_round.targets(course), is_first))
     return tuple(found)
 
 
@@ -122,7 +127,8 @@ def request_count(found: Sequence[FanOut], span: Span) -> int:
 async def fill(
     a_round: Round, found: Sequence[FanOut], span: Span, history: History, report: Callable[[Progress], None]
 ) -> Progress:
-    """Asks for what the history does not have yet, oldest first. Raises `Interrupted`; what came is kept."""
+    """Asks for what the history does not have yet: first the queries that come first, of each the oldest. Raises
+    `Interrupted`; what came is kept."""
     run = _Run(a_round, history, Progress(request_count(found, span)), report)
     steps = _steps(found, span)
     workers = max(source.concurrency for source in a_round.plan.sources)
@@ -142,8 +148,9 @@ async def fill(
 
 
 def _steps(found: Sequence[FanOut], span: Span) -> Iterator[_Step]:
-    """Every operation, in the order of time."""
-    return heapq.merge(*(_steps_of(one, span) for one in found), key=lambda step: step.time)
+    """Every operation: those of the queries that come first, then the others, each in the order of time."""
+    steps = (_steps_of(one, span) for one in found)
+    return heapq.merge(*steps, key=lambda step: (not step.fan_out.is_first, step.time))
 
 
 def _steps_of(fan_out: FanOut, span: Span) -> Iterator[_Step]:

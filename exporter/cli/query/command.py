@@ -26,7 +26,6 @@ from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
-from exporter.config.source import Source
 from exporter.exposition import Format, head, pieces
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
@@ -35,7 +34,7 @@ from exporter.model.outcome import Result
 from exporter.model.response_path import Pick
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
-from exporter.plan.plan import Hops, Plan, Target
+from exporter.plan.plan import Hops, Plan, QueryPlan, Target
 from exporter.polling.course import Course
 
 
@@ -83,7 +82,7 @@ def query(
     for position, asked in enumerate(polls.asked, start=1):
         _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "")
         _show_steps(output, asked, polls)
-    _tell_failures(polls, source)
+    _report_failures(polls, course)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +248,29 @@ def _seconds_by_query(asked: Sequence[Asked]) -> Mapping[str, float]:
     return seconds
 
 
-def _tell_failures(polls: _Polls, source: Source) -> None:
+def _report_failures(polls: _Polls, course: Course) -> None:
     """Ends with exit code 1 if anything failed, or if there was nothing to ask for."""
     failed = [one for one in polls.all if one.outcome.reason is not None]
+    alike: dict[tuple[str, str], list[Asked]] = {}
     for one in failed:
-        target = f" for {_target_text(one.target)}" if one.target.values else ""
-        detail = EVERYTHING.clean_value(one.outcome.detail)
-        click.echo(f"error: {one.query.name}{target}: {one.outcome.reason}: {detail}", err=True)
-    tell_causes(causes_of_polls(failed, source))
+        alike.setdefault((one.query.name, f"{one.outcome.reason}: {one.outcome.detail}"), []).append(one)
+    for (name, what), targets in alike.items():
+        target = f" for {_target_text(targets[0].target)}" if targets[0].target.values else ""
+        others = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
+        click.echo(f"error: {name}{target}{others}: {EVERYTHING.clean_value(what)}", err=True)
     if not polls.asked:
-        click.echo("error: there is nothing to ask for: the query that feeds it has no rows", err=True)
+        click.echo(f"error: {_why_not_asked(course.query, failed)}", err=True)
+    tell_causes(causes_of_polls(failed, course.source))
     if failed or not polls.asked:
         raise click.exceptions.Exit(1)
+
+
+def _why_not_asked(query: QueryPlan, failed: Sequence[Asked]) -> str:
+    """Why a query has no target: whose rows it needs, and whether their poll failed or they have none."""
+    names = list(dict.fromkeys(one.query.name for one in failed))
+    if names:
+        return f"{query.name} was not asked, as it is asked for each row of {query.feeder}; fix {names[0]} first"
+    return f"there is nothing to ask for: {query.feeder}, whose rows {query.name} is asked for, has none"
 
 
 def _target_text(target: Target) -> str:

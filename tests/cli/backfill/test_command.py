@@ -189,6 +189,24 @@ def test_a_run_with_force_goes_on_without_it(start_insights: StartInsights, conf
     assert len(samples(output, "choreo_window_requests")) == 120
 
 
+def test_what_dashboards_and_rules_show_comes_first(insights: Simulator, tmp_path: Path) -> None:
+    """Before it starts, it says how much of it the shipped dashboards and rules show, and asks for that first."""
+    own = TRAFFIC.replace("name: traffic", "name: own").replace("name: choreo_", "name: own_")
+    config = configuration(tmp_path, "concurrency: 1", own.replace("getTotalTraffic(", "getTotalErrors("))
+    run = finished(
+        "backfill", f"--config.file={config}", *HALF_AN_HOUR, *LABELS, "--step=10m",
+        environ=choreo_environ(insights), cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert re.search(r": 2 queries, 8 targets, 24 requests, about \d+s\n", run.stderr)
+    shown = r"first what the shipped dashboards and rules show: 1 query, 4 targets, 12 requests, about \d+s; then"
+    assert re.search(shown, run.stderr)
+    sent = [
+        next(iter(entry.operations)) for entry in insights.journal.entries("graphql") if "recent" in entry.variables
+    ]
+    assert sent == ["getTotalTraffic"] * 12 + ["getTotalErrors"] * 12
+
+
 def test_an_upstream_that_is_away_for_a_while_leaves_no_gap(
     start_insights: StartInsights, config: Path, tmp_path: Path
 ) -> None:

@@ -165,6 +165,21 @@ def test_what_fails_is_said_and_the_exit_code_tells(start_insights: StartInsight
     assert "there is no query trafic; there is: environments, apis, traffic" in unknown.stderr
 
 
+def test_a_query_says_once_that_its_feeder_failed(start_insights: StartInsights, config: Path) -> None:
+    """Where rows are missing because their query failed, the error says so. Targets that fail alike are one line."""
+    environ = choreo_environ(start_insights(Settings(delay_seconds=0, refused_operations=("listEnvironments",))))
+    run = finished("query", "traffic", f"--config.file={config}", environ=environ)
+    assert run.returncode == 1
+    failed, why = re.findall("error: (.*)", run.stderr)
+    assert failed.startswith("environments: graphql: listEnvironments is not permitted.")
+    assert why == "traffic was not asked, as it is asked for each row of environments; fix environments first"
+    environ = choreo_environ(start_insights(Settings(delay_seconds=0, refused_operations=("getTotalTraffic",))))
+    run = finished("query", "traffic", "--all", f"--config.file={config}", environ=environ)
+    assert run.returncode == 1
+    (failed,) = re.findall("error: (.*)", run.stderr)
+    assert " and 3 more: graphql: getTotalTraffic is not permitted." in failed
+
+
 def test_a_terminal_gets_colours(insights: Simulator, config: Path) -> None:
     """On a terminal the same is shown in colours."""
     ours, theirs = pty.openpty()

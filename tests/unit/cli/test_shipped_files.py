@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporter.cli.main import command
-from exporter.cli.shipped_files import copy_shipped_files
+from exporter.cli.shipped_files import copy_shipped_files, metrics_shown
 from tests.support.configurations import ROOT
 
 PLACES = {
@@ -26,6 +26,13 @@ def test_dashboards_rules_examples_and_the_man_page_are_written(tmp_path: Path) 
     assert {file.name for file in written} == {file.name for file in (tmp_path / "new").iterdir()}
     for name, place in PLACES.items():
         assert (tmp_path / "new" / name).read_bytes() == (ROOT / place).read_bytes()
+
+
+def test_what_dashboards_and_rules_show_is_known() -> None:
+    """A metric of a dashboard and one of a rule are among the names, one that neither shows is not."""
+    shown = metrics_shown()
+    assert {"choreo_window_requests", "choreo_requests_total", "insights_exporter_query_up"} <= shown
+    assert "choreo_errors_by_reason_total" not in shown
 
 
 def test_nothing_is_replaced_without_force(tmp_path: Path) -> None:

@@ -119,6 +119,23 @@ def test_everything_is_asked_once_and_the_oldest_first(history: History) -> None
     assert sorted(asked(longer), key=str) == [("a", "00:05"), ("b", "00:05"), (None, "00:05")]
 
 
+def test_what_is_shown_is_asked_first(history: History) -> None:
+    """All of a query that has a metric of a dashboard or rule comes before the others, the oldest first."""
+    client = Answering(answer)
+
+    async def work() -> None:
+        plan = planned(QUERIES)
+        a_round = Round(plan, lambda *_: client, clock_at(START))
+        found = await fan_outs(a_round, with_history(plan, ()), {"shop_slow", "other"})
+        assert [(one.course.query.name, one.is_first) for one in found] == [("orders", False), ("slow", True)]
+        await fill(a_round, found, Span(START, START + 900, 300), history, lambda _: None)
+
+    asyncio.run(work())
+    found = [(shop is None, time) for shop, time in asked(client)]
+    assert found == [*((True, f"00:{at:02d}") for at in (0, 5, 10)),
+                     *((False, f"00:{at:02d}") for at in (0, 5, 10) for _ in "ab")]  # fmt: skip
+
+
 def test_packs_are_one_request(history: History) -> None:
     """As many targets as the configuration packs go into one operation."""
     plan = planned(QUERIES.replace("for_each: {shop", "pack: 2\n  for_each: {shop"))
