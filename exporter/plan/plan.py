@@ -290,6 +290,15 @@ class QueryPlan:
             metrics=tuple(replace(metric, rule=rule) for metric, rule in zip(self.metrics, rules, strict=True)),
         )
 
+    def on_each(self) -> Iterator[tuple[QueryPlan, Source]]:
+        """The query by the clock of each of its sources, and the source; the sources of one zone have one plan."""
+        by_zone: dict[tzinfo, QueryPlan] = {}
+        for source in self.sources:
+            zone = source.timezone
+            if zone not in by_zone:
+                by_zone[zone] = self.on(source)
+            yield by_zone[zone], source
+
     @property
     def feeder(self) -> str | None:
         """The query whose rows are its targets, if any."""
@@ -323,7 +332,9 @@ class Plan:
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:
         """All that decides what becomes of a query on a source, by their names."""
         return {
-            (query.name, source.name): (query.on(source), source) for query in self.queries for source in query.sources
+            (query.name, source.name): (by_clock, source)
+            for query in self.queries
+            for by_clock, source in query.on_each()
         }
 
     @property

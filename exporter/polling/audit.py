@@ -14,7 +14,7 @@ from exporter.model.samples import counter_totals
 from exporter.model.window import period_start
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.audit_finding import Finding, Totals
-from exporter.polling.course import Course, courses
+from exporter.polling.course import Course
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
 from exporter.polling.targets import Targets
@@ -58,14 +58,15 @@ class Auditor:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(_CHECK_SECONDS)
-                for course in courses(self._targets.plan):
+                for course in self._targets.courses:
                     if course.query.audit_after_seconds is not None:
                         self._begin_if_due(group, course, course.query.audit_after_seconds)
 
     def follow(self, plan: Plan) -> None:
         """Forgets what was found of queries that are gone or have changed, and ends the audits of those at once."""
+        identities = plan.identities
         for pair, audit in tuple(self._audits.items()):
-            if plan.identities.get(pair) != audit.identity:
+            if identities.get(pair) != audit.identity:
                 audit.task.cancel()
                 del self._audits[pair]
                 self.findings.pop(pair, None)

@@ -33,5 +33,5 @@ class Course:
 def courses(plan: Plan) -> Iterator[Course]:
     """Each query on each of its sources; who feeds others stands before them."""
     for query in plan.queries:
-        for source in query.sources:
-            yield Course(query, source)
+        for by_clock, source in query.on_each():
+            yield Course(by_clock, source)

@@ -11,7 +11,6 @@ from exporter.config.source import Source
 from exporter.model.budget import Budget
 from exporter.model.errors import Reason
 from exporter.plan.plan import QueryPlan
-from exporter.polling.course import courses
 from exporter.polling.demand import Demand
 from exporter.polling.polling import Polling
 from exporter.series.store import State
@@ -116,7 +115,7 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
     """Each query on each source, except those that are other shards' alone."""
     targets, now = polling.targets, time.monotonic()
     up: dict[tuple[str, str], bool] = {}
-    for course in courses(targets.plan):
+    for course in targets.courses:
         if targets.is_elsewhere(course):
             continue
         query, known, fan_out = course.query, polling.store.states_of(*course.key), targets.fan_out(*course.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import replace
 from math import ceil
 from typing import Final, TypeAlias
@@ -52,7 +52,6 @@ class Targets:
     def _take_over(self, plan: Plan) -> None:
         self.plan = plan
         self._courses = {course.key: course for course in courses(plan)}
-        self._queries = {query.name: query for query in plan.queries}
         self._read_by_others = plan.read_by_others
         self._fed: dict[str, list[QueryPlan]] = {}
         for query in plan.queries:
@@ -90,6 +89,11 @@ class Targets:
         for source in plan.sources:
             self._tell_demand(source)
 
+    @property
+    def courses(self) -> Collection[Course]:
+        """Each query on each of its sources; who feeds others stands before them."""
+        return self._courses.values()
+
     def fan_out(self, query: str, source: str) -> FanOut | None:
         """The targets of a query on a source; None while the rows that give them are still to come."""
         return self._fan_outs.get((query, source))
@@ -126,8 +130,8 @@ class Targets:
 
     def names_are_known(self, course: Course) -> bool:
         """Whether the queries whose rows the answers are read with have been tried."""
-        needed = (self._queries[name] for name in course.query.reads if name in self._queries)
-        return all(self._is_tried(Course(query, course.source)) for query in needed)
+        needed = (self._courses.get((name, course.source.name)) for name in course.query.reads)
+        return all(self._is_tried(one) for one in needed if one is not None)
 
     def is_awaited(self, course: Course, target: Target) -> bool:
         """Whether other queries wait for the rows of a target, as it has never worked."""
@@ -140,8 +144,8 @@ class Targets:
     def feed(self, course: Course) -> None:
         """Lets the queries that this one feeds follow its rows."""
         for other in self._fed.get(course.query.name, ()):
-            if course.source in other.sources:
-                self._reconcile(Course(other, course.source))
+            if (fed := self._courses.get((other.name, course.source.name))) is not None:
+                self._reconcile(fed)
 
     def settle(self, course: Course) -> None:
         """Drops what is left over of targets that there are no more, once all present ones have succeeded."""
@@ -209,7 +213,7 @@ class Targets:
 
     def _feeder(self, course: Course) -> Course | None:
         name = course.query.feeder
-        return None if name is None else Course(self._queries[name], course.source)
+        return None if name is None else self._courses[name, course.source.name]
 
     def _is_polled_here(self, course: Course, key: str) -> bool:
         """Whether this shard polls a target; one whose rows others need is polled by each."""

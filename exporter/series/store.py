@@ -103,6 +103,9 @@ def _period_starts(samples: Samples, result: Result) -> Sequence[float]:
     return [start] * len(samples)
 
 
+_UNKNOWN: Final = State()
+
+
 def next_state(previous: State, outcome: PollOutcome, at: float, time: float) -> tuple[State, tuple[Samples, ...]]:
     """The state after a poll, and the series to publish; a failure leaves both as they are.
 
@@ -205,7 +208,7 @@ class Store:
 
     def state(self, owner: Owner) -> State:
         """What is known of an owner; nothing, for one that was never polled."""
-        return self._states.get(owner, State())
+        return self._states.get(owner, _UNKNOWN)
 
     def states(self) -> Iterator[tuple[Owner, State]]:
         """All of them."""

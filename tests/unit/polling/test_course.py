@@ -45,3 +45,19 @@ def test_a_target_has_its_series_by_query_source_and_key() -> None:
     assert len(owners) == 10
     course = next(courses(PLAN))
     assert course.owner(Target({"a": 1}, "k")) == ("rows", "one", "k")
+
+
+def test_the_sources_of_one_time_zone_share_the_plan_of_a_query() -> None:
+    """A thousand sources in another zone than the first take the memory of one plan more."""
+    zones = ["UTC", "Asia/Colombo", "Asia/Colombo", "UTC"]
+    sources = "".join(
+        f'  - {{name: s{at}, url: "https://s{at}.example/", timezone: {zone}, labels: {{s: "{at}"}}}}\n'
+        for at, zone in enumerate(zones)
+    )
+    plan = planned('- {name: q, document: "{ n }", metrics: [{name: n, help: N., value: n}]}', f"sources:\n{sources}")
+    found = list(courses(plan))
+    assert [str(course.query.zone) for course in found] == zones
+    assert found[0].query is found[3].query
+    assert found[1].query is found[2].query
+    again = [query for query, _ in plan.identities.values()]
+    assert again[1] is again[2]
