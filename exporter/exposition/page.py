@@ -135,8 +135,9 @@ class Joiner:
         self._own: dict[Format, _Own] = {}
         self._answers: dict[tuple[Format, bool], bytes] = {}
 
-    def join(self, page: Page, own: bytes, in_format: Format, gzip: bool) -> bytes:
-        """The whole answer to a scrape. `own` is whole families in the same format, with or without its end mark.
+    def join(self, page: Page, own: bytes | tuple[bytes, ...], in_format: Format, gzip: bool) -> bytes:
+        """The whole answer to a scrape. `own` is whole families in the same format, in one piece or in several, with or
+        without its end mark. A piece that was there before is not deflated again.
 
         The same objects give the same object, so that a server can keep what it derives from it.
         """
@@ -146,32 +147,51 @@ class Joiner:
             self._answers.clear()
         known = self._own.get(in_format)
         if known is None or known.text is not own:
-            known = self._own[in_format] = _Own(own, _END[in_format])
+            known = self._own[in_format] = _Own(own, _END[in_format], {} if known is None else known.deflated)
             self._answers.pop((in_format, False), None)
             self._answers.pop((in_format, True), None)
         answer = self._answers.get((in_format, gzip))
         if answer is None:
-            answer = self._gzip(in_format, known.block) if gzip else b"".join((*page.raw(in_format), known.whole))
+            answer = self._gzip(in_format, known.blocks) if gzip else b"".join((*page.raw(in_format), *known.pieces))
             self._answers[in_format, gzip] = answer
         return answer
 
-    def _gzip(self, in_format: Format, own: Block) -> bytes:
+    def _gzip(self, in_format: Format, own: Sequence[Block]) -> bytes:
         member = self._members.get(in_format)
         if member is None:
             member = self._members[in_format] = OpenMember().with_blocks(self._page.blocks(in_format))
-        return member.with_blocks([own]).close()
+        return member.with_blocks(own).close()
 
 
 class _Own:
-    """The exporter's own metrics with the end mark. They are deflated once, when somebody asks for gzip."""
+    """The exporter's own metrics with the end mark. They are deflated once, when somebody asks for gzip: neighbours that
+    are small together, a piece that is big by itself, and not again if it is one of those that were `deflated` before.
+    """
 
-    def __init__(self, text: bytes, end: bytes) -> None:
+    def __init__(self, text: bytes | tuple[bytes, ...], end: bytes, deflated: Mapping[bytes, Block]) -> None:
         self.text = text
-        self.whole = text.removesuffix(end) + end
+        first = (text,) if isinstance(text, bytes) else text
+        self.pieces = (*first[:-1], first[-1].removesuffix(end) + end)
+        self.deflated = deflated
 
     @cached_property
-    def block(self) -> Block:
-        return Block.of([self.whole])
+    def blocks(self) -> Sequence[Block]:
+        deflated: dict[bytes, Block] = {}
+        blocks: list[Block] = []
+        small: list[bytes] = []
+        for piece in self.pieces:
+            if len(piece) < _TOGETHER_BYTES:
+                small.append(piece)
+                continue
+            if small:
+                blocks.append(Block.of([b"".join(small)]))
+                small.clear()
+            block = deflated[piece] = self.deflated.get(piece) or Block.of([piece])
+            blocks.append(block)
+        if small:
+            blocks.append(Block.of([b"".join(small)]))
+        self.deflated = deflated
+        return blocks
 
 
 @dataclass(slots=True)

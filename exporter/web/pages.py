@@ -43,7 +43,7 @@ class ExporterSite:
     polling: Polling
     counts: Counts
     shown: Redacted
-    own_metrics: Callable[[bool], bytes]
+    own_metrics: Callable[[bool], bytes | tuple[bytes, ...]]
     censor: Callable[[str], str]
     joiner: Joiner = field(default_factory=Joiner)
     was_ready: bool = False

@@ -177,6 +177,21 @@ def test_the_same_page_is_joined_once() -> None:
 
 
 @pytest.mark.parametrize("in_format", Format)
+def test_own_metrics_in_pieces_are_the_same_page_as_in_one(in_format: Format) -> None:
+    """Small and big pieces, of which one changes at a time, make the page that the same bytes in one piece make."""
+    page = _board_of({"o": Samples.of(COUNTER, {("a",): 1})}).page()
+    big = [b"".join(b'own%d{n="%d"} 1\n' % (family, at) for at in range(5000)) for family in range(3)]
+    joiner, one = Joiner(), Joiner()
+    for pieces in ((big[0], b"small 1\n", b"small 2\n", big[1]), (big[0], b"small 3\n", big[2]), (b"small 4\n",)):
+        for compressed in (False, True):
+            found = joiner.join(page, pieces, in_format, compressed)
+            whole = one.join(page, b"".join(pieces), in_format, compressed)
+            assert (gzip.decompress(found) if compressed else found) == (
+                gzip.decompress(whole) if compressed else whole
+            )
+
+
+@pytest.mark.parametrize("in_format", Format)
 def test_the_reference_parsers_read_the_page(in_format: Format) -> None:
     """Both formats are what the reference implementation understands by them."""
     page = _board_of({1: Samples.of(COUNTER, {('q"\\\n',): 1}), 2: Samples.of(COUNTER, {("other",): 3})}).page()
