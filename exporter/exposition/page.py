@@ -164,9 +164,8 @@ class Joiner:
 
 
 class _Own:
-    """The exporter's own metrics with the end mark. They are deflated once, when somebody asks for gzip: neighbours that
-    are small together, a piece that is big by itself, and not again if it is one of those that were `deflated` before.
-    """
+    """The exporter's own metrics with the end mark. They are deflated once, when somebody asks for gzip: small pieces
+    together, and each big one by itself, if it is not one of those that were `deflated` before."""
 
     def __init__(self, text: bytes | tuple[bytes, ...], end: bytes, deflated: Mapping[bytes, Block]) -> None:
         self.text = text
