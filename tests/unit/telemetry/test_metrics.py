@@ -82,4 +82,4 @@ def test_of_thousands_of_queries_only_what_has_changed_is_rendered_again() -> No
     changed = [new for old, new in zip(before, after, strict=True) if old is not new and b"q7" in new]
     assert [piece.count(b"# TYPE") for piece in changed] == [1]
     assert b'insights_exporter_pack_refusals_total{source="acme",query="q7"} 1.0\n' in changed[0]
-    assert sum(piece.count(b"q7\"") for piece in after) == sum(piece.count(b"q8\"") for piece in after)
+    assert sum(piece.count(b'q7"') for piece in after) == sum(piece.count(b'q8"') for piece in after)
