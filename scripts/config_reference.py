@@ -29,6 +29,7 @@ from exporter.model.time_format import TimeFormat
 
 JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
 _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required
+_OR_FILE: Final = "document"  # may stand in the file that document_file names
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _MODULES: Final = (source, query, metric, schema)
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a bound stands on what a function made
@@ -67,7 +68,7 @@ def keys(model: type[Strict]) -> tuple[Key, ...]:
 
     def key(name: str, field: FieldInfo) -> Key:
         meaning, example = meaning_and_example(texts[name], f"{model.__name__}.{name}")
-        required, known_as = field.is_required() and name != _OR_INCLUDE, field.alias or name
+        required, known_as = _is_required(name, field), field.alias or name
         return Key(known_as, meaning, types[known_as], required, _written(_default(field)), example)
 
     return tuple(key(name, field) for name, field in model.model_fields.items())
@@ -131,6 +132,10 @@ def _bounds_text(part: Mapping[str, Any]) -> str:
     return "" if low is None else f", {low} or more"
 
 
+def _is_required(name: str, field: FieldInfo) -> bool:
+    return field.is_required() and name not in (_OR_INCLUDE, _OR_FILE)
+
+
 def json_schema() -> dict[str, Json]:
     """The JSON Schema (draft 7) of a configuration file, as it is before `${NAME}` is replaced."""
     made = Config.model_json_schema(schema_generator=_Generator, ref_template="#/definitions/{model}")
@@ -144,6 +149,8 @@ def json_schema() -> dict[str, Json]:
         _one_of_sections("sources", "source_files"),
         _one_of_sections(_OR_INCLUDE, "include", "query_files"),
     ]
+    definitions["Query"]["required"].remove(_OR_FILE)
+    definitions["Query"]["oneOf"] = [{"required": [_OR_FILE]}, {"required": ["document_file"]}]
     made["properties"]["overrides"] |= {"additionalProperties": _partial(definitions["Query"], definitions)}
     del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
     made = _for_editors(made)
@@ -164,7 +171,7 @@ def _partial(part: Any, definitions: Mapping[str, Any]) -> Any:
     if "$ref" in part:
         section = _partial(definitions[part["$ref"].rpartition("/")[2]], definitions)
         return {**section, **{name: value for name, value in part.items() if name != "$ref"}}
-    within = {name: value for name, value in part.items() if name != "required"}
+    within = {name: value for name, value in part.items() if name not in ("required", "oneOf")}
     if "properties" in within:
         within["properties"] = {key: _partial(value, definitions) for key, value in within["properties"].items()}
     if "anyOf" in within:

@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from exporter.cli.options import refuse
+from exporter.config.named_files import ConfigFiles
 from exporter.config.source import Source
 from exporter.daemon.check import check
 from exporter.daemon.logs import configure_logging
@@ -38,12 +38,12 @@ def tell_causes(causes: Sequence[str]) -> None:
         click.echo(f"{'likely' if number == 0 else '    or'}: {cause}", err=True)
 
 
-def plan_of(file: Path, *, needs_account: bool = True) -> Plan:
+def plan_of(files: ConfigFiles, *, needs_account: bool = True) -> Plan:
     """The plan of a configuration, its problems told. Without an account, what is missing in the environment is no
     problem unless a source cannot be understood for it."""
     configure_logging("error", "logfmt")
     try:
-        found = check(file, os.environ)
+        found = check(files, os.environ)
     except ConfigError as error:
         refuse(error)
     if found.unmet and (needs_account or not found.plan.sources):

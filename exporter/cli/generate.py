@@ -10,6 +10,7 @@ import click
 from exporter.cli.account import fail, plan_of
 from exporter.cli.options import config_file_option, epilog
 from exporter.cli.shipped_files import copy_shipped_files
+from exporter.config.named_files import ConfigFiles
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
 
@@ -31,14 +32,18 @@ def generate() -> None:
     help="The file to write; without it, standard output.",
 )
 @click.option("--title", help="The dashboard's title, of which its uid is made; without it, from the file's name.")
-def dashboard(config_file: Path, output: IO[str], title: str | None) -> None:
+def dashboard(config_file: ConfigFiles, output: IO[str], title: str | None) -> None:
     """A Grafana dashboard for the metrics of a configuration."""
     plan = plan_of(config_file, needs_account=False)
-    made = configured(plan, title or f"Insights Exporter / {config_file.stem}")
+    made = configured(plan, title or f"Insights Exporter / {_name_of(config_file)}")
     output.write(dashboard_text(made))
     if output.name not in ("-", "<stdout>"):
         panels = sum(len(row.panels) for row in made.rows if row.title)
         click.echo(f"{output.name}: dashboard {made.title!r}, uid {made.uid}, a panel for each metric: {panels}")
+
+
+def _name_of(config_file: ConfigFiles) -> str:
+    return (config_file[0] if isinstance(config_file, tuple) else config_file).stem
 
 
 @generate.command(

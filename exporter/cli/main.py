@@ -17,6 +17,7 @@ import click
 from exporter.cli.options import (
     config_file_option,
     epilog,
+    file_names,
     listen_address_option,
     log_format_option,
     log_level_option,
@@ -26,6 +27,7 @@ from exporter.cli.options import (
     web_config_file_option,
 )
 from exporter.cli.run import run
+from exporter.config.named_files import ConfigFiles
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, enough_descriptors, exit_at_once
@@ -132,7 +134,7 @@ def _shard(index: str | None, count: int) -> Shard:
         raise click.BadParameter(str(error), param_hint="--shard") from None
 
 
-def _check(config_file: Path, web_config_file: Path | None) -> None:
+def _check(config_file: ConfigFiles, web_config_file: Path | None) -> None:
     from exporter.daemon.check import check
     from exporter.polling.demand import demand_report
     from exporter.web.web_config import web_configuration
@@ -154,10 +156,8 @@ def _check(config_file: Path, web_config_file: Path | None) -> None:
         click.echo(f"unproved: {problem}", err=True)
     for line in demand_report(found.plan):
         click.echo(line)
-    sources, queries = len(found.plan.sources), len(found.plan.queries)
-    click.echo(
-        f"{config_file}: fine ({sources} sources, {queries} queries, {len(found.plan.families)} metric families)"
-    )
+    sources, queries, families = len(found.plan.sources), len(found.plan.queries), len(found.plan.families)
+    click.echo(f"{file_names(config_file)}: fine ({sources} sources, {queries} queries, {families} metric families)")
 
 
 def _open_missing_streams() -> None:

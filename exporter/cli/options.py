@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 import click
 from click.core import ParameterSource
 
+from exporter.config.named_files import ConfigFiles
 from exporter.daemon.logs import FORMATS, LEVELS
 from exporter.model.errors import ConfigError
 from exporter.model.listen_address import ListenAddress
@@ -27,16 +28,17 @@ DEFAULT_CONFIG = Path("config.yaml")
 DEFAULT_ADDRESS = ":10093"
 
 
-def _one_file(context: click.Context, option: click.Parameter, values: tuple[Path, ...]) -> Path:
-    """The value of a flag, which may also stand before the commands' names, but not twice: nobody would see which of
-    the two counts."""
-    name, last = str(option.name), values[-1] if values else DEFAULT_CONFIG
+def _config_files(context: click.Context, option: click.Parameter, values: tuple[Path, ...]) -> ConfigFiles:
+    """The values of a flag, which may also stand before the commands' names."""
+    name, own = str(option.name), values or (DEFAULT_CONFIG,)
     if context.get_parameter_source(name) is ParameterSource.DEFAULT and context.parent is not None:
-        return cast("Path", context.find_root().params.get(name, last))
-    if len(values) > 1 and not context.resilient_parsing:  # as while a shell completes
-        remedy = "name one file, and others in its query_files and source_files"
-        raise click.UsageError(f"{option.opts[0]} is given twice; {remedy}", context)
-    return last
+        return cast("ConfigFiles", context.find_root().params.get(name, own[0]))
+    return own if len(own) > 1 else own[0]
+
+
+def file_names(files: ConfigFiles) -> str:
+    """What a flag named, as it was written."""
+    return ", ".join(map(str, files)) if isinstance(files, tuple) else str(files)
 
 
 def query_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
@@ -45,7 +47,7 @@ def query_names(context: click.Context, _: click.Parameter, begun: str) -> list[
 
     file = context.params.get("config_file") or context.find_root().params.get("config_file") or DEFAULT_CONFIG
     try:
-        found = load(Path(file), os.environ).config.queries
+        found = load(file if isinstance(file, tuple) else Path(file), os.environ).config.queries
     except ConfigError:
         return []
     return [query.name for query in found if query.name.startswith(begun)]
@@ -80,8 +82,8 @@ config_file_option = click.option(
     multiple=True,
     default=(DEFAULT_CONFIG,),
     show_default=True,
-    callback=_one_file,
-    help="The configuration.",
+    callback=_config_files,
+    help="The configuration: a file, or a folder of *.yaml and *.yml files; several times for several of them.",
 )
 queries_option = click.option(
     "--query",

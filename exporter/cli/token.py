@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from exporter.cli.account import fail, plan_of, run, source_of, upstreams_of
 from exporter.cli.options import config_file_option, epilog
+from exporter.config.named_files import ConfigFiles
 from exporter.config.source import Authorization, Source
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
@@ -29,7 +29,7 @@ def token() -> None:
 )
 @config_file_option
 @click.option("--source", "source_name", help="The source that the token is for, where several have oauth2.")
-def revoke(config_file: Path, source_name: str | None) -> None:
+def revoke(config_file: ConfigFiles, source_name: str | None) -> None:
     """Revokes an access token, read from standard input, and shows that the API refuses it then."""
     sources = tuple(source for source in plan_of(config_file).sources if source.oauth2 is not None)
     if not sources:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from exporter.config.named_files import files_of
 from exporter.config.nodes import KeyPath, Nodes, read_nodes
 from exporter.config.problems import Places, file_text
 from exporter.model.errors import ConfigError, Problem
@@ -15,15 +16,16 @@ KEYS: Final = ("source_files", "query_files")
 _SECTIONS: Final = ("sources", "queries", "lookups")
 
 
-def with_further_files(nodes: Nodes, folder: Path) -> tuple[Nodes, tuple[Path, ...]]:
+def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
     """The nodes with the entries of all files that they name, in the order of their names, and the patterns of these
-    names."""
+    names. Relative ones begin at the folder of the file that names them."""
     patterns: dict[Path, None] = {}
     taken: dict[Path, KeyPath] = {}
     faults: list[tuple[KeyPath, Problem]] = []
     for place, pattern in _patterns(nodes):
-        patterns[folder / pattern] = None
-        found = files_of(folder / pattern)
+        whole_pattern = Path(nodes.file_of(place)).parent / pattern
+        patterns[whole_pattern] = None
+        found = files_of(whole_pattern)
         if not found and not glob.has_magic(pattern):
             remedy = "name files that exist, or a pattern"
             faults.append((place, Places(nodes).problem(place, "there is no such file", remedy)))
@@ -36,12 +38,6 @@ def with_further_files(nodes: Nodes, folder: Path) -> tuple[Nodes, tuple[Path, .
             faults += [(place, problem) for problem in error.problems]
     whole = nodes.with_entries(read, _SECTIONS)
     return whole.with_faults(faults, _SECTIONS if faults else ()), tuple(patterns)
-
-
-def files_of(pattern: Path) -> tuple[Path, ...]:
-    """The files that a pattern names now."""
-    found = map(Path, sorted(glob.glob(str(pattern))))  # noqa: PTH207 - the pattern has a folder
-    return tuple(file for file in found if file.is_file())
 
 
 def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,22 +13,23 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.braces import doubtful, unfilled
 from exporter.config.confidential import confidential_texts
+from exporter.config.document_files import with_document_files
 from exporter.config.environment import Variables
 from exporter.config.further_files import with_further_files
 from exporter.config.include import with_included, with_overrides
-from exporter.config.nodes import KeyPath, read_nodes
+from exporter.config.named_files import ConfigFiles, named_files, read_named_files
+from exporter.config.nodes import KeyPath
 from exporter.config.parts import Part, PartFault, read_part
-from exporter.config.problems import Places, describe, file_text
+from exporter.config.problems import Places, describe
 from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
-from exporter.model.errors import ConfigError, Problem, in_file_order
+from exporter.model.errors import Problem, in_file_order
 from exporter.model.response_path import parse_path
 from exporter.model.secret import remember_variable
 
 _Model = TypeVar("_Model", bound=Strict)
-_NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query, "lookups": Lookup}
 # What stands for a required key that is missing or wrong, so that all else of its entry can be checked.
 _STAND_INS: Final[Mapping[str, object]] = {
@@ -54,7 +55,7 @@ class Loaded:
     `tree` is what was read, with what it includes, the overrides and the variables put in.
 
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
-    what can run, but is hardly meant. `file_patterns` name the further files.
+    what can run, but is hardly meant. `files` were read, `file_patterns` name further ones.
     """
 
     config: Config
@@ -68,6 +69,7 @@ class Loaded:
     problems: tuple[Problem, ...]
     unmet: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    files: tuple[Path, ...] = ()
     file_patterns: tuple[Path, ...] = ()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
@@ -96,34 +98,43 @@ class Loaded:
         return tuple((*place, "metrics", index) for index in self.metric_indexes.get(place, ()))
 
 
-def load(file: Path, environ: Mapping[str, str]) -> Loaded:
-    """The configuration in `file`. Raises `ConfigError` where the file cannot be read as YAML at all."""
-    nodes = read_nodes(file_text(file, _NO_FILE), str(file))
-    if not isinstance(nodes.value, dict):
-        problem = Places(nodes).problem((), "is empty or not a mapping", "write the sections sources and queries")
-        raise ConfigError((problem,))
-    nodes = nodes.without(key for key in nodes.value if key.startswith("x-"))
-    nodes, patterns = with_further_files(nodes, file.parent)
+def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
+    """The configuration that a file has, a folder, or several of them together. Raises `ConfigError` where none can be
+    read as YAML at all."""
+    found = named_files(named)
+    nodes, patterns = with_further_files(read_named_files(named, found.files))
     nodes = with_overrides(with_included(nodes))
     places = Places(nodes)
     variables = Variables(environ, places)
     tree = variables.expand(nodes.value, ())
+    documents = with_document_files(nodes, tree.get("queries"), variables.unset)
+    tree, places = {**tree, **documents.section}, Places(documents.nodes)
     for text in confidential_texts(tree):
         remember_variable(text)
-    found = _Reading(places, tree, variables, file.parent).result()
-    problems = in_file_order((*found.problems, *unfilled(nodes.value, places)))
-    return replace(found, problems=problems, warnings=tuple(doubtful(nodes.value, places)), file_patterns=patterns)
+    made = _Reading(places, tree, variables, documents.unknown).result()
+    return replace(
+        made,
+        problems=in_file_order((*made.problems, *unfilled(nodes.value, places))),
+        warnings=tuple(doubtful(nodes.value, places)),
+        files=(*found.files, *documents.files),
+        file_patterns=(*found.patterns, *patterns),
+    )
 
 
 class _Reading:
     """One pass from plain values to frozen types, collecting problems."""
 
-    def __init__(self, places: Places, root: dict[str, Any], variables: Variables, folder: Path) -> None:
+    def __init__(
+        self,
+        places: Places,
+        root: dict[str, Any],
+        variables: Variables,
+        unknown: Iterable[KeyPath],
+    ) -> None:
         self._places = places
         self._root = root
         self._variables = variables
-        self._folder = folder
-        self._faulty = {place for place, _ in places.nodes.faults} | variables.faulty.keys()
+        self._faulty = {place for place, _ in places.nodes.faults} | variables.faulty.keys() | set(unknown)
         self._faulty_in: defaultdict[KeyPath, list[KeyPath]] = defaultdict(list)
         for at in self._faulty:
             self._faulty_in[at[:2]].append(at[2:])
@@ -137,7 +148,7 @@ class _Reading:
     def result(self) -> Loaded:
         sections: dict[str, Any] = {name: tuple(self._section(name, model)) for name, model in _SECTIONS.items()}
         rest = {key: value for key, value in self._root.items() if key not in _SECTIONS}
-        whole = self._part(Config, rest | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, (), self._folder)
+        whole = self._part(Config, rest | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, ())
         assert whole.value is not None  # it is a mapping
         self._problems.extend(self._duplicate_names())
         return Loaded(
@@ -162,8 +173,7 @@ class _Reading:
         indexes, names = [], set[str]()
         for index, entry in enumerate(entries):
             place: KeyPath = (name, index)
-            folder = Path(self._places.nodes.file_of(place)).parent  # where its own files are looked for
-            part: Part[Any] = self._part(model, entry, place, folder)
+            part: Part[Any] = self._part(model, entry, place)
             self._note_name(name, entry, part)
             if part.value is not None:
                 is_fine = "name" not in part.unknown and part.value.name not in names
@@ -195,7 +205,8 @@ class _Reading:
         else:
             self._incomplete.add(section)
 
-    def _part(self, model: type[_Model], entry: object, place: KeyPath, folder: Path) -> Part[_Model]:
+    def _part(self, model: type[_Model], entry: object, place: KeyPath) -> Part[_Model]:
+        folder = Path(self._places.nodes.file_of(place)).parent  # where its own files are looked for
         faulty = self._faulty_in.get(place, ()) if place else self._faulty
         part = read_part(model, entry, context={"folder": folder}, stand_ins=_STAND_INS, faulty=faulty)
         for fault in part.faults:

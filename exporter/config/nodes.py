@@ -65,6 +65,8 @@ class Nodes:
     moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
     plain: frozenset[KeyPath] = field(default=frozenset(), repr=False)
     """Where texts stand without quotes."""
+    text_files: Mapping[KeyPath, str] = field(default_factory=dict)
+    """The files that texts were taken from as a whole."""
     faults: tuple[tuple[KeyPath, Problem], ...] = ()
     """What is wrong already, each with the place of which nothing more can be said."""
     incomplete: frozenset[str] = frozenset()
@@ -83,6 +85,10 @@ class Nodes:
         origin = self.origin(path)
         return self.files.get(origin[:2]) or self.files.get(origin[:1], self.file)
 
+    def with_text_files(self, files: Mapping[KeyPath, str]) -> Nodes:
+        """These nodes with texts that stand in files of their own."""
+        return replace(self, text_files=files)
+
     def with_value(self, value: Json, moved: Mapping[KeyPath, KeyPath]) -> Nodes:
         """These nodes with values put elsewhere; `moved` has where they were written, by where they are."""
         return replace(self, value=value, moved=moved)
@@ -100,6 +106,23 @@ class Nodes:
             if isinstance(other.value, dict):
                 joining.add(other, other.value, tuple(sections))
         return joining.result()
+
+    def with_keys(self, others: Iterable[Nodes]) -> Nodes:
+        """These nodes with the keys of other files that these have not."""
+        if not isinstance(self.value, dict):
+            return self
+        value, files = dict(self.value), dict(self.files)
+        lines, text_lines, plain = dict(self.lines), dict(self.text_lines), set(self.plain)
+        for other in others:
+            if not isinstance(other.value, dict):
+                continue
+            own = other.value.keys() - value.keys()
+            value |= {key: other.value[key] for key in own}
+            files |= {(key,): other.file for key in own}
+            for source, target in ((other.lines, lines), (other.text_lines, text_lines)):
+                target.update((path, line) for path, line in source.items() if path and path[0] in own)
+            plain.update(path for path in other.plain if path and path[0] in own)
+        return replace(self, value=value, files=files, lines=lines, text_lines=text_lines, plain=frozenset(plain))
 
     def without(self, keys: Iterable[str]) -> Nodes:
         """These nodes without some of their sections."""

@@ -76,7 +76,9 @@ class Places:
         )
 
     def text_problem(self, path: KeyPath, line_in_text: int, wrong: str, remedy: str = "") -> Problem:
-        """A problem at a line inside a key's text, such as a document's."""
+        """A problem at a line inside a key's text, such as a document's, which may be a file of its own."""
+        if (file := self.nodes.text_files.get(path)) is not None:
+            return Problem(file, line_in_text, key_text(path), wrong, remedy)
         line = self.nodes.text_line(path, line_in_text)
         return Problem(self.nodes.file_of(path), line, key_text(self.nodes.origin(path)), wrong, remedy)
 
@@ -103,7 +105,7 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         case "value_error":
             wrong, _, remedy = str(details["ctx"]["error"]).partition("; ")
             return wrong, remedy
-        case "string_type":
+        case "string_type" | "path_type":
             return "must be text", "put it in quotes"
         case "literal_error" | "enum":
             expected = details["ctx"]["expected"]

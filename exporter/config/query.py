@@ -15,6 +15,7 @@ from exporter.config.scalars import (
     Alignment,
     Count,
     Duration,
+    File,
     Name,
     Path_,
     PeriodLength,
@@ -249,9 +250,14 @@ class Query(Strict):
 
     Example: Europe/Zurich"""
     document: Annotated[str, Field(min_length=1)]
-    """One GraphQL query operation, or several of which `operation` names one.
+    """One GraphQL query operation, or several of which `operation` names one. One of this and `document_file`.
 
     Example: '{ orders { id open } }'"""
+    document_file: File | None = None
+    """The file with the document, instead of `document`; relative ones are looked for beside the file that names it. It
+    is taken as it stands: `${NAME}` has no meaning there.
+
+    Example: orders.graphql"""
     operation: str | None = None
     """The name of the operation of the document that is sent, with the fragments that it uses.
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.further_files import watched
+from exporter.config.named_files import ConfigFiles
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
@@ -133,10 +134,10 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
         raise ListenError(error.errno, f"--web.systemd-socket: {error.strerror}") from error
 
 
-def _load(file: Path) -> Ready:
+def _load(files: ConfigFiles) -> Ready:
     """The configuration, read while the exporter runs. Raises `ConfigError`."""
     with lasting():
-        return ready_to_start(file, os.environ)
+        return ready_to_start(files, os.environ)
 
 
 def _take_over(site: ExporterSite, found: Ready) -> None:
@@ -153,7 +154,8 @@ def _warn(found: Ready) -> None:
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:
     """The files whose content the plan was made of."""
-    yield options.config_file
+    yield from options.config_file if isinstance(options.config_file, tuple) else (options.config_file,)
+    yield from polling.plan.files
     yield from watched(polling.plan.file_patterns)
     for source in polling.plan.sources:
         if source.schema_ is not None and source.schema_ not in SHIPPED_SCHEMAS:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from exporter.config.load import Loaded, load
+from exporter.config.named_files import ConfigFiles
 from exporter.config.redacted import Redacted
 from exporter.config.source import Source, TLSConfig
 from exporter.daemon.memory_need import memory_limit, memory_warnings
@@ -38,12 +38,13 @@ class Ready:
     shown: Redacted
 
 
-def check(file: Path, environ: Mapping[str, str]) -> Checked:
-    """The configuration in `file`, with everything that can be known before the first poll.
+def check(files: ConfigFiles, environ: Mapping[str, str]) -> Checked:
+    """The configuration in a file, a folder or several of them, with everything that can be known before the first
+    poll.
 
     Raises `ConfigError` with every problem.
     """
-    loaded = load(file, environ)
+    loaded = load(files, environ)
     try:
         made = plan(loaded)
     except ConfigError as error:
@@ -52,9 +53,9 @@ def check(file: Path, environ: Mapping[str, str]) -> Checked:
     return Checked(loaded, made, (*loaded.unmet, *_unreadable_files(loaded)))
 
 
-def ready_to_start(file: Path, environ: Mapping[str, str]) -> Ready:
+def ready_to_start(files: ConfigFiles, environ: Mapping[str, str]) -> Ready:
     """The same to run it, refusing what a check only warns about. Raises `ConfigError`."""
-    found = check(file, environ)
+    found = check(files, environ)
     if found.unmet:
         raise ConfigError(found.unmet)
     return Ready(found.plan, Redacted.of(found.loaded))

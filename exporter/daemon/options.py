@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.config.named_files import ConfigFiles
 from exporter.model.listen_address import ListenAddress
 from exporter.polling.shard import NOT_SPLIT, Shard
 
@@ -13,7 +14,7 @@ from exporter.polling.shard import NOT_SPLIT, Shard
 class Options:
     """The flags of the exporter, each checked. `route_prefix` has no slash at its end; of the root it is empty."""
 
-    config_file: Path
+    config_file: ConfigFiles
     listen_addresses: tuple[ListenAddress, ...]
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None

@@ -318,7 +318,8 @@ class QueryPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
-    is hardly meant; `unproved` what only answers can show to be right; `file_patterns` name further files of it."""
+    is hardly meant; `unproved` what only answers can show to be right; `files` were read for it, and
+    `file_patterns` name further ones."""
 
     sources: tuple[Source, ...]
     queries: tuple[QueryPlan, ...]
@@ -326,6 +327,7 @@ class Plan:
     max_series: int
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     unproved: tuple[Problem, ...] = field(default=(), compare=False)
+    files: tuple[Path, ...] = field(default=(), compare=False)
     file_patterns: tuple[Path, ...] = field(default=(), compare=False)
 
     @property

@@ -72,6 +72,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
         config.max_series,
         in_file_order((*loaded.warnings, *findings.warnings)),
         in_file_order(findings.unproved),
+        loaded.files,
         loaded.file_patterns,
     )
 

@@ -303,6 +303,30 @@ def test_further_files_are_followed(insights: Simulator, start_exporter: StartEx
     assert exporter.value(LOADED) == 1
 
 
+def test_a_folder_is_followed(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
+    """With `--config.auto-reload`, each file of a folder counts that comes, and each document that changes. In a volume
+    of Kubernetes all files change when one link does."""
+    volume, old, new = config.with_name("volume"), config.with_name("old"), config.with_name("new")
+    for folder in (volume, old, new):
+        folder.mkdir()
+        (folder / "asked.graphql").write_text(
+            "query ($org: OrgFilter!) { listEnvironments(org: $org) { id name type } }"
+        )
+    (volume / "..data").symlink_to(old)
+    (volume / "asked.graphql").unlink()
+    (volume / "asked.graphql").symlink_to("..data/asked.graphql")
+    exporter = start_exporter(insights, ENVIRONMENTS, "--config.auto-reload", f"--config.file={volume}")
+    exporter.wait_until_ready()
+    query = OTHER.replace(OTHER[OTHER.index("    document:") : OTHER.index("    variables:")], "")
+    (volume / "other.yaml").write_text("queries:\n" + query + "    document_file: asked.graphql\n")
+    eventually(lambda: exporter.samples("other_info"), "the query of the new file")
+    (new / "asked.graphql").write_text("query ($org: OrgFilter!) { listEnvironments(org: $org) { id nam } }")
+    (volume / "..new").symlink_to(new)
+    (volume / "..new").rename(volume / "..data")
+    eventually(lambda: exporter.value(LOADED) == 0, "notice of the document that does not fit")
+    assert f"{volume / 'asked.graphql'}:1: " in exporter.log
+
+
 def limited(limited_url: str, other_url: str, name: str, more: str) -> str:
     """A source with these keys more, which twenty calls want to go to at once, and another that is polled meanwhile."""
     return f"""

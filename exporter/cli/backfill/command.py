@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import show_progress
 from exporter.cli.shipped_files import metrics_shown
+from exporter.config.named_files import ConfigFiles, files_of
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.plan.plan import Plan, QueryPlan
 
@@ -57,7 +59,7 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
 )
 @click.option("--force", is_flag=True, help="Begin anew, and replace what is there.")
 def backfill(
-    config_file: Path,
+    config_file: ConfigFiles,
     start: str,
     end: str | None,
     labels: tuple[str, ...],
@@ -82,7 +84,7 @@ def backfill(
     span = _span(start, end, step, now)
     _warn_of_gaps(queries, span)
     wanted = {"from": start, "to": end or "", "step": step or "", "queries": " ".join(names)}
-    history = _open(partial, {**wanted, "configuration": _mark(config_file)})
+    history = _open(partial, {**wanted, "configuration": _mark(plan)})
     try:
         if force:
             history.say({"replace": "yes"})
@@ -148,9 +150,10 @@ def _choose_queries(plan: Plan, names: Sequence[str]) -> list[QueryPlan]:
     return found
 
 
-def _mark(config_file: Path) -> str:
-    """What a stopped run must agree in to go on: the configuration and the program."""
-    return hashlib.sha256(config_file.read_bytes() + __version__.encode()).hexdigest()
+def _mark(plan: Plan) -> str:
+    """What a stopped run must agree in to go on: the configuration, with all its files, and the program."""
+    files = dict.fromkeys((*plan.files, *chain.from_iterable(map(files_of, plan.file_patterns))))
+    return hashlib.sha256(b"".join([*map(Path.read_bytes, files), __version__.encode()])).hexdigest()
 
 
 def _open(partial: Path, wanted: Mapping[str, str]) -> History:

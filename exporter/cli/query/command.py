@@ -26,6 +26,7 @@ from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
+from exporter.config.named_files import ConfigFiles
 from exporter.exposition import Format, head, pieces
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
@@ -56,7 +57,7 @@ from exporter.polling.course import Course
 @click.option("--var", "changes", multiple=True, metavar="NAME=VALUE", help=f"A variable of a {PREFIX}NAME.")
 def query(
     name: str,
-    config_file: Path,
+    config_file: ConfigFiles,
     source_name: str | None,
     wanted: tuple[str, ...],
     everything: bool,

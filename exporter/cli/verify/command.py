@@ -37,6 +37,7 @@ from exporter.cli.verify.operations import (
     sum_report,
 )
 from exporter.cli.verify.probing import GRANULARITIES, Probed, data_filter, probe_api
+from exporter.config.named_files import ConfigFiles
 from exporter.config.source import Source
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
@@ -77,7 +78,7 @@ class _Findings:
     "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write an anonymized recording of the answers."
 )
 def verify(
-    config_file: Path,
+    config_file: ConfigFiles,
     source_name: str | None,
     names: tuple[str, ...],
     targets: int,

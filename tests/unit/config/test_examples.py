@@ -36,6 +36,7 @@ BESIDE: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("Pages", "total"): {"cursor": None, "info": None, "page": "page"},
     ("Pages", "more"): {"cursor": None, "info": None, "page": "page"},
     ("Pages", "next"): {"info": None},
+    ("Query", "document_file"): {"document": None},
     ("Query", "batch"): {"for_each": {"id": [1, 2]}},
     ("Query", "pack"): {"for_each": {"id": [1, 2]}},
     ("Query", "period"): {"window": {"length": "5m"}},
@@ -63,7 +64,7 @@ ALSO: Final[Mapping[str, tuple[str, ...]]] = {
     "Authorization": ("credentials",),
     "BasicAuth": ("password",),
     "Pages": ("cursor", "info"),
-    "Query": ("metrics",),
+    "Query": ("document", "metrics"),
     "Metric": ("type",),
     "Lookup": ("table",),
     "HeaderValues": ("values",),
@@ -72,6 +73,7 @@ FILES: Final = {
     "queries/open.yaml": 'queries: [{name: open, document: "{ open }", rows: open}]\n',
     "sources.yaml": 'sources: [{name: other, url: "https://other.example.com/graphql"}]\n',
     "schema.graphql": "type Query { open: Int }\n",
+    "orders.graphql": "{ orders { id open } }\n",
 }
 
 

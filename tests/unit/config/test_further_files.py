@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.config.further_files import files_of, watched, with_further_files
+from exporter.config.further_files import watched, with_further_files
+from exporter.config.named_files import files_of
 from exporter.config.nodes import parse_nodes
 
 
@@ -13,8 +14,8 @@ def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / f"{name}.yaml").write_text(f"\nlookups:\n  - name: {name}\n")
     (tmp_path / "folder.yaml").mkdir()
-    first = parse_nodes("query_files: ['*.yaml', a.yaml]\nlookups: [{name: own}]\n", "c")
-    nodes, patterns = with_further_files(first, tmp_path)
+    first = parse_nodes("query_files: ['*.yaml', a.yaml]\nlookups: [{name: own}]\n", f"{tmp_path}/c")
+    nodes, patterns = with_further_files(first)
     assert isinstance(nodes.value, dict)
     assert nodes.value["lookups"] == [{"name": "own"}, {"name": "a"}, {"name": "b"}]
     assert patterns == (tmp_path / "*.yaml", tmp_path / "a.yaml")
@@ -26,9 +27,9 @@ def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
 
 def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
     """As with Prometheus, files may come later; a name that fits nothing is more likely a mistake."""
-    first = parse_nodes("query_files: ['*.yaml']\n", "c")
-    assert with_further_files(first, tmp_path) == (first, (tmp_path / "*.yaml",))
-    found, _ = with_further_files(parse_nodes("source_files: [a.yaml]\n", "c"), tmp_path)
+    first = parse_nodes("query_files: ['*.yaml']\n", f"{tmp_path}/c")
+    assert with_further_files(first) == (first, (tmp_path / "*.yaml",))
+    found, _ = with_further_files(parse_nodes("source_files: [a.yaml]\n", f"{tmp_path}/c"))
     ((place, problem),) = found.faults
     assert place == ("source_files", 0)
     assert problem.wrong == "there is no such file"

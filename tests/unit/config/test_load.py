@@ -108,10 +108,12 @@ def test_no_fault_quotes_a_value(tmp_path: Path, source: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    """A missing file, a folder, and a file in another encoding are told apart."""
+    """A missing file, a folder without files, and a file in another encoding are told apart."""
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file or directory; name a file"):
         load(tmp_path / "none.yaml", {})
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(
+        ConfigError, match=r"the folder has no file whose name ends in \.yaml or \.yml; write one there"
+    ):
         load(tmp_path, {})
     (tmp_path / "latin.yaml").write_bytes(b"# \xe4")
     with pytest.raises(ConfigError, match=r"not UTF-8 \(byte 2\); save it as UTF-8"):
