@@ -43,6 +43,9 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
 def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
     """What changes when a file that a pattern names is written, or when one comes or goes: these files and folders."""
     for pattern in patterns:
+        if not glob.has_magic(str(pattern)):
+            yield pattern
+            continue
         for file in files_of(pattern):
             yield file
             yield file.parent

@@ -381,8 +381,20 @@ def _hidden_headers(section: Any, place: tuple[str, ...]) -> Iterator[tuple[tupl
         yield from (((*place, "proxy_connect_header", name), secret) for secret in secrets)
 
 
-def _schema_name(value: str, info: ValidationInfo) -> str:
-    return value if value in SHIPPED_SCHEMAS else str(resolve_path(Path(value), info))
+def _schema_name(value: object, info: ValidationInfo) -> str | tuple[str, ...] | None:
+    match value:
+        case None:
+            return None
+        case str() if value:
+            return value if value in SHIPPED_SCHEMAS else str(resolve_path(Path(value), info))
+        case [*names] if names and all(isinstance(name, str) and name for name in names):
+            return tuple(str(resolve_path(Path(str(name)), info)) for name in names)
+    raise ValueError("not a schema; write choreo, a file, or a list of files and patterns")
+
+
+_SCHEMA_SCHEMA: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,9 +441,9 @@ class Source(Strict):
     """The GraphQL endpoint; `https`, or `http` without credentials or on loopback.
 
     Example: https://shop.example.com/graphql"""
-    schema_: Annotated[str, AfterValidator(_schema_name)] | None = Field(default=None, alias="schema")
-    """`choreo` (shipped), or a file in SDL or with an introspection answer; documents and the types of their
-    variables are checked against it.
+    schema_: Annotated[Any, BeforeValidator(_schema_name), _SCHEMA_SCHEMA] = Field(default=None, alias="schema")
+    """`choreo` (shipped), a file in SDL or with an introspection answer, or a list of files in SDL, and patterns of
+    their names, that are one schema together; documents and the types of their variables are checked against it.
 
     Example: schema.graphql"""
     labels: Mapping[LabelName, str] = Field(default_factory=dict)

@@ -16,13 +16,13 @@ import structlog
 
 from exporter.config.further_files import watched
 from exporter.config.named_files import ConfigFiles
-from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning, lasting
 from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
+from exporter.document.schema import schema_patterns
 from exporter.model.censor import EVERYTHING
 from exporter.model.file_watch import FileWatch
 from exporter.polling.polling import Polling
@@ -158,5 +158,5 @@ def _files(options: Options, polling: Polling) -> Iterator[Path]:
     yield from polling.plan.files
     yield from watched(polling.plan.file_patterns)
     for source in polling.plan.sources:
-        if source.schema_ is not None and source.schema_ not in SHIPPED_SCHEMAS:
-            yield Path(source.schema_)
+        if source.schema_ is not None:
+            yield from watched(schema_patterns(source.schema_))

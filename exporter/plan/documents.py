@@ -13,7 +13,7 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.document import Document, DocumentError, parse_document, with_extensions
-from exporter.document.schema import Schema, load_schema
+from exporter.document.schema import Schema, SchemaName, load_schema
 from exporter.model.response_path import ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
@@ -42,7 +42,7 @@ def check_source_labels(loaded: Loaded, findings: Findings) -> None:
 def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
     """The queries, by name. Of one whose document or rows have a fault anything may be selected."""
     parsed: dict[str, ParsedQuery] = {}
-    schemas: dict[str | None, Schema | None] = {None: None}
+    schemas: dict[SchemaName | None, Schema | None] = {None: None}
     source_places = {
         source.name: place for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True)
     }
@@ -100,14 +100,14 @@ def _sources(query: Query, place: KeyPath, loaded: Loaded, findings: Findings) -
     return tuple(by_name[name] for name in query.sources if name in by_name)
 
 
-def _schema(name: str, loaded: Loaded, findings: Findings) -> Schema | None:
+def _schema(name: SchemaName, loaded: Loaded, findings: Findings) -> Schema | None:
     try:
         return load_schema(name)
     except (OSError, ValueError) as error:
         wrong = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
             if source.schema_ == name and not loaded.is_unmet((*place, "schema")):
-                meant = suggestion(Path(name).name, ["choreo"])
+                meant = suggestion(Path(name).name, ["choreo"]) if isinstance(name, str) else ""
                 key = (*place, "schema")
                 findings.add(key, wrong, meant if meant else "write choreo, or a file in SDL or JSON")
         return None

@@ -179,6 +179,9 @@ def test_a_schema_is_a_shipped_one_or_a_file() -> None:
     """A file stands beside the configuration."""
     assert source(schema="choreo").schema_ == "choreo"
     assert source(schema="api.graphql").schema_ == "/etc/exporter/api.graphql"
+    assert source(schema=["a.graphql", "b/*.graphql"]).schema_ == (
+        "/etc/exporter/a.graphql", "/etc/exporter/b/*.graphql"
+    )  # fmt: skip
 
 
 def test_access_has_each_key_as_it_is() -> None:

@@ -9,7 +9,7 @@ import pytest
 from graphql import build_schema, introspection_from_schema
 
 from exporter.document.document import parse_document
-from exporter.document.schema import load_schema, no_schema
+from exporter.document.schema import load_schema, no_schema, schema_patterns
 
 SCHEMA = build_schema("type Query { states: [Int] }")
 
@@ -53,6 +53,42 @@ def test_a_schema_without_queries_is_refused(tmp_path: Path) -> None:
     file.write_text("type Mutation { a: Int }")
     with pytest.raises(ValueError, match="it has no type Query"):
         load_schema(str(file))
+
+
+def test_a_schema_may_be_in_several_files(tmp_path: Path) -> None:
+    """By name and by pattern, each file once; types and their extensions find each other."""
+    (tmp_path / "query.graphql").write_text("type Query { shop: Shop }")
+    (tmp_path / "more.graphql").write_text("extend type Query { open: Int }")
+    (tmp_path / "shop.graphql").write_text("type Shop { id: ID! }")
+    schema = load_schema((f"{tmp_path}/shop.graphql", f"{tmp_path}/*.graphql"))
+    assert schema.query_type is not None
+    assert schema.query_type.fields.keys() == {"shop", "open"}
+    assert parse_document("{ open shop { id } }", schema).selection.children.keys() == {"open", "shop"}
+    assert len(schema_patterns((f"{tmp_path}/a", f"{tmp_path}/*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("type Shop {", r"b, line 1: neither a schema in SDL .*Expected Name"),
+        ("type Shop { id: ID }\n\ntype Query { a: Int }",
+         r"b, line 3: .*: type Query is defined in \S+/a, line 1, too; write extend in one"),
+        ("type Shop {\n id: Idd }", r"b, line 2: .*: Unknown type: 'Idd'"),
+        ('{"data": 1}', r"b, line 1: .*Syntax Error"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_one_of_several_files_has_its_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+    """Nothing is left away in silence."""
+    (tmp_path / "a").write_text("type Query { shop: Shop }")
+    (tmp_path / "b").write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load_schema((f"{tmp_path}/a", f"{tmp_path}/b"))
+
+
+def test_a_pattern_that_fits_no_schema_is_refused(tmp_path: Path) -> None:
+    """Documents would be checked against nothing."""
+    with pytest.raises(ValueError, match="no file has a name like that"):
+        load_schema((f"{tmp_path}/*.graphql",))
 
 
 def test_the_shipped_schema_is_valid() -> None:
