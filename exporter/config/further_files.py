@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,9 +27,8 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
         whole_pattern = Path(nodes.file_of(place)).parent / pattern
         patterns[whole_pattern] = None
         found = files_of(whole_pattern)
-        if not found and not glob.has_magic(pattern):
-            remedy = "name files that exist, or a pattern"
-            faults.append((place, Places(nodes).problem(place, "there is no such file", remedy)))
+        if not found and (problem := _problem(nodes, place, whole_pattern)) is not None:
+            faults.append((place, problem))
         taken = dict.fromkeys(found, place) | taken
     read: list[Nodes] = []
     for file, place in taken.items():
@@ -38,6 +38,31 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
             faults += [(place, problem) for problem in error.problems]
     whole = nodes.with_entries(read, _SECTIONS)
     return whole.with_faults(faults, _SECTIONS if faults else ()), tuple(patterns)
+
+
+def _problem(nodes: Nodes, place: KeyPath, pattern: Path) -> Problem | None:
+    """What is wrong with a name that no file has; files that fit a pattern may come later."""
+    if not glob.has_magic(str(pattern)):
+        return Places(nodes).problem(place, "there is no such file", "name files that exist, or a pattern")
+    folder = pattern.parent
+    try:
+        if not glob.has_magic(str(folder)):
+            os.scandir(folder).close()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name has a character that no name has"
+        return Places(nodes).problem(place, f"the folder cannot be read: {reason}", "name a folder that can be read")
+    return None
+
+
+def idle_patterns(nodes: Nodes) -> Iterator[Problem]:
+    """Warnings of patterns that fit no file now."""
+    for place, pattern in _patterns(nodes):
+        whole_pattern = Path(nodes.file_of(place)).parent / pattern
+        is_wrong = _problem(nodes, place, whole_pattern) is not None
+        if not is_wrong and not files_of(whole_pattern):
+            yield Places(nodes).problem(place, "no file has a name like that", "write one there, or mend the pattern")
 
 
 def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from exporter.config.braces import doubtful, unfilled
 from exporter.config.confidential import confidential_texts
 from exporter.config.document_files import with_document_files
 from exporter.config.environment import Variables
-from exporter.config.further_files import with_further_files
+from exporter.config.further_files import idle_patterns, with_further_files
 from exporter.config.include import with_included, with_overrides
 from exporter.config.named_files import ConfigFiles, named_files, read_named_files
 from exporter.config.nodes import KeyPath
@@ -40,6 +40,7 @@ _STAND_INS: Final[Mapping[str, object]] = {
     "help": "unknown",
     "name": "unnamed",
 }
+_FILES: Final[Mapping[str, str]] = {"sources": "source_files", "queries": "query_files"}
 _UNNAMED: Final = " (of a wrong name)"  # what no name may have
 
 
@@ -115,7 +116,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     return replace(
         made,
         problems=in_file_order((*made.problems, *unfilled(nodes.value, places))),
-        warnings=tuple(doubtful(nodes.value, places)),
+        warnings=(*doubtful(nodes.value, places), *idle_patterns(nodes)),
         files=(*found.files, *documents.files),
         file_patterns=(*found.patterns, *patterns),
     )
@@ -178,6 +179,7 @@ class _Reading:
             if part.value is not None:
                 is_fine = "name" not in part.unknown and part.value.name not in names
                 names.add(part.value.name)
+                self._unknown[place] |= set() if is_fine else {"name"}
                 unique = {} if is_fine else {"name": f"{part.value.name} {index}{_UNNAMED}"}
                 read.append(part.value.model_copy(update=unique))
                 indexes.append(index)
@@ -192,7 +194,13 @@ class _Reading:
             wrong = "must be a list that is not empty"
             self._problems.append(self._places.problem((name,), wrong, "begin each entry with -"))
             self._incomplete.add(name)
-        elif Config.model_fields[name].is_required() and not self._root.get("include"):
+        elif not Config.model_fields[name].is_required() or self._root.get("include"):
+            return
+        elif _FILES[name] in self._root:
+            wrong = f"no file that it names has {name}"
+            remedy = "mend the name, or write such a file"
+            self._problems.append(self._places.problem((_FILES[name],), wrong, remedy))
+        else:
             remedy = f"add {name}:, or include: with queries that are ready" if name == "queries" else f"add {name}:"
             self._problems.append(self._places.problem((), f"the section {name} is missing", remedy))
 

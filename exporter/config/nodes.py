@@ -202,7 +202,7 @@ def parse_nodes(text: str, file: str) -> Nodes:
     """The values and positions of a YAML file. Raises `ConfigError` with every problem of its form."""
     nodes = read_nodes(text, file)
     if nodes.faults:
-        raise ConfigError(tuple(problem for _, problem in nodes.faults))
+        raise ConfigError(tuple(dict.fromkeys(problem for _, problem in nodes.faults)))
     return nodes
 
 
@@ -239,6 +239,8 @@ def _line_of(text: str, line: int | None) -> str:
 def _yaml_remedy(detail: str, line: str) -> str:
     if "tab character" in detail or "\t" in line:
         return "indent with spaces"
+    if "undefined alias" in detail:
+        return "define its anchor further up in this file, as anchors of other files do not count"
     if "expected ',' or" in detail:
         return "close the bracket, and put a text with a colon, a comma or a bracket in quotes"
     return "mend the indentation or the quotes there"
@@ -283,6 +285,7 @@ class _Reader:
         self.text_lines: dict[KeyPath, int] = {}
         self.plain: set[KeyPath] = set()
         self.faults: list[tuple[KeyPath, Problem]] = []
+        self._refused: dict[tuple[int, str], Problem] = {}
 
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
         self._count += 1
@@ -368,7 +371,9 @@ class _Reader:
             self._refuse(node, path, *_TAGGED)
 
     def _refuse(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> None:
-        self.faults.append((path, self._problem(node, path, wrong, remedy)))
+        """Notes a fault at a place; where an alias brings it to a second one, it is the same."""
+        problem = self._refused.setdefault((id(node), wrong), self._problem(node, path, wrong, remedy))
+        self.faults.append((path, problem))
 
     def _problem(self, node: yaml.Node, path: KeyPath, wrong: str, remedy: str) -> Problem:
         return Problem(self._file, node.start_mark.line + 1, key_text(path), wrong, remedy)

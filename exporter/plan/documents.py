@@ -26,7 +26,7 @@ def check_source_labels(loaded: Loaded, findings: Findings) -> None:
     first: Source | None = None
     seen: dict[tuple[tuple[str, str], ...], str] = {}
     for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
-        if loaded.lacks(place, "labels"):
+        if loaded.lacks(place, "labels", "name"):
             continue
         first = first or source
         values = tuple(sorted(source.labels.items()))

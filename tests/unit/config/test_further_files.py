@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.config.further_files import watched, with_further_files
+from exporter.config.load import load
 from exporter.config.named_files import files_of
 from exporter.config.nodes import parse_nodes
 
@@ -34,3 +35,13 @@ def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
     assert place == ("source_files", 0)
     assert problem.wrong == "there is no such file"
     assert found.incomplete == {"sources", "queries", "lookups"}
+
+
+def test_a_pattern_that_fits_nothing_may_stand_beside_an_include(tmp_path: Path) -> None:
+    """There are queries then, and the files may come later."""
+    file = tmp_path / "c.yaml"
+    source = 'sources: [{name: a, url: "https://a.example/", schema: choreo, values: {org_id: o}}]'
+    file.write_text(f"{source}\ninclude: [choreo/names]\nquery_files: [more/*.yaml]\n")
+    found = load(file, {})
+    assert not found.problems
+    assert [problem.key for problem in found.warnings] == ["query_files[0]"]
