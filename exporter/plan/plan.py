@@ -217,8 +217,10 @@ class PagesPlan:
 
     @property
     def next_is_of_a_row(self) -> bool:
-        """Whether the next cursor is one that the last row has, so that it says nothing of a further page."""
-        return self.next is not None and any(hop.indexes for hop in self.next)
+        """Whether the next cursor is one that the last row has, so that it says nothing of a further page. The last is
+        counted from the end; another place, as in `boards[0].page.cursor`, picks what the rows are in."""
+        places = (index for hop in self.next or () for index in hop.indexes)
+        return any(isinstance(index, int) and index < 0 for index in places)
 
 
 @dataclass(frozen=True, slots=True)

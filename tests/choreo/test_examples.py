@@ -35,16 +35,20 @@ SAID = {
 }
 BASIC = f"Basic {base64.b64encode(b'ann:test-pass').decode()}"
 HEADERS = {
+    "buildkite": ("Authorization", "Bearer test-buildkite"),
     "cloudflare": ("Authorization", "Bearer test-cloudflare"),
     "dagster": ("Authorization", BASIC),
     "github": ("Authorization", "Bearer test-github"),
     "gitlab": ("Authorization", "Bearer test-gitlab"),
     "hasura": ("X-Hasura-Admin-Secret", "test-hasura"),
     "linear": ("Authorization", "test-linear"),
+    "monday": ("Authorization", "test-monday"),
     "saleor": ("Authorization", "Bearer test-saleor"),
     "shopify": ("X-Shopify-Access-Token", "test-shopify"),
 }
 ENVIRON = {
+    "BUILDKITE_TOKEN": "test-buildkite",
+    "BUILDKITE_ORGANIZATION": "acme",
     "CLOUDFLARE_TOKEN": "test-cloudflare",
     "CLOUDFLARE_ZONE": "023e105f4ecef8ad9ca31a8372d0c353",
     "CLOUDFLARE_ZONE_NAME": "example.com",
@@ -59,6 +63,8 @@ ENVIRON = {
     "GITLAB_GROUP": "acme",
     "HASURA_ADMIN_SECRET": "test-hasura",
     "LINEAR_API_KEY": "test-linear",
+    "MONDAY_TOKEN": "test-monday",
+    "MONDAY_BOARD": "1234567890",
     "SALEOR_TOKEN": "test-saleor",
     "SALEOR_CHANNEL": "default",
     "SHOPIFY_SHOP": "lamps",
@@ -106,6 +112,16 @@ def environ_at(url: str) -> dict[str, str]:
     return {**urls, **ENVIRON}
 
 
+class _Quoting(yaml.SafeDumper):
+    """Writes variables in quotes, without which a number from the environment would be one."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "${" in text else None)
+
+
+_Quoting.add_representer(str, _Quoting.represent_text)
+
+
 def all_in_one() -> str:
     """The configurations of all these examples as one, in which each query asks its own source.
 
@@ -123,7 +139,7 @@ def all_in_one() -> str:
             whole["queries"].append({**query, **own})
         whole["lookups"] += config.get("lookups", [])
         whole["query_files"] += [str(EXAMPLES / name / file) for file in config.get("query_files", [])]
-    return yaml.safe_dump(whole, sort_keys=False)
+    return yaml.dump(whole, Dumper=_Quoting, sort_keys=False)
 
 
 def by_series(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

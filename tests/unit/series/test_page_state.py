@@ -94,3 +94,23 @@ def test_nulls_and_odd_rows_are_no_rows_of_a_page() -> None:
     query, _ = query_and_pages(SHORT)
     assert row_count(query, Response({"box": {"rows": [{"id": 1}, None, {"id": 2}]}})) == 2
     assert row_count(query, Response({"box": {"rows": None}})) == 0
+
+
+def test_a_short_page_in_a_list_that_is_picked_is_not_the_last() -> None:
+    """A cursor of its own beside the rows, in the first of several boxes, says more than how many rows there are."""
+    query = planned_query("""
+- name: q
+  document: "query ($at: String) { boxes(at: $at) { next rows { id } } }"
+  pages: {size: 2, cursor: at, next: "boxes[0].next"}
+  rows: boxes.rows
+  metrics: [{name: n, help: N., value: 1, labels: {id: id}}]
+""")
+    plan = query.pages
+    assert plan is not None
+    answers = [Response({"boxes": [{"next": after, "rows": [{"id": "x"}]}]}) for after in ("b", None)]
+    states = [page_state(query, plan, answer) for answer in answers]
+    assert states == [PageState(next_cursor="b"), PageState()]
+    assert [state.goes_on(plan, 0, row_count(query, one)) for state, one in zip(states, answers, strict=True)] == [
+        True,
+        False,
+    ]
