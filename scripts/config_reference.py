@@ -21,9 +21,17 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.config import metric, query, schema, source
 from exporter.config.include import catalogue_names
-from exporter.config.scalars import Strict
+from exporter.config.scalars import (
+    DURATION_PATTERN,
+    LABEL_NAME_PATTERN,
+    METRIC_NAME_PATTERN,
+    URL_PATTERN,
+    WORD_PATTERN,
+    Strict,
+)
 from exporter.config.schema import Config
 from exporter.model.duration import duration_text
+from exporter.model.response_path import PATH_PATTERN
 from exporter.model.samples import Json
 from exporter.model.time_format import TimeFormat
 
@@ -36,6 +44,15 @@ _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a
 _BYTES_OF_MEBIBYTE: Final = 2**20
 _EXAMPLE: Final = " Example: "  # begins the last line of a key's text
 _TYPES: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+_FORMS: Final = {
+    DURATION_PATTERN: "duration",
+    LABEL_NAME_PATTERN: "name",
+    METRIC_NAME_PATTERN: "metric name",
+    PATH_PATTERN: "path",
+    URL_PATTERN: "URL",
+    WORD_PATTERN: "name",
+}
+_PLURALS: Final = {"section": "sections", "name": "names", "file": "files"}
 _AS_WRITTEN: Final = ("default", "enum", "examples")  # values of the configuration, and no schemas
 
 
@@ -112,12 +129,12 @@ def type_text(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             return " or ".join(_TYPES[name] for name in types)
         case "array":
             items = type_text(part["items"], definitions) if "items" in part else ""
-            return f"list of {'sections' if items == 'section' else items}" if items else "list"
+            return f"list of {_PLURALS.get(items, items)}" if items else "list"
         case "object":
-            within = part.get("additionalProperties")
-            return f"mapping to {type_text(within, definitions)}" if isinstance(within, dict) else "mapping"
+            (within,) = part.get("patternProperties", {"": part.get("additionalProperties")}).values()
+            return f"mapping to {type_text(within, definitions)}" if within and within is not True else "mapping"
         case "string" if "pattern" in part:
-            return "duration"
+            return _FORMS[part["pattern"]]
         case "string" if part.get("format") == "path":
             return "file"
         case str(name):
@@ -151,8 +168,9 @@ def json_schema() -> dict[str, Json]:
     ]
     definitions["Query"]["required"].remove(_OR_FILE)
     definitions["Query"]["oneOf"] = [{"required": [_OR_FILE]}, {"required": ["document_file"]}]
-    made["properties"]["overrides"] |= {"additionalProperties": _partial(definitions["Query"], definitions)}
-    del made["properties"]["overrides"]["additionalProperties"]["properties"]["name"]
+    other = _partial(definitions["Query"], definitions)
+    del other["properties"]["name"]
+    made["properties"]["overrides"]["patternProperties"] = {WORD_PATTERN: other}
     made = _for_editors(made)
     made["properties"]["include"]["items"] = {"enum": list(catalogue_names())}  # read before variables are replaced
     made["patternProperties"] = {"^x-": {}}  # sections of the file's own, for anchors
@@ -228,6 +246,8 @@ def _for_editors(part: Any) -> Any:
         for name, value in part.items()
         if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
     }
+    if "patternProperties" in within:
+        within["additionalProperties"] = False  # other names are refused
     has_form = isinstance(part.get("enum"), list) or isinstance(part.get("pattern"), str)  # not keys of these names
     if not has_form and part.get("type") not in ("integer", "number", "boolean"):
         return within

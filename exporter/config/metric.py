@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
 from exporter.config.scalars import (
+    PATH_SCHEMA,
     Alignment,
     LabelName,
     MetricName,
@@ -176,10 +177,11 @@ def _value(value: object) -> ResponsePath | Each | int | float:
 _VALUE_SCHEMA: Final = WithJsonSchema(
     {
         "anyOf": [
-            {"type": ["string", "number"]},
+            PATH_SCHEMA,
+            {"type": "number"},
             {
                 "type": "object",
-                "properties": {"const": {"type": "number"}, "of": {"type": "string"}},
+                "properties": {"const": {"type": "number"}, "of": PATH_SCHEMA},
                 "required": ["const", "of"],
                 "additionalProperties": False,
             },

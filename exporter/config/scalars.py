@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from exporter.model.duration import duration_seconds
-from exporter.model.response_path import ResponsePath, parse_path
+from exporter.model.response_path import PATH_PATTERN, ResponsePath, parse_path
 from exporter.model.samples import Json
 from exporter.model.secret import FromEnvironment, Secret
 from exporter.model.template import Template, parse_template
@@ -243,8 +243,17 @@ def _scalars(values: object) -> tuple[Json, ...]:
     return wanted
 
 
+DURATION_PATTERN: Final = r"^([0-9]+(y|w|d|h|m|s|ms))+$"
+URL_PATTERN: Final = "^https?://"
+WORD_PATTERN: Final = f"^{_WORD.pattern}$"
+METRIC_NAME_PATTERN: Final = f"^{_METRIC_NAME.pattern}$"
+LABEL_NAME_PATTERN: Final = f"^{_LABEL_NAME.pattern}$"
 _TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
-_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(y|w|d|h|m|s|ms))+$"})
+_DURATION: Final = {"type": "string", "pattern": DURATION_PATTERN}
+_DURATION_SCHEMA: Final = WithJsonSchema(_DURATION)
+_PERIOD_SCHEMA: Final = WithJsonSchema({"anyOf": [{"enum": list(CALENDAR_PERIODS), "type": "string"}, _DURATION]})
+_NAME_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": WORD_PATTERN})
+PATH_SCHEMA: Final = {"type": "string", "pattern": PATH_PATTERN}
 
 Duration: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), _DURATION_SCHEMA]
 PositiveDuration: TypeAlias = Annotated[
@@ -255,14 +264,17 @@ File: TypeAlias = Annotated[Path, AfterValidator(resolve_path)]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
 Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), PlainSerializer(str), _TEXT_SCHEMA]
-PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _TEXT_SCHEMA]
+PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _PERIOD_SCHEMA]
 TimeForm: TypeAlias = Annotated[Any, BeforeValidator(_time_format), _TEXT_SCHEMA]
-Url: TypeAlias = Annotated[str, AfterValidator(check_url)]
-Name: TypeAlias = Annotated[str, AfterValidator(check_name)]
-MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name)]
-LabelName: TypeAlias = Annotated[str, AfterValidator(check_label_name)]
-ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name)]
-Path_: TypeAlias = Annotated[ResponsePath, BeforeValidator(_path), _TEXT_SCHEMA]
+_URL_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": URL_PATTERN})
+_METRIC_NAME_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": METRIC_NAME_PATTERN})
+_LABEL_NAME_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": LABEL_NAME_PATTERN})
+Url: TypeAlias = Annotated[str, AfterValidator(check_url), _URL_SCHEMA]
+Name: TypeAlias = Annotated[str, AfterValidator(check_name), _NAME_SCHEMA]
+MetricName: TypeAlias = Annotated[str, AfterValidator(_metric_name), _METRIC_NAME_SCHEMA]
+LabelName: TypeAlias = Annotated[str, AfterValidator(check_label_name), _LABEL_NAME_SCHEMA]
+ReferenceName: TypeAlias = Annotated[str, AfterValidator(_reference_name), _LABEL_NAME_SCHEMA]
+Path_: TypeAlias = Annotated[ResponsePath, BeforeValidator(_path), WithJsonSchema(PATH_SCHEMA)]
 SecretText: TypeAlias = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str), _TEXT_SCHEMA]
 SecretSource: TypeAlias = Annotated[
     Secret,

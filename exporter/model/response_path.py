@@ -35,6 +35,8 @@ _STEP: Final = re.compile(
     rf"\[(?:(?P<index>-?[0-9]{{1,6}})|\"(?P<key>[^\"]+)\"|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]|(?P<name>{_NAME})"
 )
 _PATH: Final = re.compile(rf"\.?(?:{_NAME}|{_INDEX})(?:\.{_NAME}|{_INDEX})*")
+PATH_PATTERN: Final = rf"^(?:\.|{_PATH.pattern})$".replace(r"\"", '"')
+"""Every path as a regular expression of ECMA-262, for editors."""
 
 
 @dataclass(frozen=True, slots=True)

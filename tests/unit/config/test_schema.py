@@ -69,6 +69,42 @@ def test_a_variable_may_stand_for_any_scalar(validator: Draft7Validator, key: st
     assert not validator.is_valid({**config, "queries": [{**query, key: "no such"}]})
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "right", "wrong"),
+    [
+        ("query", "name", "open-orders", "open orders"),
+        ("query", "interval", "1h30m", "5 minutes"),
+        ("query", "period", "quarter", "fortnight"),
+        ("query", "rows", "orders[0].lines", "orders[*].lines"),
+        ("query", "labels", {"place": "city"}, {"the-place": "city"}),
+        ("query", "for_each", {"shop": ["s-1"]}, {"a shop": ["s-1"]}),
+        ("metric", "name", "shop:orders", "shop-orders"),
+        ("metric", "value", 'tags[key=region]["unit price"]', "$.price"),
+        ("metric", "value", ".", "price."),
+        ("metric", "value", {"const": 1, "of": "lines"}, {"const": 1, "of": "lines[]"}),
+        ("metric", "missing", {"rows_of": "q", "labels": {"id": "id"}}, {"rows_of": "q", "labels": {"id": "{{ id }}"}}),
+        ("source", "url", "http://localhost:8080/graphql", "localhost:8080/graphql"),
+        ("source", "labels", {"shop": "bern"}, {"shop.name": "bern"}),
+    ],
+)
+def test_a_name_a_duration_and_a_path_are_checked_while_one_types(
+    validator: Draft7Validator, section: str, key: str, right: object, wrong: object
+) -> None:
+    """The editor underlines what the exporter would refuse, before it is run."""
+
+    def config(value: object) -> dict[str, object]:
+        made: dict[str, dict[str, object]] = {
+            "source": {"name": "s", "url": "https://x"},
+            "query": {"name": "q", "document": "{ a }", "rows": "a"},
+            "metric": {"name": "m", "help": "M.", "value": "a"},
+        }
+        made[section][key] = value
+        return {"sources": [made["source"]], "queries": [{**made["query"], "metrics": [made["metric"]]}]}
+
+    assert validator.is_valid(config(right))
+    assert not validator.is_valid(config(wrong))
+
+
 def test_every_key_says_what_it_means() -> None:
     """Whoever hovers over a key reads its meaning."""
     schema = json.loads(SCHEMA.read_text("utf-8"))
