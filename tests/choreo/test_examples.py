@@ -14,7 +14,18 @@ from typing import Any
 
 import pytest
 import yaml
-from graphql import build_schema, validate_schema
+from graphql import (
+    FieldNode,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    build_schema,
+    parse,
+    validate_schema,
+    visit,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config.load import load
@@ -197,6 +208,33 @@ def test_the_cloudflare_example_has_the_families_of_the_exporter_it_replaces(pag
             published[name] = published.get(name, set()) | {label for label, _ in labels}
     assert {name: set(labels.split(", ")) for name, labels in here.items()} == published
     assert (len(here), len(elsewhere)) == (35, 5)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_schema_has_no_more_than_its_example_uses(name: str) -> None:
+    """Every field that stands there is selected; what types of a union or of an interface need besides is let be."""
+    schema = build_schema(sdl(name))
+    info, selected = TypeInfo(schema), set[tuple[str, str]]()
+
+    class Fields(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> None:
+            parent = info.get_parent_type()
+            assert parent is not None
+            selected.add((parent.name, node.name.value))
+
+    for query in yaml.safe_load((EXAMPLES / name / "config.yaml").read_text("utf-8"))["queries"]:
+        visit(parse(query["document"]), TypeInfoVisitor(info, Fields()))
+    kinds = schema.type_map.values()
+    needed = {member.name for kind in kinds if isinstance(kind, GraphQLUnionType) for member in kind.types}
+    there = {
+        (kind.name, field)
+        for kind in kinds
+        if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__")
+        if not kind.interfaces and kind.name not in needed
+        for field in kind.fields
+    }
+    assert there
+    assert there <= selected
 
 
 def families(name: str, environ: Mapping[str, str]) -> list[str]:
