@@ -54,6 +54,7 @@ HEADERS = {
     "hasura": ("X-Hasura-Admin-Secret", "test-hasura"),
     "linear": ("Authorization", "test-linear"),
     "monday": ("Authorization", "test-monday"),
+    "postgraphile": ("Authorization", "Bearer test-postgraphile"),
     "saleor": ("Authorization", "Bearer test-saleor"),
     "shopify": ("X-Shopify-Access-Token", "test-shopify"),
 }
@@ -76,6 +77,7 @@ ENVIRON = {
     "LINEAR_API_KEY": "test-linear",
     "MONDAY_TOKEN": "test-monday",
     "MONDAY_BOARD": "1234567890",
+    "POSTGRAPHILE_TOKEN": "test-postgraphile",
     "SALEOR_TOKEN": "test-saleor",
     "SALEOR_CHANNEL": "default",
     "SHOPIFY_SHOP": "lamps",
