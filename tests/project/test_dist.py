@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -64,6 +65,34 @@ def test_the_archives_are_the_same_bytes_and_work_alone(tmp_path: Path) -> None:
     where = [str(environment / "bin" / "python"), "-c", "import exporter; print(exporter.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(packages))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_every_way_to_install_in_the_readme_works(tmp_path: Path) -> None:
+    """pipx, uv and pip, each with the line of the README, give a command that shows its version and writes its
+    files."""
+    built(tmp_path / "dist")
+    tools = tmp_path / "tools" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", str(tools.parent)], check=True)
+    pip = [str(tools / "python"), "-m", "pip", "install", "--quiet", "pipx", "uv"]
+    if subprocess.run(pip, capture_output=True, check=False).returncode:
+        pytest.skip("needs pipx and uv from a package index")
+    lines = re.findall(r"^(?:pipx|uv tool|python3 -m pip) install \S+\.whl$", (ROOT / "README.md").read_text(), re.M)
+    assert len(lines) == 3
+    for number, line in enumerate(lines):
+        home = tmp_path / f"home-{number}"
+        environ = {**os.environ, "HOME": str(home), "PATH": f"{home / '.local/bin'}:{tools}:{os.environ['PATH']}"}
+        for name in ("PIPX_HOME", "PIPX_BIN_DIR", "UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "XDG_DATA_HOME", "XDG_BIN_HOME"):
+            environ.pop(name, None)
+        home.mkdir()
+        script = f"{line} && insights-exporter --version && insights-exporter generate files {home / 'files'}"
+        run = subprocess.run(
+            script, shell=True, cwd=tmp_path / "dist", env=environ, check=False, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert f"insights-exporter, version {program_version()}\n" in run.stdout
+        assert (home / "files/dashboards").is_dir()
 
 
 @pytest.mark.long
