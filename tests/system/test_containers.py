@@ -5,6 +5,7 @@ One file, as the image is built once for all of them. Of the stack only Grafana,
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -135,9 +136,9 @@ class Stack:
         self.ports = {name: free_port() for name in SERVICES}
         self._environ = containers.environ | {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         self._folder = folder
-        for name in ("compose.yaml", "config.example.yaml"):
-            shutil.copy(ROOT / name, folder / name)
-        shutil.copytree(ROOT / "prometheus", folder / "prometheus")
+        shutil.copy(ROOT / "compose.yaml", folder)
+        for name in ("prometheus", "deploy/compose"):
+            shutil.copytree(ROOT / name, folder / name)
         (folder / "prometheus/rules/always.yaml").write_text(yaml.safe_dump(ALWAYS))
 
     def compose(self, *arguments: str) -> None:
@@ -226,6 +227,63 @@ def test_every_image_is_pinned_and_every_service_confined() -> None:
             assert ":" in service["image"].rpartition("/")[2], f"{name} has no version"
             assert not service["image"].endswith(":latest")
             assert "healthcheck" in service
+
+
+OWN_CONFIG = """\
+sources:
+  - name: mine
+    url: https://${MY_API_HOST}/graphql
+    oauth2: {token_url: "https://${MY_API_HOST}/token", client_id: me, client_secret_file: config.secret}
+queries:
+  - name: orders
+    document: "{ orders }"
+    metrics: [{name: orders, help: Orders., value: orders}]
+"""
+
+
+def test_a_folder_of_configuration_starts(containers: Containers, tmp_path: Path) -> None:
+    """A folder as `init` writes it, whose secret only its owner can read, is enough: the exporter has the variables
+    that the configuration names, and reads the secret. It does not have Grafana's password."""
+    stack = Stack(containers, tmp_path)
+    folder = tmp_path / "insights"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(OWN_CONFIG)
+    (folder / "config.secret").write_text("only-for-its-owner\n")
+    (folder / "config.secret").chmod(0o600)
+    for file in (folder, *folder.iterdir()):
+        os.chown(file, 1234, 1234)
+    example = (ROOT / ".env.example").read_text().replace("# EXPORTER_", "EXPORTER_")
+    own = {"EXPORTER_USER=1000:1000": "EXPORTER_USER=1234:1234", "# GRAFANA_PASSWORD=": "GRAFANA_PASSWORD=for-grafana"}
+    for old, new in own.items():
+        assert old in example
+        example = example.replace(old, new)
+    (tmp_path / ".env").write_text(f"{example}\nMY_API_HOST=127.0.0.1:1\n")
+    try:
+        stack.compose("up", "-d", "--no-build", "exporter")
+        failed = 'insights_exporter_token_renewals_total{source="mine",result="error",reason="connect"}'
+
+        def tried() -> bool:
+            page = stack.get("exporter", "/metrics")
+            return page is not None and failed in page.text
+
+        eventually(tried, "attempt to get a token with the secret", 90)
+        shown = stack.get("exporter", "/config")
+        assert shown is not None
+        assert "https://127.0.0.1:1/graphql" in shown.text
+        assert "for-grafana" not in str(containers.inspected(stack.container("exporter"))["Config"]["Env"])
+    finally:
+        containers.podman("rm", "-f", "-t", "0", stack.container("exporter"))
+
+
+def test_grafana_has_a_login_only_with_a_password() -> None:
+    """Without GRAFANA_PASSWORD its settings are empty, and Grafana reads them from its file: no user, no login form."""
+    environ = COMPOSED["services"]["grafana"]["environment"]
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "grafana/grafana.ini")
+    for section, key in (("auth", "disable_login_form"), ("security", "disable_initial_admin_creation")):
+        assert settings[section][key] == "true"
+        assert environ[f"GF_{section}_{key}".upper()] == "${GRAFANA_PASSWORD:+false}"
+    assert environ["GF_SECURITY_ADMIN_PASSWORD"] == "${GRAFANA_PASSWORD:-}"
 
 
 def test_the_stack_stops_at_once(composed: Stack) -> None:
