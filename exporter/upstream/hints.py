@@ -31,6 +31,20 @@ _NO_SCOPE: Final = (
 )
 _SCOPE_WORDS: Final = ("insufficient_scope", "900910")  # RFC 6750 §3.1, and WSO2's gateways
 _NETWORK: Final = "this machine does not reach it: look at the name, the firewall and whether a proxy is needed"
+_UNKNOWN_AUTHORITY: Final = (
+    "the certificate is of an authority that this machine does not know, of a company or of a proxy that decrypts TLS:"
+    " give the authority's certificate in tls_config: {ca_file: FILE}"
+)
+_CLOCK: Final = "the certificate is out of date, or the clock of this machine is wrong"
+_BY_WORDS: Final = {
+    "(407)": "the proxy wants a user and a password: set proxy_connect_header: {Proxy-Authorization: [...]}",
+    "issuer certificate": _UNKNOWN_AUTHORITY,
+    "self-signed": _UNKNOWN_AUTHORITY,
+    "certificate has expired": _CLOCK,
+    "not yet valid": _CLOCK,
+    "mismatch": "the certificate is for another name: check the URL, or set tls_config: {server_name: NAME}",
+}
+"""By words of a failure's detail: the proxy's status, and OpenSSL's texts (X509_verify_cert_error_string(3))."""
 _UNREACHED: Final = frozenset({Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT, Reason.RESET})
 _WRONG_URL: Final = frozenset({Reason.REDIRECT, Reason.CONTENT_TYPE, Reason.JSON, Reason.HTTP_4XX, Reason.PROTOCOL})
 
@@ -39,7 +53,7 @@ def likely_causes(failure: Failure, source: Source) -> tuple[str, ...]:
     """What is likely wrong, the likeliest first; nothing for what only time or the service can mend, and of sources
     that are not Choreo's only what is so with every API."""
     if failure.reason in _UNREACHED:
-        return (_NETWORK,)
+        return (next((cause for words, cause in _BY_WORDS.items() if words in failure.detail), _NETWORK),)
     if failure.reason is Reason.FORBIDDEN and any(word in failure.detail for word in _SCOPE_WORDS):
         return (_NO_SCOPE,)
     if source.schema_ != "choreo":

@@ -219,8 +219,12 @@ def _show_series(output: Output, result: Result) -> None:
     output.code(f"Series ({result.series_count})", "".join(lines) or "(none)")
     for reason, count in result.skipped.items():
         output.line(f"Left out: {count} values ({reason})", "yellow")
+    if result.skipped:
+        output.line(f"  the first: {result.first_skipped}", "yellow")
     for reason, count in result.skipped_rows.items():
         output.line(f"Left out: {count} rows ({reason})", "yellow")
+    if result.skipped_rows:
+        output.line(f"  the first: {result.first_skipped_row}", "yellow")
     for path, count in result.nulls.items():
         output.line(f"Null on the way to the rows: {path} ({count})", "yellow")
     if result.lookup_misses:

@@ -65,6 +65,16 @@ def test_rows_are_a_table(insights: Simulator, config: Path) -> None:
         assert re.search(rf"^  {environment.id}  +{environment.name}  +{environment.type}$", run.stdout, re.MULTILINE)
 
 
+def test_what_cannot_be_read_is_quoted(insights: Simulator, config: Path) -> None:
+    """Of the values that are left out, the first is shown as the API wrote it."""
+    wrong = "      - {name: number_of_name, help: Wrong., value: name, from: string}\n"
+    config.write_text(config.read_text().replace("    metrics:\n", f"    metrics:\n{wrong}", 1))
+    run = finished("query", "environments", f"--config.file={config}", environ=choreo_environ(insights))
+    assert run.returncode == 0, run.stderr
+    name = insights.model.organizations[0].environments[0].name
+    assert f'Left out: 4 values (not_a_number)\n  the first: "{name}"\n' in run.stdout
+
+
 def test_targets_are_chosen_by_a_value_or_all_asked(insights: Simulator, config: Path) -> None:
     """`--target` takes the one with this value, `--all` takes all; a value that none has is told with the others."""
     environ = choreo_environ(insights)

@@ -27,6 +27,29 @@ def test_what_is_not_reached_is_the_network(reason: Reason, kind: type[Failure],
 
 
 @pytest.mark.parametrize(
+    ("reason", "detail", "cause"),
+    [
+        (Reason.CONNECT, "the proxy refused the connection (407)", "the proxy wants a user and a password"),
+        (Reason.CONNECT, "the proxy refused the connection (403)", "this machine does not reach it"),
+        (Reason.TLS, "certificate verify failed: unable to get local issuer certificate", "ca_file"),
+        (Reason.TLS, "certificate verify failed: self-signed certificate in certificate chain", "ca_file"),
+        (Reason.TLS, "certificate verify failed: self-signed certificate", "ca_file"),
+        (Reason.TLS, "certificate verify failed: certificate has expired", "clock"),
+        (Reason.TLS, "certificate verify failed: certificate is not yet valid", "clock"),
+        (Reason.TLS, "Hostname mismatch, certificate is not valid for 'b.example'.", "another name"),
+        (Reason.TLS, "IP address mismatch, certificate is not valid for '127.0.0.1'.", "another name"),
+    ],
+)
+@pytest.mark.parametrize("kind", [UpstreamFailure, TokenFailure])
+def test_a_proxy_and_a_certificate_have_their_own_remedy(
+    kind: type[Failure], reason: Reason, detail: str, cause: str
+) -> None:
+    """Behind a company's proxy the hint names the key that is missing."""
+    (found,) = likely_causes(kind(reason, detail), OTHER)
+    assert cause in found
+
+
+@pytest.mark.parametrize(
     ("failure", "causes"),
     [
         (TokenFailure(Reason.INVALID_CLIENT, ""), ["the consumer key or the secret"]),
