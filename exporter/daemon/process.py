@@ -29,7 +29,7 @@ def tune() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(20_000, 5, 80)
     sys.setswitchinterval(0.001)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, 1)
@@ -38,10 +38,10 @@ def tune() -> None:
 @contextmanager
 def lasting() -> Iterator[None]:
     """Within it much is made that stays, as a plan of thousands of queries. A look at all of it takes the collector a
-    second, in which nothing else runs: meanwhile it looks at what is young alone. Nothing is frozen at the end: tasks
-    that end later would never be collected."""
+    second, in which nothing else runs: meanwhile it looks at what is young alone, often, so that each look is short.
+    Nothing is frozen at the end: tasks that end later would never be collected."""
     young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, sys.maxsize >> 33)
+    gc.set_threshold(young // 4, middle, sys.maxsize >> 33)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.config.source import Source
 from exporter.plan.plan import Plan, QueryPlan, Target
@@ -12,18 +12,15 @@ from exporter.series.store import Owner
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A query on one of its sources, by that source's clock."""
+    """A query on one of its sources, by that source's clock. `key` are the names of both."""
 
     query: QueryPlan
     source: Source
+    key: tuple[str, str] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", self.query.on(self.source))
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The names of both."""
-        return self.query.name, self.source.name
+        object.__setattr__(self, "key", (self.query.name, self.source.name))
 
     def owner(self, target: Target) -> Owner:
         """Whose series a target yields."""

@@ -157,7 +157,7 @@ class FanOut:
 
     def next_in_seconds(self, now: float) -> float | None:
         """Seconds until a target is polled; None while all are being polled, or if there is none."""
-        due_at = min((member.due_at for member in self.members.values()), default=inf)
+        due_at = min([member.due_at for member in self.members.values()], default=inf)
         return None if due_at == inf else max(0.0, due_at - now)
 
     def regroup(self, wanted: Sequence[Target], now: float) -> Regrouping:

@@ -38,12 +38,12 @@ class QueryStatus:
     @property
     def tried(self) -> tuple[State, ...]:
         """The states of targets that have been polled."""
-        return tuple(state for state in self.states if state.tried)
+        return tuple([state for state in self.states if state.tried])
 
     @property
     def failing(self) -> tuple[State, ...]:
         """The states of targets whose last poll failed."""
-        return tuple(state for state in self.states if state.tried and not state.up)
+        return tuple([state for state in self.states if state.tried and not state.up])
 
     @property
     def failures(self) -> tuple[tuple[str, int], ...]:
@@ -62,7 +62,7 @@ class QueryStatus:
 
     @property
     def series(self) -> int:
-        return sum(state.series for state in self.states)
+        return sum([state.series for state in self.states])
 
     @property
     def row_count(self) -> int:
@@ -71,18 +71,18 @@ class QueryStatus:
     @property
     def success_time(self) -> float | None:
         """When it last succeeded; of its targets, the oldest."""
-        return min((state.success_time for state in self.states if state.success_time is not None), default=None)
+        return min([state.success_time for state in self.states if state.success_time is not None], default=None)
 
     @property
     def window_end_time(self) -> float | None:
         """The end of the newest window that was answered; of its targets, the oldest."""
-        return min((state.window_end_time for state in self.states if state.window_end_time is not None), default=None)
+        return min([state.window_end_time for state in self.states if state.window_end_time is not None], default=None)
 
     @property
     def period_start_time(self) -> float | None:
         """The start of the period of its counters; of its targets, the oldest."""
-        starts = (state.period_start_time for state in self.states)
-        return min((start for start in starts if start is not None), default=None)
+        starts = [state.period_start_time for state in self.states]
+        return min([start for start in starts if start is not None], default=None)
 
     @property
     def latest(self) -> State | None:
@@ -118,17 +118,18 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
     for course in targets.courses:
         if targets.is_elsewhere(course):
             continue
-        query, known, fan_out = course.query, polling.store.states_of(*course.key), targets.fan_out(*course.key)
+        query, key = course.query, course.key
+        known, fan_out = polling.store.states_of(*key), targets.fan_out(*key)
         refused = targets.needs_too_many_calls(course)
         # without a row there is nothing to poll: then the query is as well as the one that feeds it
         feeder = query.feeder
         well = all(state.up for state in known) if known else feeder is not None and up[feeder, course.source.name]
-        up[course.key] = well and not refused
+        up[key] = well and not refused
         yield QueryStatus(
             query,
             course.source.name,
             known,
-            up[course.key],
+            up[key],
             refused,
             targets=0 if fan_out is None else len(fan_out.members),
             pack_size=fan_out.size.present if fan_out is not None and query.pack is not None else None,

@@ -189,8 +189,7 @@ class Store:
     def __init__(self, max_series: int) -> None:
         self._max_series = max_series
         self._audited: frozenset[str] = frozenset()  # of the others no closed period is kept
-        self._states: dict[Owner, State] = {}
-        self._owners: dict[tuple[str, str], dict[Owner, None]] = {}  # of the states, by query and source
+        self._states: dict[tuple[str, str], dict[Owner, State]] = {}  # by query and source
         self._series: dict[Owner, dict[Family, Keys]] = {}
         self._claims: Claims[Owner] = Claims()
         self._rows = Rows()
@@ -208,15 +207,18 @@ class Store:
 
     def state(self, owner: Owner) -> State:
         """What is known of an owner; nothing, for one that was never polled."""
-        return self._states.get(owner, _UNKNOWN)
+        known = self._states.get(owner[:2])
+        return _UNKNOWN if known is None else known.get(owner, _UNKNOWN)
 
     def states(self) -> Iterator[tuple[Owner, State]]:
         """All of them."""
-        yield from self._states.items()
+        for known in self._states.values():
+            yield from known.items()
 
     def states_of(self, query: str, source: str) -> tuple[State, ...]:
         """Those of a query on a source."""
-        return tuple(self._states[owner] for owner in self._owners_of(query, source))
+        known = self._states.get((query, source))
+        return () if known is None else tuple(known.values())
 
     def feeding_rows(self, query: str, source: str) -> tuple[FeedingRow, ...]:
         """The rows that a query's targets yielded last."""
@@ -251,8 +253,9 @@ class Store:
             outcome = self._refusal(owner, outcome, outcome.result, ahead) or outcome
         previous = self.state(owner)
         state, samples = next_state(previous, outcome, at, time)
-        self._states[owner] = state if owner.query in self._audited else replace(state, closed=None)
-        self._owners.setdefault((owner.query, owner.source), {})[owner] = None
+        self._keep(
+            owner, state if owner.query in self._audited or state.closed is None else replace(state, closed=None)
+        )
         if outcome.result is not None:
             self._rows.put(owner.query, owner.source, owner, state.rows, target.values)
             self._left_over.discard(owner)
@@ -269,9 +272,9 @@ class Store:
 
     def age(self, seconds: float) -> None:
         """Makes everything that was published older by time that the monotonic clock has not counted."""
-        for owner, state in self._states.items():
+        for owner, state in list(self.states()):
             if state.succeeded_at is not None:
-                self._states[owner] = replace(state, succeeded_at=state.succeeded_at - seconds)
+                self._keep(owner, replace(state, succeeded_at=state.succeeded_at - seconds))
 
     def expire(self, query: QueryPlan, owner: Owner, at: float) -> bool:
         """Drops an owner's series and rows if its last success is longer ago than the query's `stale_after`.
@@ -284,13 +287,14 @@ class Store:
         if owner in self._left_over and not state.tried:
             self.drop(owner)
             return True
-        self._states[owner] = State(
+        ended = State(
             tried=True,
             failure=state.failure,
             success_time=state.success_time,
             window_end_time=state.window_end_time,
             closed=state.closed,
         )
+        self._keep(owner, ended)
         self._withdraw(owner)
         return True
 
@@ -298,11 +302,9 @@ class Store:
         """Forgets an owner, such as a target that vanished, with its series."""
         self._withdraw(owner)
         self._left_over.discard(owner)
-        if self._states.pop(owner, None) is not None:
-            owners = self._owners[owner.query, owner.source]
-            del owners[owner]
-            if not owners:
-                del self._owners[owner.query, owner.source]
+        known = self._states.get(owner[:2], {})
+        if known.pop(owner, None) is not None and not known:
+            del self._states[owner[:2]]
 
     def drop_query(self, query: str, source: str) -> None:
         """Forgets all that a query yielded on a source."""
@@ -316,16 +318,18 @@ class Store:
         """
         for owner in self._owners_of(query, source):
             self._left_over.add(owner)
-            self._states[owner] = replace(
-                self._states[owner], tried=False, counters={}, births=Births(), decreases=0, closed=None
-            )
+            state = self.state(owner)
+            self._keep(owner, replace(state, tried=False, counters={}, births=Births(), decreases=0, closed=None))
 
     def left_over(self, query: str, source: str) -> list[Owner]:
         """Whose results under another configuration are still there."""
         return [owner for owner in self._owners_of(query, source) if owner in self._left_over]
 
     def _owners_of(self, query: str, source: str) -> list[Owner]:
-        return list(self._owners.get((query, source), ()))
+        return list(self._states.get((query, source), ()))
+
+    def _keep(self, owner: Owner, state: State) -> None:
+        self._states.setdefault(owner[:2], {})[owner] = state
 
     def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
@@ -338,7 +342,7 @@ class Store:
                 for one, ready in zip(result.samples, ahead, strict=True)
             ):
                 self._publish(other, {})
-                self._states[other] = replace(self._states[other], series=0)
+                self._keep(other, replace(self.state(other), series=0))
 
     def _holders_of(self, result: Result) -> set[Owner]:
         """Who has series in the families of a result, or in those that exclude them: `x` and `x_total`."""

@@ -303,6 +303,7 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
         return _counter(name, text, (*_QUERY_LABELS, "reason"), [
             ((*key, reason), count)
             for key, reasons in zip(keys, values, strict=True)
+            if reasons
             for reason, count in sorted(reasons.items())
         ])  # fmt: skip
 
