@@ -25,6 +25,7 @@ from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
+from exporter.model.background import give_way
 from exporter.model.errors import Problem, in_file_order
 from exporter.model.response_path import parse_path
 from exporter.model.secret import remember_variable
@@ -173,6 +174,7 @@ class _Reading:
         read: list[Any] = []
         indexes, names = [], set[str]()
         for index, entry in enumerate(entries):
+            give_way()
             place: KeyPath = (name, index)
             part: Part[Any] = self._part(model, entry, place)
             self._note_name(name, entry, part)

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Final, TypeVar
 
 _Result = TypeVar("_Result")
+_TURN_SECONDS: Final = 0.005
+_LONGEST_WAIT_SECONDS: Final = 1.0
+
+
+class _Thread(threading.local):
+    """The event loop that waits for the work of this thread, and when the work last let it go first."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+    turn_at: float = 0.0
+
+
+_thread: Final = _Thread()
 
 
 def begin(work: Callable[[], _Result], name: str) -> Future[_Result]:
@@ -30,9 +43,33 @@ def _run(work: Callable[[], _Result], future: Future[_Result]) -> None:
 
 async def result_of(work: Callable[[], _Result], name: str) -> _Result:
     """The same, for the event loop; who is cancelled leaves the work to itself."""
-    waiting = asyncio.wrap_future(begin(work, name))
+    waiting = asyncio.wrap_future(begin(_for_loop(work, asyncio.get_running_loop()), name))
     waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits
     try:
         return await asyncio.shield(waiting)
     finally:
         del waiting  # as in _run
+
+
+def _for_loop(work: Callable[[], _Result], loop: asyncio.AbstractEventLoop) -> Callable[[], _Result]:
+    def in_thread() -> _Result:
+        _thread.loop = loop
+        return work()
+
+    return in_thread
+
+
+def give_way() -> None:
+    """Lets the event loop that waits for this work do what it has to do first. Long work calls it now and then: two
+    threads of Python share one processor, so that a scrape would take twice its time. Elsewhere it does nothing."""
+    loop, now = _thread.loop, time.monotonic()
+    if loop is None or now - _thread.turn_at < _TURN_SECONDS:
+        return
+    turn = threading.Event()
+    try:
+        loop.call_soon_threadsafe(turn.set)
+    except RuntimeError:  # the loop has ended
+        _thread.loop = None
+        return
+    turn.wait(_LONGEST_WAIT_SECONDS)
+    _thread.turn_at = time.monotonic()

@@ -14,6 +14,7 @@ from exporter.config.source import Source
 from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.document import Document, DocumentError, parse_document, with_extensions
 from exporter.document.schema import Schema, SchemaName, load_schema
+from exporter.model.background import give_way
 from exporter.model.response_path import ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
@@ -47,6 +48,7 @@ def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
         source.name: place for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True)
     }
     for place, query in zip(loaded.places_of("queries"), loaded.config.queries, strict=True):
+        give_way()
         sources = _sources(query, place, loaded, findings)
         names = tuple(dict.fromkeys(source.schema_ for source in sources)) or (None,)
         for name in names:

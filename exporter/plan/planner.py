@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import TypeVar
 
 from exporter.config.load import Loaded
+from exporter.model.background import give_way
 from exporter.model.errors import ConfigError, in_file_order
 from exporter.plan.documents import check_source_labels, parse_queries
 from exporter.plan.families import agree_on_families, families_of
@@ -19,6 +22,8 @@ from exporter.plan.references import reference_problems
 from exporter.plan.tokens import warn_of_one_token
 from exporter.plan.variables import variable_problems
 from exporter.plan.wants import wants
+
+_Each = TypeVar("_Each")
 
 
 def plan(loaded: Loaded) -> Plan:
@@ -44,9 +49,10 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
     for parsed in reversed(order):
         findings.extend(reference_problems(parsed, feeders, wanted.carried[parsed.query.name]))
     for parsed in order:
+        give_way()
         findings.extend(variable_problems(parsed, feeders))
     metrics = Metrics(loaded, queries, Labels(loaded, lookups, findings), findings)
-    planned = [(parsed, metrics.of_query(parsed)) for parsed in order]
+    planned = [(parsed, metrics.of_query(parsed)) for parsed in _in_turns(order)]
     families = agree_on_families(chain.from_iterable(map(families_of, order)), findings)
     if loaded.problems or findings.problems:
         for parsed in order:
@@ -61,7 +67,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
             findings=findings,
             publishes_created=loaded.config.created_series,
         )
-        for parsed, found in planned
+        for parsed, found in _in_turns(planned)
     )
     config = loaded.config
     made = tuple(ready)
@@ -75,6 +81,13 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
         loaded.files,
         loaded.file_patterns,
     )
+
+
+def _in_turns(each: Iterable[_Each]) -> Iterator[_Each]:
+    """The same, where the event loop goes first between them, if one waits for the plan."""
+    for one in each:
+        give_way()
+        yield one
 
 
 def _check_limits(loaded: Loaded, findings: Findings) -> None:

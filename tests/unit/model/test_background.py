@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from exporter.model.background import begin, result_of
+from exporter.model.background import begin, give_way, result_of
 from tests.support.processes import eventually
 
 
@@ -59,3 +59,47 @@ def test_what_a_failed_work_had_made_is_freed_at_once() -> None:
         eventually(lambda: made[0]() is None, "the end of what was made")
     finally:
         gc.enable()
+
+
+def test_work_that_gives_way_waits_until_the_loop_has_done_what_it_has_to() -> None:
+    """A scrape is not slower while a configuration of thousands of queries is read."""
+    steps: list[str] = []
+    busy = threading.Event()
+
+    def work() -> None:
+        busy.wait(10)
+        give_way()
+        steps.append("work")
+
+    async def serve() -> None:
+        working = asyncio.ensure_future(result_of(work, "work"))
+        await asyncio.sleep(0)
+        busy.set()
+        until = asyncio.get_running_loop().time() + 0.2
+        while asyncio.get_running_loop().time() < until:
+            sum(range(1000))
+        steps.append("loop")
+        await working
+
+    asyncio.run(serve())
+    assert steps == ["loop", "work"]
+
+
+def test_work_for_which_no_loop_waits_does_not_give_way() -> None:
+    """A check of a configuration, or a loop that has ended, is not waited for."""
+    give_way()
+    asked, answered = threading.Event(), threading.Event()
+
+    def work() -> None:
+        asked.wait(10)
+        give_way()
+        answered.set()
+
+    async def leave() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await result_of(work, "left alone")
+
+    asyncio.run(leave())
+    asked.set()
+    assert answered.wait(10)
