@@ -8,12 +8,14 @@ whether they matter and how to name them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, TypeAlias, Union
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from exporter.document.aliases import alias_prefix
+from exporter.document.table import Table
 from exporter.model.outcome import ABSENT, CODE_KEYS, WAIT_KEYS, Envelope
 from exporter.model.samples import Json
 
@@ -25,6 +27,7 @@ _LISTS: Final = 3  # so many lists may stand around an object; of scalars any nu
 _OPTIONS: Final[Mapping[str, Any]] = {"gc": False, "eq": False}  # no cycles, and nothing compares them
 # A row for each of so many series may be folded into others by aggregate, top or bucket.
 ROWS_A_SERIES: Final = 10
+_BY_COLUMNS_BYTES: Final = 65_536  # the rows of smaller answers are objects
 
 
 def attribute(key: str) -> str:
@@ -38,7 +41,8 @@ class AnswerShape:
     It is quickest if the paths stand in the order of the answer's keys.
 
     `max_values` is how many values an answer may have, `max_values_reason` where that comes from. `in_pages`: an answer
-    is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer.
+    is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer. `rows_at`: what
+    is at this path of a big answer is read into a `Table`, if it is a list of objects.
     The decoder is made at the first answer, and queries that use the same share it.
     """
 
@@ -51,6 +55,8 @@ class AnswerShape:
         max_values_reason: str = "",
         in_pages: bool = False,
         reads_extensions: bool = False,
+        rows_at: Keys = (),
+        by_columns_bytes: int = _BY_COLUMNS_BYTES,
     ) -> None:
         self._paths = tuple(dict.fromkeys(filter(None, paths)))
         self._whole = frozenset(filter(None, whole)) or _NO_KEYS
@@ -58,13 +64,17 @@ class AnswerShape:
         self.max_values_reason = max_values_reason
         self.in_pages = in_pages
         self._reads_extensions = reads_extensions
+        self._rows_at = () if any(rows_at[: len(path)] == path for path in self._whole) else rows_at
+        self.by_columns_bytes = by_columns_bytes
         self._packs: dict[int, AnswerShape] = {}
         self._made: _Decoder | None = None
 
     def decode(self, body: bytes | memoryview) -> Envelope:
         """The answer in these bytes. Raises `ValueError` for what is not JSON, or is JSON that only Python's own
         parser reads (NaN, 1e999, half of a surrogate pair), `RecursionError` where it is nested too deeply."""
-        return self._with_extensions(self._decoder.decoder.decode(body))
+        by_columns = self._decoder.by_columns if self._rows_at and len(body) >= self.by_columns_bytes else None
+        found = by_columns.decode(body) if by_columns is not None else None
+        return self._with_extensions(self._decoder.decoder.decode(body) if found is None else found)
 
     def convert(self, content: Mapping[str, Any]) -> Envelope:
         """The same of an answer that was read as any JSON."""
@@ -101,7 +111,7 @@ class AnswerShape:
     @property
     def _decoder(self) -> _Decoder:
         if self._made is None:
-            known = self._paths, self._whole, self._reads_extensions
+            known = self._paths, self._whole, self._reads_extensions, self._rows_at
             self._made = _decoders.get(known) or _decoders.setdefault(known, _Decoder(*known))
         return self._made
 
@@ -109,19 +119,66 @@ class AnswerShape:
 class _Decoder:
     """The types of an answer, and what decodes it to them."""
 
-    def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys], reads_extensions: bool) -> None:
-        self.root = _object(paths, tuple(sorted(whole)))
-        kinds = {
-            "data": _of(_node(self.root)),
-            "errors": _ERRORS,
-            EXTENSIONS: _of(Any) if reads_extensions else _EXTENSIONS,
-        }
-        fields = [(key, kind, ABSENT) for key, kind in kinds.items()]
-        self.envelope: type[Any] = msgspec.defstruct("Answer", fields, gc=False, eq=False)
+    def __init__(self, paths: tuple[Keys, ...], whole: frozenset[Keys], reads_extensions: bool, rows_at: Keys) -> None:
+        self._paths, self._whole, self._rows_at = paths, tuple(sorted(whole)), rows_at
+        self._reads_extensions = reads_extensions
+        self.root = _object(paths, self._whole)
+        self.envelope = self._envelope(self.root)
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.envelope)
 
+    @cached_property
+    def by_columns(self) -> _ByColumns | None:
+        """What reads the rows into a `Table`; None where they have no fields. It is made at the first big answer."""
+        paths, whole = (
+            tuple(path[len(self._rows_at) :] for path in found if path[: len(self._rows_at)] == self._rows_at)
+            for found in (self._paths, self._whole)
+        )
+        row = _object(paths, whole)
+        if row is Skipped:
+            return None
+        return _ByColumns(self._envelope(_with_rows(self._paths, self._whole, self._rows_at)), row, self._rows_at)
 
-_decoders: WeakValueDictionary[tuple[tuple[Keys, ...], frozenset[Keys], bool], _Decoder] = WeakValueDictionary()
+    def _envelope(self, root: type[msgspec.Struct]) -> type[Any]:
+        kinds = {
+            "data": _of(_node(root)),
+            "errors": _ERRORS,
+            EXTENSIONS: _of(Any) if self._reads_extensions else _EXTENSIONS,
+        }
+        fields = [(key, kind, ABSENT) for key, kind in kinds.items()]
+        return msgspec.defstruct("Answer", fields, gc=False, eq=False)
+
+
+class _ByColumns:
+    """Decodes an answer whose rows become a `Table`: what they are made of is decoded some rows at a time."""
+
+    def __init__(self, envelope: type[Any], row: type[msgspec.Struct], rows_at: Keys) -> None:
+        self._envelope: msgspec.json.Decoder[Any] = msgspec.json.Decoder(envelope)
+        self._row = row
+        self._decode_row = msgspec.json.Decoder(row | None).decode
+        self._rows_at = rows_at
+
+    def decode(self, body: bytes | memoryview) -> Any:
+        """The answer; None of one of another form, such as rows in several lists. Raises `ValueError`."""
+        try:
+            found = self._envelope.decode(body)
+            node = found.data
+            for key in self._rows_at[:-1]:
+                node = getattr(node, attribute(key), None)
+            if isinstance(node, list):
+                return None
+            last = attribute(self._rows_at[-1])
+            rows = getattr(node, last, None)
+            if isinstance(rows, list):
+                table = Table.read(self._row, rows, self._decode_row)
+                if table is None:
+                    return None
+                setattr(node, last, table)
+        except msgspec.ValidationError:
+            return None
+        return found
+
+
+_decoders: WeakValueDictionary[tuple[tuple[Keys, ...], frozenset[Keys], bool, Keys], _Decoder] = WeakValueDictionary()
 
 
 def _in_pack(path: Keys, position: int) -> Keys:
@@ -185,6 +242,21 @@ def _new_object(paths: tuple[Keys, ...], whole: tuple[Keys, ...]) -> type[msgspe
             found.setdefault(path[0], []).append(path[1:])
     fields = [(attribute(key), _field(rest, whole_below.get(key, [])), ABSENT) for key, rest in below.items()]
     return msgspec.defstruct("Object", fields, rename=key_of, **_OPTIONS) if fields else Skipped
+
+
+def _with_rows(paths: Sequence[Keys], whole: Sequence[Keys], rows_at: Keys) -> type[msgspec.Struct]:
+    """The same object, but that at `rows_at` there is a list whose items are not decoded."""
+    fields = []
+    for key in dict.fromkeys(path[0] for path in (*paths, *whole) if path):
+        below, whole_below = ([path[1:] for path in found if path and path[0] == key] for found in (paths, whole))
+        if key != rows_at[0]:
+            kind = _field(below, whole_below)
+        elif len(rows_at) == 1:
+            kind = _of(list[msgspec.Raw])
+        else:
+            kind = _of(_node(_with_rows(below, whole_below, rows_at[1:])))
+        fields.append((attribute(key), kind, ABSENT))
+    return msgspec.defstruct("Object", fields, rename=key_of, **_OPTIONS)
 
 
 def _field(paths: Sequence[Keys], whole: Sequence[Keys]) -> Any:

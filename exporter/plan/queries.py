@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query, RowsOf
-from exporter.document.answer_shape import ROWS_A_SERIES, AnswerShape, Keys
+from exporter.document.answer_shape import EXTENSIONS, ROWS_A_SERIES, AnswerShape, Keys
 from exporter.document.document import Selection
 from exporter.model.response_path import Pick, ResponsePath
 from exporter.model.template import references as references_in
@@ -113,8 +113,18 @@ def _shape(
         max_values=max(_ANY_VALUES, ROWS_A_SERIES * most * fields),
         max_values_reason=f"{ROWS_A_SERIES} rows of {fields} values for each of {most} series (max_series)",
         in_pages=pages is not None,
+        rows_at=_rows_at(parsed.query, metrics, rows),
         reads_extensions=parsed.document.reads_extensions,
     )
+
+
+def _rows_at(query: Query, metrics: tuple[MetricPlan, ...], rows: RowsPlan | None) -> Keys:
+    """The response keys of the list whose items are the rows; none where that cannot be known. With
+    `on_bad_row: skip` each row is looked at as an object."""
+    walks = [rows.walk] if rows is not None else [metric.walk for metric in metrics]
+    walk: Hops = walks[0] if walks else ()
+    is_plain = all(not (hop.indexes or hop.inside) for hop in walk)
+    return _names(walk) if is_plain and query.on_bad_row != "skip" and _names(walk)[:1] != (EXTENSIONS,) else ()
 
 
 def _keys(walk: Hops, column: Column) -> Keys:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from exporter.document.answer_shape import attribute
+from exporter.document.table import Table
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import ABSENT
 from exporter.model.response_path import Pick, path_text
@@ -63,7 +64,7 @@ class Records:
     def where(self, wanted: Sequence[bool]) -> Records:
         """Those records alone."""
         return Records(
-            tuple(list(compress(level, wanted)) for level in self.levels),
+            tuple(_those(level, wanted) for level in self.levels),
             {column: list(compress(values, wanted)) for column, values in self.columns.items()},
             {
                 column: Texts(list(compress(texts.column, wanted)), texts.different)
@@ -96,7 +97,7 @@ class Records:
             return self.columns[column]
         if len(column.hops) == 1 and not column.hops[0].indexes:
             try:
-                return list(map(attrgetter(attribute(column.hops[0].name)), self.levels[column.depth]))
+                return _attributes(self.levels[column.depth], column.hops[0].name)
             except AttributeError:  # a null among them, perhaps
                 pass
         return self.column(column)
@@ -104,6 +105,8 @@ class Records:
     def read(self, values: Collection[Column], labels: Collection[Column]) -> Records:
         """The same records with these columns read in one go, which is quicker than one after the other. What is not
         an attribute of every record, or of a label not text, is left to be read when it is needed."""
+        if isinstance(self.levels[-1], Table):
+            return self._read_of_table(self.levels[-1], values, labels)
         positions = self._positions(values), self._positions(labels)
         columns: dict[Column, list[Node]] = {column: [] for column in positions[0]}
         texts: dict[Column, list[str]] = {column: [] for column in positions[1]}
@@ -119,6 +122,16 @@ class Records:
             return self
         alike = {column: Texts(texts[column], each) for column, each in known.items() if set(map(type, each)) <= {str}}
         return Records(self.levels, columns, alike, self.nulls)
+
+    def _read_of_table(self, table: Table, values: Iterable[Column], labels: Iterable[Column]) -> Records:
+        depth = len(self.levels) - 1
+        texts: dict[Column, Texts] = {}
+        for column in labels:
+            if column.depth == depth and len(column.hops) == 1 and not column.hops[0].indexes:
+                name = attribute(column.hops[0].name)
+                if (different := table.different(name)) is not None:
+                    texts[column] = Texts(table.column(name), different)
+        return Records(self.levels, {}, texts, self.nulls)
 
     def _positions(self, columns: Collection[Column]) -> dict[Column, int]:
         """Where these columns stand in each record, of those that are its attributes."""
@@ -231,8 +244,19 @@ def _join(parts: Sequence[Sequence[Node]]) -> Sequence[Node]:
     return parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
 
 
+def _those(level: Sequence[Node], wanted: Sequence[bool]) -> Sequence[Node]:
+    return level.where(wanted) if isinstance(level, Table) else list(compress(level, wanted))
+
+
+def _attributes(nodes: Sequence[Node], name: str) -> Sequence[Node]:
+    """The values at a response key of each node, `ABSENT` among them. Raises `AttributeError`."""
+    return nodes.column(attribute(name)) if isinstance(nodes, Table) else list(map(attrgetter(attribute(name)), nodes))
+
+
 def _items(value: Node) -> Sequence[Node]:
     """The items of a list, at any depth, without nulls; what is no list is its own only item."""
+    if isinstance(value, Table):
+        return value
     if not isinstance(value, list):
         return () if value is None else (value,)
     kinds = set(map(type, value))
@@ -245,7 +269,7 @@ def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
     """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
     if not hop.indexes and not hop.inside:
         try:
-            found = list(map(attrgetter(attribute(hop.name)), nodes))
+            found = _attributes(nodes, hop.name)
         except AttributeError:  # a null among them, perhaps
             pass
         else:
