@@ -21,6 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from exporter.config import metric, query, schema, source
 from exporter.config.include import catalogue_names
+from exporter.config.labels import LABEL_PATTERN
 from exporter.config.scalars import (
     DURATION_PATTERN,
     LABEL_NAME_PATTERN,
@@ -45,6 +46,7 @@ _BYTES_OF_MEBIBYTE: Final = 2**20
 _EXAMPLE: Final = " Example: "  # begins the last line of a key's text
 _TYPES: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 _FORMS: Final = {
+    LABEL_PATTERN: "path or text",
     DURATION_PATTERN: "duration",
     LABEL_NAME_PATTERN: "name",
     METRIC_NAME_PATTERN: "metric name",

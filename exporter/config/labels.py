@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from exporter.config.scalars import LabelName
 from exporter.model.label_text import TextChange, TextForm
 from exporter.model.pattern import parse_pattern
-from exporter.model.response_path import ResponsePath, parse_path
+from exporter.model.response_path import PATH_PATTERN, ResponsePath, parse_path
 from exporter.model.template import Reference, Text, parse_text
 
 
@@ -113,15 +113,23 @@ def _text_label(text: str) -> PathLabel | ReferenceLabel:
         raise ValueError(f"{error}, or {{const: TEXT}} for a fixed text") from None
 
 
+LABEL_PATTERN: Final = rf"{PATH_PATTERN}|\{{\{{"
+_TEXT: Final = {"type": "string", "pattern": LABEL_PATTERN}
 _LABEL_SCHEMA: Final = WithJsonSchema(
     {
         "anyOf": [
-            {"type": "string"},
-            {"type": "object", "properties": {"const": {"type": "string"}}, "required": ["const"]},
+            _TEXT,
             {
                 "type": "object",
-                "properties": {name: {"type": "string"} for name in ("lookup", "key", "field")},
+                "properties": {"const": {"type": "string"}},
+                "required": ["const"],
+                "additionalProperties": False,
+            },
+            {
+                "type": "object",
+                "properties": {"lookup": {"type": "string"}, "key": _TEXT, "field": {"type": "string"}},
                 "required": ["lookup", "key", "field"],
+                "additionalProperties": False,
             },
             {
                 "type": "object",
@@ -131,6 +139,7 @@ _LABEL_SCHEMA: Final = WithJsonSchema(
                     "pattern": {"type": "string"},
                 },
                 "required": ["of"],
+                "additionalProperties": False,
             },
         ]
     }

@@ -53,7 +53,7 @@ def _where(value: object) -> Where:
     raise ValueError("not a selection; write {field: value}, {field: [value, …]} or {field: {not: value}}")
 
 
-_WHERE_SCHEMA: Final = WithJsonSchema({"type": "object", "minProperties": 1})
+_WHERE_SCHEMA: Final = WithJsonSchema({"type": "object", "minProperties": 1, "propertyNames": PATH_SCHEMA})
 
 
 class Bucket(Strict):

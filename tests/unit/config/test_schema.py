@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_a_good_file_is_good_in_an_editor_too(validator: Draft7Validator, file: 
     assert not faults(validator, file)
 
 
+@pytest.mark.parametrize("guide", ["any-api", "recipes"])
+def test_what_a_guide_shows_is_good_in_an_editor_too(validator: Draft7Validator, guide: str) -> None:
+    """Nothing that is pasted from there is underlined."""
+    text = (ROOT / "docs" / f"{guide}.md").read_text("utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    shown = [sections for block in blocks if "queries" in (sections := yaml.safe_load(block))]
+    assert shown
+    for sections in shown:
+        assert not list(validator.iter_errors({"sources": [{"name": "s", "url": "https://x"}], **sections})), sections
+
+
 @pytest.mark.parametrize("name", UNKNOWN_KEYS)
 def test_an_unknown_key_is_underlined(validator: Draft7Validator, name: str) -> None:
     """A key that the exporter would refuse, the editor refuses."""
@@ -77,6 +89,13 @@ def test_a_variable_may_stand_for_any_scalar(validator: Draft7Validator, key: st
         ("query", "period", "quarter", "fortnight"),
         ("query", "rows", "orders[0].lines", "orders[*].lines"),
         ("query", "labels", {"place": "city"}, {"the-place": "city"}),
+        ("query", "labels", {"place": "CH/{{ shop.city }}"}, {"place": "CH/city"}),
+        ("query", "labels", {"place": {"const": "CH"}}, {"place": {"constant": "CH"}}),
+        (
+            "metric", "labels", {"team": {"lookup": "t", "key": "api.id", "field": "n"}},
+            {"team": {"lookup": "t", "key": "api..id", "field": "n"}},
+        ),
+        ("metric", "where", {"tags[key=x].value": "y"}, {"$.tags": "y"}),
         ("query", "for_each", {"shop": ["s-1"]}, {"a shop": ["s-1"]}),
         ("metric", "name", "shop:orders", "shop-orders"),
         ("metric", "value", 'tags[key=region]["unit price"]', "$.price"),
@@ -86,7 +105,7 @@ def test_a_variable_may_stand_for_any_scalar(validator: Draft7Validator, key: st
         ("source", "url", "http://localhost:8080/graphql", "localhost:8080/graphql"),
         ("source", "labels", {"shop": "bern"}, {"shop.name": "bern"}),
     ],
-)
+)  # fmt: skip
 def test_a_name_a_duration_and_a_path_are_checked_while_one_types(
     validator: Draft7Validator, section: str, key: str, right: object, wrong: object
 ) -> None:
