@@ -18,6 +18,8 @@ from typing import Final, NoReturn
 _RETURN_SECONDS: Final = 5.0
 NEEDED_DESCRIPTORS: Final = 40
 _M_ARENA_MAX: Final = -8  # glibc's malloc.h
+_M_MMAP_THRESHOLD: Final = -3
+_BIG_BYTES: Final = 262_144
 
 
 def tune() -> None:
@@ -25,7 +27,9 @@ def tune() -> None:
 
     What is there at the start stays, so the collector need not look at it; answers are trees without cycles, of which
     it would look at hundreds of thousands of objects in vain. A scrape must not wait long for a thread's turn. And
-    glibc keeps a heap for each thread, all of them as large as the largest answer, unless it is told to have one.
+    glibc keeps a heap for each thread, all of them as large as the largest answer, unless it is told to have one. And
+    once it has seen a big block, it puts the next ones of that size on the heap, where a body that grows leaves holes
+    of twice its size, unless it is told what is big.
     """
     gc.collect()
     gc.freeze()
@@ -33,6 +37,7 @@ def tune() -> None:
     sys.setswitchinterval(0.001)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _BIG_BYTES)
 
 
 @contextmanager
