@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from exporter.config.load import load
 from exporter.daemon.memory_need import memory_limit, memory_warnings
+from tests.support import memory_limits
 
 MIB = 2**20
 CONFIG = """\
@@ -61,3 +65,48 @@ def test_the_limit_is_that_of_the_container(file: str, text: str, limit: int | N
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(text)
     assert memory_limit(tmp_path) == limit
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "limit"),
+    [
+        ("0::/system.slice/exporter.service\n", {"system.slice/exporter.service/memory.max": "300"}, 300),
+        ("0::/a/b\n", {"a/memory.max": "200", "a/b/memory.max": "max", "memory.max": "900"}, 200),
+        ("0::/a/b\n", {"a/memory.max": "200", "a/b/memory.max": "100"}, 100),
+        ("0::/a\n", {"another/memory.max": "100"}, None),
+        ("0::/\n", {"memory.max": "700"}, 700),
+        ("0::/../../a\n", {"memory.max": "700"}, 700),
+        ("4:cpu,memory:/docker/x\n0::/\n", {"memory/docker/x/memory.limit_in_bytes": "400"}, 400),
+        ("4:memory:/docker/x\n", {"memory/memory.limit_in_bytes": "500"}, 500),
+        ("4:cpu:/x\n0::/y\n", {"memory/x/memory.limit_in_bytes": "1", "unified/y/memory.max": "600"}, 600),
+        ("nonsense", {"memory.max": "700"}, 700),
+    ],
+)
+def test_the_limit_is_that_of_the_own_group_and_of_those_around(
+    own: str, files: dict[str, str], limit: int | None, tmp_path: Path
+) -> None:
+    """As under systemd's MemoryMax, or in a container that sees the groups of its host."""
+    (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert memory_limit(tmp_path, tmp_path / "own") == limit
+
+
+_PRINT = "from exporter.daemon.memory_need import memory_limit; print(memory_limit())"
+
+
+def test_a_real_control_group_is_found(stack: ExitStack) -> None:
+    """A process in a group of the system's own finds the limit of that group."""
+    prefix = stack.enter_context(memory_limits.memory_limit(300 * MIB))
+    if not prefix:
+        pytest.skip("no control group can be made here")
+    found = subprocess.run([*prefix, sys.executable, "-c", _PRINT], capture_output=True, text=True, check=True).stdout
+    assert int(found) == 300 * MIB
+
+
+def test_a_limit_of_the_address_space_is_found() -> None:
+    """`ulimit -v`: what is left of it for memory."""
+    limited = f"ulimit -v {4 * 2**20}; exec {sys.executable} -c '{_PRINT}'"
+    found = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=True).stdout
+    assert 2 * 1024 * MIB < int(found) < 4 * 1024 * MIB
