@@ -53,7 +53,7 @@ def _settings_options(function: Any) -> Any:
     short_help="Serve a simulated Choreo Insights API.",
     epilog=epilog("simulate --port=8080", "simulate --apis=50 --error-share=0.1"),
     help="Serves a simulated Choreo Insights API, with a token endpoint, until it is stopped. On standard output it"
-    " tells the environment variables with which the exporter reaches it.",
+    " prints the environment variables with which the exporter reaches it.",
 )
 @log_level_option
 @log_format_option

@@ -31,7 +31,7 @@ def generate() -> None:
     default="-",
     help="The file to write; without it, standard output.",
 )
-@click.option("--title", help="The dashboard's title, of which its uid is made; without it, from the file's name.")
+@click.option("--title", help="The dashboard's title, which also gives its uid (default: from the file's name).")
 def dashboard(config_file: ConfigFiles, output: IO[str], title: str | None) -> None:
     """A Grafana dashboard for the metrics of a configuration."""
     plan = plan_of(config_file, needs_account=False)
@@ -52,7 +52,7 @@ def _name_of(config_file: ConfigFiles) -> str:
     epilog=epilog("generate files insights-exporter-files", "generate files . --force"),
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def write_files(folder: Path, force: bool) -> None:
     """Writes the files that come with the package into FOLDER: Grafana dashboards, Prometheus rules, examples of
     configurations and the manual page."""

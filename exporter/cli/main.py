@@ -77,14 +77,14 @@ class _LazyGroup(click.Group):
     "--config.auto-reload",
     "auto_reload",
     is_flag=True,
-    help="Load the configuration again whenever its file, or a schema file that it names, has changed.",
+    help="Reload the configuration when its file, or a schema file that it names, changes.",
 )
 @listen_address_option
 @click.option(
     "--web.systemd-socket",
     "systemd_socket",
     is_flag=True,
-    help="Serve on the sockets that systemd passes, instead of the addresses.",
+    help="Listen on the sockets that systemd passes, not on the addresses.",
 )
 @web_config_file_option
 @telemetry_path_option
@@ -93,13 +93,13 @@ class _LazyGroup(click.Group):
     "--web.enable-lifecycle",
     "enable_lifecycle",
     is_flag=True,
-    help="Let who reaches the web server POST to /-/reload, for a new configuration, and to /-/renew-token.",
+    help="Allow POST to /-/reload, which loads the configuration, and to /-/renew-token.",
 )
 @click.option(
     "--shard",
     "shard_index",
     metavar="NUMBER|auto",
-    help="Which of the shards this exporter is, from 0; auto takes the number at the end of the host's name.",
+    help="Number of this shard, from 0; auto takes the number at the end of the host name.",
 )
 @click.option(
     "--shards",
@@ -107,7 +107,7 @@ class _LazyGroup(click.Group):
     type=click.IntRange(1, 10_000),
     default=1,
     show_default=True,
-    help="Among how many exporters the polling of this configuration is split.",
+    help="Number of exporters that share this configuration.",
 )
 @log_level_option
 @log_format_option

@@ -65,7 +65,7 @@ class _ListenAddressType(click.ParamType["ListenAddress"]):
 
 def _path_of_metrics(_context: click.Context, _option: click.Parameter, value: str) -> str:
     if not value.startswith("/") or value == "/":
-        raise click.BadParameter("must begin with / and be more than that")
+        raise click.BadParameter("must begin with / and have more characters")
     return value
 
 
@@ -113,7 +113,7 @@ web_config_file_option = click.option(
     "--web.config.file",
     "web_config_file",
     type=click.Path(path_type=Path),
-    help="TLS and users of the exporter's own pages, as every exporter of Prometheus has them.",
+    help="File with TLS and users for the exporter's pages, in the format of the exporter-toolkit.",
 )
 telemetry_path_option = click.option(
     "--web.telemetry-path",
@@ -129,7 +129,7 @@ route_prefix_option = click.option(
     default="/",
     show_default=True,
     callback=_prefix,
-    help="Prefix of every path of the exporter's pages, for a proxy that passes requests on with it.",
+    help="Prefix of all paths, for a proxy that keeps it in the requests.",
 )
 
 

@@ -24,7 +24,7 @@ def token() -> None:
 
 
 @token.command(
-    short_help="Revoke a token, and show that the API refuses it.",
+    short_help="Revoke a token, and check that the API refuses it.",
     epilog=epilog("token revoke < token.txt", "token revoke --source=acme < token.txt"),
 )
 @config_file_option
@@ -61,7 +61,7 @@ async def _revoke(source: Source, text: str) -> None:
         if unconfirmed is not None:
             why = f"{unconfirmed.reason}: {unconfirmed.detail}"
             fail(f"{source.name}: the revocation endpoint does not confirm it; the token may still work: {why}")
-        click.echo(f"{source.name}: the server confirmed the revocation (servers confirm unknown tokens, too)")
+        click.echo(f"{source.name}: the server confirmed the revocation (servers also confirm unknown tokens)")
     thief = source.model_copy(update={"oauth2": None, "authorization": Authorization(credentials=Secret(inline=text))})
     async with upstreams_of((thief,)) as opened:
         try:
@@ -71,5 +71,5 @@ async def _revoke(source: Source, text: str) -> None:
                 click.echo(f"{source.name}: the API answers 401 to it")
                 return
             if failure.reason not in (Reason.GRAPHQL, Reason.SCHEMA):
-                fail(f"{source.name}: whether the API still takes it is not known: {failure.reason}: {failure.detail}")
-        fail(f"{source.name}: the API still takes it; look again in a moment, as gateways remember tokens for a while")
+                fail(f"{source.name}: whether the API still accepts it is unknown: {failure.reason}: {failure.detail}")
+        fail(f"{source.name}: the API still accepts it; check again in a moment, because gateways cache tokens")

@@ -14,7 +14,7 @@ from exporter.model.template import REFERENCE
 
 _BARE_SCALAR: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _BARE_WITHIN: Final = re.compile(r"(?<![$\w])\$[A-Z_][A-Z0-9_]+\b")
-_UNFILLED: Final = "a {{ reference }}, which nothing fills in here"
+_UNFILLED: Final = "a {{ reference }}, which is not replaced here"
 _FILLED: Final = "write the text itself, or ${NAME} for a variable of the environment"
 
 
@@ -33,8 +33,8 @@ def doubtful(value: Json, places: Places) -> Iterator[Problem]:
         if path[-1:] == ("document",):
             continue  # where $name is a variable of GraphQL
         if path[-1:] == ("const",) and REFERENCE.search(text):
-            wrong = "a {{ reference }} in a constant, which is taken as it stands"
+            wrong = "a {{ reference }} in a constant, which is taken literally"
             yield places.problem(path, wrong, "write the reference without const")
         if _BARE_SCALAR.fullmatch(text) or (path[:1] == ("sources",) and _BARE_WITHIN.search(text)):
-            wrong = "a $NAME without braces, which is taken as it stands"
+            wrong = "a $NAME without braces, which is taken literally"
             yield places.problem(path, wrong, "write ${NAME} for a variable of the environment")

@@ -94,11 +94,11 @@ def _further(file: Path) -> Nodes:
         return nodes
     remedy = f"write one or more of the sections {', '.join(_SECTIONS)}"
     if not isinstance(nodes.value, dict):
-        raise ConfigError((Places(nodes).problem((), "is no mapping", remedy),))
-    stays, faults = "cannot stand in a file that another names", list[tuple[KeyPath, Problem]]()
+        raise ConfigError((Places(nodes).problem((), "must be a mapping", remedy),))
+    stays, faults = "is not allowed in an included file", list[tuple[KeyPath, Problem]]()
     for key, section in nodes.value.items():
         if key in _SECTIONS and not isinstance(section, list):
-            problem = Places(nodes).problem((key,), "is no list", "begin each entry with -")
+            problem = Places(nodes).problem((key,), "must be a list", "begin each entry with -")
             nodes = nodes.with_faults((), [key])
         elif key in _SECTIONS or key.startswith("x-"):
             continue

@@ -23,7 +23,7 @@ def with_overrides(nodes: Nodes) -> Nodes:
     overrides, queries = root[SECTION], root.get("queries")
     rest = {key: value for key, value in root.items() if key != SECTION}
     if not isinstance(overrides, dict):
-        remedy = "write the names of included queries, and below each the keys that are other"
+        remedy = "write the names of included queries, and below each the keys to change"
         refused = Places(nodes).problem((SECTION,), "must be a mapping", remedy)
         return nodes.with_value(rest, {}).with_faults([((SECTION,), refused)])
     places = {
@@ -54,7 +54,7 @@ def _problem(nodes: Nodes, name: str, keys: Json, places: Mapping[str, tuple[str
     if name not in included and "queries" in nodes.incomplete:
         return None
     if name not in included:
-        remedy = nearest(name, included) if included else "name in include the group that has it"
+        remedy = nearest(name, included) if included else "add the group that has it to include"
         return Places(nodes).problem(path, f"there is no included query {name}", remedy)
     if not isinstance(keys, dict):
         return Places(nodes).problem(path, "must be a mapping", "write keys with values below it")
@@ -105,7 +105,7 @@ def _include_names(nodes: Nodes) -> tuple[list[str], list[tuple[KeyPath, Problem
     known = catalogue_names()
     if not isinstance(names, list):
         return [], [(("include",), Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"))]
-    wrong = "there is nothing shipped of that name"
+    wrong = "no shipped group has that name"
     faults: list[tuple[KeyPath, Problem]] = [
         (("include", index), Places(nodes).problem(("include", index), wrong, nearest(str(name), known)))
         for index, name in enumerate(names)

@@ -90,10 +90,12 @@ def _label(value: object) -> LabelSpec:
 def _label_of_parts(of: object, more: Mapping[Any, object]) -> TextLabel:
     form = more.get("as")
     if form is not None and form not in tuple(TextForm):
-        raise ValueError(f"the text of a label is not brought into that form; write as: {', '.join(TextForm)}")
+        raise ValueError(f"not a form for the text of a label; write as: {', '.join(TextForm)}")
     parts = tuple(of) if isinstance(of, list | tuple) else (of,)
     if not parts or (len(parts) == 1 and not more):
-        raise ValueError("of has the parts of a text; write several, as in {of: [owner, {const: /}, name]}, or add as")
+        raise ValueError(
+            "of lists the parts of a text; write several, as in {of: [owner, {const: /}, name]}, or add as"
+        )
     pattern = more.get("pattern")
     if pattern is not None and not isinstance(pattern, str):
         raise ValueError("a pattern is text; put it in quotes")

@@ -305,11 +305,11 @@ class Metric(Strict):
 
     def _check_text(self) -> None:
         if self.from_ in QUANTITIES and self.from_unit is not None:
-            raise ValueError(f"from: {self.from_} reads the unit that stands in the text; leave out from_unit")
+            raise ValueError(f"from: {self.from_} reads the unit in the text; remove from_unit")
         if self.pattern is not None and not isinstance(self.value, ResponsePath):
             raise ValueError("pattern takes a part of the answer's text; write a response path as value")
         if self.pattern is not None and self.from_ is ValueKind.BOOLEAN:
-            raise ValueError("from: boolean reads no text, which pattern takes; write map: {yes: 1, no: 0}")
+            raise ValueError("from: boolean cannot be combined with pattern; write map: {yes: 1, no: 0}")
         if self.number_form is not None and self.kind not in _NUMBERS_IN_TEXT:
             raise ValueError(f"format {_NUMBER_SHOWN} is how a number in text is written; add from: string")
         if self.number_form is None and self.format != ISO and self.from_ is not ValueKind.TIMESTAMP:
@@ -319,19 +319,19 @@ class Metric(Strict):
         if self.from_ is ValueKind.ENUM and not (self.map or self.states):
             raise ValueError("from: enum needs the numbers of its words; write map: {WORD: number}, or states")
         if self.from_ not in (ValueKind.ENUM, ValueKind.NUMBER) and (self.map or self.states):
-            raise ValueError(f"from: {self.from_} does not go with map or states; leave out from")
+            raise ValueError(f"from: {self.from_} cannot be combined with map or states; remove from")
         if self.aggregate == "count" and (self.map or self.from_unit or self.from_ is not ValueKind.NUMBER):
             raise ValueError("aggregate: count reads no values; leave out from, from_unit and map")
         if self.aggregate == "count" and self.states is None and self.pattern is not None:
             raise ValueError("aggregate: count reads no text; leave out pattern, or write states")
         if self.default is not None and not self.map:
-            raise ValueError("default is the number of what map leaves out; add map, or leave it out")
+            raise ValueError("default is the number of words that are not in map; add map, or remove default")
         if self.states is None:
             return
         if self.map or self.from_unit or self.top or self.missing or self.type is MetricType.COUNTER:
             raise ValueError("states is a gauge without map, from_unit, top and missing; keep one of the two")
         if not isinstance(self.value, ResponsePath):
-            raise ValueError("states tell what a value of the answer is; write a response path as value")
+            raise ValueError("states need a value of the answer; write a response path as value")
 
     @property
     def kind(self) -> ValueKind:

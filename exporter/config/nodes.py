@@ -220,7 +220,7 @@ def read_nodes(text: str, file: str) -> Nodes:
         remedy = _QUOTE if _has_bare_braces(text, line) else _yaml_remedy(detail, _line_of(text, line))
         raise ConfigError((Problem(file, line, "", wrong, remedy),)) from None
     except yaml.reader.ReaderError as error:
-        wrong = f"not valid YAML: a character that may not stand there (position {error.position})"
+        wrong = f"not valid YAML: a character that is not allowed there (position {error.position})"
         raise ConfigError((Problem(file, None, "", wrong, "write the file as UTF-8 text"),)) from None
     except (yaml.YAMLError, UnicodeError):
         raise ConfigError((Problem(file, None, "", "not valid YAML", "check it with a YAML linter"),)) from None
@@ -243,7 +243,7 @@ def _yaml_remedy(detail: str, line: str) -> str:
         return "define its anchor further up in this file, as anchors of other files do not count"
     if "expected ',' or" in detail:
         return "close the bracket, and put a text with a colon, a comma or a bracket in quotes"
-    return "mend the indentation or the quotes there"
+    return "correct the indentation or the quotes there"
 
 
 def _has_bare_braces(text: str, line: int | None) -> bool:
@@ -334,7 +334,7 @@ class _Reader:
             parts = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
             for part in reversed(parts):
                 if not isinstance(part, yaml.MappingNode):
-                    wrong = "a merge key (<<) of what is no mapping"
+                    wrong = "a merge key (<<) whose value is not a mapping"
                     self._refuse(key_node, path, wrong, "name the anchor of a mapping, such as *base")
                     continue
                 merged = self.value(part, path, depth + 1)

@@ -110,7 +110,7 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         case "literal_error" | "enum":
             expected = details["ctx"]["expected"]
             meant = suggestion(str(details.get("input", "")), re.findall("'([^']*)'", expected))
-            return "not one of the words that may stand here", meant or f"write {expected}"
+            return "not one of the allowed words", meant or f"write {expected}"
         case "too_short":
             return "is empty", "add at least one"
         case "string_too_short":

@@ -21,7 +21,7 @@ class ProxySettings:
     def __post_init__(self) -> None:
         """Raises `ValueError` for keys that contradict each other, or that need another."""
         if self.from_environment and (self.url is not None or self.no_proxy):
-            raise ValueError("has proxy_from_environment beside proxy_url or no_proxy; keep one")
+            raise ValueError("has proxy_from_environment as well as proxy_url or no_proxy; keep one")
         if self.no_proxy and self.url is None:
             raise ValueError("has no_proxy but no proxy_url; add it")
         if self.connect_header and not self.is_set:

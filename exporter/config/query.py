@@ -121,11 +121,11 @@ class Pages(Strict):
         if [self.offset, self.page, self.cursor].count(None) != 2:
             raise ValueError("needs one of offset, page and cursor, which is where a page begins")
         if self.cursor is not None and (self.info is None) == (self.next is None):
-            raise ValueError("a cursor needs where the next one stands; write either info or next")
+            raise ValueError("a cursor needs the path of the next one; write either info or next")
         if self.cursor is None and (self.info or self.next) is not None:
             raise ValueError("info and next are for a cursor; write total or more, or neither")
         if [self.total, self.more, self.info].count(None) < 2 or (self.cursor and self.total) is not None:
-            raise ValueError("says twice whether there is a further page; keep one of total, more, info and next")
+            raise ValueError("has two ways to find the last page; keep one of total, more, info and next")
         return self
 
     @property
@@ -305,7 +305,7 @@ class Query(Strict):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if not self.metrics and self.rows is None:
-            raise ValueError("has neither metrics nor rows, so nothing would come of it; add metrics")
+            raise ValueError("has neither metrics nor rows, so it has no effect; add metrics")
         if self.pages is not None and self.rows is None:
             raise ValueError("pages needs rows, the list that comes in pages; add rows")
         return self
@@ -323,13 +323,11 @@ class Query(Strict):
         if self.audit is not None and self.period is None:
             raise ValueError("audit needs a period, whose totals it asks for again; add period")
         if self.audit is not None and self.period is not None and self.audit.after >= shortest(self.period):
-            raise ValueError("audit comes after the next period has ended already; shorten after")
+            raise ValueError("audit would run after the end of the next period; shorten after")
         if self.audit is not None and all(metric.type != "counter" for metric in self.metrics):
             raise ValueError("audit compares counters, and there is none; give a metric type: counter")
         if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
-            raise ValueError(
-                "period is shorter than two intervals, so a period's end could be jumped over; lengthen it"
-            )
+            raise ValueError("period is shorter than two intervals, so a poll could miss a period's end; lengthen it")
         return self
 
     @model_validator(mode="after")
@@ -348,7 +346,7 @@ class Query(Strict):
         if self.pack is not None and not self.for_each:
             raise ValueError("pack needs for_each, whose calls it puts together; add for_each")
         if self.pack is not None and self.pages is not None:
-            raise ValueError("pack and pages cannot stand together, as each target has pages of its own; keep one")
+            raise ValueError("pack and pages cannot be combined, because each target has its own pages; keep one")
         return self
 
     @property

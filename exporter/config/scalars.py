@@ -152,7 +152,7 @@ def _secret_source(value: object, info: ValidationInfo) -> Secret:
             return Secret(env=name)
         case {"file": str(path), **rest} if not rest and path:
             return Secret(file=resolve_path(Path(path), info))
-    raise ValueError("a secret value comes from somewhere; write {env: NAME} or {file: PATH}")
+    raise ValueError("not a secret value; write {env: NAME} or {file: PATH}")
 
 
 def _parameter(value: object, info: ValidationInfo) -> str | Secret:

@@ -268,9 +268,9 @@ class OAuth2(Strict):
         if not self.has_secret and self.tls_config.cert_file is None:
             raise ValueError("auth_style tls_client_auth needs a certificate; add cert_file and key_file to tls_config")
         if not self.has_secret and (self.client_secret or self.client_secret_file):
-            raise ValueError("has a client secret beside auth_style tls_client_auth; remove it")
+            raise ValueError("has a client secret as well as auth_style tls_client_auth; remove it")
         if self.revoke_on_exit and self.revocation_url is None:
-            raise ValueError("revoke_on_exit needs somewhere to ask; add revocation_url")
+            raise ValueError("revoke_on_exit needs revocation_url; add it")
         for url in (self.token_url, self.revocation_url):
             if url is not None and not _is_protected(url):
                 raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")
@@ -535,7 +535,7 @@ class Source(Strict):
         if sum(way is not None for way in ways) > 1:
             raise ValueError("has more than one of oauth2, authorization and basic_auth; keep one")
         if any(name.lower() == "authorization" for name in self.http_headers) and any(ways):
-            raise ValueError("http_headers sets Authorization beside another way to authenticate; keep one")
+            raise ValueError("http_headers sets Authorization as well as another way to authenticate; keep one")
         return self
 
     @model_validator(mode="after")
@@ -547,7 +547,7 @@ class Source(Strict):
     def _sound_values(self) -> Self:
         for name in self.values:
             if name in self.secret_values:
-                raise ValueError(f"{name} stands in both values and secret_values; keep one")
+                raise ValueError(f"{name} is in both values and secret_values; keep one")
         return self
 
     @model_validator(mode="after")

@@ -64,13 +64,13 @@ Curve: TypeAlias = Literal["CurveP256", "CurveP384", "CurveP521", "X25519"]
 
 def _policy(value: str) -> str:
     if value not in ("", *_POLICIES, *_VERIFY_NOTHING):
-        raise ValueError(f"not one of the words that may stand here; write {', '.join(_POLICIES)}")
+        raise ValueError(f"not one of the allowed words; write {', '.join(_POLICIES)}")
     return value
 
 
 def _cipher(value: str) -> str:
     if value not in CIPHERS and value not in _TLS13_CIPHERS:
-        raise ValueError(f"not a cipher suite that may stand here; write {', '.join((*CIPHERS, *_TLS13_CIPHERS))}")
+        raise ValueError(f"not a supported cipher suite; write {', '.join((*CIPHERS, *_TLS13_CIPHERS))}")
     return value
 
 
@@ -88,7 +88,7 @@ def _user(value: str) -> str:
 
 def _header(value: str) -> str:
     if not _HEADER_TEXT.fullmatch(value):
-        raise ValueError("has characters that a header cannot carry; write one line of ASCII")
+        raise ValueError("has characters that a header cannot contain; write one line of ASCII")
     return value
 
 

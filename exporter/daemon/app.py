@@ -149,7 +149,7 @@ def _take_over(site: ExporterSite, found: Ready) -> None:
 def _warn(found: Ready) -> None:
     """Says in the log what `--config.check` warns of."""
     for problem in found.plan.warnings:
-        _log.warning("the configuration has what is hardly meant", problem=str(problem))
+        _log.warning("the configuration is probably not what you meant", problem=str(problem))
 
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:

@@ -68,7 +68,7 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
             try:
                 text = secret.reveal()
                 if key[0] in _IN_HEADERS and not _HEADER_TEXT.fullmatch(text):
-                    wrong = "has characters that a header cannot carry"
+                    wrong = "has characters that a header cannot contain"
                     problems.append(loaded.places.problem((*place, *key), wrong, "write one line of ASCII"))
             except Failure as failure:
                 remedy = "make it readable for this user" if secret.file else "set it"

@@ -60,7 +60,7 @@ class LogLimit:
         for source, minute in list(self._minutes.items()):
             if now - minute.began_at >= _MINUTE_SECONDS:
                 if minute.left_out:
-                    _log.warning("there was more to say; the metrics and the status page have it", source=source)
+                    _log.warning("further log lines were left out; see the metrics and the status page", source=source)
                 else:
                     del self._minutes[source]
 

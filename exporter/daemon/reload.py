@@ -59,9 +59,9 @@ class Reloading:
             problems = await self._attempt()
         self._status.note(successful=not problems)
         for problem in problems:
-            _log.error("the new configuration is not used, the old one goes on", problem=problem)
+            _log.error("the new configuration is not used; the old one stays in use", problem=problem)
         if not problems:
-            _log.info("the configuration was loaded again")
+            _log.info("the configuration was reloaded")
         return problems
 
     async def _attempt(self) -> Problems:

@@ -145,7 +145,7 @@ def parse_document(text: str, schema: GraphQLSchema | None, name: str | None = N
     except GraphQLSyntaxError as error:
         line = min(error.locations[0].line if error.locations else 1, len(text.rstrip().splitlines()) or 1)
         wrong = f"not valid GraphQL: {error.message.removeprefix('Syntax Error: ').rstrip('.')}"
-        raise DocumentError((Fault(line, wrong, "mend the document there"),)) from None
+        raise DocumentError((Fault(line, wrong, "correct the document there"),)) from None
     except RecursionError:
         raise DocumentError((Fault(1, "nested too deeply"),)) from None
     if name is not None:

@@ -25,7 +25,8 @@ _thread: Final = _Thread()
 
 
 def begin(work: Callable[[], _Result], name: str) -> Future[_Result]:
-    """What the work yields, in a daemon thread of its own. Raises `RuntimeError` where there can be no more threads."""
+    """What the work yields, in a daemon thread of its own. Raises `RuntimeError` where no
+    further thread can be started."""
     future: Future[_Result] = Future()
     threading.Thread(target=_run, args=(work, future), name=name, daemon=True).start()
     return future

@@ -48,7 +48,7 @@ async def read_file_soon(file: Path, max_bytes: int) -> bytes:
 
 
 def _late() -> OSError:
-    return OSError(errno.ETIMEDOUT, f"nothing came within {READ_SECONDS:g} s")
+    return OSError(errno.ETIMEDOUT, f"no data within {READ_SECONDS:g} s")
 
 
 def _reading(file: Path, max_bytes: int) -> Future[bytes]:
@@ -58,7 +58,7 @@ def _reading(file: Path, max_bytes: int) -> Future[bytes]:
         try:
             reading = begin(lambda: _content(file, max_bytes), f"file {file.name}")
         except RuntimeError:
-            raise OSError(errno.EAGAIN, "there can be no more threads") from None
+            raise OSError(errno.EAGAIN, "no further thread can be started") from None
         _under_way[key] = reading
         reading.add_done_callback(lambda _: _under_way.pop(key, None))
     return reading

@@ -67,9 +67,9 @@ def _remedy(text: str) -> str:
     if "{{" in text:
         return "write it without {{ }}"
     if text.startswith("$"):
-        return "leave out the $, which paths do not begin with"
+        return "leave out the $; paths begin with a name"
     if "[*]" in text or "[]" in text:
-        return "leave out the brackets, as lists are opened without them"
+        return "leave out the brackets; paths go through lists without them"
     return "write names of the answer joined by dots, such as usage.count or tags[0]"
 
 

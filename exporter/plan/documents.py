@@ -120,7 +120,7 @@ def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], fi
     if found := list(REFERENCE.finditer(query.document)):
         for reference in found:
             line = query.document.count("\n", 0, reference.start()) + 1
-            wrong = f"{reference[0]} in a document, where nothing fills it in"
+            wrong = f"{reference[0]} in a document, where it is not replaced"
             remedy = "declare a variable of GraphQL there, and write the reference in variables"
             findings.add_in_text((*place, "document"), line, wrong, remedy)
         return None

@@ -54,7 +54,9 @@ def in_order(queries: Mapping[str, ParsedQuery], feeders: Feeders, findings: Fin
         at: ParsedQuery | None = parsed
         while at is not None and at.query.name not in done:
             if at in chain:
-                findings.add((*at.place, "for_each"), "the queries feed each other in a circle", "break the circle")
+                findings.add(
+                    (*at.place, "for_each"), "the queries need each other's rows in a circle", "break the circle"
+                )
                 break
             chain.append(at)
             at = feeders.get(at.query.name)

@@ -168,14 +168,14 @@ class Metrics:
         """A counter is the API's own, published as it comes, or with a period the total from the period's start."""
         if query.period is not None:
             if not any(time.startswith("period.start") for time in times):
-                wrong = "nothing that is asked for it begins at {{ period.start }}, so each fall would be held back"
+                wrong = "its query does not begin at {{ period.start }}, so each decrease would be held back"
                 remedy = "write {{ period.start }} in its variables, or drop period if the API counts by itself"
                 self._findings.warn(place, wrong, remedy)
         elif metric.aggregate == "count" or not isinstance(metric.value, ResponsePath):
-            wrong = "a counter of rows needs the query's period, which it counts from"
+            wrong = "a counter of rows needs the query's period, from whose start it counts"
             self._findings.add(place, wrong, "add period: day, or make it a gauge")
         elif any(time.startswith("window.start") for time in times):
-            wrong = "the figure of a window is no counter, as each window begins at 0"
+            wrong = "the figure of a window is not a counter, because each window begins at 0"
             self._findings.add(place, wrong, "add period: day and ask from {{ period.start }}, or make it a gauge")
 
     def _bucket(self, bucket: Bucket | None, scopes: Scopes, place: KeyPath) -> BucketPlan | None:

@@ -40,10 +40,10 @@ def _place_problems(
         if query.window is None or rest not in _TIMES[root] or in_label:
             remedy = "add window:" if query.window is None else f"write window.start or window.end, {_FORMS}"
             remedy = "a label that changes with every poll makes a new series each time" if in_label else remedy
-            yield KeyProblem(place, f"{shown} cannot stand here", remedy)
+            yield KeyProblem(place, f"{shown} cannot be used here", remedy)
     elif root == "period":
         if query.period is None or rest not in _TIMES[root] or in_label:
-            yield KeyProblem(place, f"{shown} cannot stand here", "add period:, and write period.start in variables")
+            yield KeyProblem(place, f"{shown} cannot be used here", "add period:, and write period.start in variables")
     elif root in query.for_each or parsed.lacks("for_each"):
         if query.batch is not None and in_label and root in query.for_each and not is_outer(rest, feeder):
             yield KeyProblem(place, f"{shown} is a list, because of batch", "take the label from the answer")
@@ -57,7 +57,7 @@ def _source_value_problems(parsed: ParsedQuery, place: KeyPath, name: str, *, in
     for source in parsed.sources:
         if name in source.secret_values:
             if in_label:
-                yield KeyProblem(place, f"{shown} is secret", "labels are shown; take it from values")
+                yield KeyProblem(place, f"{shown} is secret", "labels are public; take it from values")
         elif name not in source.values and not parsed.source_lacks(source, "values", "secret_values"):
             known = ", ".join([*source.values, *source.secret_values]) or "none"
             yield KeyProblem(place, f"{shown}: the source {source.name} has no such value", f"it has: {known}")

@@ -244,7 +244,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
         return "leave out data., as paths begin below it"
     if found := suggestion(word, names):
         return found
-    return f"selected there: {', '.join(names)}" if names else "nothing is selected there; end the path earlier"
+    return f"selected there: {', '.join(names)}" if names else "nothing is selected below it; end the path earlier"
 
 
 def _field_names(selection: Selection) -> str:

@@ -44,7 +44,7 @@ class _Course:
 
     def _follow(self, cursor: str | int | None) -> None:
         if cursor in self._cursors:
-            raise ResultFailure(Reason.SCHEMA, "a cursor came twice, so the pages would have no end")
+            raise ResultFailure(Reason.SCHEMA, "a cursor was repeated, so the pages would never end")
         self._cursors.add(cursor)
         self.position = cursor
 
@@ -113,7 +113,7 @@ class Conversation:
             self._deadline_at += await self._pace.passed(self._query.name)
         remaining = self._deadline_at - self._monotonic()
         if remaining <= 0:
-            raise UpstreamFailure(Reason.TIMEOUT, "the pages did not all come in time")
+            raise UpstreamFailure(Reason.TIMEOUT, "not all pages arrived in time")
         response = await self._client.execute(sent, deadline_seconds=remaining)
         self.graphql_errors += len(response.errors)
         refuse_partial(self._query, response)
@@ -134,5 +134,5 @@ def refuse_partial(query: QueryPlan, response: Response) -> None:
     if response.errors and not query.publishes_partial:
         first = response.errors[0]
         where = f" at {'.'.join(map(str, first.path))}" if first.path else ""
-        detail = f"{first.message}{where} (with data beside it; on_partial: publish would take that)"
+        detail = f"{first.message}{where} (the answer also has data; on_partial: publish would use it)"
         raise UpstreamFailure(Reason.GRAPHQL, detail)

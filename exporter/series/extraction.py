@@ -132,7 +132,7 @@ def _nulls(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> Mapping[str, in
         if count
     }
     if found and query.fails_on_null:
-        raise ResultFailure(Reason.SCHEMA, f"{next(iter(found))} is null, and rows were to be below it")
+        raise ResultFailure(Reason.SCHEMA, f"{next(iter(found))} is null where rows are expected")
     return found
 
 

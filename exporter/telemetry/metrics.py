@@ -126,13 +126,13 @@ class Telemetry:
         if (status := self._web.config_status) is not None:
             yield _gauge(
                 "web_config_last_reload_successful",
-                "Whether the last reading of the web configuration and of its files worked.",
+                "Whether the last loading of the web configuration and its files worked.",
                 (),
                 [((), status.successful)],
             )
             yield _gauge(
                 "web_config_last_reload_success_timestamp_seconds",
-                "When the web configuration was last read anew, in Unix time.",
+                "When the web configuration was last reloaded, in Unix time.",
                 (),
                 [((), status.success_time)],
             )
@@ -140,7 +140,7 @@ class Telemetry:
             yield _gauge("shard", "Which of the shards this exporter is, from 0.", (), [((), shard.index)])
             yield _gauge("shards", "How many shards there are.", (), [((), shard.count)])
         yield _counter(
-            "clock_jumps", "How often the clock was set by ten seconds or more, or the machine slept.", (),
+            "clock_jumps", "Times that the clock was set by ten seconds or more, or the machine slept.", (),
             [((), self._polling.clock_watch.jumps)],
         )  # fmt: skip
         yield _gauge("tasks", "Tasks of the event loop.", (), [((), self._task_count())])
@@ -179,18 +179,18 @@ def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
     yield _counter("upstream_requests", "HTTP requests to the API, by status code.", ("source", "code"), [
         ((one.source.name, code), count) for one in sources for code, count in sorted(one.requests_by_code.items())
     ])  # fmt: skip
-    yield _gauge("upstream_backoff_seconds", "Seconds for which the source asked to be left alone.", ("source",), [
+    yield _gauge("upstream_backoff_seconds", "Remaining seconds of the pause that the source asked for.", ("source",), [
         ((one.source.name,), one.pause_seconds) for one in sources
     ])  # fmt: skip
     budgets = {one.source.name: one.budget for one in sources if one.budget is not None}
     yield _gauge(
         "upstream_budget_remaining",
-        "What the API last said is left of its own limit, in its unit: requests, or points of cost.",
+        "What is left of the API's own limit, as the API last reported it: requests, or points of cost.",
         ("source",),
         [((name,), budget.remaining) for name, budget in budgets.items()],
     )
     yield _gauge(
-        "upstream_budget_limit", "The whole of that limit, where the API says it.", ("source",),
+        "upstream_budget_limit", "The API's own limit, if the API reports it.", ("source",),
         [((name,), budget.limit) for name, budget in budgets.items() if budget.limit is not None],
     )  # fmt: skip
     waits = [(one.source.name, one.rate_limit_wait_seconds) for one in sources]
@@ -199,7 +199,7 @@ def _source_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
     ])  # fmt: skip
     yield _gauge(
         "rate_limit_demand_ratio",
-        "Requests that the polls need, without further pages, to those that rate_limit allows.",
+        "Requests that the polls need, without further pages, divided by the requests that rate_limit allows.",
         ("source",),
         [((one.source.name,), one.demand.ratio) for one in sources if one.demand is not None],
     )
@@ -216,7 +216,7 @@ def _token_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
     )
     yield gauge(
         "token_blocked",
-        "Whether the token endpoint refuses the client for good.",
+        "Whether the token endpoint refuses the client's credentials.",
         (s.blocked for s in all_statuses),
     )
     yield gauge(
@@ -228,7 +228,7 @@ def _token_metrics(sources: Sequence[SourceStatus]) -> Iterator[Samples]:
         for name, status in statuses.items()
         for key, count in sorted(status.renewals.items())
     ])  # fmt: skip
-    yield _counter("token_forced_renewals", "Renewals because the API refused the token.", ("source",), [
+    yield _counter("token_forced_renewals", "Token renewals because the API refused the token.", ("source",), [
         ((name,), status.forced_renewals) for name, status in statuses.items()
     ])  # fmt: skip
     yield gauge(
@@ -246,46 +246,46 @@ def _state_metrics(queries: Sequence[QueryStatus]) -> Iterator[Samples]:
     yield gauge("query_up", "Whether the last poll of every target of the query succeeded.", (q.up for q in queries))
     yield gauge(
         "query_last_success_timestamp_seconds",
-        "When the query last succeeded, in Unix time; of its targets, the oldest.",
+        "When the query last succeeded, in Unix time; the oldest of its targets.",
         (q.success_time for q in queries),
     )
     yield gauge("query_interval_seconds", "The query's interval.", (q.query.interval_seconds for q in queries))
     yield gauge("query_series", "Series that the query publishes.", (q.series for q in queries))
-    yield gauge("query_partial", "Whether the last answer had errors beside its data.", (q.partial for q in queries))
-    yield gauge("query_targets", "Targets that the query is polled for.", (q.targets for q in queries))
+    yield gauge("query_partial", "Whether the last answer had errors as well as data.", (q.partial for q in queries))
+    yield gauge("query_targets", "Targets of the query.", (q.targets for q in queries))
     yield gauge("query_targets_failing", "Targets whose last poll failed.", (len(q.failing) for q in queries))
     yield _gauge(
         "query_failure_reason",
-        "Targets whose last poll failed, by reason; there only while it is so.",
+        "Targets whose last poll failed, by reason; absent while none fails.",
         (*_QUERY_LABELS, "reason"),
         [((*key, reason), count) for key, q in zip(keys, queries, strict=True) for reason, count in q.failures],
     )
     yield gauge(
         "query_next_poll_timestamp_seconds",
-        "When the query is next polled, in Unix time; of its targets, the first. Absent while it is polled.",
+        "When the query is next polled, in Unix time; the earliest of its targets. Absent during a poll.",
         (None if q.next_in_seconds is None else now + q.next_in_seconds for q in queries),
     )
     yield gauge(
         "query_pack_size",
-        "Targets that go into one operation, of queries with pack; fewer than configured if the API takes no more.",
+        "Targets in one operation, for queries with pack; fewer than configured if the API refused larger packs.",
         (q.pack_size for q in queries),
     )
     yield gauge(
         "query_window_seconds",
-        "Length of the window that the query asks for.",
+        "Length of the query's window.",
         (_window_seconds(q.query) for q in queries),
     )
     yield gauge(
         "query_window_end_timestamp_seconds",
-        "End of the newest window that was answered, in Unix time; of the query's targets, the oldest.",
+        "End of the newest window with an answer, in Unix time; the oldest of the query's targets.",
         (q.window_end_time for q in queries),
     )
     yield gauge(
         "query_period_start_timestamp_seconds",
-        "Start of the period that the query's counters count from, in Unix time; of its targets, the oldest.",
+        "Start of the period of the query's counters, in Unix time; the oldest of its targets.",
         (q.period_start_time for q in queries),
     )
-    yield gauge("polls_in_flight", "Polls that are under way.", (q.in_flight for q in queries))
+    yield gauge("polls_in_flight", "Polls in progress.", (q.in_flight for q in queries))
 
 
 def _window_seconds(query: QueryPlan) -> float | None:
@@ -311,7 +311,9 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     yield by_reason("poll_failures", "Polls that failed, by reason.", (count.failures for count in counts))
     durations = (count.duration_seconds for count in counts)
     yield members.gauge("poll_duration_seconds", "Duration of the last poll.", durations)
-    yield counter("poll_overruns", "Ticks missed, as the poll before took too long.", (c.overruns for c in counts))
+    yield counter(
+        "poll_overruns", "Ticks missed because the previous poll took too long.", (c.overruns for c in counts)
+    )
     yield counter("graphql_errors", "Errors in GraphQL answers.", (count.graphql_errors for count in counts))
     yield by_reason(
         "values_skipped", "Values that were left out, by reason.", (count.values_skipped for count in counts)
@@ -321,24 +323,24 @@ def _count_metrics(counted: Sequence[tuple[tuple[str, str], QueryCounts]]) -> It
     )
     yield counter(
         "query_rows_cut",
-        "Rows left behind, as pages.max_rows was reached; at least so many where the API only says that there is more.",
+        "Rows not read because of pages.max_rows; a lower bound if the API does not report a total.",
         (count.rows_cut for count in counts),
     )
+    yield counter("query_nulls", "Nulls in answers where rows were expected.", (c.nulls for c in counts))
     yield counter(
-        "query_nulls", "Nulls in answers on the way to the rows, below which there are none.", (c.nulls for c in counts)
+        "pack_refusals",
+        "Times that the API refused a pack, which made packs smaller.",
+        (count.pack_refusals for count in counts),
     )
     yield counter(
-        "pack_refusals", "Refusals of packs that made them smaller.", (count.pack_refusals for count in counts)
-    )
-    yield counter(
-        "lookup_misses", "Labels left empty, as a lookup did not know the key.", (c.lookup_misses for c in counts)
+        "lookup_misses", "Labels left empty because a lookup did not have the key.", (c.lookup_misses for c in counts)
     )
     yield by_reason(
         "audit_failures", "Calls of audits that failed, by reason.", (count.audit_failures for count in counts)
     )
     yield counter(
         "decreases_held",
-        "Counter values held, as the upstream gave less within a period.",
+        "Counter values held because the API returned less within a period.",
         (count.counter_decreases for count in counts),
     )
 
@@ -347,13 +349,13 @@ def _audit_metrics(found: Mapping[tuple[str, str], Finding]) -> Iterator[Samples
     findings = [(source, query, finding) for (query, source), finding in sorted(found.items())]
     yield _gauge(
         "audit_difference",
-        "What the totals of the last audited period are above those that were published at its end.",
+        "Totals of the last audited period minus the totals published at its end.",
         (*_QUERY_LABELS, "metric"),
         [((s, q, metric), value) for s, q, finding in findings for metric, value in finding.difference.items()],
     )
     yield _gauge(
         "audit_difference_ratio",
-        "The same difference to what was published.",
+        "The same difference divided by the published totals.",
         (*_QUERY_LABELS, "metric"),
         [
             ((s, q, metric), value / finding.published[metric])

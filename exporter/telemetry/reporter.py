@@ -68,7 +68,7 @@ class Reporter:
             say = _log.debug if now <= before else _log.warning
             say("values of an answer were left out", **about, **_counted(result.skipped), first=result.first_skipped)
         elif self._values_left_out.pop(owner, None) is not None:
-            _log.info("no value of an answer is left out any more", **about)
+            _log.info("all values of the answer can be read again", **about)
 
     def _say_what_is_null(self, owner: Owner, result: Result) -> None:
         about = _about(owner)
@@ -77,9 +77,9 @@ class Reporter:
             self._nulls[owner] = now
             say = _log.debug if now <= before else _log.warning
             counted = {"count": sum(result.nulls.values()), "path": ", ".join(sorted(now))}
-            say("an answer has null where rows were to be, so there are none below it", **about, **counted)
+            say("an answer has null where rows are expected, so these rows are missing", **about, **counted)
         elif self._nulls.pop(owner, None) is not None:
-            _log.info("the answer has no null on the way to the rows any more", **about)
+            _log.info("the answer has no null where rows are expected any more", **about)
 
     def _hints(self, source: str, outcome: PollOutcome) -> dict[str, str]:
         """What is likely wrong, where that can be told: a document that is refused may have any fault."""
@@ -102,7 +102,7 @@ class Reporter:
 
     def on_clock_jump(self, seconds: float) -> None:
         if seconds > 0:
-            what = "the clock was set forward, or the machine slept; what is stale by it is dropped"
+            what = "the clock was set forward, or the machine slept; series that are stale now are dropped"
         else:
             what = "the clock was set back"
         _log.warning(what, seconds=round(abs(seconds), 1))

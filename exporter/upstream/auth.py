@@ -68,7 +68,7 @@ class HeaderAuth:
         """The answer. Raises `SecretUnreadable` where the secret cannot be read, or not be sent."""
         value = await _read(self._secret, deadline)
         if not re.fullmatch(r"[ -~]+", value):
-            raise SecretUnreadable("the credentials have characters that a header cannot carry")
+            raise SecretUnreadable("the credentials have characters that a header cannot contain")
         return await send(f"{self._kind} {value}")
 
 

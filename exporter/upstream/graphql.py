@@ -183,7 +183,7 @@ class GraphQLClient:
     def _check_values(self, values: int, shape: Shape | None) -> None:
         """Raises `UpstreamFailure` (`too_large`) for more values than the limits allow."""
         if self._max_values is not None and values > self._max_values:
-            allowed = f"{self._max_values} may stand in an answer of max_body_size: one in {BYTES_A_VALUE} bytes"
+            allowed = f"{self._max_values} are allowed in an answer of max_body_size: one in {BYTES_A_VALUE} bytes"
             raise UpstreamFailure(Reason.TOO_LARGE, f"the answer has {values} values; {allowed}")
         if shape is not None and values > shape.max_values:
             allowed = f"{shape.max_values} are allowed: {shape.max_values_reason}"

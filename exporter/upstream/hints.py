@@ -13,24 +13,22 @@ from exporter.model.errors import Failure, Reason, TokenFailure
 
 _PORTAL: Final = "the Developer Portal (devportal.choreo.dev/choreosystem)"
 WRONG_HANDLE: Final = (
-    "the organization's handle is wrong: copy it anew from the console, Settings → Copy Handle (it is not the UUID)"
+    "the organization's handle is wrong: copy it again from the console, Settings → Copy Handle (it is not the UUID)"
 )
 WRONG_ID: Final = "the organization's UUID is wrong (it is not the handle); without CHOREO_ORG_ID init finds it"
 _NOT_SUBSCRIBED: Final = (
     f"the application is not subscribed: in {_PORTAL} open the application, Subscriptions, and add the Insights API"
 )
 _NO_MEMBERSHIP: Final = (
-    f"you are no member of the Choreo System organization: in {_PORTAL} choose Request Access under Applications"
+    f"you are not a member of the Choreo System organization: in {_PORTAL} choose Request Access under Applications"
 )
 _WRONG_KEYS: Final = (
     f"the consumer key or the secret is wrong: in {_PORTAL} open the application, Production Keys → OAuth 2.0 Tokens,"
-    " and copy both anew (not the sandbox keys)"
+    " and copy both again (not the sandbox keys)"
 )
-_NO_SCOPE: Final = (
-    "the access token lacks a scope, which no subscription gives: name it in oauth2.scopes, if the client may have it"
-)
+_NO_SCOPE: Final = "the access token lacks a scope, which a subscription does not add; name it in oauth2.scopes"
 _SCOPE_WORDS: Final = ("insufficient_scope", "900910")  # RFC 6750 §3.1, and WSO2's gateways
-_NETWORK: Final = "this machine does not reach it: look at the name, the firewall and whether a proxy is needed"
+_NETWORK: Final = "this machine cannot reach it: check the name, the firewall and whether a proxy is needed"
 _UNKNOWN_AUTHORITY: Final = (
     "the certificate is of an authority that this machine does not know, of a company or of a proxy that decrypts TLS:"
     " give the authority's certificate in tls_config: {ca_file: FILE}"

@@ -75,7 +75,7 @@ def _read_grant(response: WireResponse, wall_time: float) -> Granted:
     if not isinstance(text, str) or not 0 < len(text) <= _MAX_TOKEN_LENGTH:
         raise TokenFailure(Reason.BAD_TOKEN, "the answer has no usable access_token")
     if not re.fullmatch(r"[!-~]+", text):
-        raise TokenFailure(Reason.BAD_TOKEN, "the access_token has characters that a header cannot carry")
+        raise TokenFailure(Reason.BAD_TOKEN, "the access_token has characters that a header cannot contain")
     kind = answer.get("token_type")
     if kind is not None and (not isinstance(kind, str) or kind.lower() != "bearer"):
         raise TokenFailure(Reason.TOKEN_TYPE, "the token_type is not Bearer")
@@ -83,7 +83,7 @@ def _read_grant(response: WireResponse, wall_time: float) -> Granted:
     date = http_date(response.headers.get("date"))
     own = _jwt_lifetime(text, wall_time if date is None else date)
     if own is not None and own <= 0:
-        raise TokenFailure(Reason.BAD_TOKEN, "the access token has expired already, by its own exp")
+        raise TokenFailure(Reason.BAD_TOKEN, "the access token has already expired, by its own exp")
     known = [seconds for seconds in (declared, own) if seconds is not None]
     mismatch = declared is not None and own is not None and abs(declared - own) > _ALLOWED_MISMATCH_SECONDS
     return Granted(text, min(MAX_LIFETIME_SECONDS, *(known or [DEFAULT_LIFETIME_SECONDS])), mismatch)

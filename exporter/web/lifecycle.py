@@ -33,8 +33,8 @@ def _forbid() -> Answer:
 
 async def _reload(reload: Callable[[], Awaitable[Sequence[str]]]) -> Answer:
     if problems := await reload():
-        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "The old configuration goes on:", *problems)
-    return _answer(HTTPStatus.OK, "The configuration was loaded again.")
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "The old configuration stays in use:", *problems)
+    return _answer(HTTPStatus.OK, "The configuration was reloaded.")
 
 
 async def _renew_tokens(renew: Callable[[], Awaitable[Mapping[str, str | None]]]) -> Answer:

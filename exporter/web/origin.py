@@ -21,9 +21,9 @@ _PAGES: Final = ("/", "/config")
 # What no registry sells, so that no stranger has a name there (RFC 6761, 6762, 8375, 9476; ICANN's .internal)
 _NOBODYS: Final = ("localhost", "local", "internal", "test", "invalid", "home.arpa", "svc", "lan", "alt")
 _PROXY_FIELDS: Final = (b"forwarded", b"x-forwarded-host", b"x-forwarded-for", b"via")
-_CROSS_SITE: Final = "This is not answered to a page of another site.\n"
+_CROSS_SITE: Final = "Requests from pages of other sites are refused.\n"
 _FOREIGN_NAME: Final = (
-    "This page is not shown under that name, which a stranger could have given to this machine.\n"
+    "This page is not shown under this host name, which a stranger could have given to this machine.\n"
     "Open it by address or by the machine's own name, listen on the name (--web.listen-address=NAME:PORT),\n"
     "or have the proxy send X-Forwarded-For.\n"
 )

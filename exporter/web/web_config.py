@@ -129,7 +129,7 @@ class WebConfiguration:
         self._settings = settings
         self._headers = _headers(settings)
         self.status.note(successful=True)
-        _log.info("the web configuration was read anew", file=str(self._file))
+        _log.info("the web configuration was reloaded", file=str(self._file))
         _log_remarks(settings)
 
     def _usable(self, found: _Outcome) -> tuple[WebSettings, ssl.SSLContext | None]:
@@ -198,10 +198,13 @@ def _log_remarks(settings: WebSettings) -> None:
             _log.warning("tls_server_config names no certificate, so the pages are served without TLS")
         return
     if tls.verifies_nothing:
-        remark = "clients are asked for no certificate: this policy would verify none, so that anybody could make one"
+        remark = "clients are asked for no certificate: this policy would verify none, so anyone could make one"
         _log.warning(remark, key="client_auth_type", remedy="write RequireAndVerifyClientCert")
     elif tls.asks_clients and not tls.has_authority:
-        _log.info("the system's authorities vouch for clients, as no client_ca_file is given", key="client_auth_type")
+        _log.info(
+            "clients are verified with the system's authorities, because client_ca_file is missing",
+            key="client_auth_type",
+        )
 
 
 def _without_effect(config: WebConfig) -> Iterator[tuple[str, str]]:
@@ -212,7 +215,7 @@ def _without_effect(config: WebConfig) -> Iterator[tuple[str, str]]:
     if tls is None:
         return
     if not can_choose_curves(tls):
-        yield "tls_server_config.curve_preferences", "this Python can tell OpenSSL one curve, not several"
+        yield "tls_server_config.curve_preferences", "this Python can set one curve in OpenSSL, not several"
     for name in ("cert", "key", "client_ca"):
         if getattr(tls, f"{name}_file") and name in tls.model_fields_set:
             yield f"tls_server_config.{name}", f"{name}_file is read instead"

@@ -151,8 +151,8 @@ def test_a_period_that_nothing_asks_for_is_warned_of(loader: Loader) -> None:
 @pytest.mark.parametrize(
     ("metric", "wrong"),
     [
-        ("value: recent.n", "the figure of a window is no counter, as each window begins at 0"),
-        ("value: 1, aggregate: sum", "a counter of rows needs the query's period, which it counts from"),
+        ("value: recent.n", "the figure of a window is not a counter, because each window begins at 0"),
+        ("value: 1, aggregate: sum", "a counter of rows needs the query's period, from whose start it counts"),
     ],
 )
 def test_what_is_no_counter_is_refused(loader: Loader, metric: str, wrong: str) -> None:
@@ -1166,7 +1166,7 @@ def test_a_null_on_the_way_to_the_rows_is_counted(loader: Loader, shops: Json, n
     if not nulls:
         assert result(strict, data).nulls == {}
         return
-    with pytest.raises(ResultFailure, match=f"^{next(iter(nulls))} is null, and rows were to be below it"):
+    with pytest.raises(ResultFailure, match=f"^{next(iter(nulls))} is null where rows are expected"):
         result(strict, data)
 
 

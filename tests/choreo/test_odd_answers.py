@@ -173,7 +173,7 @@ def test_a_null_that_is_a_failure_keeps_the_old_values(course: Course) -> None:
         assert page.samples("strict_stock") == [({"site": "Main", "shop": "Bern", "sku": "a"}, 4)]
     assert course.odd.total("insights_exporter_query_up", query="refusing") == 0
     assert course.odd.total("insights_exporter_poll_failures_total", query="refusing", reason="schema") >= 1
-    assert "refusing is null, and rows were to be below it" in course.log
+    assert "refusing is null where rows are expected" in course.log
 
 
 def test_labels_are_made_of_several_fields(course: Course) -> None:

@@ -49,7 +49,7 @@ def test_the_command_revokes_a_stolen_token(upstream: Upstream, tmp_path: Path) 
     config = written(tmp_path / "c.yaml", [source_of(upstream, **oauth2)], [query("value", "30s")])
     run = revoke(config, f"{stolen}\n")
     assert run.returncode == 0, run.stderr
-    confirmed = "api: the server confirmed the revocation (servers confirm unknown tokens, too)"
+    confirmed = "api: the server confirmed the revocation (servers also confirm unknown tokens)"
     assert run.stdout == f"{confirmed}\napi: the API answers 401 to it\n"
     assert not upstream.granted
     assert upstream.api.journal[-1].bearer == stolen
@@ -67,9 +67,9 @@ def test_the_command_says_what_does_not_work(upstream: Upstream, tmp_path: Path)
     bare = written(tmp_path / "bare.yaml", [source_of(upstream)], [query("value", "30s")])
     upstream.revocation.always(reply())  # says so, and does not do it
     stolen = upstream.new_token(upstream.token.path, 3600)
-    assert "the API still takes it" in refused(revoke(one, stolen))
+    assert "the API still accepts it" in refused(revoke(one, stolen))
     assert "--source: api, b" in refused(revoke(two, stolen))
-    assert "the API still takes it" in refused(revoke(two, stolen, "--source=b"))
+    assert "the API still accepts it" in refused(revoke(two, stolen, "--source=b"))
     assert "no oauth2.revocation_url" in refused(revoke(bare, stolen))
     assert "no token on standard input" in refused(revoke(one, "\n"))
     assert "not an access token" in refused(revoke(one, "a b\n"))

@@ -35,11 +35,11 @@ def config(tmp_path: Path) -> Path:
 def reload(exporter: Exporter, successful: bool = True) -> None:
     """Has the exporter load its file again by SIGHUP, and waits until it has."""
     before = (
-        exporter.log.count("the configuration was loaded again"),
+        exporter.log.count("the configuration was reloaded"),
         exporter.log.count("the new configuration is not"),
     )
     exporter.popen.send_signal(signal.SIGHUP)
-    line = "the configuration was loaded again" if successful else "the new configuration is not"
+    line = "the configuration was reloaded" if successful else "the new configuration is not"
     eventually(lambda: exporter.log.count(line) > before[not successful], f"reload; the log is: {exporter.log}")
 
 
@@ -182,7 +182,7 @@ def test_many_reloads_leave_nothing_behind(insights: Simulator, start_exporter: 
         exporter.popen.send_signal(signal.SIGHUP)
     eventually(lambda: "Environments 99." in exporter.page(), "last version")
     eventually(lambda: exporter.value("insights_exporter_tasks") == tasks, f"return to {tasks} tasks")
-    assert exporter.log.count("the configuration was loaded again") < 100
+    assert exporter.log.count("the configuration was reloaded") < 100
     assert exporter.value("insights_exporter_poll_failures_total") is None
     assert len(insights.journal.entries("token")) == 1
 

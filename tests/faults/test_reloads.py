@@ -79,7 +79,7 @@ def test_row_74_reload_storm(rounds: int, start: Start, upstream: Upstream, tmp_
     good = json.loads(config.read_text())
     tasks = exporter.value(f"{OWN}tasks") or 0
     for number in range(rounds):
-        loaded = exporter.log.count("was loaded again")
+        loaded = exporter.log.count("was reloaded")
         asked = len(upstream.operation("slow").journal)
         eventually(lambda asked=asked: len(upstream.operation("slow").journal) > asked, "poll under way")  # type: ignore[misc]
         changed = query("changed", "1s", labels={"number": {"const": str(number)}})
@@ -87,7 +87,7 @@ def test_row_74_reload_storm(rounds: int, start: Start, upstream: Upstream, tmp_
         for _ in range(100):
             hup(exporter)
         eventually(lambda: exporter.value("changed", number=str(number)), "the new query")  # noqa: B023
-        assert exporter.log.count("was loaded again") - loaded <= 20
+        assert exporter.log.count("was reloaded") - loaded <= 20
     written(config, good["sources"], good["queries"])
     hup(exporter)
     eventually(lambda: exporter.value("changed") is None, "end of the new query")

@@ -132,9 +132,9 @@ def test_reloads_leave_nothing_behind(
         changed = {**good, "queries": [*good["queries"], query("changed", f"{5 + number % 2}s", sources=["shaky"])]}
         changed["sources"][1]["http_headers"] = {"x-reload": f"number {number % 2}"}
         config.write_text(json.dumps(changed))
-        loaded = exporter.log.count("was loaded again")
+        loaded = exporter.log.count("was reloaded")
         exporter.popen.send_signal(signal.SIGHUP)
-        eventually(lambda: exporter.log.count("was loaded again") > loaded, "reload")
+        eventually(lambda: exporter.log.count("was reloaded") > loaded, "reload")
 
     for number in range(reloads // 2):  # so many, until the allocator of the loading thread has what it needs
         reload(number)

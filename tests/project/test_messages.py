@@ -30,7 +30,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "…; choose another value": "OpenSSL takes all versions and ciphers that may be written",
     "is empty; write tls_server_config or basic_auth_users, or {} for neither": "about a change of a good file",
     "TLS cannot be turned on or off while serving; restart the exporter": "about a change of a good file",
-    "the credentials have characters that a header cannot carry…": "said when it polls",
+    "the credentials have characters that a header cannot contain…": "said when it polls",
     "a proxy's URL begins with http:// or https://…": "the check of URLs says it first",
     "not an ISO 8601 time stamp…": "about an answer",
     "max_series (…) and an answer of max_body_size (… MiB) may take … MiB together, and the limit of memory is … MiB; "

@@ -108,6 +108,6 @@ def test_a_web_configuration_that_cannot_be_used_is_refused(insights: Simulator,
         run = command(f"--config.file={config}", f"--web.config.file={file}", *flags, environ=choreo_environ(insights))
         assert run.returncode == 1
         assert run.stderr.splitlines() == [
-            f"error: {file}:4: tls_server_config.curve_preferences[0]: not one of the words that may stand here;"
+            f"error: {file}:4: tls_server_config.curve_preferences[0]: not one of the allowed words;"
             " write 'CurveP256', 'CurveP384', 'CurveP521' or 'X25519'"
         ]

@@ -151,7 +151,7 @@ def test_what_a_header_cannot_carry_is_not_sent(value: str) -> None:
     api = Api()
     failed = asyncio.run(failure_of(HeaderAuth("Bearer", Secret(inline=value)).exchange(api.send, Deadline(10))))
     assert isinstance(failed, SecretUnreadable)
-    assert failed.detail == "the credentials have characters that a header cannot carry"
+    assert failed.detail == "the credentials have characters that a header cannot contain"
     assert api.shown == []
 
 

@@ -46,7 +46,7 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
 @click.option("--from", "start", required=True, metavar="TIME", help="2026-10-25, 2026-10-25T12:00Z, or 30d ago.")
 @click.option("--to", "end", metavar="TIME", help="The end; without it, the last block that is safe to write.")
 @click.option(
-    "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of every series: job and instance, others."
+    "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label for every series: job, instance and others."
 )
 @click.option("--step", metavar="DURATION", help="Time between samples; without it, each query's interval.")
 @queries_option
@@ -57,7 +57,7 @@ _LABEL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)=(.*)", re.DOTALL)
     show_default=True,
     help="The file to write.",
 )
-@click.option("--force", is_flag=True, help="Begin anew, and replace what is there.")
+@click.option("--force", is_flag=True, help="Start over, and replace existing files.")
 def backfill(
     config_file: ConfigFiles,
     start: str,
@@ -92,9 +92,9 @@ def backfill(
         progress = run(_fill(plan, queries, span, history))
         written = _write(history, output, on_all)
     except Interrupted as error:
-        fail(f"{error}; what came is kept: {_go_on(force)}")
+        fail(f"{error}; the answers so far are kept: {_go_on(force)}")
     except KeyboardInterrupt:
-        click.echo(f"stopped; what came is kept: {_go_on(force)}", err=True)
+        click.echo(f"stopped; the answers so far are kept: {_go_on(force)}", err=True)
         raise click.exceptions.Exit(130) from None
     finally:
         history.close()
@@ -165,11 +165,11 @@ def _open(partial: Path, wanted: Mapping[str, str]) -> History:
             history.say(wanted)
         about = history.about
     except (sqlite3.Error, OSError) as error:
-        fail(f"{partial}: cannot be used: {error}; write --force to begin anew")
+        fail(f"{partial}: cannot be used: {error}; write --force to start over")
     different = [key for key, value in wanted.items() if about.get(key) != value]
     if different:
         history.close()
-        fail(f"{partial} is of a run with another {', '.join(different)}; write --force to begin anew")
+        fail(f"{partial} is of a run with another {', '.join(different)}; write --force to start over")
     if not fresh:
         click.echo(f"going on with {partial}", err=True)
     return history
@@ -257,7 +257,7 @@ def _about_how_long(a_round: Round, found: Sequence[FanOut], span: Span) -> str:
     """How long the requests take, by those that were made to find the targets and by the limits of each source."""
     took = [exchange.seconds for asked in a_round.asked for exchange in asked.exchanges]
     if not took:
-        return "how long they take is not known yet"
+        return "duration unknown"
     longest = 0.0
     for source in a_round.plan.sources:
         count = request_count([one for one in found if one.course.source == source], span)

@@ -60,7 +60,7 @@ _REVOCATION: Final = "https://sts.choreo.dev/oauth2/revoke"
     show_default=True,
     help="The configuration to write.",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 def init(
     organization: str | None,
     consumer_key: str | None,
@@ -94,7 +94,7 @@ def init(
     with atomic_file(output) as file:
         file.write(config_text(account, found, place, schema.name).encode())
     _check(output)
-    shown = "" if place.written is None else f", and {secret_file} with the secret, readable for you alone"
+    shown = "" if place.written is None else f", and {secret_file} with the secret, readable only by you"
     click.echo(f"Written: {output}{shown}")
     if place.written is not None:
         click.echo(f"Git:     {keep_out_of_git(secret_file)}")

@@ -52,7 +52,7 @@ from exporter.polling.course import Course
 @click.option(
     "--response",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Ask nobody: take the answers from a file that --save has written.",
+    help="Send no request: read the answers from a file written by --save.",
 )
 @click.option("--var", "changes", multiple=True, metavar="NAME=VALUE", help=f"A variable of a {PREFIX}NAME.")
 def query(
@@ -167,7 +167,7 @@ def _show(output: Output, asked: Asked, which: str) -> None:
             output.json(f"Answer{page}", exchange.answer.data)
             for error in exchange.answer.errors:
                 where = f" at {'.'.join(map(str, error.path))}" if error.path else ""
-                output.line(f"Error beside the data{where}: {error.message}", "red")
+                output.line(f"Error as well as data{where}: {error.message}", "red")
     _show_rows(output, asked)
     if asked.outcome.result is not None:
         _show_series(output, asked.outcome.result)
@@ -226,12 +226,12 @@ def _show_series(output: Output, result: Result) -> None:
     if result.skipped_rows:
         output.line(f"  the first: {result.first_skipped_row}", "yellow")
     for path, count in result.nulls.items():
-        output.line(f"Null on the way to the rows: {path} ({count})", "yellow")
+        output.line(f"Null where rows are expected: {path} ({count})", "yellow")
     if result.lookup_misses:
-        output.line(f"Names that no lookup knew: {result.lookup_misses}", "yellow")
+        output.line(f"Names missing in lookups: {result.lookup_misses}", "yellow")
     if result.rows_cut:
         number = f"at least {result.rows_cut}" if result.rows_cut_at_least else str(result.rows_cut)
-        output.line(f"Rows beyond max_rows, left behind: {number}", "yellow")
+        output.line(f"Rows beyond max_rows, not read: {number}", "yellow")
 
 
 def _show_steps(output: Output, asked: Asked, polls: _Polls) -> None:

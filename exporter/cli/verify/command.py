@@ -167,10 +167,10 @@ def _show(output: Output, findings: _Findings, source: Source) -> None:
 
 
 def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
-    output.line(f"How long does the past change? (watched with {query.name})", "bold")
+    output.line(f"How long do figures change? (measured with {query.name})", "bold")
     configured = duration_text(query.window.delay.total_seconds()) if query.window is not None else "none"
     if not seen.counted:
-        output.line("  there was no traffic to see it by; try again when there is some", "yellow")
+        output.line("  there was no traffic; try again when there is some", "yellow")
     elif seen.delay_seconds is None and not seen.still_changing:
         output.line(
             f"  {_what_was_seen(seen)} in the {seen.watched_seconds:.0f} s that it was watched, too short to name a"
@@ -181,11 +181,11 @@ def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
         output.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
     else:
         output.line(
-            f"  a stretch of time changes until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
+            f"  figures change until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
             f" set delay: {duration_text(seen.delay_seconds)} ({query.name} has {configured})"
         )
         if seen.counted < _ENOUGH:
-            few = f"  {seen.counted:g} at most were counted in such a stretch, too few to see the slowest: set more"
+            few = f"  at most {seen.counted:g} were counted, too few to see the slowest; set a longer delay"
             output.line(f"{few}, or watch at a busier time", "yellow")
     for age in seen.late:
         output.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
@@ -196,19 +196,19 @@ def _what_was_seen(seen: Freshness) -> str:
 
 
 def _show_probed(output: Output, found: Probed) -> None:
-    output.line("What does the API take?", "bold")
+    output.line("What does the API accept?", "bold")
     taken = [name for name in GRANULARITIES if found.granularities.get(name) is not None]
     refused = [name for name in GRANULARITIES if found.granularities.get(name, "") is None]
     unasked = [name for name in GRANULARITIES if name not in found.granularities]
     parts = (("", taken), ("refused: ", refused), ("not asked: ", unasked))
     output.line("  granularities: " + "; ".join(what + ", ".join(names) for what, names in parts if names))
     if (by_itself := found.granularities.get("")) is not None:
-        output.line(f"  granularity where none is given, for two hours: {by_itself}")
+        output.line(f"  default granularity, for two hours: {by_itself}")
     limit = f"; refused: {found.refused_aliases}" if found.refused_aliases is not None else " or more"
     aliases = f"{found.aliases}{limit}" if found.aliases or found.refused_aliases is not None else "not asked"
     output.line(f"  aliases in one operation: {aliases}")
     if found.trouble:
-        output.line(f"  some questions had no answer: {found.trouble}", "yellow")
+        output.line(f"  some requests had no answer: {found.trouble}", "yellow")
 
 
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:

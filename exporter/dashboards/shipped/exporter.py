@@ -124,7 +124,7 @@ def _each_query() -> Panel:
         "Queries",
         "Each query as it is now: the reason why most of its failing targets fail (none in health); the age of its "
         "figures in its own intervals; the end of its newest window; when it is polled next; its targets and those "
-        "that fail; its series, the length of its window, and how long the last poll took. What is wrong stands "
+        "that fail; its series, the length of its window, and how long the last poll took. What is wrong comes "
         "first.",
         {"source": "Source", "query": "Query", "reason": "Reason"},
         Column("Up", f"0 * ({first}) or {reasonless}", unit="none", thresholds=ONE_IS_GOOD, words=_UP),

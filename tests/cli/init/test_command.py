@@ -109,7 +109,7 @@ def test_nothing_is_replaced_without_being_told_to(insights: Simulator, tmp_path
         (Settings(subscribed=False), {}, "answered 403", "add the Insights API"),
         (Settings(subscribed=False), {}, "answered 403", "choose Request Access"),
         (Settings(), {"CHOREO_ORG_ID": "12345"}, "not 12345", "UUID is wrong"),
-        (Settings(), {"CHOREO_TOKEN_URL": "http://127.0.0.1:1/"}, "cannot connect", "does not reach it"),
+        (Settings(), {"CHOREO_TOKEN_URL": "http://127.0.0.1:1/"}, "cannot connect", "cannot reach it"),
         (Settings(), {"CHOREO_CONSUMER_KEY": ""}, "Consumer key is missing", "CHOREO_CONSUMER_KEY"),
         (Settings(), {"CHOREO_TOKEN_URL": "http://a.example/"}, "clear text", "https://"),
         (Settings(), {"CHOREO_INSIGHTS_URL": "nowhere"}, "not a URL", "write one such as"),

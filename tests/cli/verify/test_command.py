@@ -89,7 +89,7 @@ def test_limits_and_refusals_are_read_back(start_insights: StartInsights, tmp_pa
     assert re.search(r"^refused .*is not permitted", result_of(run.stdout, "errors", "getTotalErrors"))
     assert result_of(run.stdout, "errors", "listOrganizations").startswith("worked")
     assert "granularities: 15m, 1h; refused: 1m, 1d, 7d" in run.stdout
-    assert "where none is given, for two hours: 1h" in run.stdout
+    assert "default granularity, for two hours: 1h" in run.stdout
     assert "aliases in one operation: 23; refused: 24" in run.stdout
 
 

@@ -105,5 +105,5 @@ def test_a_source_without_oauth_needs_no_token(capsys: pytest.CaptureFixture[str
         asyncio.run(seconds(with_token))
     error = capsys.readouterr().err
     assert error.startswith("error: no access token: connect: ")
-    assert "likely: this machine does not reach it" in error
+    assert "likely: this machine cannot reach it" in error
     assert "s3cret" not in error

@@ -66,8 +66,8 @@ def test_a_flag_becomes_what_it_means(option: Callable[..., Any], arguments: tup
         (options.log_format_option, "--log.format=xml", "'xml' is not one of"),
         (options.listen_address_option, "--web.listen-address=nonsense", "write :PORT, HOST:PORT or [IPv6]:PORT"),
         (options.listen_address_option, "--web.listen-address=:70000", "ports end at 65535"),
-        (options.telemetry_path_option, "--web.telemetry-path=metrics", "must begin with / and be more than that"),
-        (options.telemetry_path_option, "--web.telemetry-path=/", "must begin with / and be more than that"),
+        (options.telemetry_path_option, "--web.telemetry-path=metrics", "must begin with / and have more characters"),
+        (options.telemetry_path_option, "--web.telemetry-path=/", "must begin with / and have more characters"),
         (options.route_prefix_option, "--web.route-prefix=insights", "must begin with /"),
     ],
 )

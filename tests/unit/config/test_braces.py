@@ -58,7 +58,7 @@ def test_the_message_quotes_no_text() -> None:
 )
 def test_a_name_without_braces_is_doubtful(text: str, key: str) -> None:
     """`$NAME` is taken as it stands, which is hardly meant."""
-    assert doubts(text) == [f"{key}: a $NAME without braces, which is taken as it stands"]
+    assert doubts(text) == [f"{key}: a $NAME without braces, which is taken literally"]
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_other_dollars_are_nobodys_business(text: str) -> None:
 def test_a_reference_in_a_constant_is_doubtful() -> None:
     """A constant is taken as it stands."""
     text = 'queries:\n  - labels: {a: {const: "{{ x }}"}, b: {const: x}}\n'
-    assert doubts(text) == ["queries[0].labels.a.const: a {{ reference }} in a constant, which is taken as it stands"]
+    assert doubts(text) == ["queries[0].labels.a.const: a {{ reference }} in a constant, which is taken literally"]

@@ -65,7 +65,7 @@ def test_what_is_neither_path_nor_number_is_no_value(value: object) -> None:
             "a name that ends in _created belongs to a counter or a histogram; drop the ending",
         ),
         ({"from": "enum"}, "from: enum needs the numbers of its words; write map: {WORD: number}, or states"),
-        ({"from": "string", "map": {"UP": 1}}, "from: string does not go with map or states; leave out from"),
+        ({"from": "string", "map": {"UP": 1}}, "from: string cannot be combined with map or states; remove from"),
         (
             {**COUNTER, "value": 1},
             "a counter's value comes from the answer; write a response path, or aggregate: sum for rows",

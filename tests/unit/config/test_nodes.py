@@ -105,7 +105,7 @@ def test_a_key_that_is_a_list_is_refused() -> None:
         ("a: 'x", "c.yaml:1: not valid YAML: while scanning a quoted scalar, found unexpected end of stream"),
         ("a: *hunter2", "c.yaml:1: not valid YAML: found undefined alias"),
         ("a: 1\n---\nb: 2", "c.yaml:2: not valid YAML: expected a single document in the stream, but found another"),
-        ("a: \x00", "c.yaml: not valid YAML: a character that may not stand there (position 3)"),
+        ("a: \x00", "c.yaml: not valid YAML: a character that is not allowed there (position 3)"),
         ("a: \ud800", "c.yaml: not valid YAML; check it with a YAML linter"),
     ],
 )

@@ -42,13 +42,13 @@ def test_times_follow_the_interval(keys: dict[str, Any], timeout: float, stale_a
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"metrics": ...}, "has neither metrics nor rows, so nothing would come of it; add metrics"),
+        ({"metrics": ...}, "has neither metrics nor rows, so it has no effect; add metrics"),
         ({"timeout": "61s"}, "timeout is longer than interval; shorten it, or poll less often"),
         ({"period": "day"}, "period needs a window, whose end it counts to; add window"),
         ({"audit": {"after": "6h"}}, "audit needs a period, whose totals it asks for again; add period"),
         (
             {**AUDITED, "audit": {"after": "1d"}},
-            "audit comes after the next period has ended already; shorten after",
+            "audit would run after the end of the next period; shorten after",
         ),
         (
             {**AUDITED, "metrics": [GAUGE]},
@@ -56,7 +56,7 @@ def test_times_follow_the_interval(keys: dict[str, Any], timeout: float, stale_a
         ),
         (
             {**WINDOW, "period": "119s"},
-            "period is shorter than two intervals, so a period's end could be jumped over; lengthen it",
+            "period is shorter than two intervals, so a poll could miss a period's end; lengthen it",
         ),
         (
             {"for_each": {"a": "b", "c": "d"}},
@@ -70,7 +70,7 @@ def test_times_follow_the_interval(keys: dict[str, Any], timeout: float, stale_a
         ({"pack": 2}, "pack needs for_each, whose calls it puts together; add for_each"),
         (
             {"pack": 2, "for_each": {"a": "b"}, "rows": "open", "pages": PAGES},
-            "pack and pages cannot stand together, as each target has pages of its own; keep one",
+            "pack and pages cannot be combined, because each target has its own pages; keep one",
         ),
         ({"pages": PAGES}, "pages needs rows, the list that comes in pages; add rows"),
     ],

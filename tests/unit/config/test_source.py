@@ -67,7 +67,7 @@ def test_what_is_not_written_has_its_default() -> None:
         (
             {"authorization": BEARER, "http_headers": {"AUTHORIZATION": "s3cret"}},
             "",
-            "http_headers sets Authorization beside another way to authenticate; keep one",
+            "http_headers sets Authorization as well as another way to authenticate; keep one",
         ),
         (
             {"proxy_connect_header": {"X": ["s3cret"]}},
@@ -77,7 +77,7 @@ def test_what_is_not_written_has_its_default() -> None:
         (
             {"values": {"a": 1}, "secret_values": {"a": {"env": "A"}}},
             "",
-            "a stands in both values and secret_values; keep one",
+            "a is in both values and secret_values; keep one",
         ),
         (
             {"authorization": {}},
@@ -112,7 +112,7 @@ def test_what_is_not_written_has_its_default() -> None:
         (
             {"oauth2": {**OAUTH2, "revoke_on_exit": True}},
             "oauth2",
-            "revoke_on_exit needs somewhere to ask; add revocation_url",
+            "revoke_on_exit needs revocation_url; add it",
         ),
         *(
             (

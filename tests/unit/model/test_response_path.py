@@ -67,9 +67,9 @@ def test_a_path_is_shown_as_it_was_written(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("$.a", r"leave out the \$, which paths do not begin with"),
-        ("a[]", "leave out the brackets, as lists are opened without them"),
-        ("a[*].b", "leave out the brackets, as lists are opened without them"),
+        ("$.a", r"leave out the \$; paths begin with a name"),
+        ("a[]", "leave out the brackets; paths go through lists without them"),
+        ("a[*].b", "leave out the brackets; paths go through lists without them"),
         ("{{ a }}", r"write it without \{\{ \}\}"),
     ],
 )

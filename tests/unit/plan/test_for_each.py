@@ -41,7 +41,7 @@ def test_a_circle_is_said_once_and_every_query_stays_in_the_order() -> None:
     """What is beside the circle is planned, so that its faults are found too."""
     _, order, problems = fed(rows("a", "b") + rows("b", "c") + rows("c", "a") + rows("d", "a"))
     assert sorted(order) == ["a", "b", "c", "d"]
-    assert problems == ["queries[0].for_each: the queries feed each other in a circle; break the circle"]
+    assert problems == ["queries[0].for_each: the queries need each other's rows in a circle; break the circle"]
     _, order, problems = fed(rows("a", "a"))
     assert (order, len(problems)) == (["a"], 1)
 

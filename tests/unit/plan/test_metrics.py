@@ -117,7 +117,7 @@ def test_a_counter_of_rows_needs_a_period_and_a_bucket_a_window() -> None:
     times = ", window: {length: 5m}, period: day"
     for value in ("value: 1, aggregate: sum", "value: n, aggregate: count"):
         assert plan_problems(counter.format("", value)) == [
-            "queries[0].metrics[0].type: a counter of rows needs the query's period, which it counts from;"
+            "queries[0].metrics[0].type: a counter of rows needs the query's period, from whose start it counts;"
             " add period: day, or make it a gauge"
         ]
         assert plan_problems(counter.format(times, value)) == []

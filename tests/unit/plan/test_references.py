@@ -76,12 +76,15 @@ def test_what_is_the_same_at_each_poll_may_stand_in_a_label(reference: str, more
         ("env", WINDOW, "{{ env }} refers to nothing; references begin with one of: source, window"),
         ("y.id", ", for_each: {x: [1]}", "{{ y.id }} refers to nothing; references begin with one of: source, x"),
         ("source.orgs", "", "{{ source.orgs }}: the source acme has no such value; it has: org, n, key"),
-        ("window.start", "", "{{ window.start }} cannot stand here; add window:"),
-        ("window.begin", WINDOW, "{{ window.begin }} cannot stand here; write window.start or window.end, or one"
+        ("window.start", "", "{{ window.start }} cannot be used here; add window:"),
+        ("window.begin", WINDOW, "{{ window.begin }} cannot be used here; write window.start or window.end, or one"
                                  " with _unix, _unix_ms, _date, _year, _month or _day behind it"),
         ("period.start", WINDOW,
-         "{{ period.start }} cannot stand here; add period:, and write period.start in variables"),
-        ("period.end", PERIOD, "{{ period.end }} cannot stand here; add period:, and write period.start in variables"),
+         "{{ period.start }} cannot be used here; add period:, and write period.start in variables"),
+        (
+            *("period.end", PERIOD),
+            "{{ period.end }} cannot be used here; add period:, and write period.start in variables",
+        ),
         ("x.id", ", for_each: {x: [{id: 1}, {name: 2}]}",
          "{{ x.id }}: not every item of the list has that; add it to each"),
         ("x", ", for_each: {x: [{id: 1}]}", "{{ x }}: not every item of the list has that; add it to each"),
@@ -102,12 +105,12 @@ def test_what_has_no_answer_is_refused_with_what_has(reference: str, more: str, 
 @pytest.mark.parametrize(
     ("reference", "more", "said"),
     [
-        ("source.key", "", "{{ source.key }} is secret; labels are shown; take it from values"),
+        ("source.key", "", "{{ source.key }} is secret; labels are public; take it from values"),
         ("source.orgs", "", "{{ source.orgs }}: the source acme has no such value; it has: org, n, key"),
-        ("window.end", WINDOW, "{{ window.end }} cannot stand here; a label that changes with every poll makes a new"
+        ("window.end", WINDOW, "{{ window.end }} cannot be used here; a label that changes with every poll makes a new"
                                " series each time"),
         ("period.start", PERIOD,
-         "{{ period.start }} cannot stand here; add period:, and write period.start in variables"),
+         "{{ period.start }} cannot be used here; add period:, and write period.start in variables"),
         ("env.id", ", for_each: {env: envs}, batch: 2", "{{ env.id }} is a list, because of batch; take the label from"
                                                         " the answer"),
     ],
@@ -123,7 +126,7 @@ def test_the_key_of_a_lookup_is_a_label_too() -> None:
     text = f'- {{name: q, document: "{{ n }}", {label}, metrics: [{{name: n, help: N., value: n}}]}}'
     lookups = "lookups: [{name: t, table: {a: {f: x}}}]\n"
     assert plan_problems(text, SECRET + lookups) == [
-        "queries[0].labels.l: {{ source.key }} is secret; labels are shown; take it from values"
+        "queries[0].labels.l: {{ source.key }} is secret; labels are public; take it from values"
     ]
 
 

@@ -105,7 +105,7 @@ def test_a_name_that_is_selected_twice_on_the_way_is_refused_with_what_to_write(
         ("zzz", "org", "zzz is not selected by the document; selected there: apis, id, name, org, top, total"),
         (".name", "org.apis", ".name is not selected by the document; selected there: flags, id, tags, usage"),
         ("usage.x", "org.apis", "usage.x is not selected by the document; selected there: count, id"),
-        ("top.x", "org", "top.x is not selected by the document; nothing is selected there; end the path earlier"),
+        ("top.x", "org", "top.x is not selected by the document; nothing is selected below it; end the path earlier"),
         ("usage", "org.apis", "usage ends in an object; go on to one of its fields: count, id"),
         ("org", "org.apis", "org ends in an object; go on to one of its fields: apis, id, name"),
         ("tags.key", "org.apis",

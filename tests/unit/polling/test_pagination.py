@@ -277,7 +277,7 @@ def test_a_filtered_page_may_be_empty_and_not_the_last() -> None:
 @pytest.mark.parametrize(
     ("token", "requests", "said"),
     [
-        (lambda at: "same", 2, "a cursor came twice, so the pages would have no end"),
+        (lambda at: "same", 2, "a cursor was repeated, so the pages would never end"),
         (lambda at: at + 1, 100, "100 pages in a row have no rows"),
         (lambda at: True, 1, "calls.token is not a cursor"),
         (lambda at: [1], 1, "calls.token is not a cursor"),
@@ -302,7 +302,7 @@ def test_all_pages_have_one_deadline() -> None:
     """Each gets what is left of it; when nothing is left, the next is not asked for."""
     times = iter([0.0, 4.0, 10.0])
     api = by_offset(9, lambda _: 9)
-    with pytest.raises(UpstreamFailure, match="the pages did not all come in time") as failed:
+    with pytest.raises(UpstreamFailure, match="not all pages arrived in time") as failed:
         talk(api, monotonic=lambda: next(times))
     assert failed.value.reason is Reason.TIMEOUT
     assert api.deadlines == [10.0, 6.0]
@@ -328,11 +328,11 @@ def test_errors_beside_data_fail_the_poll_unless_they_are_to_be_published() -> N
     with pytest.raises(UpstreamFailure) as failed:
         refuse_partial(PLAIN, response)
     assert failed.value.reason is Reason.GRAPHQL
-    assert failed.value.detail == "no such API at a.0 (with data beside it; on_partial: publish would take that)"
+    assert failed.value.detail == "no such API at a.0 (the answer also has data; on_partial: publish would use it)"
     refuse_partial(replace(PLAIN, publishes_partial=True), response)
     refuse_partial(PLAIN, Response({"n": 1}))
     without_place = replace(response, errors=(replace(response.errors[0], path=()),))
-    with pytest.raises(UpstreamFailure, match=r"no such API \(with data"):
+    with pytest.raises(UpstreamFailure, match=r"no such API \(the answer also has data"):
         refuse_partial(PLAIN, without_place)
 
 

@@ -234,7 +234,7 @@ def test_what_is_left_out_has_a_line(log: io.StringIO) -> None:
     said = [line for line in lines(log) if line["msg"] != "polled"]
     assert [(line["level"], line["msg"]) for line in said] == [
         ("warning", "rows of an answer were left out"),
-        ("info", "no value of an answer is left out any more"),
+        ("info", "all values of the answer can be read again"),
         ("warning", "rows of an answer were left out"),
     ]
     assert (said[0]["count"], said[0]["reasons"], said[0]["first"]) == (4, "absent_field, wrong_form", '{"id":"a"}')

@@ -23,14 +23,14 @@ def beginnings(failure: Failure, source: Source = CHOREO) -> list[str]:
 def test_what_is_not_reached_is_the_network(reason: Reason, kind: type[Failure], source: Source) -> None:
     """With every API, and its token endpoint, it is the name, the firewall or a proxy."""
     (cause,) = likely_causes(kind(reason, ""), source)
-    assert cause.startswith("this machine does not reach it: ")
+    assert cause.startswith("this machine cannot reach it: ")
 
 
 @pytest.mark.parametrize(
     ("reason", "detail", "cause"),
     [
         (Reason.CONNECT, "the proxy refused the connection (407)", "the proxy wants a user and a password"),
-        (Reason.CONNECT, "the proxy refused the connection (403)", "this machine does not reach it"),
+        (Reason.CONNECT, "the proxy refused the connection (403)", "this machine cannot reach it"),
         (Reason.TLS, "certificate verify failed: unable to get local issuer certificate", "ca_file"),
         (Reason.TLS, "certificate verify failed: self-signed certificate in certificate chain", "ca_file"),
         (Reason.TLS, "certificate verify failed: self-signed certificate", "ca_file"),
@@ -56,7 +56,7 @@ def test_a_proxy_and_a_certificate_have_their_own_remedy(
         (TokenFailure(Reason.OAUTH_ERROR, ""), ["the organization's handle is w", "the scope is refused, because "]),
         (TokenFailure(Reason.HTTP_4XX, ""), ["the URL is not the token endpo", "the organization's handle is w"]),
         (TokenFailure(Reason.HTTP_5XX, ""), []),
-        (UpstreamFailure(Reason.FORBIDDEN, ""), ["the application is not subscri", "you are no member of the Chore"]),
+        (UpstreamFailure(Reason.FORBIDDEN, ""), ["the application is not subscri", "you are not a member of the Ch"]),
         (
             UpstreamFailure(Reason.UNAUTHORIZED, ""),
             ["the application is not subscri", "the access token is for anothe"],

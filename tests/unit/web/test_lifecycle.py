@@ -48,10 +48,10 @@ def test_nothing_can_be_asked_that_is_not_enabled(path: str) -> None:
 
 def test_a_reload_says_how_it_went() -> None:
     """Every problem in a line of its own, and that the old configuration goes on."""
-    assert asked("/-/reload") == (200, "The configuration was loaded again.\n")
+    assert asked("/-/reload") == (200, "The configuration was reloaded.\n")
     assert asked("/-/reload", problems=["c.yaml:1: a", "c.yaml:2: b"]) == (
         500,
-        "The old configuration goes on:\nc.yaml:1: a\nc.yaml:2: b\n",
+        "The old configuration stays in use:\nc.yaml:1: a\nc.yaml:2: b\n",
     )
 
 
