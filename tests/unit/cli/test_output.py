@@ -1,4 +1,4 @@
-"""What commands print: whole in a pipe, cut and coloured on a terminal, and nothing that a terminal obeys."""
+"""What commands print: whole in a pipe, cut and coloured on a terminal, and no terminal escapes."""
 
 from __future__ import annotations
 
