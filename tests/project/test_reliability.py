@@ -27,7 +27,7 @@ def test_the_table_is_that_of_the_tests() -> None:
 
 def test_the_number_of_rows_is_told_right() -> None:
     """The document says how many things that go wrong are tried."""
-    assert f"one of the {len(ROWS)} things below" in DOCUMENT.read_text("utf-8")
+    assert f"one of the {len(ROWS)} faults below" in DOCUMENT.read_text("utf-8")
 
 
 def test_the_limits_are_those_of_the_program() -> None:
@@ -41,7 +41,10 @@ def test_the_limits_are_those_of_the_program() -> None:
     assert limits["calls of a query and round"] == f"{_default(Query, 'max_calls'):,}".replace(",", " ")
     assert limits["rows of all pages"] == f"{_default(Pages, 'max_rows'):,}".replace(",", " ")
     assert limits["polls of a source at once"] == str(_default(Source, "concurrency"))
-    assert limits["reading what came while the exporter itself stood still past a deadline"] == f"{GRACE_SECONDS:g} s"
+    assert (
+        limits["reading an answer that arrived while the exporter was blocked beyond a deadline"]
+        == f"{GRACE_SECONDS:g} s"
+    )
     assert limits["a scraper's request, or its TLS handshake"] == f"{web.request_seconds:g} s"
     assert limits["a scraper that takes its answer"] == f"{web.response_seconds:g} s"
     assert limits["an idle scraper's connection"] == f"{web.idle_seconds:g} s"
