@@ -60,7 +60,7 @@ def number(value: float) -> str:
 
 def table(figures: Iterable[Figure]) -> str:
     """The figures as a table in Markdown."""
-    heads = ("what", "ours", "beside", "ratio", "goal", "met")
+    heads = ("what", "ours", "compared with", "ratio", "goal", "met")
     rows = [heads, ("---",) * len(heads), *(figure.cells for figure in figures)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 

@@ -117,11 +117,11 @@ def poll_to_page(folder: Path) -> Iterator[Figure]:
         f"{1000 * (whole - deflating):.0f} ms",
         f"{1000 * shaped:.0f} ms (a decoder of the shape and a loop by hand)",
     )
-    yield told(f"{what}, the same beside what is the limit", *limit_of_it, number((whole - deflating) / shaped))
+    yield told(f"{what}, the same compared with the limit", *limit_of_it, number((whole - deflating) / shaped))
     cells = (f"{1000 * whole:.0f} ms", f"{1000 * (hand + deflating):.0f} ms (by hand)")
     yield told(f"{what}, with compression of {1000 * deflating:.0f} ms", *cells, number(whole / (hand + deflating)))
     peer = _query_exporter_seconds(folder)
-    beside = f"{what}, beside query-exporter, both without compression"
+    beside = f"{what}, compared with query-exporter, both without compression"
     yield at_most(beside, 1000 * (whole - deflating), 1000 * peer, 0.04, "ms", "query-exporter")
 
 

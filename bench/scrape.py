@@ -81,7 +81,7 @@ def _scrape_seconds(running: Process) -> float:
 def _beside(where: str, ours: Process, peer: Process, goal: float, name: str) -> Figure:
     theirs = slow_rate(url_of(peer))
     mine = load(url_of(ours), _SECONDS).requests_per_second
-    return at_least(f"{where} beside {name}", mine, theirs, goal, "a second", name)
+    return at_least(f"{where} compared with {name}", mine, theirs, goal, "a second", name)
 
 
 def _median_round(rounds: list[tuple[float, float]]) -> tuple[float, float]:

@@ -62,7 +62,7 @@ def event_loop(folder: Path) -> Iterator[Figure]:
             taken[interval] = asyncio.run(scrapes)
     idle, polled = (1000 * percentile(taken[interval], 99) for interval in ("1h", "10s"))
     yield at_most("scrape, 99th percentile, with a poll of 100 000 rows every 10 s", polled, idle, 1.5, "ms", "without")
-    yield told("longest scrape beside polls of 100 000 rows", f"{1000 * max(taken['10s']):.0f} ms",
+    yield told("longest scrape during polls of 100 000 rows", f"{1000 * max(taken['10s']):.0f} ms",
                f"{1000 * max(taken['1h']):.0f} ms (without)")  # fmt: skip
 
 

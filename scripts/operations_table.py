@@ -41,7 +41,7 @@ PAGES = {
 }
 NEEDS = {
     "getAPIUsageByGeoLocation": "on-premise environments only",
-    "getSuccessAPIsUsageByApplications": "needs an on-premise key as the authorization header, in a source of its own: "
+    "getSuccessAPIsUsageByApplications": "needs an on-premise key as the authorization header, in a separate source: "
     "[an example](examples/choreo-on-premise/config.yaml)",
     "getSuccessAPIsUsageByApplicationsWithOnPremKey": "needs an on-premise key, from `secret_values`, as an argument",
 }
@@ -51,25 +51,25 @@ HEAD = """\
 
 <!-- Written by scripts/operations_table.py (`make docs`) from exporter/choreo/catalogue; change it there. -->
 
-What becomes of each of the {count} operations. *Metric*: polled by the group that stands with it, which one line
-enables (`include: [choreo/overview]`, see [configuration.md](configuration.md)). *Lookup*: polled every ten minutes for
-what the others are asked for, and for the names of ids. *On demand*: not polled; its document stands below.
+The table shows how each of the {count} operations is used. *Metric*: polled by the named group, which one line enables
+(`include: [choreo/overview]`, see [configuration.md](configuration.md)). *Lookup*: polled every ten minutes for targets
+and for the names of ids. *On demand*: not polled; the document is below.
 
-Every metric has the labels of its source; all but those of `choreo_organization_info`, `choreo_environment_info` and
-the group `choreo/on_premise` also have `environment_id`, `environment` and `tenant`. The table has the others. A name
-that ends in `_total` is a counter, from the start of the day in UTC. The others are the figure of the last five minutes
-or of the time in their name; `getLatency`'s are of the newest whole quarter of an hour. Owners, providers and
-subscribers are people: there are no such labels.
+Every metric has the labels of its source. All except `choreo_organization_info`, `choreo_environment_info` and the
+group `choreo/on_premise` also have `environment_id`, `environment` and `tenant`. The table lists the other labels. A
+metric whose name ends in `_total` is a counter from the start of the day in UTC. Other metrics are figures of the last
+five minutes or of the time in their name; those of `getLatency` cover the newest whole quarter of an hour. There are no
+labels for owners, providers and subscribers, because these are people.
 
 | operation | role | metrics | labels | unit | page |
 | --- | --- | --- | --- | --- | --- |
 """
 ON_DEMAND = """
-## Documents to be asked on demand
+## Documents on demand
 
 They are in [on_demand.yaml](../exporter/choreo/catalogue/on_demand.yaml), and are checked against the API's schema
-like all others. Ask them with a GraphQL client, or make a query of your own of one, with the metrics that you want.
-What stands in `<>` is yours to fill in.
+like all others. Run one with `insights-exporter query choreo/on_demand/NAME`, or write your own query with it. Replace
+the texts in `<>`.
 """
 
 
