@@ -18,8 +18,8 @@ def alerts() -> Dashboard:
     """Choreo's page Alerts. The alerts' texts are prose, and so no labels."""
     return dashboard(
         "alerts",
-        "What did Choreo itself raise? These are the alerts that are set in Choreo, by API, kind and severity; the "
-        "alerts of Prometheus are on Overview.",
+        "Which alerts did Choreo raise? They are configured in Choreo, by API, kind and severity; the alerts of "
+        "Prometheus are on Overview.",
         (*places(), apis()),
         ("alerts", "api_alerts"),
         Row("", (_headlines(), _kinds(), *_by_api())),

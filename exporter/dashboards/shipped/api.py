@@ -164,7 +164,7 @@ def _red() -> tuple[Panel, ...]:
         ),
         time_series(
             "Burn rates",
-            "How many times faster than the objective allows the error budget burns, in the windows of the rules; of "
+            "How many times faster the error budget burns than the objective allows, in the windows of the rules; of "
             "several environments, the highest. Empty where Prometheus has not loaded the rules.",
             *(Line(f"max({burn_rate(window)})", window) for window, _ in WINDOWS),
             unit="none",
@@ -181,7 +181,7 @@ def _latency() -> tuple[Panel, ...]:
         return time_series(
             title,
             f"{about} of each hop in whole quarters of an hour, as a stack; the dashed lines are the whole response, "
-            "now and a week before, which the stack need not reach, as percentiles do not add up. Of several "
+            "now and a week before, which can differ from the stack, because percentiles do not add up. Of several "
             "environments, the highest.",
             *(Line(highest(series(metric, "api")), name) for metric, name in hops(percentile)[1:]),
             Line(whole, "whole response", "text", dashed=True),

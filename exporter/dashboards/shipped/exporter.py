@@ -47,7 +47,7 @@ def exporter() -> Dashboard:
         variables,
         Row("", (first_line(variables=_BY), *_headlines(), _each_query(), *_polls())),
         Row("Upstream and access token", _upstream(), collapsed=True),
-        Row("What is left out (zero in health)", _left_out(), collapsed=True),
+        Row("What is left out (normally zero)", _left_out(), collapsed=True),
         Row("Process, web server and versions", _process(), collapsed=True),
     )
 
@@ -83,8 +83,8 @@ def _headlines() -> tuple[Panel, ...]:
         ),
         figures(
             "Access token",
-            "Whether every source has an access token that has not expired, how long the first one lives, and "
-            "whether a token endpoint refuses the client, as of now.",
+            "Whether every source has a valid access token, when the first one expires, and whether a token endpoint "
+            "refuses the client, as of now.",
             Figure(f"min({_of_source('token_valid')})", "valid", "none", ONE_IS_GOOD, words=_YES_OR_NO),
             Figure(
                 f"min({_of_source('token_expiry_timestamp_seconds')}) - time()", "lives", "dtdurations", _TOKEN_LIFE, 0
@@ -122,7 +122,8 @@ def _each_query() -> Panel:
     reasonless = f"{highest(_of_query('query_up'), *_BY)} unless on ({', '.join(_BY)}) {why}"
     return table(
         "Queries",
-        "Each query as it is now: the reason why most of its failing targets fail (none in health); the age of its "
+        "Each query as it is now: the reason why most of its failing targets fail (empty if none fails); the age of "
+        "its "
         "figures in its own intervals; the end of its newest window; when it is polled next; its targets and those "
         "that fail; its series, the length of its window, and how long the last poll took. What is wrong comes "
         "first.",
@@ -210,7 +211,7 @@ def _upstream() -> tuple[Panel, ...]:
         time_series(
             "Demand on the rate limit",
             "Requests that the polls need, divided by those that rate_limit allows, of each source with rate_limit: "
-            "above 100 % polls come too late. On the right the seconds for which a source asked to be left alone "
+            "above 100 % polls come too late. On the right the seconds of the pause that a source asked for "
             "(Retry-After), and the seconds a second that requests waited for rate_limit.",
             Line(highest(_of_source("rate_limit_demand_ratio"), "source"), "{{source}}"),
             Line(highest(_of_source("upstream_backoff_seconds"), "source"), "{{source}} left alone", right="s"),
@@ -250,8 +251,9 @@ def _left_out() -> tuple[Panel, ...]:
         ),
         time_series(
             "Left out",
-            "A minute, of all chosen queries: errors in answers; rows beyond pages.max_rows; nulls where rows were to "
-            "be; labels left empty, as a lookup did not know the key; packs that the API refused; counter values held, "
+            "A minute, of all chosen queries: errors in answers; rows beyond pages.max_rows; nulls where rows were "
+            "expected; labels left empty because a lookup did not have the key; packs that the API refused; counter "
+            "values held, "
             "as the upstream gave less.",
             of("graphql_errors_total", "GraphQL errors"),
             of("query_rows_cut_total", "rows cut"),
@@ -264,11 +266,12 @@ def _left_out() -> tuple[Panel, ...]:
         ),
         time_series(
             "Ticks missed",
-            "Ticks a minute that a poll before was too slow for; times a minute that the clock was set or the machine "
-            "slept; polls under way; and targets that go into one operation, of queries with pack.",
+            "Ticks a minute that were missed because the previous poll was too slow; times a minute that the clock "
+            "was set or the machine "
+            "slept; polls in progress; and targets that go into one operation, of queries with pack.",
             of("poll_overruns_total", "ticks missed"),
             Line(_a_minute(own("clock_jumps_total")), "clock jumps"),
-            Line(added(_of_query("polls_in_flight")), "polls under way"),
+            Line(added(_of_query("polls_in_flight")), "polls in progress"),
             Line(highest(_of_query("query_pack_size"), *_BY), f"{_QUERY} pack"),
             unit="none",
             width=8,
@@ -291,8 +294,8 @@ def _process() -> tuple[Panel, ...]:
                     Line(_a_minute(own("web_requests_total"), "code"), "{{code}}"),
                     Line(added(own("web_connections")), "connections", "text", dashed=True),
                     Line(highest(selector("scrape_duration_seconds")), "scrape", right="s"), unit="cpm", width=8),
-        figures("Configuration", "Whether the configuration and the web configuration could be read, and when they "
-                "were last read with success, as of now.",
+        figures("Configuration",
+                "Whether the configuration and the web configuration could be loaded, and when that was, as of now.",
                 Figure(f"min({own('config_last_reload_successful')})", "read", "none", ONE_IS_GOOD, words=_YES_OR_NO),
                 Figure(f"max({own('config_last_reload_success_timestamp_seconds')}) * 1000", "when", "dateTimeFromNow",
                        PLAIN),

@@ -24,8 +24,8 @@ def geography() -> Dashboard:
     """Choreo's page Geo Map, and a table of the same data, as the map needs tiles from the internet."""
     return dashboard(
         "geography",
-        "Where do the callers sit? The map and the bars show the countries of the range. Choreo knows countries of "
-        "on-premise environments alone, and not by API.",
+        "Where are the callers? The map and the bars show the countries of the range. Choreo knows countries only "
+        "for on-premise environments, and not by API.",
         places(),
         ("countries",),
         Row("", (_headlines(), *_map(), _below())),

@@ -72,7 +72,8 @@ def _headlines() -> Panel:
     fast = " or ".join(f"{burn_rate(window)} > {limit}" for window, limit in WINDOWS[:2])
     return figures(
         "Budgets",
-        "What is left of the error budget of the last 30 days, of the API that has least; the APIs that have spent "
+        "What is left of the error budget of the last 30 days, of the API with the least left; the APIs that have "
+        "spent "
         "it; and those that burn it so fast, in the last hour or the last six, that an alert of severity critical "
         f"follows. Then the strictest and the loosest objective of the chosen APIs. As of now. {_RULES}",
         Figure(f"min({left})", "least left", "percentunit", LEFT, 1),
@@ -120,8 +121,8 @@ def _charts() -> tuple[Panel, ...]:
     return (
         time_series(
             "Burn rates",
-            "How many times faster than the objective allows the budget burns: of the API that burns fastest, in "
-            "each window of the rules. The lines across are the burn rates at which alerts begin in three days, a "
+            "How many times faster the budget burns than the objective allows: of the API that burns fastest, in "
+            "each window of the rules. The horizontal lines are the burn rates at which alerts begin in three days, a "
             "day and six hours.",
             *(Line(f"max({burn_rate(window)})", window) for window in (*_SHORT, *(window for window, _ in WINDOWS))),
             unit="none",
@@ -130,7 +131,7 @@ def _charts() -> tuple[Panel, ...]:
         ),
         time_series(
             "Burn rate of each API, last hour",
-            "How many times faster than the objective allows the budget of each API burns in the last hour. The ten "
+            "How many times faster the budget of each API burned in the last hour than the objective allows. The ten "
             "with the highest in the range.",
             Line(leading(hour, by, rank), API_LEGEND),
             unit="none",
@@ -140,7 +141,7 @@ def _charts() -> tuple[Panel, ...]:
         time_series(
             "Requests and what is usual",
             "Requests per minute, and what is usual at that time: the hour around it a week ago, or the hour before. "
-            f"Also the mean of the hour before, which a spike is measured by. {_RULES}",
+            f"Also the mean of the hour before, with which the alert on spikes compares. {_RULES}",
             Line(added(of_apis(f"{usual}:max")) + minutes, "requests"),
             Line(added(of_apis(f"{usual}:usual")) + minutes, "usual", GREY_LINE, dashed=True),
             Line(added(of_apis(f"{usual}:avg1h")) + minutes, "the hour before", "#5794f2", dashed=True),
@@ -148,8 +149,8 @@ def _charts() -> tuple[Panel, ...]:
         ),
         time_series(
             "Least budget left",
-            "What was left of the error budget of 30 days at each moment, of the API that had least. Days of which "
-            "nothing is known count as days without errors.",
+            "What was left of the error budget of 30 days at each moment, of the API that had least. Days without "
+            "data count as days without errors.",
             Line(f"min({budget_left()})", "left"),
             unit="percentunit",
             signed=True,
@@ -163,8 +164,8 @@ def _audit() -> Panel:
     by, of = ("source", "query", "metric"), ("source", "query")
     return table(
         "Audit of the totals",
-        "What the API's totals of the last audited period were above those that were published at its end: what came "
-        "too late. Of queries with the key audit: the targets that were compared and when, as of now; and failed "
+        "The API's totals of the last audited period minus the totals published at its end: what was counted late. "
+        "Of queries with the key audit: the targets that were compared and when, as of now; and failed "
         "calls of audits in the chosen time range. For all APIs.",
         {"source": "Source", "query": "Query", "metric": "Metric"},
         Column("Came too late", highest(own("audit_difference"), *by)),

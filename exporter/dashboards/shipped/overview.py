@@ -92,8 +92,8 @@ def overview() -> Dashboard:
     """The page that is opened first."""
     return framed(
         "overview",
-        "Are the APIs well? The first lines say whether the figures are current, which alerts fire, and how all of "
-        "it is; the table names the APIs that are worst. Choreo's page Overview, for all environments at once.",
+        "Are the APIs well? The first lines say whether the figures are current, which alerts fire, and the overall "
+        "state; the table names the APIs that are worst. Choreo's page Overview, for all environments at once.",
         places(),
         Row("", (first_line(*_QUERIES), firing_alerts(), *_headlines(), _apis(), *_over_time())),
         Row("Environments and their names", _environments(), collapsed=True),
@@ -145,8 +145,8 @@ def _headlines() -> tuple[Panel, ...]:
         ),
         stat(
             "95th percentile now",
-            "Response latency in the last 5 minutes; of several environments, the highest, as percentiles cannot be "
-            "averaged; and the strictest threshold.",
+            "Response latency in the last 5 minutes; of several environments, the highest, because percentiles "
+            "cannot be averaged; and the strictest threshold.",
             highest(series(_LATENCY)),
             unit="s",
             thresholds=LATENCY,
@@ -157,8 +157,8 @@ def _headlines() -> tuple[Panel, ...]:
         ),
         stat(
             "Error budget left now",
-            "What is left of the error budget of the last 30 days, of the API that has least, as of now. Empty where "
-            "Prometheus has not loaded the rules.",
+            "What is left of the error budget of the last 30 days, of the API with the least left, as of now. Empty "
+            "where Prometheus has not loaded the rules.",
             worst,
             unit="percentunit",
             thresholds=LEFT,
@@ -329,7 +329,7 @@ def _environments() -> tuple[Panel, ...]:
         ),
         table(
             "Environments and their ids",
-            "The environments that are there now, with their types and ids.",
+            "The environments that exist now, with their types and ids.",
             environment,
             Column("Known", highest(series("choreo_environment_info"), *environment)),
             width=12,

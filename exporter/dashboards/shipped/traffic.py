@@ -64,8 +64,8 @@ def _headlines() -> Panel:
     usage = total(in_range("choreo_api_application_requests_total", "api"), "application")
     return figures(
         "Requests",
-        f"Requests to the chosen APIs {RANGE}, and in the same range a week before; the APIs (each version for "
-        "itself) that had requests, and the applications that made them.",
+        f"Requests to the chosen APIs {RANGE}, and in the same range a week before; the APIs (each version "
+        f"separately) that had requests, and the applications that made them.",
         Figure(total(requests), "in the range", decimals=0),
         Figure(a_week_before(REQUESTS, variables=("api",)), "a week before", thresholds=GREY, decimals=0),
         Figure(f"count({total(requests, *API)} > 0) or vector(0)", "APIs in the range"),
