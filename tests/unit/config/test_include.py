@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,30 @@ def test_a_fault_is_told_where_it_is_written(tmp_path: Path) -> None:
     )
     assert str(places.problem(entry, "bad")).endswith("config.yaml:4: overrides.overview: bad")
     assert str(places.problem((*entry, "window", "length"), "bad")).startswith("choreo/overview.yaml:")
+
+
+def test_an_override_has_types_and_merged_keys_as_everything_has(tmp_path: Path) -> None:
+    """A variable without quotes has the type that it looks like, and an anchor may hold what overrides share."""
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        SOURCE
+        + """\
+x-shared: &shared
+  interval: 3m
+  variables:
+    first: ${N}
+    text: "${N}"
+overrides:
+  overview:
+    <<: *shared
+    max_series: ${N}
+  api_latency:
+    <<: *shared
+    interval: 4m
+"""
+    )
+    found = {query.name: query for query in load(file, {"N": "5"}).config.queries}
+    for name, minutes in (("overview", 3), ("api_latency", 4)):
+        assert found[name].interval == timedelta(minutes=minutes)
+        assert (found[name].variables["first"], found[name].variables["text"]) == (5, "5")
+    assert found["overview"].max_series == 5

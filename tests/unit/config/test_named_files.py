@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from exporter.config.load import Loaded, load
 from exporter.config.named_files import named_files
 from exporter.daemon.check import check
 from exporter.model.errors import ConfigError
+from tests.support.configurations import ROOT
 
 SOURCE = 'sources: [{name: NAME, url: "https://api.example/graphql", labels: {site: NAME}}]\n'
 QUERY = 'queries: [{name: NAME, document: "{ n }", metrics: [{name: NAME_n, help: N., value: n}]}]\n'
@@ -110,3 +112,18 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     assert faults(tmp_path / "loop")[0].startswith(
         f"{tmp_path}/loop: cannot be read: Too many levels of symbolic links"
     )
+
+
+def test_the_example_of_the_reference_is_a_configuration(tmp_path: Path) -> None:
+    """Files, documents, schemas, anchors and the types of variables, as docs/configuration.md shows them together."""
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    for name, content in re.findall(r"^```\w+\n# (conf\.d/\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    found = check(tmp_path / "conf.d", {"SHOP_TOKEN": "test-value"})
+    assert not found.unmet
+    assert not found.plan.warnings
+    (query,) = found.plan.queries
+    assert (query.interval_seconds, query.variables) == (30, {"first": 50})
+    assert [family.name for family in found.plan.families] == ["shop_orders"]
+    assert {file.name for file in found.plan.files} == {"10-sources.yaml", "20-orders.yaml", "orders.graphql"}
