@@ -147,7 +147,12 @@ def _check_variables(query: Query, place: KeyPath, document: Document, findings:
     pages = query.pages
     paged = {str(pages.limit), str(pages.offset or pages.page)} if pages is not None else set()
     for name, variable in document.variables.items():
-        if variable.required and name not in query.variables.keys() | paged:
+        if not variable.required or name in query.variables.keys() | paged:
+            continue
+        if pages is not None and str(pages.cursor) == name:
+            wrong = f"${name} has no value at the first page, which has no cursor"
+            findings.add((*place, "variables"), wrong, f"declare it as {variable.type.removesuffix('!')}, without !")
+        else:
             findings.add((*place, "variables"), f"${name} has no value", f"add {name}: (it is {variable.type})")
     for name in query.variables:
         if name not in document.variables:

@@ -160,7 +160,6 @@ def test_what_pages_set_needs_no_value() -> None:
         query = f'- {{name: q, document: "{document}", rows: c.r, {pages}, metrics: [{{name: n, help: N., value: n}}]}}'
         assert plan_problems(query) == []
         first = query.replace("$o: Int)", "$o: Int!)")
-        assert plan_problems(first) == (
-            ["queries[0].variables: $o has no value; add o: (it is Int!)"] if way.startswith("cursor") else []
-        )
+        wrong = "$o has no value at the first page, which has no cursor; declare it as Int, without !"
+        assert plan_problems(first) == ([f"queries[0].variables: {wrong}"] if way.startswith("cursor") else [])
         assert plan_problems(first.replace("pages:", "variables: {o: 0}, pages:")) == []
