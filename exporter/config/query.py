@@ -275,6 +275,10 @@ class Query(Strict):
     """The response path of the rows; the data itself unless written.
 
     Example: orders"""
+    json_texts: tuple[Path_, ...] = ()
+    """The response paths, from the data, of texts that hold JSON: paths go on into them.
+
+    Example: [orders.payload]"""
     labels: Labels = Field(default_factory=dict)
     """Labels of all metrics of the query.
 

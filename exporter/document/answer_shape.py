@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from exporter.document.aliases import alias_prefix
+from exporter.document.json_texts import JsonTexts, Way, open_texts
 from exporter.document.table import Table
 from exporter.model.outcome import ABSENT, CODE_KEYS, WAIT_KEYS, Envelope
 from exporter.model.samples import Json
@@ -41,8 +42,9 @@ class AnswerShape:
     It is quickest if the paths stand in the order of the answer's keys.
 
     `max_values` is how many values an answer may have, `max_values_reason` where that comes from. `in_pages`: an answer
-    is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer. `rows_at`: what
-    is at this path of a big answer is read into a `Table`, if it is a list of objects.
+    is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer. At the end of
+    `texts` there are texts that hold JSON. `rows_at`: what is at this path of a big answer is read into a `Table`, if
+    it is a list of objects, unless there are `texts`.
     The decoder is made at the first answer, and queries that use the same share it.
     """
 
@@ -55,6 +57,7 @@ class AnswerShape:
         max_values_reason: str = "",
         in_pages: bool = False,
         reads_extensions: bool = False,
+        texts: Iterable[Way] = (),
         rows_at: Keys = (),
         by_columns_bytes: int = _BY_COLUMNS_BYTES,
     ) -> None:
@@ -64,30 +67,36 @@ class AnswerShape:
         self.max_values_reason = max_values_reason
         self.in_pages = in_pages
         self._reads_extensions = reads_extensions
-        self._rows_at = () if any(rows_at[: len(path)] == path for path in self._whole) else rows_at
+        self._texts = tuple(sorted(texts, key=len))
+        of_any_form = self._texts or any(rows_at[: len(path)] == path for path in self._whole)
+        self._rows_at = () if of_any_form else rows_at
         self.by_columns_bytes = by_columns_bytes
         self._packs: dict[int, AnswerShape] = {}
         self._made: _Decoder | None = None
 
     def decode(self, body: bytes | memoryview) -> Envelope:
         """The answer in these bytes. Raises `ValueError` for what is not JSON, or is JSON that only Python's own
-        parser reads (NaN, 1e999, half of a surrogate pair), `RecursionError` where it is nested too deeply."""
+        parser reads (NaN, 1e999, half of a surrogate pair), `RecursionError` where it is nested too deeply, and
+        `UpstreamFailure` where its texts hold too much."""
         by_columns = self._decoder.by_columns if self._rows_at and len(body) >= self.by_columns_bytes else None
         found = by_columns.decode(body) if by_columns is not None else None
-        return self._with_extensions(self._decoder.decoder.decode(body) if found is None else found)
+        return self._complete(self._decoder.decoder.decode(body) if found is None else found)
 
     def convert(self, content: Mapping[str, Any]) -> Envelope:
         """The same of an answer that was read as any JSON."""
-        return self._with_extensions(msgspec.convert(content, self._decoder.envelope))
+        return self._complete(msgspec.convert(content, self._decoder.envelope))
 
     def data(self, content: Mapping[str, Json] | None, extensions: Json = None) -> object:
         """What stands for the `data` of an answer that was read as any JSON."""
         return self.convert({"data": content, EXTENSIONS: extensions}).data
 
-    def _with_extensions(self, found: Any) -> Envelope:
-        """The answer, whose data has the extensions among its fields if they are read."""
+    def _complete(self, found: Any) -> Envelope:
+        """The answer, whose data has the extensions among its fields if they are read, and its texts opened."""
         if self._reads_extensions and isinstance(found.data, msgspec.Struct):
             setattr(found.data, attribute(EXTENSIONS), found.extensions)
+        if self._texts:
+            texts = JsonTexts(self.max_values, self.max_values_reason, attribute)
+            found.data = open_texts(found.data, self._texts, texts)
         envelope: Envelope = found
         return envelope
 
@@ -99,6 +108,9 @@ class AnswerShape:
                 (_in_pack(path, position) for position in range(size) for path in self._whole),
                 max_values=self.max_values * size,
                 max_values_reason=self.max_values_reason,
+                texts=(
+                    (*_in_pack((str(way[0]),), position), *way[1:]) for position in range(size) for way in self._texts
+                ),
             )
         return self._packs[size]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final, TypeAlias
 
 
@@ -25,16 +26,28 @@ class Key:
     text: str
 
 
-Step: TypeAlias = str | int | Pick | Key
+class Mark(Enum):
+    """A step that is no name: each value of a map or item of a list (`regions.*`); last, the key in the map, or the
+    position in the list, by which the path came there (`regions.*.@key`)."""
+
+    EVERY = "*"
+    KEY = "@key"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Step: TypeAlias = str | int | Pick | Key | Mark
 
 _NAME: Final = r"[_A-Za-z][_0-9A-Za-z]*"
 _PLAIN: Final = re.compile(r"[^\s\[\]\"'=]+")
 _PICK: Final = rf"{_NAME}=(?:\"[^\"]*\"|[^\s\[\]\"'=]+)"
 _INDEX: Final = rf"\[(?:-?[0-9]{{1,6}}|\"[^\"]+\"|{_PICK})\]"
 _STEP: Final = re.compile(
-    rf"\[(?:(?P<index>-?[0-9]{{1,6}})|\"(?P<key>[^\"]+)\"|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]|(?P<name>{_NAME})"
+    rf"\[(?:(?P<index>-?[0-9]{{1,6}})|\"(?P<key>[^\"]+)\"|(?P<field>{_NAME})=(?P<text>\"[^\"]*\"|[^\]]*))\]"
+    rf"|(?P<mark>\*|@key)|(?P<name>{_NAME})"
 )
-_PATH: Final = re.compile(rf"\.?(?:{_NAME}|{_INDEX})(?:\.{_NAME}|{_INDEX})*")
+_PATH: Final = re.compile(rf"\.?(?:{_NAME}|{_INDEX})(?:\.{_NAME}|\.\*|{_INDEX})*(?:\.@key)?|\.?@key")
 PATH_PATTERN: Final = rf"^(?:\.|{_PATH.pattern})$".replace(r"\"", '"')
 """Every path as a regular expression of ECMA-262, for editors."""
 
@@ -51,7 +64,8 @@ class ResponsePath:
 
 
 def parse_path(text: str) -> ResponsePath:
-    """The path that `text` writes: `usage.count`, `.id`, `tags[0].name`, `tags[key=region].value`, or `.` for the row.
+    """The path that `text` writes: `usage.count`, `.id`, `tags[0].name`, `tags[key=region].value`, `regions.*.@key`, or
+    `.` for the row.
 
     Raises `ValueError` with the remedy.
     """
@@ -69,7 +83,7 @@ def _remedy(text: str) -> str:
     if text.startswith("$"):
         return "leave out the $; paths begin with a name"
     if "[*]" in text or "[]" in text:
-        return "leave out the brackets; paths go through lists without them"
+        return "leave out the brackets; paths go through lists without them, and write .* to open a map"
     return "write names of the answer joined by dots, such as usage.count or tags[0]"
 
 
@@ -78,6 +92,8 @@ def _step(match: re.Match[str]) -> Step:
         return Pick(match["field"], match["text"].strip('"'))
     if match["key"]:
         return Key(match["key"])
+    if match["mark"]:
+        return Mark(match["mark"])
     return match["name"] or int(match["index"])
 
 
@@ -88,5 +104,5 @@ def path_text(steps: tuple[Step, ...], *, innermost: bool = False) -> str:
         if isinstance(step, Key):
             text += f'["{step.text}"]'
             continue
-        text += f"[{step}]" if isinstance(step, int | Pick) else f".{step}" if text else step
+        text += f"[{step}]" if isinstance(step, int | Pick) else f".{step}" if text else str(step)
     return f".{text}" if innermost else text

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from exporter.model.samples import Json
 
 _REFERENCE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(?:\.[_A-Za-z][_0-9A-Za-z]*)*")
+_NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]*(?:\.[_A-Za-z][_0-9A-Za-z]*)*(?:\.@key)?")
 REFERENCE: Final = re.compile(rf"\{{\{{\s*(?:{_NAME.pattern})\s*\}}\}}")
 """What is meant as a reference, in a text where none is filled in."""
 

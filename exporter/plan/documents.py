@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.config.labels import LabelSpec, PathLabel, parts_of
@@ -13,12 +14,14 @@ from exporter.config.query import Query
 from exporter.config.source import Source
 from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.document import Document, DocumentError, parse_document, with_extensions
+from exporter.document.json_texts import Way
 from exporter.document.schema import Schema, SchemaName, load_schema
 from exporter.model.background import give_way
 from exporter.model.response_path import ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
+from exporter.plan.json_texts import open_json_texts
 from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
 
 
@@ -61,13 +64,17 @@ def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
                 wrong = "the extensions of a pack are those of all its targets"
                 findings.add((*place, *at), wrong, "leave out pack, or the path")
             document = with_extensions(document)
-        if document is not None and not loaded.lacks(place, "variables", "pages"):
-            _check_variables(query, place, document, findings)
-        document = document or Document(query.document, ANYTHING, {})
+        texts: tuple[Way, ...] = ()
+        if document is not None:
+            if not loaded.lacks(place, "variables", "pages"):
+                _check_variables(query, place, document, findings)
+            document, texts = open_json_texts(query, place, document, findings)
+        if document is None or loaded.lacks(place, "json_texts"):
+            document = Document(query.document, ANYTHING, {})
         rows = Scopes((ANYTHING,)) if loaded.lacks(place, "rows") else _rows(query, place, document, findings)
         metric_places = loaded.metric_places(place)
         parsed[query.name] = ParsedQuery(
-            query, place, metric_places, sources, document, rows, loaded.unknown, source_places
+            query, place, metric_places, sources, document, rows, loaded.unknown, source_places, texts
         )
     return parsed
 
@@ -137,7 +144,9 @@ def _document(query: Query, place: KeyPath, schemas: Iterable[Schema | None], fi
 def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) -> Scopes:
     top = Scopes((document.selection,))
     try:
-        return top if query.rows is None else top.below(query.rows)
+        rows = top if query.rows is None else top.below(query.rows)
+        findings.leave_unproved((*place, "rows"), query.rows, rows.hops)
+        return replace(rows, json_rows=len(rows.hops)) if rows.is_in_json else rows
     except PathProblem as problem:
         findings.add((*place, "rows"), problem.wrong, problem.remedy)
         return Scopes((ANYTHING,))

@@ -12,7 +12,7 @@ from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.document.document import FieldType
-from exporter.model.response_path import ResponsePath, parse_path
+from exporter.model.response_path import Mark, ResponsePath, parse_path
 from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
 from exporter.model.value import QUANTITIES, ValueKind, ValueRule
@@ -106,6 +106,9 @@ class Metrics:
                 return None
             labels[metric.states.label] = Constant("")  # which the words take the place of
         self._warn_of_names(metric, labels, place)
+        if parsed.query.pages is not None and any(_is_row_number(one, parsed.rows) for one in labels.values()):
+            wrong = "the positions of rows begin at 0 on each page"
+            self._findings.add((*place, "labels"), wrong, "leave out @key, or take a field of the row")
         names = tuple(sorted(labels))
         return MetricPlan(
             Family(metric.name, metric.type, metric.help, names),
@@ -198,6 +201,7 @@ class Metrics:
                 return None
             if kind is not None:
                 self._findings.extend(impossible_conditions(key, text, kind, values))
+            self._findings.leave_unproved(key, text, found.hops)
             made.append(Condition(found, values, negated))
         return tuple(made)
 
@@ -275,6 +279,12 @@ class _ValuePlace:
         )
 
 
+def _is_row_number(label: LabelPlan, rows: Scopes) -> bool:
+    """Whether a label has the position of a row, or of what is around it, in a list."""
+    depths = [column.depth for column in label_columns(label) if column.is_key]
+    return any(depth <= len(rows.hops) and not rows.hops[depth - 1].inside for depth in depths)
+
+
 def _rule(metric: Metric, zone: tzinfo) -> ValueRule:
     """How the values are read; those of states are told as yes or no."""
     if metric.states is not None:
@@ -299,19 +309,40 @@ def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
         return _ValuePlace(rows, rows.hops, (), value, None, _variables(rows))
     path = value.path if isinstance(value, Each) else value
     start = value_scopes(path, rows)
+    if path.steps[-1:] == (Mark.KEY,):
+        return _key_place(metric, path, start, rows)
     whole = start.below(path)
     within = whole
-    if whole.hops != start.hops and not whole.innermost.children:  # nothing is below a scalar
-        within = Scopes(whole.selections[:-1], whole.hops[:-1])
+    if whole.hops != start.hops and not whole.innermost.children and whole.hops[-1].mark is None:
+        within = whole.outer(len(whole.hops) - 1)  # nothing is below a scalar
     if isinstance(value, Each) or (metric.aggregate == "count" and metric.states is None):
         constant = value.number if isinstance(value, Each) else 1
-        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole), start != rows)
+        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole), _is_outside(whole, rows))
     if whole.innermost.children:
         raise PathProblem(
             f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"
         )
     leaf = whole.hops[len(within.hops) :]
-    return _ValuePlace(within, within.hops, leaf, None, whole.innermost.type, _variables(whole), start != rows)
+    return _ValuePlace(
+        within, within.hops, leaf, None, whole.innermost.type, _variables(whole), _is_outside(whole, rows)
+    )
+
+
+def _key_place(metric: Metric, path: ResponsePath, start: Scopes, rows: Scopes) -> _ValuePlace:
+    """Where the key or position of what a path opens stands. Raises `PathProblem`."""
+    if isinstance(metric.value, Each) or metric.aggregate == "count":
+        raise PathProblem(f"{path} is the key of an item, and not an item", "leave out .@key")
+    steps = path.steps[:-1]
+    at = start.below(ResponsePath(steps, path.innermost)) if steps else start
+    key = column(ResponsePath((Mark.KEY,), innermost=True), at)[0]
+    if key.depth != len(at.hops):
+        raise PathProblem(f"{path}: the rows are below what was opened", f"write {at.outer(key.depth).text}.@key")
+    return _ValuePlace(at, at.hops, key.hops, None, None, _variables(at), _is_outside(at, rows))
+
+
+def _is_outside(scopes: Scopes, rows: Scopes) -> bool:
+    """Whether a walk leads past the rows, so that it is not they that have the value."""
+    return scopes.hops[: len(rows.hops)] != rows.hops
 
 
 def _variables(scopes: Scopes) -> frozenset[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
+from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from exporter.config.source import Source
 from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
 from exporter.model.errors import Problem
 from exporter.model.label_text import TextChange
-from exporter.model.response_path import Pick
+from exporter.model.response_path import Mark, Pick
 from exporter.model.samples import Family, Json, Number
 from exporter.model.template import Reference, Template, Text
 from exporter.model.time_format import ISO, TimeFormat
@@ -27,24 +28,32 @@ class Hop:
     field.
 
     `optional`: the key may be absent, as with `@include` or a type condition. `inside`: it is a key inside a value that
-    is JSON, of which nothing is known before.
+    is JSON, of which nothing is known before. `mark`: it leads to each value of a map or item of a list, or to the key
+    of the record.
     """
 
     name: str
     indexes: tuple[int | Pick, ...] = ()
     optional: bool = False
     inside: bool = False
+    mark: Mark | None = None
 
 
 Hops: TypeAlias = tuple[Hop, ...]
+KEY_HOPS: Final[Hops] = (Hop(str(Mark.KEY), mark=Mark.KEY),)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A scalar of each record: `hops` below the object at `depth` of the walk (0 is `data`)."""
+    """A scalar of each record: `hops` below the object at `depth` of the walk (0 is `data`), or with `KEY_HOPS` the key
+    or position by which the walk came to it."""
 
     depth: int
     hops: Hops
+
+    @property
+    def is_key(self) -> bool:
+        return self.hops == KEY_HOPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +314,13 @@ class QueryPlan:
     def feeder(self) -> str | None:
         """The query whose rows are its targets, if any."""
         return next((feed.query for feed in self.feeds if feed.query is not None), None)
+
+    @property
+    def keyed_depths(self) -> frozenset[int]:
+        """The depths of walks at which keys or positions are read."""
+        exports = () if self.rows is None else self.rows.exports.values()
+        columns = chain(exports, *map(columns_of, self.metrics))
+        return frozenset(column.depth for column in columns if column.is_key)
 
     @property
     def counts_over(self) -> frozenset[str]:

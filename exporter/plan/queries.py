@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query, RowsOf
@@ -92,7 +92,7 @@ def _shape(
     whole: set[Keys] = set()
     if rows is not None:
         walks.append((rows.walk, []))
-        whole = {_keys(rows.walk, column) for column in rows.exports.values()}
+        whole = {_keys(rows.walk, column) for column in rows.exports.values() if not column.is_key}
     if pages is not None:
         walks += [(hops, []) for hops in pages.signs]
     used = {_keys(walk, column) for walk, columns in walks for column in (Column(len(walk), ()), *columns)}
@@ -115,6 +115,7 @@ def _shape(
         in_pages=pages is not None,
         rows_at=_rows_at(parsed.query, metrics, rows),
         reads_extensions=parsed.document.reads_extensions,
+        texts=parsed.json_texts,
     )
 
 
@@ -123,7 +124,9 @@ def _rows_at(query: Query, metrics: tuple[MetricPlan, ...], rows: RowsPlan | Non
     `on_bad_row: skip` each row is looked at as an object."""
     walks = [rows.walk] if rows is not None else [metric.walk for metric in metrics]
     walk: Hops = walks[0] if walks else ()
-    is_plain = all(not (hop.indexes or hop.inside) for hop in walk)
+    columns = chain(() if rows is None else rows.exports.values(), *map(columns_of, metrics))
+    is_plain = all(not (hop.indexes or hop.inside or hop.mark) for hop in walk)
+    is_plain = is_plain and not any(column.is_key for column in columns)  # a table has lost the nulls that count
     return _names(walk) if is_plain and query.on_bad_row != "skip" and _names(walk)[:1] != (EXTENSIONS,) else ()
 
 
@@ -133,7 +136,7 @@ def _keys(walk: Hops, column: Column) -> Keys:
 
 
 def _names(hops: Hops) -> Keys:
-    return tuple(hop.name for hop in takewhile(lambda hop: not hop.inside, hops))
+    return tuple(hop.name for hop in takewhile(lambda hop: not hop.inside, hops) if hop.mark is None)
 
 
 def _picked_keys(hops: Hops) -> Iterator[Keys]:
@@ -141,7 +144,7 @@ def _picked_keys(hops: Hops) -> Iterator[Keys]:
     for at, hop in enumerate(hops):
         for index in hop.indexes:
             if isinstance(index, Pick) and not hop.inside:
-                yield (*(one.name for one in hops[: at + 1]), index.field)
+                yield (*_names(hops[: at + 1]), index.field)
 
 
 def _selected_keys(selection: Selection, way: Keys = ()) -> Iterator[Keys]:
@@ -218,6 +221,9 @@ def _place_of_sign(parsed: ParsedQuery, key: str, path: ResponsePath, findings: 
         found = Scopes((parsed.document.selection,)).below(path)
     except PathProblem as problem:
         findings.add((*parsed.place, "pages", key), problem.wrong, problem.remedy)
+        return None
+    if any(hop.mark is not None for hop in found.hops):
+        findings.add((*parsed.place, "pages", key), f"{path} has several values", "name one, without .*")
         return None
     kind, wanted = found.innermost.type, _TOLD_TYPES.get(key)
     if wanted is not None and kind is not None and kind.name in _OTHER_TYPES and kind.name != wanted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
 
@@ -12,10 +12,12 @@ from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
 from exporter.config.source import Source
+from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.document import Document, FieldType, Selection
-from exporter.model.response_path import Key, Pick, ResponsePath, Step, path_text
+from exporter.document.json_texts import Way
+from exporter.model.response_path import Key, Mark, Pick, ResponsePath, Step, path_text
 from exporter.model.suggestion import suggestion
-from exporter.plan.plan import Column, Hop, Hops
+from exporter.plan.plan import KEY_HOPS, Column, Hop, Hops
 
 
 class PathProblem(Exception):
@@ -49,17 +51,28 @@ ANYTHING: Final = Selection(_Anything())
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """A walk down a document: the selection at each depth (0 is `data`), and the hops between them."""
+    """A walk down a document: the selection at each depth (0 is `data`), and the hops between them. `json_rows` is the
+    depth of the rows, where these are JSON, of which no document says what it has."""
 
     selections: tuple[Selection, ...]
     hops: Hops = ()
+    json_rows: int | None = None
 
     def below(self, path: ResponsePath) -> Scopes:
         """The walk continued along `path`, from the innermost selection. Raises `PathProblem`."""
         scopes = self
         for hop, selection in _steps_down(path.steps, self.selections[-1], str(path), self.hops[-1:]):
-            scopes = Scopes((*scopes.selections, selection), (*scopes.hops, hop))
+            scopes = replace(scopes, selections=(*scopes.selections, selection), hops=(*scopes.hops, hop))
         return scopes
+
+    def outer(self, depth: int) -> Scopes:
+        """The walk as far as that depth."""
+        return replace(self, selections=self.selections[: depth + 1], hops=self.hops[:depth])
+
+    @property
+    def is_in_json(self) -> bool:
+        """Whether the walk ends in JSON, of which no document says what it has."""
+        return bool(self.hops) and _may_go_inside(self.hops[-1], self.innermost)
 
     @property
     def innermost(self) -> Selection:
@@ -67,7 +80,7 @@ class Scopes:
 
     @property
     def text(self) -> str:
-        return path_text(tuple(hop.name for hop in self.hops)) or "data"
+        return path_text(tuple(hop.mark or hop.name for hop in self.hops)) or "data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class ParsedQuery:
     unknown: Mapping[KeyPath, frozenset[str]] = field(default_factory=dict)
     """The keys with faults of the query, of its metrics and of its sources, by their places."""
     source_places: Mapping[str, KeyPath] = field(default_factory=dict)
+    json_texts: tuple[Way, ...] = ()
 
     def lacks(self, *keys: str) -> bool:
         """Whether one of these keys of the query has a fault, so that nothing more can be said of it."""
@@ -118,6 +132,8 @@ Feeders: TypeAlias = Mapping[str, ParsedQuery]  # by the name of the query that 
 
 def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None]:
     """The column that a label's path names, and its type where a schema tells it. Raises `PathProblem`."""
+    if path.steps[-1:] == (Mark.KEY,):
+        return _key_column(path, scopes), None
     if not path.steps:
         if scopes.innermost.children:
             raise PathProblem(
@@ -125,15 +141,15 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
             )
         return Column(len(scopes.hops), ()), scopes.innermost.type
     depth, steps = _find(path, scopes)
-    while len(steps) > 1 and depth < len(scopes.hops) and steps[0] == scopes.hops[depth].name:
-        if not isinstance(steps[1], str):
-            break
-        depth, steps = depth + 1, steps[1:]
+    depth, steps = _along(steps, scopes.hops, depth, least=1)
     way = _steps_down(steps, scopes.selections[depth], str(path), scopes.hops[:depth][-1:])
     last = way[-1][1]
     if last.children:
         raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_field_names(last)}")
     for hop, selection in way:
+        if hop.mark is not None:
+            wrong = f"{path} opens a list or a map, which is not on the value's way"
+            raise PathProblem(wrong, "write .* on the value's way, or pick one item or key")
         if selection.type is not None and selection.type.lists > len(hop.indexes):
             raise PathProblem(
                 f"{path} goes through the list {hop.name}, which is not on the value's way",
@@ -142,16 +158,77 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     return Column(depth, tuple(hop for hop, _ in way)), last.type
 
 
+def _along(steps: tuple[Step, ...], hops: Hops, depth: int, *, least: int = 0) -> tuple[int, tuple[Step, ...]]:
+    """How deep these steps lead along a walk, and those that are left, which are `least` or more."""
+    while depth < len(hops):
+        hop = hops[depth]
+        length = 1 + len(hop.indexes)
+        same = (hop.mark or hop.name, *hop.indexes), (Key(hop.name), *hop.indexes)
+        if steps[:length] not in same or len(steps) - length < least:
+            break
+        if _needs(hop, next(iter(steps[length:]), None), next(iter(hops[depth + 1 :]), None)):
+            break
+        depth, steps = depth + 1, steps[length:]
+    return depth, steps
+
+
+def _needs(hop: Hop, step: Step | None, following: Hop | None) -> bool:
+    """Whether a step cannot be gone without the hop before it: an index, or a key that only that makes one of JSON."""
+    if isinstance(step, Key) and not hop.inside:
+        return following is None or following.name != step.text
+    return isinstance(step, int | Pick)
+
+
+def _key_column(path: ResponsePath, scopes: Scopes) -> Column:
+    """The column of the keys, or positions, by which the walk came where the path leads, or without a step to what it
+    opened last. Raises `PathProblem`."""
+    steps = path.steps[:-1]
+    if any(selection is ANYTHING for selection in scopes.selections):
+        return Column(len(scopes.hops), KEY_HOPS)
+    opened = [at for at in range(1, len(scopes.hops) + 1) if _is_opened(scopes, at)]
+    depth = opened[-1] if opened else 0
+    if steps:
+        depth, steps = _find(ResponsePath(steps, path.innermost), scopes)
+        depth, steps = _along(steps, scopes.hops, depth)
+    if steps or depth not in opened:
+        keyed = [path_text((*map(_step_of, scopes.hops[:at]), Mark.KEY)) for at in opened]
+        wrong = f"{path}: no list or map is opened there on the value's way"
+        raise PathProblem(wrong, f"write {' or '.join(keyed)}" if keyed else "open one with .*, as in regions.*")
+    return Column(depth, KEY_HOPS)
+
+
+def _step_of(hop: Hop) -> Step:
+    return hop.mark or hop.name
+
+
+def _is_opened(scopes: Scopes, depth: int) -> bool:
+    """Whether the walk comes to that depth through a list or a map that it opens, as far as is known."""
+    hop, selection = scopes.hops[depth - 1], scopes.selections[depth]
+    if hop.mark is not None:
+        return True
+    if depth < len(scopes.hops) and scopes.hops[depth].mark is not None:
+        return False
+    if _may_go_inside(hop, selection) and (selection.type is None or not selection.type.lists):
+        return False
+    return selection.type is None or selection.type.lists - len(hop.indexes) == 1
+
+
 def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
     """Where the path of a value begins: at the rows, or else at what is around them that has its first name. Raises
-    `PathProblem` where several have it."""
+    `PathProblem` where several have it, or JSON may have it."""
     name = path.steps[0] if path.steps and not path.innermost else None
     if name is None or name in rows.innermost.children:
         return rows
-    if not any(name in selection.children for selection in rows.selections):
+    depths = [depth for depth, selection in enumerate(rows.selections) if name in selection.children]
+    if not depths:
         return rows
+    if rows.is_in_json and name != EXTENSIONS and _along(path.steps, rows.hops, depths[-1])[0] == depths[-1]:
+        outer = path_text((*map(_step_of, rows.hops[: depths[-1]]), *path.steps))
+        other = f", or {outer} for the field" if depths[-1] else ", or give the field an alias"
+        wrong = f"{path} is a field around the rows, and may be a key in their JSON"
+        raise PathProblem(wrong, f"write .{path} for the key{other}")
     depth, _ = _find(path, rows)
-    return Scopes(rows.selections[: depth + 1], rows.hops[:depth])
+    return rows.outer(depth)
 
 
 def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
@@ -160,6 +237,8 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     if path.innermost or scopes.selections[-1] is ANYTHING:
         return len(scopes.selections) - 1, path.steps
     depths = [depth for depth, selection in enumerate(scopes.selections) if name in selection.children]
+    if not depths and scopes.json_rows is not None:
+        return scopes.json_rows, path.steps
     if not depths:
         names = {key for selection in scopes.selections for key in selection.children}
         raise PathProblem(f"{path} is not selected by the document", _nearest(str(name), names))
@@ -187,9 +266,13 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
             if isinstance(step, Pick) and (selection.children or not _may_go_inside(way[-1][0], selection)):
                 _check_pick(step, selection, text)
             hop = way[-1][0]
-            way[-1] = (Hop(hop.name, (*hop.indexes, step), hop.optional, hop.inside), selection)
+            way[-1] = (replace(hop, indexes=(*hop.indexes, step)), selection)
             continue
         last = way[-1][0] if way else next(iter(led_by), None)
+        if isinstance(step, Mark):
+            way.append(_mark_step(step, last, selection, text))
+            selection = way[-1][1]
+            continue
         if last is not None and (_may_go_inside(last, selection) or (way and isinstance(step, Key))):
             _check_inside(step, selection, text)
             way.append((Hop(step.text if isinstance(step, Key) else step, (), True, inside=True), Selection()))
@@ -198,10 +281,30 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
         if isinstance(step, Key):
             raise PathProblem(f"{text} begins with a key", "begin it with a name")
         if step not in selection.children:
-            raise PathProblem(f"{text} is not selected by the document", _nearest(step, selection.children))
+            remedy = _nearest(step, selection.children)
+            if way and selection.type is not None and selection.type.name == "String":
+                remedy = "end the path earlier, or name the text in json_texts if it holds JSON"
+            if way and not selection.children and selection.type is None:
+                remedy = f'end the path earlier, or write ["{step}"] for a key of JSON'
+            raise PathProblem(f"{text} is not selected by the document", remedy)
         selection = selection.children[step]
         way.append((Hop(step, (), selection.optional), selection))
     return way
+
+
+def _mark_step(mark: Mark, last: Hop | None, selection: Selection, text: str) -> tuple[Hop, Selection]:
+    """The hop to each value of a map or item of a list. Raises `PathProblem` where the schema knows neither."""
+    if mark is Mark.KEY:
+        raise PathProblem(f"{text} leads to a key, where rows and lists belong", "write it in a label, value or where")
+    kind, indexes = selection.type, 0 if last is None else len(last.indexes)
+    if kind is not None and kind.lists > indexes:
+        within = replace(selection, type=replace(kind, lists=kind.lists - indexes - 1))
+        return Hop(str(mark), (), selection.optional, mark=mark), within
+    if last is not None and (_may_go_inside(last, selection) or (kind is None and not selection.children)):
+        return Hop(str(mark), (), True, inside=True, mark=mark), Selection()
+    if kind is None:
+        return Hop(str(mark), (), selection.optional, mark=mark), selection
+    raise PathProblem(f"{text} opens {kind.name}, which is no list and no map", "leave out .*")
 
 
 OWN_SCALARS: Final = frozenset({"Int", "Float", "String", "Boolean", "ID"})

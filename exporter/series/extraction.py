@@ -74,15 +74,16 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
     left = LeftOut(OddRows() if query.skips_bad_rows else None)
     found: dict[Family, Samples] = {}
     by_walk: dict[Hops, Records] = {}
+    keyed = query.keyed_depths
     for metric in query.metrics:
         pages = last if metric.outside else data
         if metric.outside:
-            records = _read(records_at(pages, metric.walk, odd=left.rows), [metric])
+            records = _read(records_at(pages, metric.walk, odd=left.rows, keyed=keyed), [metric])
         elif metric.walk in by_walk:
             records = by_walk[metric.walk]
         else:
             alike = [one for one in query.metrics if one.walk == metric.walk and one.bucket is None]
-            records = by_walk[metric.walk] = _read(records_at(data, metric.walk, most, left.rows), alike)
+            records = by_walk[metric.walk] = _read(records_at(data, metric.walk, most, left.rows, keyed), alike)
         samples = _samples_of_readable(metric, records, labels, moment, left)
         if metric.aggregate == "count" and metric.bucket is None and metric.top is None:
             zeros = _zeros(metric, (pages, most), labels, set(samples.label_values()), left)
@@ -97,7 +98,7 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
             left.values[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
             found[family] = Samples.of(family, finite)
     if query.rows is not None and query.rows.walk not in by_walk:
-        by_walk[query.rows.walk] = records_at(data, query.rows.walk, most, left.rows)
+        by_walk[query.rows.walk] = records_at(data, query.rows.walk, most, left.rows, keyed)
     nulls = _nulls(query, by_walk)
     window = moment.window
     return Result(
@@ -257,7 +258,9 @@ def _zeros(
     data of the pages, and how many of their rows count."""
     columns = list(chain.from_iterable(map(label_columns, metric.labels)))
     depth = max((column.depth for column in columns), default=0)
-    around, below = records_at(read[0], metric.walk[:depth], read[1], left.rows), metric.walk[depth:] + metric.leaf
+    keyed = {column.depth for column in columns if column.is_key}
+    around = records_at(read[0], metric.walk[:depth], read[1], left.rows, keyed)
+    below = metric.walk[depth:] + metric.leaf
     conditions = [one for one in metric.where if one.column.depth <= depth]
     if left.rows is not None:
         around = _readable(around, [*columns, *(one.column for one in conditions)], (), left.rows)

@@ -5,23 +5,24 @@ The answer's objects are those that the query's `AnswerShape` makes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, compress, repeat
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from itertools import chain, compress, repeat, zip_longest
 from operator import attrgetter
-from types import NoneType
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from exporter.document.answer_shape import attribute
+from exporter.document.json_texts import NotJson
 from exporter.document.table import Table
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import ABSENT
 from exporter.model.response_path import Pick, path_text
 from exporter.model.template import scalar_text
 from exporter.plan.plan import Column, Hop, Hops
+from exporter.series.entries import entries, items, keys
 from exporter.series.odd_rows import OddRows, RowReason
 
 Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
@@ -50,13 +51,15 @@ class Records:
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
     those between the objects on the way. All levels are of one length.
 
-    `columns` and `texts` are what was read of them ahead. `nulls` is how many nulls ended the walk at each hop.
+    `columns` and `texts` are what was read of them ahead. `nulls` is how many nulls ended the walk at each hop. `keys`
+    has, by depth, the key in the map or the position in the list of each.
     """
 
     levels: tuple[Sequence[Node], ...]
     columns: Mapping[Column, Sequence[Node]] = field(default_factory=dict)
     texts: Mapping[Column, Texts] = field(default_factory=dict)
     nulls: tuple[int, ...] = ()
+    keys: Mapping[int, Sequence[Node]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.levels[-1])
@@ -70,6 +73,7 @@ class Records:
                 column: Texts(list(compress(texts.column, wanted)), texts.different)
                 for column, texts in self.texts.items()
             },
+            keys={depth: list(compress(keys, wanted)) for depth, keys in self.keys.items()},
         )
 
     def without(self, reasons: Sequence[RowReason | None], odd: OddRows) -> Records:
@@ -81,6 +85,8 @@ class Records:
 
     def column(self, column: Column) -> Sequence[Node]:
         """One value for each record; null on the way is null. Raises `ResultFailure` (`schema`)."""
+        if column.is_key:
+            return self.keys[column.depth]
         nodes = self.levels[column.depth]
         for hop in column.hops:
             nodes = _children(nodes, hop, column.hops)
@@ -88,6 +94,8 @@ class Records:
 
     def oddities(self, column: Column, *, lists: bool) -> list[RowReason | None]:
         """Why a column of each record cannot be read as a value, or with `lists` as values; None of those that can."""
+        if column.is_key:
+            return [None] * len(self)
         return [oddity(node, column.hops) or _odd_form(node, column.hops, lists) for node in self.levels[column.depth]]
 
     def raw_column(self, column: Column) -> Sequence[Node]:
@@ -121,7 +129,7 @@ class Records:
         except TypeError:  # a record is no object, or a label has no hash
             return self
         alike = {column: Texts(texts[column], each) for column, each in known.items() if set(map(type, each)) <= {str}}
-        return Records(self.levels, columns, alike, self.nulls)
+        return Records(self.levels, columns, alike, self.nulls, self.keys)
 
     def _read_of_table(self, table: Table, values: Iterable[Column], labels: Iterable[Column]) -> Records:
         depth = len(self.levels) - 1
@@ -131,7 +139,7 @@ class Records:
                 name = attribute(column.hops[0].name)
                 if (different := table.different(name)) is not None:
                     texts[column] = Texts(table.column(name), different)
-        return Records(self.levels, {}, texts, self.nulls)
+        return Records(self.levels, {}, texts, self.nulls, self.keys)
 
     def _positions(self, columns: Collection[Column]) -> dict[Column, int]:
         """Where these columns stand in each record, of those that are its attributes."""
@@ -156,39 +164,52 @@ class Records:
 
     def explode(self, values: Sequence[Node]) -> tuple[Records, Sequence[Node]]:
         """The records and these values of theirs, where a value that is a list stands once for each of its items."""
-        parts = [_items(value) for value in values]
-        return Records(_repeat(self.levels, parts)), _join(parts)
+        parts = [items(value) for value in values]
+        return Records(_repeat(self.levels, parts), keys=_repeat_keys(self.keys, parts)), _join(parts)
 
 
-def records_at(data: Sequence[Node], walk: Hops, most: Most | None = None, odd: OddRows | None = None) -> Records:
+def records_at(
+    data: Sequence[Node],
+    walk: Hops,
+    most: Most | None = None,
+    odd: OddRows | None = None,
+    keyed: Set[int] = frozenset(),
+) -> Records:
     """The records that a walk leads to in the data of each page; lists explode, nulls end. Raises `ResultFailure`.
 
     Where the walk leads to the rows of `most`, or through them, only the first of these rows count. Where there is
-    `odd`, it takes the objects on the way from which the walk cannot go on, but for the data itself.
+    `odd`, it takes the objects on the way from which the walk cannot go on, but for the data itself. `keyed` are the
+    depths whose keys and positions are wanted.
     """
     if None in data:
         raise ResultFailure(Reason.SCHEMA, "the answer has no data")
     levels: tuple[Sequence[Node], ...] = (data,)
+    records = Records(levels)
     nulls: list[int] = []
-    for depth, hop in enumerate(walk):
+    for depth, (hop, following) in enumerate(_with_following(walk)):
         if odd is not None and depth:
-            levels = _without_odd(levels, hop, odd)
-        children = _children(levels[-1], hop, walk[: depth + 1])
-        nulls.append(0 if hop.optional else sum(child is None for child in children))
-        parts = [_items(child) for child in children]
-        levels = (*_repeat(levels, parts), _join(parts))
+            records = _without_odd(records, hop, odd)
+        children = _children(records.levels[-1], hop, walk[: depth + 1])
+        nulls.append(0 if hop.optional and not hop.inside else sum(child is None for child in children))
+        parts = entries(children, hop, following)
+        wanted = dict(_repeat_keys(records.keys, parts))
+        if depth + 1 in keyed:
+            wanted[depth + 1] = _join(keys(children, hop, following))
+        levels = (*_repeat(records.levels, parts), _join(parts))
         if most is not None and len(levels[-1]) > most.count and walk[: depth + 1] == most.walk:
             levels = tuple(level[: most.count] for level in levels)
-    return Records(levels, nulls=tuple(nulls))
+            wanted = {at: found[: most.count] for at, found in wanted.items()}
+        records = Records(levels, keys=wanted)
+    return replace(records, nulls=tuple(nulls))
 
 
-def _without_odd(levels: tuple[Sequence[Node], ...], hop: Hop, odd: OddRows) -> tuple[Sequence[Node], ...]:
-    """The levels without the nodes from which that hop leads nowhere."""
+def _without_odd(records: Records, hop: Hop, odd: OddRows) -> Records:
+    """The records without those from which that hop leads nowhere."""
     try:
-        _children(levels[-1], hop, ())
+        _children(records.levels[-1], hop, ())
     except ResultFailure:
-        return Records(levels).without([oddity(node, (hop,)) for node in levels[-1]], odd).levels
-    return levels
+        return records.without([oddity(node, (hop,)) for node in records.levels[-1]], odd)
+    return records
 
 
 def oddity(node: Node, hops: Hops) -> RowReason | None:
@@ -199,7 +220,7 @@ def oddity(node: Node, hops: Hops) -> RowReason | None:
         try:
             node = _child(node, hop)
         except _WRONG_SHAPE:
-            is_absent = isinstance(node, Struct) and getattr(node, attribute(hop.name)) is ABSENT
+            is_absent = isinstance(node, Struct) and getattr(node, attribute(hop.name), None) is ABSENT
             return RowReason.ABSENT_FIELD if is_absent else RowReason.WRONG_FORM
     return None
 
@@ -208,27 +229,32 @@ def _odd_form(node: Node, hops: Hops, lists: bool) -> RowReason | None:
     """Whether a way that can be gone ends in something that is no value."""
     for hop in hops:
         node = None if node is None else _child(node, hop)
-    items = _items(node) if lists else (node,)
-    return RowReason.WRONG_FORM if any(isinstance(item, Struct | dict | list) for item in items) else None
+    values = items(node) if lists else (node,)
+    return RowReason.WRONG_FORM if any(isinstance(value, Struct | dict | list) for value in values) else None
 
 
 def is_known(node: Node, way: Hops) -> bool:
     """Whether a way from here ends in values or in lists that are empty, and nowhere in a null."""
     found = [node]
-    for hop in way:
+    for hop, following in _with_following(way):
         try:
             children = [_child(one, hop) for one in found]
         except _WRONG_SHAPE:
             return False
         if None in children:
             return False
-        found = [item for child in children for item in _items(child)]
+        found = list(chain.from_iterable(entries(children, hop, following)))
     return True
+
+
+def _with_following(hops: Hops) -> list[tuple[Hop, Hop | None]]:
+    """Each hop with the one that follows it."""
+    return list(zip_longest(hops, hops[1:]))
 
 
 def hops_text(hops: Hops) -> str:
     """The path as messages write it."""
-    return path_text(tuple(hop.name for hop in hops))
+    return path_text(tuple(hop.mark or hop.name for hop in hops))
 
 
 def _repeat(levels: Iterable[Sequence[Node]], parts: Sequence[Sequence[Node]]) -> tuple[Sequence[Node], ...]:
@@ -237,6 +263,10 @@ def _repeat(levels: Iterable[Sequence[Node]], parts: Sequence[Sequence[Node]]) -
         return tuple(list(level) * len(parts[0]) for level in levels)
     counts = list(map(len, parts))
     return tuple(list(chain.from_iterable(map(repeat, level, counts))) for level in levels)
+
+
+def _repeat_keys(keys: Mapping[int, Sequence[Node]], parts: Sequence[Sequence[Node]]) -> Mapping[int, Sequence[Node]]:
+    return dict(zip(keys, _repeat(keys.values(), parts), strict=True))
 
 
 def _join(parts: Sequence[Sequence[Node]]) -> Sequence[Node]:
@@ -253,21 +283,9 @@ def _attributes(nodes: Sequence[Node], name: str) -> Sequence[Node]:
     return nodes.column(attribute(name)) if isinstance(nodes, Table) else list(map(attrgetter(attribute(name)), nodes))
 
 
-def _items(value: Node) -> Sequence[Node]:
-    """The items of a list, at any depth, without nulls; what is no list is its own only item."""
-    if isinstance(value, Table):
-        return value
-    if not isinstance(value, list):
-        return () if value is None else (value,)
-    kinds = set(map(type, value))
-    if list in kinds:
-        return [leaf for item in value for leaf in _items(item)]
-    return [item for item in value if item is not None] if NoneType in kinds else value
-
-
 def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
     """What a hop leads to from each node. Raises `ResultFailure`, which names the whole way."""
-    if not hop.indexes and not hop.inside:
+    if not hop.indexes and not hop.inside and hop.mark is None:
         try:
             found = _attributes(nodes, hop.name)
         except AttributeError:  # a null among them, perhaps
@@ -278,11 +296,16 @@ def _children(nodes: Sequence[Node], hop: Hop, way: Hops) -> Sequence[Node]:
     try:
         return [None if node is None else _child(node, hop) for node in nodes]
     except _WRONG_SHAPE:
-        raise ResultFailure(Reason.SCHEMA, f"the answer has no {hops_text(way)} in every row") from None
+        also = "; a text on the way is not JSON" if any(isinstance(node, NotJson) for node in nodes) else ""
+        raise ResultFailure(Reason.SCHEMA, f"the answer has no {hops_text(way)} in every row{also}") from None
 
 
 def _child(node: Node, hop: Hop) -> Node:
     """What a hop leads to. Raises `AttributeError` or `TypeError` where the answer is not of that shape."""
+    if hop.mark is not None:
+        if node is None or isinstance(node, dict | list | Table):
+            return node
+        raise TypeError("neither a list nor a map")
     child = _inner(node, hop.name) if hop.inside else getattr(node, attribute(hop.name))
     if child is ABSENT:
         if hop.optional:
@@ -302,6 +325,8 @@ def _child(node: Node, hop: Hop) -> Node:
 
 def _inner(node: Node, key: str) -> Node:
     """What is at a key of JSON, which may be of any form."""
+    if isinstance(node, NotJson):
+        raise TypeError("not JSON")
     return node.get(key) if isinstance(node, dict) else None
 
 

@@ -36,6 +36,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "max_series (…) and an answer of max_body_size (… MiB) may take … MiB together, and the limit of memory is … MiB; "
     "write smaller ones, or raise the limit": "about the memory of the container",
     "… goes inside JSON": "not a fault; the check names it",
+    "… holds JSON, as the configuration says": "as that",
     "… is …, of which the schema does not say whether it is a number or text; from: string reads both": "as that",
     "not a time in that form…": "about an answer",
     "not a percentage…": "about an answer",

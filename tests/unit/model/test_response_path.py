@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.model.response_path import ResponsePath, parse_path
+from exporter.model.response_path import Key, Mark, ResponsePath, Step, parse_path
 
 
 @pytest.mark.parametrize(
@@ -15,11 +15,18 @@ from exporter.model.response_path import ResponsePath, parse_path
         ("tags[0].name", ("tags", 0, "name")),
         ("grid[1][20]", ("grid", 1, 20)),
         ("_private.__typename", ("_private", "__typename")),
+        ("stats.*", ("stats", Mark.EVERY)),
+        ("grid.*.*", ("grid", Mark.EVERY, Mark.EVERY)),
+        ("tags[0].*.n", ("tags", 0, Mark.EVERY, "n")),
+        ('a["*"].*.@key', ("a", Key("*"), Mark.EVERY, Mark.KEY)),
+        ("@key", (Mark.KEY,)),
+        ("rows.@key", ("rows", Mark.KEY)),
     ],
 )
-def test_names_joined_by_dots_and_indexes_are_a_path(text: str, steps: tuple[str | int, ...]) -> None:
+def test_names_joined_by_dots_and_indexes_are_a_path(text: str, steps: tuple[Step, ...]) -> None:
     """`usage.count` and `tags[0].name` mean the fields and the elements that they name."""
     assert parse_path(text) == ResponsePath(steps)
+    assert str(parse_path(text)) == text
 
 
 def test_a_dot_alone_is_the_row_itself() -> None:
@@ -50,6 +57,13 @@ def test_a_path_that_begins_with_a_dot_is_not_looked_up_outwards() -> None:
         "a[0]b",
         "a\n",
         "a[٣]",
+        "*",
+        ".*",
+        "a*",
+        "a.**",
+        "a.@key.b",
+        "a@key",
+        "a.@keys",
     ],
 )
 def test_what_is_not_a_path_is_refused_with_the_remedy(text: str) -> None:

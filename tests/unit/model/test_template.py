@@ -23,6 +23,14 @@ def test_a_whole_reference_keeps_its_type(value: Json) -> None:
     assert bind(template, {"environment.id": value}) == value
 
 
+def test_a_reference_may_end_in_the_key_of_a_row() -> None:
+    """And nowhere else."""
+    assert parse_text("{{ region.@key }}") == Reference("region.@key")
+    for text in ("{{ @key }}", "{{ a.@key.b }}", "{{ a.@keys }}"):
+        with pytest.raises(ValueError, match="is not a reference"):
+            parse_text(text)
+
+
 def test_references_inside_text_become_text() -> None:
     """`env-{{ environment.id }}` is text, whatever the id is."""
     template = parse_text("env-{{ environment.id }}/{{a}}")

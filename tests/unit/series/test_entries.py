@@ -1,0 +1,46 @@
+"""What a hop of a walk opens: lists by themselves, maps and single levels of lists where a path has `.*`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exporter.model.response_path import Mark
+from exporter.plan.plan import Hop
+from exporter.series.entries import entries, items, keys
+
+NAME, EVERY = Hop("a"), Hop("*", mark=Mark.EVERY)
+
+
+@pytest.mark.parametrize(
+    ("node", "hop", "following", "opened"),
+    [
+        ([1, None, 2], NAME, None, {0: 1, 2: 2}),
+        ({"x": 1}, NAME, None, {None: {"x": 1}}),
+        (None, NAME, None, {}),
+        (None, EVERY, None, {}),
+        ({"x": 1, "y": None, "z": 3}, EVERY, None, {"x": 1, "z": 3}),
+        ([7, None, 9], EVERY, None, {0: 7, 2: 9}),
+        ([[1], None], NAME, EVERY, {None: [[1], None]}),
+        ([[1], None, [2]], EVERY, EVERY, {0: [1], 2: [2]}),
+        ({"x": {"y": 1}, "z": None}, EVERY, EVERY, {"x": {"y": 1}}),
+    ],
+)
+def test_each_item_has_its_key_or_position(node: Any, hop: Hop, following: Hop | None, opened: dict[Any, Any]) -> None:
+    """Positions are those in the answer, nulls counted, though nulls are left out."""
+    (found,) = entries([node], hop, following)
+    assert list(found) == list(opened.values())
+    assert keys([node], hop, following) == [list(opened)]
+
+
+def test_a_list_in_a_map_is_opened_under_the_key_of_the_map() -> None:
+    """Each of its items is one of that key."""
+    node = {"x": [1, [2, None]], "y": []}
+    assert entries([node], EVERY, None) == [[1, 2]]
+    assert keys([node], EVERY, None) == [["x", "x"]]
+
+
+def test_items_are_those_of_all_depths_without_nulls() -> None:
+    """What is no list is its own only item."""
+    assert [list(items(one)) for one in ([[1, None], [[2]], None], 5, None, [])] == [[1, 2], [5], [], []]
