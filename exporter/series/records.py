@@ -266,7 +266,7 @@ def _repeat(levels: Iterable[Sequence[Node]], parts: Sequence[Sequence[Node]]) -
 
 
 def _repeat_keys(keys: Mapping[int, Sequence[Node]], parts: Sequence[Sequence[Node]]) -> Mapping[int, Sequence[Node]]:
-    return dict(zip(keys, _repeat(keys.values(), parts), strict=True))
+    return dict(zip(keys, _repeat(keys.values(), parts), strict=True)) if keys else keys
 
 
 def _join(parts: Sequence[Sequence[Node]]) -> Sequence[Node]:
