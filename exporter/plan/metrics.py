@@ -317,7 +317,7 @@ def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
         within = whole.outer(len(whole.hops) - 1)  # nothing is below a scalar
     if isinstance(value, Each) or (metric.aggregate == "count" and metric.states is None):
         constant = value.number if isinstance(value, Each) else 1
-        return _ValuePlace(within, whole.hops, (), constant, None, _variables(whole), _is_outside(whole, rows))
+        return _ValuePlace(whole, whole.hops, (), constant, None, _variables(whole), _is_outside(whole, rows))
     if whole.innermost.children:
         raise PathProblem(
             f"{value} ends in an object", f"go on to one of: {', '.join(sorted(whole.innermost.children))}"

@@ -75,6 +75,14 @@ class Scopes:
         return bool(self.hops) and _may_go_inside(self.hops[-1], self.innermost)
 
     @property
+    def innermost_object(self) -> int:
+        """The depth of the innermost selection that has fields, or is JSON, which may have keys: a scalar has none."""
+        last = len(self.hops)
+        if self.is_in_json or self.innermost is ANYTHING:
+            return last
+        return next((depth for depth in range(last, 0, -1) if self.selections[depth].children), 0)
+
+    @property
     def innermost(self) -> Selection:
         return self.selections[-1]
 
@@ -234,8 +242,8 @@ def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
 def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     """The depth at which a path's first name is found."""
     name = path.steps[0]
-    if path.innermost or scopes.selections[-1] is ANYTHING:
-        return len(scopes.selections) - 1, path.steps
+    if path.innermost or scopes.innermost is ANYTHING:
+        return scopes.innermost_object, path.steps
     depths = [depth for depth, selection in enumerate(scopes.selections) if name in selection.children]
     if not depths and scopes.json_rows is not None:
         return scopes.json_rows, path.steps
@@ -245,7 +253,7 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     if len(depths) > 1:
         outer = path_text((*(hop.name for hop in scopes.hops[: depths[-2]]), *path.steps))
         inner = f"write .{path} for the innermost"
-        if depths[-1] != len(scopes.selections) - 1:
+        if depths[-1] != scopes.innermost_object:
             inner = (
                 f"write {path_text((*(hop.name for hop in scopes.hops[: depths[-1]]), *path.steps))} for the inner one"
             )

@@ -215,6 +215,21 @@ def test_a_count_is_zero_where_a_map_is_empty() -> None:
     assert series(query, {"shops": shops}) == {("a", "0"): 2, ("b", "1"): 0}
 
 
+def test_the_items_of_a_list_of_texts_are_labels() -> None:
+    """`.` is the item that is published or counted, and other names are those of the row around the list."""
+    query = """
+    - name: q
+      document: "{ shops { name tags } }"
+      rows: shops
+      metrics: [{name: n, help: N., VALUE, labels: {a: .name, b: .}}]
+    """
+    shops: list[Json] = [{"name": "x", "tags": ["hot", "new", None]}, {"name": "y", "tags": []}]
+    data: dict[str, Json] = {"shops": shops}
+    expected = {("x", "hot"): 1, ("x", "new"): 1}
+    assert series(query.replace("VALUE", "value: {const: 1, of: tags}"), data) == expected
+    assert series(query.replace("VALUE", "value: tags, aggregate: count"), data) == expected
+
+
 def test_a_value_written_with_the_whole_path_is_still_one_of_the_rows() -> None:
     """It has the rows of all pages, and not of the last alone."""
     query = """
