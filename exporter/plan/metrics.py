@@ -91,7 +91,8 @@ class Metrics:
             self._check_the_rest(parsed, metric, place, at.scopes)
             return None
         written = metric.value.path if isinstance(metric.value, Each) else metric.value
-        self._findings.leave_unproved((*place, "value"), written, at.walk + at.leaf)
+        way, rows = at.walk + at.leaf, parsed.rows.hops  # of which the check has said already that they are JSON
+        self._findings.leave_unproved((*place, "value"), written, way[len(rows) :] if way[: len(rows)] == rows else way)
         self._check_value(metric, at.type, place)
         self._check_times(parsed, metric, at, place)
         labels = self._labels.of_metric(parsed, metric, at.scopes, place)

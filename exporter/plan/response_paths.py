@@ -351,6 +351,8 @@ def _check_pick(pick: Pick, selection: Selection, text: str) -> None:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
+    if word == "__typename":
+        return "select __typename in the document, which has it for every object"
     if word == "data":
         return "leave out data., as paths begin below it"
     if found := suggestion(word, names):
