@@ -189,7 +189,10 @@ def _show_rows(output: Output, asked: Asked) -> None:
 def _rows(node: Json, walk: Hops) -> Iterator[Json]:
     """What a walk leads to in an answer that was read as any JSON. Raises `KeyError` or `TypeError` where there is no
     such way."""
-    if isinstance(node, list):
+    if walk and walk[0].mark is not None:
+        for item in node.values() if isinstance(node, dict) else cast("list[Json]", node or []):
+            yield from _rows(item, walk[1:])
+    elif isinstance(node, list):
         for item in node:
             yield from _rows(item, walk)
     elif node is not None and not walk:
