@@ -19,12 +19,14 @@ from graphql import (
     GraphQLInputType,
     GraphQLInterfaceType,
     GraphQLList,
+    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    GraphQLUnionType,
     InlineFragmentNode,
     KnownFragmentNamesRule,
     ListValueNode,
@@ -280,8 +282,18 @@ class _Selecting:
             if node.selection_set
             else {}
         )
+        known = _field_type(kind) if kind is not None else self._type_name(node, parent)
         variables = frozenset(name for argument in node.arguments or () for name in _variables_in(argument.value))
-        return Selection(children, _field_type(kind) if kind is not None else None, optional, variables or _NO_NAMES)
+        return Selection(children, known, optional, variables or _NO_NAMES)
+
+    def _type_name(self, node: FieldNode, parent: object) -> FieldType | None:
+        """The type of `__typename`, of which each type that an object may be of is a word."""
+        if node.name.value != "__typename" or self.schema is None or not isinstance(parent, GraphQLNamedType):
+            return None
+        names = [parent.name]
+        if isinstance(parent, GraphQLInterfaceType | GraphQLUnionType):
+            names = [kind.name for kind in self.schema.get_possible_types(parent)]
+        return FieldType(parent.name, True, tuple(names))
 
 
 def _variables_in(value: ValueNode) -> Iterator[str]:
@@ -301,7 +313,15 @@ def _merge(first: Selection, second: Selection) -> Selection:
     children = dict(first.children)
     for key, selection in second.children.items():
         children[key] = _merge(children[key], selection) if key in children else selection
-    return Selection(children, first.type, first.optional and second.optional, first.variables | second.variables)
+    optional = first.optional and second.optional
+    return Selection(children, _either(first.type, second.type), optional, first.variables | second.variables)
+
+
+def _either(first: FieldType | None, second: FieldType | None) -> FieldType | None:
+    """The type of a field that has been selected twice; the words of `__typename` are those of both."""
+    if first is None or second is None or first == second:
+        return first
+    return replace(first, enum_values=tuple(dict.fromkeys((*first.enum_values, *second.enum_values))))
 
 
 def _output_type(parent: object, name: str) -> GraphQLOutputType | None:

@@ -67,6 +67,33 @@ def test_variables_are_required_where_nothing_else_gives_them_a_value() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{ found { __typename } }", ("Disk", "Vm", "Person")),
+        ("{ asset { kind: __typename } }", ("Disk", "Vm")),
+        ("{ asset { __typename } }", ("Disk", "Vm")),
+        ("{ disk { __typename } }", ("Disk",)),
+        ("{ found { ... on Vm { __typename } ... on Person { __typename } } }", ("Vm", "Person")),
+        ("{ found { ... on Asset { __typename } __typename } }", ("Disk", "Vm", "Person")),
+    ],
+)
+def test_the_words_of_a_type_name_are_the_types_that_an_object_may_be_of(text: str, words: tuple[str, ...]) -> None:
+    """Of an interface or a union they are many; where the name is selected at several places, those of all."""
+    schema = build_schema("""
+        type Query { found: Found  asset: Asset  disk: Disk }
+        interface Asset { id: ID }
+        type Disk implements Asset { id: ID }
+        type Vm implements Asset { id: ID }
+        type Person { id: ID }
+        union Found = Disk | Vm | Person
+    """)
+    (field,) = parse_document(text, schema).selection.children.values()
+    (name,) = field.children.values()
+    assert name.type is not None
+    assert name.type.enum_values == words
+
+
 def test_types_are_known_with_a_schema() -> None:
     """A schema tells what a value is, and how many lists are around it."""
     selection = parse_document('{ org(id: "1") { apis { count } } states }', SCHEMA).selection
