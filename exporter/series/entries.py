@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -18,13 +18,21 @@ def entries(nodes: Sequence[Node], hop: Hop, following: Hop | None) -> list[Sequ
     stays = _is_left(following)
     if hop.mark is None and not stays:
         return [items(node) for node in nodes]
-    return [[leaf for _, item in _opened(node, hop, stays) for leaf in _leaves(item, stays)] for node in nodes]
+    return [_leaves(_open(node, hop, stays)[1], stays) for node in nodes]
 
 
 def keys(nodes: Sequence[Node], hop: Hop, following: Hop | None) -> list[Sequence[Node]]:
     """The keys in the map, or the positions in the list, of what `entries` gives; null where neither is opened."""
     stays = _is_left(following)
-    return [[key for key, item in _opened(node, hop, stays) for _ in _leaves(item, stays)] for node in nodes]
+    found: list[Sequence[Node]] = []
+    for node in nodes:
+        known, values = _open(node, hop, stays)
+        if _are_leaves(values):
+            found.append(known)
+        else:
+            each = zip(known, values, strict=True)
+            found.append([key for key, value in each for _ in _leaves((value,), stays)])
+    return found
 
 
 def items(value: Node) -> Sequence[Node]:
@@ -35,25 +43,44 @@ def items(value: Node) -> Sequence[Node]:
         return () if value is None else (value,)
     kinds = set(map(type, value))
     if list in kinds:
-        return [leaf for item in value for leaf in items(item)]
+        return _flatten(value)
     return [item for item in value if item is not None] if NoneType in kinds else value
+
+
+def _flatten(value: Sequence[Node]) -> list[Node]:
+    """The same of lists in lists, which an answer may nest deeper than calls may be."""
+    leaves: list[Node] = []
+    around = [iter(value)]
+    while around:
+        for item in around[-1]:
+            if isinstance(item, list):
+                around.append(iter(item))
+                break
+            if item is not None:
+                leaves.append(item)
+        else:
+            around.pop()
+    return leaves
 
 
 def _is_left(following: Hop | None) -> bool:
     return following is not None and following.mark is not None
 
 
-def _opened(node: Node, hop: Hop, stays: bool) -> Iterator[tuple[Node, Node]]:
-    """What is one level below a node, with its key or position."""
+def _open(node: Node, hop: Hop, stays: bool) -> tuple[Sequence[Node], Sequence[Node]]:
+    """The keys or positions of what is one level below a node, and these values."""
     if isinstance(node, dict) and hop.mark is not None:
-        yield from node.items()
-    elif isinstance(node, list) and (hop.mark is not None or not stays):
-        yield from enumerate(node)
-    else:
-        yield None, node
+        return list(node), list(node.values())
+    if isinstance(node, list) and (hop.mark is not None or not stays):
+        return range(len(node)), node
+    return (None,), (node,)
 
 
-def _leaves(item: Node, stays: bool) -> Sequence[Node]:
-    if stays:
-        return () if item is None else (item,)
-    return items(item)
+def _are_leaves(values: Sequence[Node]) -> bool:
+    return set(map(type, values)).isdisjoint((list, NoneType))
+
+
+def _leaves(values: Sequence[Node], stays: bool) -> Sequence[Node]:
+    if _are_leaves(values):
+        return values
+    return [value for value in values if value is not None] if stays else _flatten(values)

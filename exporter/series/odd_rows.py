@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,8 @@ from exporter.model.samples import Family, LabelValues
 from exporter.model.value import SkipReason
 
 _QUOTED: Final = 200  # characters
+_ITEMS: Final = 20  # of a list or an object
+_DEPTH: Final = 10
 
 
 class RowReason(StrEnum):
@@ -92,12 +95,16 @@ def quote(node: object) -> str:
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
 
 
-def _plain(node: Any) -> Any:
+def _plain(node: Any, depth: int = 0) -> Any:
+    if isinstance(node, msgspec.Struct | dict | list) and depth == _DEPTH:
+        return "…"
     if isinstance(node, msgspec.Struct):
         pairs = ((key_of(name), getattr(node, name)) for name in node.__struct_fields__)
-        return {key: _plain(value) for key, value in pairs if value is not ABSENT}
+        return {key: _plain(value, depth + 1) for key, value in pairs if value is not ABSENT}
+    if isinstance(node, dict):
+        return {_plain(key): _plain(value, depth + 1) for key, value in islice(node.items(), _ITEMS)}
     if isinstance(node, list):
-        return [_plain(item) for item in node[:20]]
+        return [_plain(item, depth + 1) for item in node[:_ITEMS]]
     if isinstance(node, str):
         return node[:_QUOTED].encode("utf-8", "replace").decode()
     return node

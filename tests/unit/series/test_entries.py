@@ -31,7 +31,7 @@ def test_each_item_has_its_key_or_position(node: Any, hop: Hop, following: Hop |
     """Positions are those in the answer, nulls counted, though nulls are left out."""
     (found,) = entries([node], hop, following)
     assert list(found) == list(opened.values())
-    assert keys([node], hop, following) == [list(opened)]
+    assert list(map(list, keys([node], hop, following))) == [list(opened)]
 
 
 def test_a_list_in_a_map_is_opened_under_the_key_of_the_map() -> None:
@@ -44,3 +44,12 @@ def test_a_list_in_a_map_is_opened_under_the_key_of_the_map() -> None:
 def test_items_are_those_of_all_depths_without_nulls() -> None:
     """What is no list is its own only item."""
     assert [list(items(one)) for one in ([[1, None], [[2]], None], 5, None, [])] == [[1, 2], [5], [], []]
+
+
+def test_lists_nested_deeper_than_calls_may_be_are_opened() -> None:
+    """An answer decides how deep they are."""
+    deep: Any = [7]
+    for _ in range(100_000):
+        deep = [deep, None]
+    assert list(items(deep)) == [7]
+    assert keys([{"x": deep}], EVERY, None) == [["x"]]

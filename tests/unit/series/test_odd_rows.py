@@ -34,3 +34,13 @@ def test_a_quotation_is_short() -> None:
     """A text of any length, and half of a surrogate pair, make one line."""
     assert len(quote("x" * 10_000)) < 220
     assert quote("\ud800") == '"?"'
+
+
+def test_a_quotation_of_an_object_without_end_is_short() -> None:
+    """However deep or wide a row is, its beginning is shown."""
+    deep: object = 1
+    for _ in range(5000):
+        deep = {"a": [deep]}
+    assert quote(deep).startswith('{"a":[{"a":[{')
+    assert quote({str(at): at for at in range(1_000_000)}).startswith('{"0":0,"1":1,')
+    assert quote({"\ud800": "\ud800"}) == '{"?":"?"}'
