@@ -75,6 +75,12 @@ class Scopes:
         return bool(self.hops) and _may_go_inside(self.hops[-1], self.innermost)
 
     @property
+    def object_depths(self) -> tuple[int, ...]:
+        """The depths of what has names: not of a list or a map that the next hop opens."""
+        marked = (hop.mark is not None for hop in self.hops)
+        return tuple(depth for depth, is_opened in enumerate((*marked, False)) if not is_opened)
+
+    @property
     def innermost_object(self) -> int:
         """The depth of the innermost selection that has fields, or is JSON, which may have keys: a scalar has none."""
         last = len(self.hops)
@@ -244,7 +250,7 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     name = path.steps[0]
     if path.innermost or scopes.innermost is ANYTHING:
         return scopes.innermost_object, path.steps
-    depths = [depth for depth, selection in enumerate(scopes.selections) if name in selection.children]
+    depths = [depth for depth in scopes.object_depths if name in scopes.selections[depth].children]
     if not depths and scopes.json_rows is not None:
         return scopes.json_rows, path.steps
     if not depths:

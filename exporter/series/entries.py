@@ -71,13 +71,13 @@ def _open(node: Node, hop: Hop, stays: bool) -> tuple[Sequence[Node], Sequence[N
     """The keys or positions of what is one level below a node, and these values."""
     if isinstance(node, dict) and hop.mark is not None:
         return list(node), list(node.values())
-    if isinstance(node, list) and (hop.mark is not None or not stays):
+    if isinstance(node, list | Table) and (hop.mark is not None or not stays):
         return range(len(node)), node
     return (None,), (node,)
 
 
 def _are_leaves(values: Sequence[Node]) -> bool:
-    return set(map(type, values)).isdisjoint((list, NoneType))
+    return isinstance(values, Table) or set(map(type, values)).isdisjoint((list, NoneType))
 
 
 def _leaves(values: Sequence[Node], stays: bool) -> Sequence[Node]:

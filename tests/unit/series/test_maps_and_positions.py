@@ -243,6 +243,27 @@ def test_a_value_written_with_the_whole_path_is_still_one_of_the_rows() -> None:
     assert series(query, *pages) == {("x",): 1, ("y",): 1}
 
 
+@pytest.mark.parametrize("by_columns", [True, False])
+@pytest.mark.parametrize("texts", ["", "json_texts: [shops.payload]"])
+def test_big_answers_are_read_as_small_ones(*, by_columns: bool, texts: str) -> None:
+    """Whether rows are kept by columns changes neither positions, which count nulls, nor what is in a text."""
+    query = planned_query(f"""
+    - name: q
+      document: "{{ shops {{ name n payload }} }}"
+      rows: shops
+      {texts or "on_null: publish"}
+      metrics:
+        - {{name: n, help: N., value: "shops.*.n", labels: {{a: name}}}}
+        - {{name: m, help: M., value: n, labels: {{a: name, b: {".@key" if by_columns else "name"}}}}}
+        - {{name: o, help: O., value: {"payload.x" if texts else "n"}, labels: {{a: name}}}}
+    """)
+    query.shape.by_columns_bytes = 0
+    body = b'{"data": {"shops": [null, {"name": "x", "n": 1, "payload": "{\\"x\\": 1}"}]}}'
+    found = extract(query, [Response(None, shaped=query.shape.decode(body).data)], AROUND, Moment(None, None))
+    assert [list(samples.numbers) for samples in found.samples] == [[1], [1], [1]]
+    assert next(iter(found.samples[1].series)) == ("x", "1" if by_columns else "x", "")
+
+
 TEXTS = """
 - name: q
   document: "{ shops { name payload } }"
