@@ -43,8 +43,8 @@ class AnswerShape:
 
     `max_values` is how many values an answer may have, `max_values_reason` where that comes from. `in_pages`: an answer
     is one of several. `reads_extensions`: what a path to `extensions` leads to are those of the answer. At the end of
-    `texts` there are texts that hold JSON. `rows_at`: what is at this path of a big answer is read into a `Table`, if
-    it is a list of objects, unless there are `texts`.
+    `texts` there are texts that hold JSON, the outer before the inner. `rows_at`: what is at this path of a big answer
+    is read into a `Table`, if it is a list of objects, unless there are `texts`.
     The decoder is made at the first answer, and queries that use the same share it.
     """
 
@@ -67,7 +67,7 @@ class AnswerShape:
         self.max_values_reason = max_values_reason
         self.in_pages = in_pages
         self._reads_extensions = reads_extensions
-        self._texts = tuple(sorted(texts, key=len))
+        self._texts = tuple(texts)
         of_any_form = self._texts or any(rows_at[: len(path)] == path for path in self._whole)
         self._rows_at = () if of_any_form else rows_at
         self.by_columns_bytes = by_columns_bytes

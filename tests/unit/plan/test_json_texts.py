@@ -15,7 +15,7 @@ QUERY = """
   rows: orders
   metrics:
     - {name: a, help: A., value: payload.inner.price, labels: {id: id, unit: payload.unit}}
-    - {name: b, help: B., value: parts.count, labels: {id: id}}
+    - {name: b, help: B., value: parts.count, labels: {id: id, at: .@key}}
 """
 
 
@@ -63,3 +63,24 @@ def test_a_text_that_is_not_declared_has_nothing_inside(tmp_path: Path) -> None:
 def test_without_a_schema_a_declared_text_needs_no_quoted_key() -> None:
     """The declaration says already that JSON is inside."""
     assert plan_problems(QUERY) == []
+
+
+def test_json_is_named_once_where_rows_are_in_it(tmp_path: Path) -> None:
+    """Each value of such a row is as unproved as the row, and needs no line of its own unless it goes on."""
+    plan = planned(
+        """
+    - name: q
+      document: "{ log }"
+      rows: log.*
+      metrics:
+        - {name: a, help: A., value: 1, labels: {at: .@key}}
+        - {name: b, help: B., value: size, labels: {name: name}, where: {kind: big}}
+    """,
+        source(tmp_path),
+    )
+    assert [f"{one.key}: {one.wrong}" for one in plan.unproved] == [
+        "queries[0].rows: log.* goes inside JSON",
+        "queries[0].metrics[1].value: size goes inside JSON",
+        "queries[0].metrics[1].labels.name: name goes inside JSON",
+        "queries[0].metrics[1].where.kind: kind goes inside JSON",
+    ]

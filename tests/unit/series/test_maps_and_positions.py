@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -202,6 +203,26 @@ def test_keys_are_targets_of_other_queries() -> None:
     assert plan.queries[1].needed == {"region.@key", "region.plan"}
 
 
+def test_positions_are_targets_of_other_queries() -> None:
+    """The rows are objects of the document then, and have a position beside their fields."""
+    plan = planned("""
+    - name: shops
+      document: "{ shops { name score } }"
+      rows: shops
+      metrics: [{name: s, help: S., value: score, labels: {a: name}}]
+    - name: q
+      for_each: {shop: shops}
+      document: "query ($id: Int!) { total(id: $id) }"
+      variables: {id: "{{ shop.@key }}"}
+      metrics: [{name: n, help: N., value: total, labels: {shop: "{{ shop.name }}"}}]
+    """)
+    query = plan.queries[0]
+    body = b'{"data": {"shops": [null, {"name": "x", "score": 5}]}}'
+    found = extract(query, [Response(None, shaped=query.shape.decode(body).data)], AROUND, Moment(None, None))
+    assert list(found.rows) == [{"@key": 1, "name": "x"}]
+    assert list(found.samples[0].numbers) == [5]
+
+
 def test_a_count_is_zero_where_a_map_is_empty() -> None:
     """The label of the map around it is known."""
     query = """
@@ -293,3 +314,27 @@ def test_a_text_that_is_no_json_is_an_odd_row() -> None:
     assert (found.series_count, found.skipped_rows, found.first_skipped_row) == (
         1, {"wrong_form": 2}, '{"text":"{oops"}'
     )  # fmt: skip
+
+
+def test_a_schema_changes_nothing_of_what_is_opened(tmp_path: Path) -> None:
+    """Lists that it knows are opened by `.*` as those that nobody knows, and JSON in their items is read."""
+    (tmp_path / "s.graphql").write_text("""
+        scalar JSON
+        type Query { shops: [Shop!]! }
+        type Shop { name: String!, grid: [[Int]], extra: JSON }
+    """)
+    source = f'sources: [{{name: a, url: "https://api.example/graphql", schema: {tmp_path / "s.graphql"}}}]\n'
+    plan = planned(
+        """
+    - name: q
+      document: "{ shops { name grid extra } }"
+      metrics:
+        - {name: n, help: N., value: shops.*.grid.*.*, labels: {a: name, b: shops.*.grid.*.@key, c: .@key}}
+        - {name: m, help: M., value: shops.*.extra.parts.*.n, labels: {a: name, b: .@key}}
+    """,
+        source,
+    )
+    (query,) = plan.queries
+    body = b'{"data": {"shops": [{"name": "x", "grid": [[1, 2], [3]], "extra": {"parts": {"p": {"n": 4}}}}]}}'
+    found = extract(query, [Response(None, shaped=query.shape.decode(body).data)], Surroundings(), Moment(None, None))
+    assert [list(samples.numbers) for samples in found.samples] == [[1, 2, 3], [4]]
