@@ -7,7 +7,7 @@ from graphql import build_schema
 
 from exporter.document.document import FieldType, parse_document
 from exporter.model.response_path import parse_path
-from exporter.plan.plan import Column, Hop
+from exporter.plan.plan import KEY_HOPS, Column, Hop
 from exporter.plan.response_paths import PathProblem, Scopes, column
 from tests.support.plans import read_documents
 
@@ -158,3 +158,87 @@ def test_labels_and_metrics_stand_where_they_are_written() -> None:
         ("queries", 0, "labels", "a"),
         ("queries", 0, "metrics", 1, "labels", "b"),
     ]
+
+
+OPENED = build_schema("""
+    scalar JSON
+    type Query { log: JSON  org: Org }
+    type Org { id: ID  grid: [[Int]]  flags: [Int]  apis: [API]  extra: JSON }
+    type API { id: ID  name: String }
+""")
+OPENED_TEXT = "{ log org { id grid flags apis { id name } extra } }"
+
+
+def opened(rows: str) -> Scopes:
+    return Scopes((parse_document(OPENED_TEXT, OPENED).selection,)).below(parse_path(rows))
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "depth"),
+    [
+        (".@key", "org.flags", 2),
+        ("org.flags.@key", "org.flags", 2),
+        ("org.flags.*.@key", "org.flags.*", 3),
+        ("org.grid.*.@key", "org.grid.*.*", 3),
+        ("org.grid.*.*.@key", "org.grid.*.*", 4),
+        ("org.grid.*.@key", "org.grid.*", 3),
+        ("@key", "org.apis", 2),
+        (".@key", "log.a.*.b", 3),
+        ("log.a.*.@key", "log.a.*.b", 3),
+        ("extra.a.*.@key", "org.extra.a.*", 4),
+        ('extra["a"].*.@key', "org.extra.a.*", 4),
+    ],
+)
+def test_a_key_is_that_of_what_was_opened(path: str, rows: str, depth: int) -> None:
+    """At the depth that the path names, or without a name at the innermost that was opened."""
+    assert column(parse_path(path), opened(rows)) == (Column(depth, KEY_HOPS), None)
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "remedy"),
+    [
+        ("org.flags.@key", "org.flags.*", "write org.flags.*.@key"),
+        ("org.grid.@key", "org.grid", "open one with .*, as in regions.*"),
+        ("org.grid.@key", "org.grid.*.*", "write org.grid.*.@key or org.grid.*.*.@key"),
+        (".@key", "org", "open one with .*, as in regions.*"),
+        (".@key", "log.a", "open one with .*, as in regions.*"),
+        ("org.apis.*.@key", "org.apis", "write org.apis.@key"),
+        ("apis.name.@key", "org.apis", "write org.apis.@key"),
+    ],
+)
+def test_what_was_not_opened_has_no_key(path: str, rows: str, remedy: str) -> None:
+    """The remedy names what has one."""
+    with pytest.raises(PathProblem, match="no list or map is opened there on the value's way") as refused:
+        column(parse_path(path), opened(rows))
+    assert refused.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("org.grid.*.*.*", "org.grid.*.*.* opens Int, which is no list and no map"),
+        ("org.*", "org.* opens Org, which is no list and no map"),
+        ("org.id.*", "org.id.* opens ID, which is no list and no map"),
+        ("org.apis.*.*", "org.apis.*.* opens API, which is no list and no map"),
+        ("org.apis[0].*", r"org.apis\[0\].* opens API, which is no list and no map"),
+    ],
+)
+def test_only_lists_and_maps_are_opened(path: str, wrong: str) -> None:
+    """As far as a schema knows what is one, level by level."""
+    with pytest.raises(PathProblem, match=wrong.replace("*", r"\*")):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "found"),
+    [
+        ("name", "org.apis.*", Column(3, (Hop("name"),))),
+        (".name", "org.apis.*", Column(3, (Hop("name"),))),
+        (".x", "log.a.*", Column(3, (Hop("x", (), True, inside=True),))),
+        (".id", "org.flags", Column(1, (Hop("id"),))),
+        ("id", "org.extra.a.*", Column(1, (Hop("id"),))),
+    ],
+)
+def test_names_are_those_of_objects(path: str, rows: str, found: Column) -> None:
+    """Not of the list that is opened to them, nor of a scalar; and of JSON where one asks for the innermost."""
+    assert column(parse_path(path), opened(rows))[0] == found

@@ -338,3 +338,12 @@ def test_a_schema_changes_nothing_of_what_is_opened(tmp_path: Path) -> None:
     body = b'{"data": {"shops": [{"name": "x", "grid": [[1, 2], [3]], "extra": {"parts": {"p": {"n": 4}}}}]}}'
     found = extract(query, [Response(None, shaped=query.shape.decode(body).data)], Surroundings(), Moment(None, None))
     assert [list(samples.numbers) for samples in found.samples] == [[1, 2, 3], [4]]
+
+
+def test_extensions_are_read_beside_rows_in_json() -> None:
+    """They have no alias that would tell them from a key in the JSON, and are never taken for one."""
+    query = regions().replace("value: count, labels: {a_region: .@key}", "value: extensions.cost.points")
+    plan = planned_query(query)
+    data: dict[str, Json] = stats({"eu": {"extensions": {"cost": {"points": 7}}}})
+    found = extract(plan, [Response(data, extensions={"cost": {"points": 3}})], AROUND, Moment(None, None))
+    assert [list(samples.numbers) for samples in found.samples] == [[3]]
