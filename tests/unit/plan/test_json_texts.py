@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 
+import pytest
+
+from exporter.config.load import load
+from exporter.model.errors import ConfigError
 from exporter.model.response_path import Mark
+from exporter.plan.planner import plan
 from tests.support.plans import plan_problems, planned, read_documents
 
 SDL = "type Query { orders: [Order!]!, log: JSON, n: Int }\ntype Order { id: ID!, payload: String, parts: [String] }\n"
@@ -26,8 +32,8 @@ def source(folder: Path) -> str:
 
 def test_paths_go_on_into_declared_texts(tmp_path: Path) -> None:
     """Also into texts in texts and in JSON; the check names each of them and each path as unproved."""
-    plan = planned(QUERY, source(tmp_path))
-    said = [f"{one.key}: {one.wrong}" for one in plan.unproved]
+    made = planned(QUERY, source(tmp_path))
+    said = [f"{one.key}: {one.wrong}" for one in made.unproved]
     assert sorted(said) == [
         "queries[0].json_texts[0]: orders.payload.inner holds JSON, as the configuration says",
         "queries[0].json_texts[1]: orders.payload holds JSON, as the configuration says",
@@ -67,7 +73,7 @@ def test_without_a_schema_a_declared_text_needs_no_quoted_key() -> None:
 
 def test_json_is_named_once_where_rows_are_in_it(tmp_path: Path) -> None:
     """Each value of such a row is as unproved as the row, and needs no line of its own unless it goes on."""
-    plan = planned(
+    made = planned(
         """
     - name: q
       document: "{ log }"
@@ -78,9 +84,30 @@ def test_json_is_named_once_where_rows_are_in_it(tmp_path: Path) -> None:
     """,
         source(tmp_path),
     )
-    assert [f"{one.key}: {one.wrong}" for one in plan.unproved] == [
+    assert [f"{one.key}: {one.wrong}" for one in made.unproved] == [
         "queries[0].rows: log.* goes inside JSON",
         "queries[0].metrics[1].value: size goes inside JSON",
         "queries[0].metrics[1].labels.name: name goes inside JSON",
         "queries[0].metrics[1].where.kind: kind goes inside JSON",
     ]
+
+
+@pytest.mark.parametrize("fault", ["{ orders { id payload }", "{ log }"])
+def test_a_fault_before_is_the_only_one(tmp_path: Path, fault: str) -> None:
+    """What a document has, and where its rows are, is not known then; nothing is said of keys and of what is opened."""
+    query = QUERY.replace("{ orders { id payload parts } log }", fault)
+    query = query.replace('  json_texts: [orders.payload.inner, orders.payload, orders.parts, "log.*.body"]\n', "")
+    query += "    - {name: c, help: C., value: parts.*, labels: {at: .@key, of: orders.@key}}\n"
+    (said,) = plan_problems(query, source(tmp_path))
+    assert said.startswith(
+        "queries[0].document: not valid GraphQL" if "orders" in fault else "queries[0].rows: orders is"
+    )
+
+
+def test_a_fault_of_form_in_the_list_hides_what_may_be_json(tmp_path: Path) -> None:
+    """A path into a text that was perhaps meant is no second fault."""
+    query = QUERY.replace("orders.payload.inner, orders.payload, orders.parts", '"orders payload"')
+    (tmp_path / "c.yaml").write_text(f"{source(tmp_path)}queries:\n{indent(query, '  ')}")
+    with pytest.raises(ConfigError) as refused:
+        plan(load(tmp_path / "c.yaml", {}))
+    assert [problem.key for problem in refused.value.problems] == ["queries[0].json_texts[0]"]

@@ -274,6 +274,18 @@ def test_a_filtered_page_may_be_empty_and_not_the_last() -> None:
     assert talk(api, numbered("cursor: at, next: calls.token", "token")) == ([[]] * 6, 0)
 
 
+def test_empty_pages_count_from_the_last_row_on() -> None:
+    """So many in all may be empty as there are, if there are rows between them."""
+
+    def answer(operation: Operation) -> Answer:
+        at = int(str(operation.variables.get("at", 0)))
+        rows: list[Json] = [{"n": at}] if at % 60 == 0 else []
+        return {"calls": {"rows": rows, "token": at + 1 if at < 170 else None}}
+
+    pages, cut = talk(Api(answer), numbered("cursor: at, next: calls.token", "token"))
+    assert ([row for page in pages for row in page], len(pages), cut) == ([0, 60, 120], 171, 0)
+
+
 @pytest.mark.parametrize(
     ("token", "requests", "said"),
     [
