@@ -9,8 +9,18 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.model.errors import SecretUnreadable
+from exporter.model.outcome import Operation
 from exporter.model.samples import Json
-from exporter.plan.operation import FeedingRow, Moment, label_values, moment_at, operation, secret_values, targets
+from exporter.plan.operation import (
+    FeedingRow,
+    Moment,
+    first_position,
+    label_values,
+    moment_at,
+    operation,
+    secret_values,
+    targets,
+)
 from exporter.plan.plan import Plan, Target
 from tests.support.plans import planned, planned_query
 
@@ -213,3 +223,28 @@ def test_where_takes_the_rows_that_have_one_of_the_values() -> None:
         ]
     ]  # fmt: skip
     assert values(plan, 2, rows) == [{"tenant.name": "a"}, {"tenant.name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("variables", "by", "first"),
+    [
+        ({}, "page: at.page", 1),
+        ({}, "offset: at.page", 0),
+        ({"at": {"page": 0}}, "page: at.page", 0),
+        ({"at": {"page": 40}}, "offset: at.page", 40),
+        ({"at": {"page": None}}, "page: at.page", 1),
+        ({"at": {"page": True}}, "page: at.page", 1),
+        ({"at": 7}, "offset: at.page", 0),
+    ],
+)
+def test_the_first_page_begins_where_the_variables_say(variables: dict[str, Json], by: str, first: int) -> None:
+    """If they have a number there; else with page 1, or offset 0."""
+    pages = planned_query(f"""
+    - name: q
+      document: "query ($at: At) {{ a(at: $at) {{ n }} }}"
+      rows: a
+      pages: {{size: 2, {by}}}
+      metrics: [{{name: n, help: N., value: n, aggregate: sum}}]
+    """).pages
+    assert pages is not None
+    assert first_position(Operation("", variables), pages) == first
