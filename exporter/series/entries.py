@@ -28,7 +28,7 @@ def keys(nodes: Sequence[Node], hop: Hop, following: Hop | None) -> list[Sequenc
     for node in nodes:
         known, values = _open(node, hop, stays)
         if _are_leaves(values):
-            found.append(known)
+            found.append(list(known))
         else:
             each = zip(known, values, strict=True)
             found.append([key for key, value in each for _ in _leaves((value,), stays)])

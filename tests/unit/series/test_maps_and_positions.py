@@ -180,6 +180,13 @@ def test_a_position_or_a_key_can_be_the_value() -> None:
     """
     data: dict[str, Json] = {"shops": [{"name": "x"}, None, {"name": "y"}]}
     assert series(rank.replace("VALUE", ".@key"), data) == {("x",): 0, ("y",): 2}
+    (samples,) = result(rank.replace("VALUE", ".@key"), data).samples
+    assert b"".join(pieces(samples)).decode().splitlines() == [
+        'n{a_shop="x",organization=""} 0',
+        'n{a_shop="y",organization=""} 2',
+    ]
+    (samples,) = result(rank.replace("VALUE", ".@key"), {"shops": [{"name": "x"}]}).samples
+    assert b"".join(pieces(samples)) == b'n{a_shop="x",organization=""} 0\n'
     assert series(rank.replace("VALUE", "shops.@key"), data) == {("x",): 0, ("y",): 2}
     years = regions().replace("value: count", "value: .@key, from: string")
     assert series(years, stats({"2025": {}, "2026": {}})) == {("2025",): 2025, ("2026",): 2026}
