@@ -153,3 +153,19 @@ def test_the_same_document_is_equal_whenever_it_is_read() -> None:
     text = "query ($id: ID!) { org(id: $id) { name } }"
     assert parse_document(text, SCHEMA) == parse_document(text, SCHEMA)
     assert parse_document(text, SCHEMA) != parse_document(text.replace("name", "name apis { id }"), SCHEMA)
+
+
+def test_a_fragment_that_others_spread_comes_along_once() -> None:
+    """A named operation has all fragments that it needs, and none that only another operation has."""
+    text = """
+        query A { org(id: 1) { ...One ...Two } }
+        query B { org(id: 1) { ...Three } }
+        fragment One on Org { ...Name }
+        fragment Two on Org { ...Name apis { id } }
+        fragment Three on Org { name }
+        fragment Name on Org { name }
+    """
+    document = parse_document(text, SCHEMA, "A")
+    assert selected(document.selection) == {"org": {"name": {}, "apis": {"id": {}}}}
+    assert document.text.count("fragment Name") == 1
+    assert "Three" not in document.text

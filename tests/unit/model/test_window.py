@@ -7,7 +7,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.model.window import TimeRange, Window, aligns, floor, iso_text, last_bucket, period_end, period_start
+from exporter.model.window import (
+    Period,
+    TimeRange,
+    Window,
+    aligns,
+    floor,
+    iso_text,
+    last_bucket,
+    period_end,
+    period_start,
+    shortest,
+)
 
 COLOMBO = ZoneInfo("Asia/Colombo")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -141,3 +152,15 @@ def test_the_last_day_before_a_long_one_is_a_whole_day() -> None:
 def test_times_are_sent_with_milliseconds_and_offset() -> None:
     """The form that the Insights API takes."""
     assert iso_text(utc("2021-08-16T12:00:00")) == "2021-08-16T12:00:00.000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("period", "hours"),
+    [
+        ("day", 23), ("week", 7 * 24 - 1), ("month", 28 * 24 - 1), ("quarter", 90 * 24 - 1), ("year", 365 * 24 - 1),
+        (timedelta(days=2), 47), (timedelta(hours=6), 6),
+    ],
+)  # fmt: skip
+def test_a_period_of_days_may_be_an_hour_shorter(period: Period, hours: int) -> None:
+    """Where the clock is set forward in it; what is no number of days is real time."""
+    assert shortest(period) == timedelta(hours=hours)

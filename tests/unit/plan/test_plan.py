@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from exporter.plan.plan import Column, Hop, Plan, QueryPlan, Target, columns_of
 from tests.support.plans import SOURCE, planned
 
@@ -103,3 +105,32 @@ def test_targets_of_equal_values_are_one() -> None:
     assert hash(one) == hash(same)
     assert one != other
     assert {one: 1, other: 2}[same] == 1
+
+
+def test_windows_are_aligned_by_the_clock_of_each_source() -> None:
+    """A day begins at another instant on the other side of the world; a query with a zone of its own has that."""
+    sources = "".join(
+        f'\n  - {{name: {name}, url: "https://api.example/graphql", labels: {{at: {name}}}, timezone: {zone}}}'
+        for name, zone in (("tokyo", "Asia/Tokyo"), ("lima", "America/Lima"))
+    )
+    queries = """
+    - name: each
+      window: {length: 1d, align: 1d}
+      document: "query ($from: String) { n(from: $from) }"
+      variables: {from: "{{ window.start }}"}
+      metrics: [{name: each, help: N., value: n}]
+    - name: own
+      timezone: UTC
+      window: {length: 1d, align: 1d}
+      document: "query ($from: String) { n(from: $from) }"
+      variables: {from: "{{ window.start }}"}
+      metrics: [{name: own, help: N., value: n}]
+    """
+    made = planned(queries, f"sources:{sources}\n")
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    found = {}
+    for query in made.queries:
+        for on_source, source in query.on_each():
+            assert on_source.window is not None
+            found[query.name, source.name] = on_source.window.at(now).end.astimezone(UTC).hour
+    assert found == {("each", "tokyo"): 15, ("each", "lima"): 5, ("own", "tokyo"): 0, ("own", "lima"): 0}

@@ -250,3 +250,18 @@ def test_a_result_says_which_time_it_is_about() -> None:
     found = result(query, {"n": 1})
     assert (found.window_seconds, found.window_end_time) == (300.0, END.timestamp())
     assert found.period_start_time == datetime(2021, 8, 16, tzinfo=UTC).timestamp()
+
+
+def test_a_null_below_a_row_is_not_one_on_the_way_to_the_rows() -> None:
+    """A row whose inner list is null is there; only what takes rows away is counted, and can fail the poll."""
+    query = """
+    - name: q
+      document: "{ shops { name items { stock } } }"
+      rows: shops
+      on_null: fail
+      metrics: [{name: n, help: N., value: items.stock, aggregate: sum, labels: {shop: name}}]
+    """
+    data: dict[str, Json] = {"shops": [{"name": "a", "items": None}, {"name": "b", "items": [{"stock": 4}]}]}
+    found = result(query, data)
+    assert (found.nulls, found.row_count, found.series_count) == ({}, 2, 1)
+    assert failure(query, {"shops": None}).reason is Reason.SCHEMA

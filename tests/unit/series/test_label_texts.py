@@ -9,11 +9,13 @@ from exporter.model.label_text import TextChange, TextForm
 from exporter.model.outcome import Response
 from exporter.model.samples import Json
 from exporter.model.template import Reference
+from exporter.plan.operation import Moment
 from exporter.plan.plan import Bound, Column, Constant, Hop, LabelPlan, LookupColumn, MadeText, MissingPlan
+from exporter.series.extraction import extract
 from exporter.series.label_texts import LabelTexts, Surroundings
 from exporter.series.page_state import answer_data
 from exporter.series.records import Records, records_at
-from tests.support.plans import planned_query
+from tests.support.plans import SOURCE, planned, planned_query
 
 QUERY = planned_query(
     '- {name: q, document: "{ a { id n } }", rows: a, metrics: [{name: n, help: N., value: n, labels: {id: id}}]}'
@@ -69,3 +71,22 @@ def test_rows_of_another_query_have_the_labels_of_what_is_missing() -> None:
     """Each label comes from the row, or from what is known without one."""
     missing = MissingPlan("all", (Constant("c"), "id"), 0)
     assert LabelTexts(AROUND).keys_of_missing(missing) == [("c", "1.5")]
+
+
+def test_a_row_that_is_left_out_adds_no_miss_of_the_others() -> None:
+    """Names that no lookup knows are counted once, though the rows are read again without the odd one."""
+    plan = planned(
+        """
+    - name: q
+      document: "{ a { id n } }"
+      rows: a
+      on_bad_row: skip
+      metrics: [{name: n, help: N., value: n, labels: {id: {lookup: names, key: id, field: title}}}]
+    """,
+        SOURCE + "lookups: [{name: names, table: {known: {title: Known}}}]\n",
+    )
+    rows: list[Json] = [{"id": "known", "n": 1}, {"id": "x", "n": {}}, {"id": "y", "n": 2}, {"id": "known", "n": 3}]
+    around = Surroundings({"source_label.organization": "acme"}, {"names": {"known": {"title": "Known"}}})
+    found = extract(plan.queries[0], [Response({"a": rows})], around, Moment(None, None))
+    assert found.lookup_misses == 1
+    assert found.skipped_rows == {"wrong_form": 1, "duplicate_series": 1}
