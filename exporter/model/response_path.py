@@ -83,7 +83,7 @@ def _remedy(text: str) -> str:
     if text.startswith("$"):
         return "leave out the $; paths begin with a name"
     if "[*]" in text or "[]" in text:
-        return "leave out the brackets; paths go through lists without them, and write .* to open a map"
+        return "leave out the brackets; paths go through lists without them; write .* to open a map"
     return "write names of the answer joined by dots, such as usage.count or tags[0]"
 
 

@@ -10,6 +10,7 @@ import pytest
 from exporter.config.load import load
 from exporter.model.errors import ConfigError
 from exporter.model.response_path import Mark
+from exporter.plan.plan import KEY_HOPS, Column
 from exporter.plan.planner import plan
 from tests.support.plans import plan_problems, planned, read_documents
 
@@ -33,6 +34,7 @@ def source(folder: Path) -> str:
 def test_paths_go_on_into_declared_texts(tmp_path: Path) -> None:
     """Also into texts in texts and in JSON; the check names each of them and each path as unproved."""
     made = planned(QUERY, source(tmp_path))
+    assert Column(2, KEY_HOPS) in made.queries[0].metrics[1].labels  # the position in the list of texts
     said = [f"{one.key}: {one.wrong}" for one in made.unproved]
     assert sorted(said) == [
         "queries[0].json_texts[0]: orders.payload.inner holds JSON, as the configuration says",

@@ -233,7 +233,8 @@ def test_where_takes_the_rows_that_have_one_of_the_values() -> None:
         ({"at": {"page": 0}}, "page: at.page", 0),
         ({"at": {"page": 40}}, "offset: at.page", 40),
         ({"at": {"page": None}}, "page: at.page", 1),
-        ({"at": {"page": True}}, "page: at.page", 1),
+        ({"at": {"page": False}}, "page: at.page", 1),
+        ({"at": {"page": True}}, "offset: at.page", 0),
         ({"at": 7}, "offset: at.page", 0),
     ],
 )

@@ -78,14 +78,17 @@ def test_a_row_that_is_left_out_adds_no_miss_of_the_others() -> None:
     plan = planned(
         """
     - name: q
-      document: "{ a { id n } }"
+      document: "{ a { id n at } }"
       rows: a
       on_bad_row: skip
-      metrics: [{name: n, help: N., value: n, labels: {id: {lookup: names, key: id, field: title}}}]
+      metrics: [{name: n, help: N., value: n, labels: {id: {lookup: names, key: id, field: title}, z: at}}]
     """,
         SOURCE + "lookups: [{name: names, table: {known: {title: Known}}}]\n",
     )
-    rows: list[Json] = [{"id": "known", "n": 1}, {"id": "x", "n": {}}, {"id": "y", "n": 2}, {"id": "known", "n": 3}]
+    rows: list[Json] = [
+        {"id": "known", "n": 1, "at": 0}, {"id": "x", "n": 1, "at": {}}, {"id": "y", "n": 2, "at": 0},
+        {"id": "known", "n": 3, "at": 0},
+    ]  # fmt: skip
     around = Surroundings({"source_label.organization": "acme"}, {"names": {"known": {"title": "Known"}}})
     found = extract(plan.queries[0], [Response({"a": rows})], around, Moment(None, None))
     assert found.lookup_misses == 1
