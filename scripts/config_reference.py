@@ -26,6 +26,7 @@ from exporter.config.scalars import (
     DURATION_PATTERN,
     LABEL_NAME_PATTERN,
     METRIC_NAME_PATTERN,
+    SIZE_PATTERN,
     URL_PATTERN,
     WORD_PATTERN,
     Strict,
@@ -51,6 +52,7 @@ _FORMS: Final = {
     LABEL_NAME_PATTERN: "name",
     METRIC_NAME_PATTERN: "metric name",
     PATH_PATTERN: "path",
+    SIZE_PATTERN: "size",
     URL_PATTERN: "URL",
     WORD_PATTERN: "name",
 }

@@ -246,9 +246,13 @@ def _scalars(values: object) -> tuple[Json, ...]:
 DURATION_PATTERN: Final = r"^([0-9]+(y|w|d|h|m|s|ms))+$"
 URL_PATTERN: Final = "^https?://"
 WORD_PATTERN: Final = f"^{_WORD.pattern}$"
-METRIC_NAME_PATTERN: Final = f"^{_METRIC_NAME.pattern}$"
-LABEL_NAME_PATTERN: Final = f"^{_LABEL_NAME.pattern}$"
+METRIC_NAME_PATTERN: Final = f"^(?!{'|'.join(_RESERVED_PREFIXES)}){_METRIC_NAME.pattern}$"
+LABEL_NAME_PATTERN: Final = f"^(?!__|(?:{'|'.join(sorted(_RESERVED_LABELS))})$){_LABEL_NAME.pattern}$"
+SIZE_PATTERN: Final = f"^{_BYTES.pattern}$"
 _TEXT_SCHEMA: Final = WithJsonSchema({"type": "string"})
+_SIZE_SCHEMA: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 1}]}
+)
 _DURATION: Final = {"type": "string", "pattern": DURATION_PATTERN}
 _DURATION_SCHEMA: Final = WithJsonSchema(_DURATION)
 _PERIOD_SCHEMA: Final = WithJsonSchema({"anyOf": [{"enum": list(CALENDAR_PERIODS), "type": "string"}, _DURATION]})
@@ -262,7 +266,7 @@ PositiveDuration: TypeAlias = Annotated[
 Alignment: TypeAlias = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_alignment), _DURATION_SCHEMA]
 File: TypeAlias = Annotated[Path, AfterValidator(resolve_path)]
 Count: TypeAlias = Annotated[int, BeforeValidator(_count), Field(ge=1)]
-ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), WithJsonSchema({"type": ["string", "integer"]})]
+ByteCount: TypeAlias = Annotated[int, BeforeValidator(_byte_count), _SIZE_SCHEMA]
 Zone: TypeAlias = Annotated[Any, BeforeValidator(_zone), PlainSerializer(str), _TEXT_SCHEMA]
 PeriodLength: TypeAlias = Annotated[Any, BeforeValidator(_period), _PERIOD_SCHEMA]
 TimeForm: TypeAlias = Annotated[Any, BeforeValidator(_time_format), _TEXT_SCHEMA]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError
 
 from tests.support.configurations import ROOT
 
@@ -122,6 +123,51 @@ def test_a_name_a_duration_and_a_path_are_checked_while_one_types(
 
     assert validator.is_valid(config(right))
     assert not validator.is_valid(config(wrong))
+
+
+# What an editor can know, in the words of the check.
+FORMS: Final = re.compile(
+    r"unknown key|is missing|is not a metric name|not a label name|is reserved by Prometheus|the exporter's own"
+    r"|a duration|not a period|is not a response path|not one of the words|not a URL|must be a list(?! that)"
+    r"|must be a mapping|must be true or false|a whole number|is not a name"
+)
+# Selections, and the names of queries to be polled for each of, are mappings to anything in the schema.
+UNKNOWN_TO_EDITORS: Final = {
+    ("for_each_values", "queries.2.for_each.d"),
+    ("selection_forms", "queries.0.metrics.2.where"),
+}
+
+
+def stated_forms() -> list[tuple[Path, str]]:
+    """The bad files and the keys in them whose form is wrong."""
+    found = []
+    for file in sorted((FILES / "bad").iterdir()):
+        for key, wrong in re.findall(r"^# error: \d+: (\S+): (.*)$", file.read_text("utf-8", "replace"), re.MULTILINE):
+            place = re.sub(r"\[(\d+)\]", r".\1", key)
+            is_of_document = ".variables." in place  # whose types are those of the API
+            if FORMS.search(wrong) and not is_of_document and (file.stem, place) not in UNKNOWN_TO_EDITORS:
+                found.append((file, place))
+    return found
+
+
+def underlined(found: Iterable[ValidationError]) -> Iterator[str]:
+    """The places of faults, those in alternatives too."""
+    for fault in found:
+        yield ".".join(map(str, fault.absolute_path))
+        yield from underlined(fault.context or ())
+
+
+def test_what_bad_files_have_of_wrong_forms_is_underlined(validator: Draft7Validator) -> None:
+    """Each at its key, or at the mapping whose key it is."""
+    missed, stated = [], stated_forms()
+    places: dict[Path, set[str]] = {}
+    for file, place in stated:
+        if file not in places:
+            places[file] = set(underlined(faults(validator, file)))
+        if not {place, place.rpartition(".")[0]} & places[file]:
+            missed.append(f"{file.name}: {place}")
+    assert len(stated) > 50
+    assert missed == []
 
 
 def test_every_key_says_what_it_means() -> None:
