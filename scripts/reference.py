@@ -55,23 +55,21 @@ METRICS: Final = """\
 
 ## The exporter's own
 
-They begin with `insights_exporter_`. Labels named `source` and `query` are the names in the configuration; `reason` is
-a word of a closed list ([troubleshooting](troubleshooting.md)). Besides, there are `process_…` and `python_…`, as with
-every Python program.
+Their names begin with `insights_exporter_`. The labels `source` and `query` are names of the configuration; `reason`
+has a fixed set of values ([troubleshooting](troubleshooting.md)). There are also the usual `process_…` and `python_…`.
 
 | metric | type | labels | meaning |
 | --- | --- | --- | --- |
 {own}
 
-`token_…` are there for sources with `oauth2`, `rate_limit_demand_ratio` for those with `rate_limit`, `query_pack_size`
-for queries with `pack`, `query_window_…` for those with a `window`, `query_period_…` with a
-`period`, `web_config_…` with `--web.config.file`, `shard`
-and `shards` with `--shards`.
+Some metrics exist only with a setting: `token_…` for sources with `oauth2`, `rate_limit_demand_ratio` with
+`rate_limit`, `query_pack_size` for queries with `pack`, `query_window_…` with `window`, `query_period_…` with `period`,
+`web_config_…` with `--web.config.file`, `shard` and `shards` with `--shards`.
 
 ## Those of Choreo Insights
 
 By group of `include` ([configuration](configuration.md)). Every series also has the labels of its source, such as
-`organization`. [The operations](choreo-operations.md) says which operation of the API each comes from.
+`organization`. [The operations](choreo-operations.md) lists the API's operation for each metric.
 
 In OpenMetrics each counter also has the [start of its period](configuration.md#when-a-counter-began), such as
 `choreo_requests_created`.

@@ -64,7 +64,7 @@ class Bucket(Strict):
 
     Example: timeSpan"""
     width: Alignment
-    """How long a bucket is; an answer in narrower ones fails the poll.
+    """The width of a bucket; narrower buckets in an answer fail the poll.
 
     Example: 1h"""
     format: TimeForm = ISO
@@ -81,11 +81,11 @@ class Missing(Strict):
 
     Example: apis"""
     labels: Annotated[Mapping[LabelName, Path_], Field(min_length=1)]
-    """Which field of those rows makes each label.
+    """The field of those rows for each label.
 
     Example: {api_id: id}"""
     value: float = 0
-    """The value of rows that a good answer did not name.
+    """The value for rows that are not in a good answer.
 
     Example: -1"""
 
@@ -94,7 +94,7 @@ class Top(Strict):
     """The n largest values by a label; the others are summed under one value of it."""
 
     n: Annotated[int, Field(ge=1)]
-    """How many values of the label stay.
+    """The number of values of the label to keep.
 
     Example: 20"""
     label: LabelName
@@ -216,7 +216,7 @@ class Metric(Strict):
     Example: Orders since midnight."""
     type: MetricType = MetricType.GAUGE
     """`gauge`, or `counter`: with the query's `period` the total from its start, without one the API's own counter,
-    published as it comes.
+    unchanged.
 
     Example: counter"""
     value: Annotated[Any, BeforeValidator(_value), _VALUE_SCHEMA]
@@ -240,7 +240,7 @@ class Metric(Strict):
 
     Example: 'load: ([0-9.]+)'"""
     from_unit: Literal[tuple(UNIT_DIVISORS)] | None = None  # type: ignore[valid-type]  # one list for both
-    """The unit that the value comes in, to base units.
+    """The unit of the value, which is converted to the base unit.
 
     Example: milliseconds"""
     format: Annotated[Any, BeforeValidator(_format), _TEXT_SCHEMA] = ISO
@@ -253,30 +253,30 @@ class Metric(Strict):
 
     Example: {UP: 1, DOWN: 0}"""
     default: float | None = None
-    """The number of all words that `map` leaves out; without it there is no sample of them.
+    """The number for words that are not in `map`; without it they have no sample.
 
     Example: 0"""
     states: Annotated[Any, BeforeValidator(_states), _STATES_SCHEMA] = None
-    """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the one that is and 0 for the others;
+    """`[UP, DOWN]`: a series for each of these words, by the label `state`, 1 for the present one and 0 for the others;
     `{label: phase, words: [UP, DOWN]}` names the label.
 
     Example: [UP, DOWN]"""
     where: Annotated[Any, BeforeValidator(_where), _WHERE_SCHEMA] = None
-    """Takes only what has these values: `{state: OPEN}`, `{state: [OPEN, LATE]}`, `{state: {not: DONE}}`; paths as in
-    labels.
+    """Selects only items with these values: `{state: OPEN}`, `{state: [OPEN, LATE]}`, `{state: {not: DONE}}`; paths as
+    in labels.
 
     Example: {state: {not: DONE}}"""
     aggregate: Literal["sum", "max", "min", "last", "count"] | None = None
-    """What becomes of rows with the same labels; without it they are an error. `count` is how many items `value` leads
+    """How to combine rows with the same labels; without it they are an error. `count` is how many items `value` leads
     to (`.` the rows), 0 where its list is empty and the labels are those of something around it.
 
     Example: sum"""
     bucket: Bucket | None = None
-    """Takes only the last bucket of the answer that ends by the window's end.
+    """Selects the last bucket of the answer that ends by the window's end.
 
     Example: {start: timeSpan, width: 1h}"""
     missing: Missing | None = None
-    """The value of each row of another query which a good answer did not name; without it there is no sample.
+    """The value for each row of another query that is not in a good answer; without it these rows have no sample.
 
     Example: {rows_of: apis, labels: {api_id: id}}"""
     top: Top | None = None

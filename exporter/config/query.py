@@ -48,7 +48,7 @@ class WindowConfig(Strict):
 
     Example: 2m"""
     align: Alignment = timedelta(minutes=1)
-    """The clock that its end is rounded down to; divides a day without remainder, or `7d`.
+    """The end is rounded down to this; must divide a day without remainder, or be `7d`.
 
     Example: 1h"""
     format: TimeForm = ISO
@@ -62,7 +62,7 @@ class Audit(Strict):
     """A period's totals are asked for again, and the difference to what was published becomes a metric."""
 
     after: PositiveDuration = timedelta(hours=6)
-    """How long after the period's end: longer than data comes late, shorter than the period.
+    """Time after the period's end: longer than the delay of the data, shorter than the period.
 
     Example: 2h"""
 
@@ -75,28 +75,28 @@ class Pages(Strict):
 
     Example: 100"""
     limit: Path_ | None = None
-    """Where the page's size goes in the variables, if the API takes one.
+    """The variable for the page size, if the API has one.
 
     Example: first"""
     offset: Path_ | None = None
-    """Where the number of rows to pass over goes in the variables; the first is what `variables` has there, or 0. One
+    """The variable for the number of rows to skip; starts at its value in `variables`, or 0. One
     of this, `page` and `cursor`.
 
     Example: filter.skip"""
     page: Path_ | None = None
-    """Where the page's number goes in the variables; the first is what `variables` has there, or 1.
+    """The variable for the page number; starts at its value in `variables`, or 1.
 
     Example: page"""
     cursor: Path_ | None = None
-    """Where the cursor goes in the variables, from the second page on; with `info` or `next`.
+    """The variable for the cursor, from the second page on; with `info` or `next`.
 
     Example: after"""
     total: Path_ | None = None
-    """Where the answer says how many rows there are; with `offset` or `page`.
+    """The path of the number of rows; with `offset` or `page`.
 
     Example: orders.totalCount"""
     more: Path_ | None = None
-    """Where the answer says true or false: whether there is a further page. Without `total`, `more`, `info` and `next`
+    """The path of a boolean: whether there is another page. Without `total`, `more`, `info` and `next`
     a page of fewer rows than `size` is the last.
 
     Example: orders.hasMore"""
@@ -111,7 +111,7 @@ class Pages(Strict):
 
     Example: orders.nextToken"""
     max_rows: Annotated[int, Field(ge=1)] = 5000
-    """The rows of a poll that are published, at most; what is left behind is counted in
+    """The largest number of rows that a poll publishes; the rest is counted in
     `insights_exporter_query_rows_cut_total`.
 
     Example: 20000"""
@@ -199,15 +199,15 @@ class Query(Strict):
 
     Example: 5m"""
     timeout: PositiveDuration | None = None
-    """How long one poll may take in all, at most the interval; 10s unless written.
+    """Timeout of a poll, at most the interval; default 10s.
 
     Example: 30s"""
     stale_after: PositiveDuration | None = None
-    """How long the last good values stay; 5 intervals, at least 10m, unless written.
+    """How long the last good values stay; default 5 intervals, at least 10m.
 
     Example: 1h"""
     sources: tuple[Name, ...] | None = None
-    """The names of the sources it runs on; all unless written.
+    """The sources of the query; default all.
 
     Example: [shop]"""
     for_each: Mapping[ReferenceName, Annotated[Any, BeforeValidator(_for_each_value), _FOR_EACH_SCHEMA]] = Field(
@@ -219,29 +219,29 @@ class Query(Strict):
 
     Example: {status: [NEW, PAID]}"""
     batch: Count | None = None
-    """Hands over the rows in lists of at most so many; one by one unless written.
+    """Passes the rows in lists of at most this length; default one by one.
 
     Example: 50"""
     pack: Annotated[Count, Field(le=1000)] | None = None
-    """Sends the calls of up to so many targets as aliases in one operation; one by one unless written.
+    """Sends the calls of up to this number of targets as aliases in one operation; default one by one.
 
     Example: 25"""
     max_calls: Count = 1000
-    """The most calls of a round (packs count once); beyond it the old targets stay.
+    """The largest number of calls in a round (a pack counts once); if there are more, the old targets stay.
 
     Example: 200"""
     window: WindowConfig | None = None
-    """The time range that is asked for.
+    """The time range of the request.
 
     Example: {length: 5m, delay: 2m}"""
     period: PeriodLength | None = None
     """`day`, `week`, `month`, `quarter`, `year` or a duration of two intervals or more: what counters count from. Days
-    and what is longer are those of `timezone`; weeks begin on Monday. Its full total stands for one interval: scrape at
-    least as often as that.
+    and longer periods use `timezone`; weeks begin on Monday. The full total of a period is published for one interval,
+    so scrape at least as often.
 
     Example: day"""
     audit: Audit | None = None
-    """Compares, once a period, what was published of it with what the API says later: `{after: 6h}`.
+    """Compares, once per period, the published total with the API's later total: `{after: 6h}`.
 
     Example: {after: 6h}"""
     timezone: Zone | None = None
@@ -259,7 +259,7 @@ class Query(Strict):
 
     Example: orders.graphql"""
     operation: str | None = None
-    """The name of the operation of the document that is sent, with the fragments that it uses.
+    """The operation of the document to send.
 
     Example: Totals"""
     variables: Mapping[str, Tree] = Field(default_factory=dict)
@@ -284,25 +284,25 @@ class Query(Strict):
 
     Example: {id: id, place: {const: Bern}}"""
     metrics: tuple[Metric, ...] = ()
-    """What is published; may be left out where `rows` feed other queries.
+    """The metrics; may be omitted if other queries use the `rows`.
 
     Example: [{name: shop_open_orders, help: Open orders., value: open}]"""
     max_series: Count = DEFAULT_MAX_SERIES
-    """The most series; beyond it nothing of the answer is taken.
+    """The largest number of series; an answer with more is rejected.
 
     Example: 1000"""
     on_partial: Literal["keep", "publish"] = "keep"
-    """What becomes of answers with errors beside data: `keep` the old values, or `publish` what came.
+    """For an answer with errors and data: `keep` the old values, or `publish` the data.
 
     Example: publish"""
     on_null: Literal["publish", "fail"] = "publish"
-    """What becomes of an answer with a null on the way to the rows, where there are no rows then: `publish` what else
-    there is and count the null, or `fail` and keep the old values.
+    """For an answer with a null on the path to the rows: `publish` the other rows and count the null, or `fail` and
+    keep the old values.
 
     Example: fail"""
     on_bad_row: Literal["fail", "skip"] = "fail"
-    """What becomes of an answer with a row that lacks a field, has a list or an object where a value belongs, or has
-    the labels of another: `fail` keeps the old values, `skip` leaves out the row and counts it.
+    """For an answer with a row that lacks a field, has a list or an object instead of a value, or has the labels of
+    another row: `fail` keeps the old values, `skip` leaves out the row and counts it.
 
     Example: skip"""
 

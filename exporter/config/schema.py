@@ -20,15 +20,15 @@ class Lookup(Strict):
 
     Example: region"""
     rows_of: Name | None = None
-    """The query whose rows it is made of; with `key` and `fields`.
+    """The query whose rows make the lookup; with `key` and `fields`.
 
     Example: countries"""
     key: Path_ | None = None
-    """Which field of those rows is the key.
+    """The field of those rows that is the key.
 
     Example: code"""
     fields: Mapping[ReferenceName, Path_] = Field(default_factory=dict)
-    """Which field of those rows each field of the lookup is.
+    """The field of those rows for each field of the lookup.
 
     Example: {name: region.name}"""
     table: Mapping[str, Mapping[ReferenceName, str]] | None = None
@@ -48,11 +48,11 @@ class Config(Strict):
     """A whole configuration file."""
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    """Where to ask, and as whom.
+    """The APIs, and how to authenticate.
 
     Example: [{name: shop, url: "https://shop.example.com/graphql"}]"""
     queries: Annotated[tuple[Query, ...], Field(min_length=1)]
-    """What to ask, and what becomes of it; this, `include` or both.
+    """The queries and their metrics; this, `include` or both.
 
     Example: [{name: orders, document: "{ open }", metrics: [{name: shop_open, help: Open orders., value: open}]}]"""
     include: tuple[str, ...] = ()
@@ -60,8 +60,8 @@ class Config(Strict):
 
     Example: [choreo/overview, choreo/latency]"""
     overrides: Mapping[Name, Any] = Field(default_factory=dict)
-    """`{query: {interval: 5m}}`: keys of included queries that are other here. Mappings are merged key by key, lists
-    and all else replaced.
+    """`{query: {interval: 5m}}`: other values for keys of included queries. Mappings are merged key by key; lists and
+    other values are replaced.
 
     Example: {overview: {interval: 5m}}"""
     lookups: tuple[Lookup, ...] = ()
@@ -78,7 +78,7 @@ class Config(Strict):
 
     Example: [sources.yaml]"""
     max_series: Count = 200_000
-    """The most series in all; beyond it nothing of an answer is taken.
+    """The largest number of series in all; an answer that would exceed it is rejected.
 
     Example: 50000"""
     created_series: bool = True

@@ -83,7 +83,7 @@ class TLSConfig(Strict):
     """How the upstream's certificate is verified, and the client's own; Prometheus' `tls_config`."""
 
     ca_file: File | None = None
-    """The authorities that are trusted instead of the system's; PEM. Followed when it changes.
+    """The trusted authorities, instead of the system's; PEM. Reloaded when it changes.
 
     Example: tls/ca.pem"""
     cert_file: File | None = None
@@ -95,15 +95,15 @@ class TLSConfig(Strict):
 
     Example: tls/client-key.pem"""
     server_name: str | None = None
-    """The name that the certificate must have, where it is not the URL's host.
+    """The name in the certificate, if it is not the URL's host.
 
     Example: api.example.com"""
     insecure_skip_verify: bool = False
-    """Verifies nothing. Nobody should need it.
+    """Turns verification off. Not recommended.
 
     Example: true"""
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
-    """The oldest version of TLS that is spoken.
+    """The oldest TLS version.
 
     Example: TLS13"""
     x509_strict: bool = False
@@ -217,7 +217,7 @@ class OAuth2(Strict):
 
     Example: secrets/client-secret"""
     scopes: tuple[str, ...] = ()
-    """The scopes that are asked for.
+    """The requested scopes.
 
     Example: [insights.read]"""
     endpoint_params: Mapping[str, Parameter] = Field(default_factory=dict)
@@ -226,8 +226,8 @@ class OAuth2(Strict):
 
     Example: {orgHandle: acme}"""
     auth_style: Literal["header", "params", "tls_client_auth"] = "header"
-    """Where id and secret stand in the token request: in the `Authorization` header, or among the parameters. With
-    `tls_client_auth` (RFC 8705) the certificate of `tls_config` proves the client, and there is no secret.
+    """Where the token request has id and secret: in the `Authorization` header, or in the parameters. With
+    `tls_client_auth` (RFC 8705) the certificate of `tls_config` authenticates the client, without a secret.
 
     Example: params"""
     http_headers: HttpHeaders = Field(default_factory=dict)
@@ -255,7 +255,7 @@ class OAuth2(Strict):
 
     Example: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}"""
     timeout: PositiveDuration = timedelta(seconds=30)
-    """How long one token request may take in all.
+    """Timeout of a token request.
 
     Example: 10s"""
 
@@ -431,7 +431,7 @@ class Access:
 
 
 class Source(Strict):
-    """Where to ask, and as whom."""
+    """The APIs, and how to authenticate."""
 
     name: Name
     """The name, a label of the exporter's own metrics.
@@ -451,8 +451,8 @@ class Source(Strict):
 
     Example: {shop: bern}"""
     oauth2: OAuth2 | None = None
-    """The client-credentials grant; the access token renews itself. Sources with the same `oauth2` share one token;
-    those that ask for the same token in different ways cannot, and `--config.check` warns of them.
+    """The client-credentials grant; the exporter renews the access token. Sources with the same `oauth2` share one
+    token; those that ask for the same token in different ways cannot, and `--config.check` warns of them.
 
     Example: {token_url: "https://id.example.com/token", client_id: exporter, client_secret_file: secrets/client}"""
     invalid_token_codes: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=100)] = (
@@ -489,8 +489,8 @@ class Source(Strict):
 
     Example: http://proxy.example.com:3128"""
     no_proxy: str = ""
-    """Hosts that are reached without `proxy_url`, with commas between: names with all below them, addresses, networks
-    such as `10.0.0.0/8`, each with a port if only that is meant.
+    """Hosts that are reached without `proxy_url`, with commas between: domains with their subdomains, addresses,
+    networks such as `10.0.0.0/8`, each with an optional port.
 
     Example: localhost,.example.com,10.0.0.0/8"""
     proxy_from_environment: bool = False
@@ -515,8 +515,7 @@ class Source(Strict):
 
     Example: 4"""
     rate_limit: RateLimit | None = None
-    """Never more requests than that in any stretch of that length; queries wait in turn, however many calls each
-    has.
+    """The largest number of requests in any period of that length; queries take turns.
 
     Example: {requests: 300, per: 5m}"""
     max_body_size: ByteCount = 8 * 2**20

@@ -173,26 +173,30 @@ def _show_freshness(output: Output, query: QueryPlan, seen: Freshness) -> None:
         output.line("  there was no traffic; try again when there is some", "yellow")
     elif seen.delay_seconds is None and not seen.still_changing:
         output.line(
-            f"  {_what_was_seen(seen)} in the {seen.watched_seconds:.0f} s that it was watched, too short to name a"
+            f"  {_what_was_seen(seen)} in the {seen.watched_seconds:.0f} s of the watch, which is too short to name a"
             f" delay; watch longer, with --watch {duration_text(max(LEAST_QUIET_SECONDS, math.ceil(2 * seen.seen)))}",
             "yellow",
         )
     elif seen.delay_seconds is None:
-        output.line(f"  still changing {seen.seen:.0f} s after its end; watch longer, with --watch", "yellow")
+        output.line(
+            f"  still changing {seen.seen:.0f} s after the end of a window; watch longer, with --watch", "yellow"
+        )
     else:
         output.line(
-            f"  figures change until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
+            f"  the figures of a window change until {seen.before:.0f} to {seen.seen:.0f} s after its end:"
             f" set delay: {duration_text(seen.delay_seconds)} ({query.name} has {configured})"
         )
         if seen.counted < _ENOUGH:
-            few = f"  at most {seen.counted:g} were counted, too few to see the slowest; set a longer delay"
+            few = (
+                f"  at most {seen.counted:g} were counted in one window, too few to see the slowest; set a longer delay"
+            )
             output.line(f"{few}, or watch at a busier time", "yellow")
     for age in seen.late:
         output.line(f"  what was {duration_text(age)} old changed, too: counts come late or are corrected", "yellow")
 
 
 def _what_was_seen(seen: Freshness) -> str:
-    return f"the last change came {seen.seen:.0f} s after its end" if seen.seen else "nothing changed"
+    return f"the last change came {seen.seen:.0f} s after the end of a window" if seen.seen else "nothing changed"
 
 
 def _show_probed(output: Output, found: Probed) -> None:

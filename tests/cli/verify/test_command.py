@@ -142,7 +142,7 @@ def test_a_delay_seen_by_few_requests_is_said_to_be_too_short(start_insights: St
         "verify", f"--config.file={config}", "--watch=8s", "--max-aliases=0", environ=choreo_environ(insights)
     )
     assert "set delay: " in run.stdout
-    assert re.search(r"^  \d+ at most were counted in such a stretch, too few", run.stdout, re.MULTILINE)
+    assert re.search(r"^  at most \d+ were counted in one window, too few", run.stdout, re.MULTILINE)
 
 
 def test_a_watch_that_was_too_short_and_late_counts_are_told(start_insights: StartInsights, config: Path) -> None:

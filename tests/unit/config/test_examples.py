@@ -181,5 +181,5 @@ def test_an_editor_shows_the_examples() -> None:
 def test_a_key_without_an_example_is_named(reference: ModuleType) -> None:
     """Whoever adds a key learns that it needs an example, and where."""
     with pytest.raises(LookupError, match=r"Top\.n has no example; end the text below it"):
-        reference.meaning_and_example("How many values of the label stay.", "Top.n")
+        reference.meaning_and_example("The number of values of the label to keep.", "Top.n")
     assert reference.meaning_and_example("How many stay. Example: 20", "Top.n") == ("How many stay.", "20")
