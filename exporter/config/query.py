@@ -245,8 +245,8 @@ class Query(Strict):
 
     Example: {after: 6h}"""
     timezone: Zone | None = None
-    """The clock of window and period, and of times in the answer that have no offset: an IANA name; the source's unless
-    written.
+    """The clock of window and period, and of times in the answer that have no offset: an IANA name; default: the
+    source's.
 
     Example: Europe/Zurich"""
     document: Annotated[str, Field(min_length=1)]
@@ -254,8 +254,8 @@ class Query(Strict):
 
     Example: '{ orders { id open } }'"""
     document_file: File | None = None
-    """The file with the document, instead of `document`; relative ones are looked for beside the file that names it. It
-    is taken as it stands: `${NAME}` has no meaning there.
+    """The file with the document, instead of `document`; relative names are relative to the file that has the key.
+    `${NAME}` is not replaced in it.
 
     Example: orders.graphql"""
     operation: str | None = None
@@ -272,7 +272,7 @@ class Query(Strict):
 
     Example: {size: 100, limit: first, cursor: after, info: orders.pageInfo}"""
     rows: Path_ | None = None
-    """The response path of the rows; the data itself unless written.
+    """The response path of the rows; default: the data.
 
     Example: orders"""
     json_texts: tuple[Path_, ...] = ()
