@@ -184,7 +184,7 @@ def test_the_last_polls_are_drawn(exporter: Exporter) -> None:
     and reach lower. On a phone the chart fits beside its figure, and no script is needed."""
     with browser_page(viewport=PHONE, java_script_enabled=False) as (page, faults):
         page.goto(f"{exporter.url}/?refresh=on")  # until each query has been polled twice
-        expect(page.locator("#queries svg")).to_have_count(4, timeout=30_000)
+        expect(page.locator("#queries svg")).to_have_count(4, timeout=60_000)
         failing = page.locator("#queries tbody").filter(has_text="duplicate_series").get_by_role("img")
         expect(failing).to_have_accessible_name(re.compile(r"The last \d+ polls, the newest on the right: .* failed"))
         colour = failing.locator("path").evaluate("path => getComputedStyle(path).stroke")

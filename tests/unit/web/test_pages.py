@@ -141,7 +141,7 @@ def test_the_page_of_a_great_configuration_stays_small(tmp_path: Path) -> None:
         site.polling.store.fold(owner, Target({}), PollOutcome(0.1, reason=Reason.TIMEOUT), 1.0, 2.0)
     page = home(site)
     assert page.count("<svg") == 500
-    assert len(page) < 1_000_000
+    assert len(page) < 700_000
 
 
 def test_what_is_sought_is_found_and_cut(tmp_path: Path) -> None:
