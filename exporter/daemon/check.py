@@ -63,6 +63,7 @@ def ready_to_start(files: ConfigFiles, environ: Mapping[str, str]) -> Ready:
 
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
     problems = []
+    contexts = []  # while they are held, sources with equal settings share one
     for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
         for key, secret in source.secrets:
             try:
@@ -75,7 +76,7 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
                 problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
         for key, config in _tls_configs(source):
             try:
-                ssl_context(config)
+                contexts.append(ssl_context(config))
             except OSError as error:
                 wrong = f"its certificates cannot be used: {error.strerror or error}"
                 remedy = "name PEM files that this user can read"

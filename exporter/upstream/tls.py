@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 import certifi
 
@@ -15,6 +16,8 @@ from exporter.model.file_read import MAX_PEM_BYTES, read_file
 from exporter.model.file_watch import FileState, file_states
 from exporter.model.system_errors import os_problem, tls_problem
 
+# Those in use, by all that they were made of. The system's authorities take 0.1 s to read, and a megabyte.
+_contexts: Final[WeakValueDictionary[Hashable, ssl.SSLContext]] = WeakValueDictionary()
 _MIN_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
@@ -24,7 +27,24 @@ def tls_file_states(config: TLSConfig) -> Mapping[Path, FileState]:
 
 
 def ssl_context(config: TLSConfig) -> ssl.SSLContext:
-    """The context for connections. Raises `OSError` for files that cannot be used."""
+    """The context for connections; the same for all who need an equal one, while anybody has it. Raises `OSError` for
+    files that cannot be used."""
+    known = _made_of(config)
+    context = _contexts.get(known)
+    if context is None:
+        context = _contexts[known] = _new_context(config)
+    return context
+
+
+def _made_of(config: TLSConfig) -> Hashable:
+    """All that a context depends on, with the states of the files."""
+    system = ssl.get_default_verify_paths() if config.ca_file is None else None
+    files = [*_files(config), *(Path(name) for name in (system or ())[:2] if name is not None)]
+    options = (config.min_version, config.insecure_skip_verify, config.x509_strict)
+    return config.ca_file, config.cert_file, config.key_file, options, system, tuple(file_states(files).items())
+
+
+def _new_context(config: TLSConfig) -> ssl.SSLContext:
     try:
         for file in _files(config):
             read_file(file, MAX_PEM_BYTES)  # OpenSSL, which reads them below, would wait for a pipe for ever

@@ -15,6 +15,7 @@ from exporter.config.source import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import TokenSource
+from exporter.upstream.tls import ssl_context
 from exporter.upstream.transport import Transport
 from tests.support.authorities import KINDS, PROVES_NOTHING, REFUSED_STRICTLY, Kind
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
@@ -242,3 +243,20 @@ def test_private_authorities(tmp_path: Path, kind: Callable[[], Kind]) -> None:
             assert found.reason is Reason.TLS
         else:
             assert found == 200
+
+
+def test_sources_with_equal_settings_share_what_was_read(ca_file: Path) -> None:
+    """A thousand sources read the authorities once; other settings, or a file that was replaced, are read anew."""
+    first = ssl_context(TLSConfig(ca_file=ca_file))
+    assert ssl_context(TLSConfig(ca_file=ca_file)) is first
+    assert ssl_context(TLSConfig(ca_file=ca_file, server_name="other.example")) is first
+    others = [
+        ssl_context(TLSConfig(ca_file=ca_file, insecure_skip_verify=True)),
+        ssl_context(TLSConfig(ca_file=ca_file, min_version="TLS13")),
+        ssl_context(TLSConfig(ca_file=ca_file, x509_strict=True)),
+        ssl_context(TLSConfig()),
+    ]
+    assert len({id(context) for context in (first, *others)}) == 5
+    assert ssl_context(TLSConfig()) is others[-1]
+    ca_file.write_bytes(ca_file.read_bytes() + b"\n")
+    assert ssl_context(TLSConfig(ca_file=ca_file)) is not first
