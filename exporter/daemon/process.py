@@ -33,7 +33,7 @@ def tune() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 5, 80)
+    gc.set_threshold(10_000, 5, 160)
     sys.setswitchinterval(0.001)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, 1)
@@ -46,7 +46,7 @@ def lasting() -> Iterator[None]:
     second, in which nothing else runs: meanwhile it looks at what is young alone, often, so that each look is short.
     Nothing is frozen at the end: tasks that end later would never be collected."""
     young, middle, old = gc.get_threshold()
-    gc.set_threshold(young // 4, middle, sys.maxsize >> 33)
+    gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
     try:
         yield
     finally:

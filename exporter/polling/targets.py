@@ -22,7 +22,7 @@ from exporter.polling.observer import Observer
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.series.store import Owner, Store
 
-_BEGUN_TOGETHER: Final = 100  # queries; it takes some 10 ms
+_BEGUN_TOGETHER: Final = 20  # queries: to begin their first polls, on connections of their own, takes some 10 ms
 
 # Starts to poll a pack.
 Begin: TypeAlias = Callable[[Course, FanOut, Pack], asyncio.Task[None]]

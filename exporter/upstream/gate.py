@@ -65,9 +65,9 @@ class Gate:
 def kept_gates(gates: Mapping[str, Gate], before: Sequence[Source], sources: Sequence[Source]) -> dict[str, Gate]:
     """The gates of the sources, by name: those that there were, where nothing changed. A pause stays with its URL, also
     under another name of the source."""
-    kept = {}
+    kept, formers = {}, _formers(before, sources)
     for source in sources:
-        former = _former(source, before, sources)
+        former = formers[source.name]
         kept[source.name] = gates[source.name] if former == source else Gate(Turns(source.concurrency))
         if former is not None and former.url == source.url:
             kept[source.name].paused_until = gates[former.name].paused_until
@@ -79,11 +79,11 @@ def kept_paces(
     paces: Mapping[str, Pace], before: Sequence[Source], sources: Sequence[Source], monotonic: Callable[[], float]
 ) -> dict[str, Pace]:
     """The paces of the sources with a rate limit, by name. A new one continues the one that the source had before."""
-    kept = {}
+    kept, formers = {}, _formers(before, sources)
     for source in sources:
         if source.rate_limit is None:
             continue
-        former = _former(source, before, sources)
+        former = formers[source.name]
         if former == source:
             kept[source.name] = paces[source.name]
             continue
@@ -94,9 +94,13 @@ def kept_paces(
     return kept
 
 
-def _former(source: Source, before: Sequence[Source], sources: Sequence[Source]) -> Source | None:
-    """What a source was before: the one of its name; for a new name, the one at its URL whose name is gone."""
+def _formers(before: Sequence[Source], sources: Sequence[Source]) -> Mapping[str, Source | None]:
+    """What each source was before, by its name: the one of its name; for a new name, the one at its URL whose name is
+    gone."""
     names = {each.name for each in sources}
-    same_name = (each for each in before if each.name == source.name)
-    renamed = (each for each in before if each.url == source.url and each.name not in names)
-    return next(same_name, None) or next(renamed, None)
+    same_name = {each.name: each for each in before}
+    renamed: dict[str, Source] = {}
+    for each in before:
+        if each.name not in names:
+            renamed.setdefault(each.url, each)
+    return {source.name: same_name.get(source.name) or renamed.get(source.url) for source in sources}
