@@ -242,3 +242,13 @@ def test_only_lists_and_maps_are_opened(path: str, wrong: str) -> None:
 def test_names_are_those_of_objects(path: str, rows: str, found: Column) -> None:
     """Not of the list that is opened to them, nor of a scalar; and of JSON where one asks for the innermost."""
     assert column(parse_path(path), opened(rows))[0] == found
+
+
+def test_without_a_schema_another_key_of_the_same_json_is_found() -> None:
+    """What a key makes JSON for the value is JSON for a label beside it as well, one level up or down the way."""
+    top = Scopes((parse_document("{ shops { name extra } }", None).selection,))
+    at = top.below(parse_path('shops.extra["a"].b'))
+    json = Hop("x", (), True, inside=True)
+    assert column(parse_path('shops.extra["x"]'), at)[0] == Column(1, (Hop("extra"), json))
+    assert column(parse_path('shops.extra["a"].x'), at)[0] == Column(3, (json,))
+    assert column(parse_path('extra["a"]["x"]'), at)[0] == Column(3, (json,))
