@@ -19,7 +19,7 @@ from tests.support.manifests import KUBERNETES, faults, manifests, with_numbers_
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2000)]  # the first build takes minutes
 
 CHART: Final = ROOT / "deploy" / "helm" / "insights-exporter"
-IMAGE: Final = "image.repository=ghcr.io/OWNER/insights-exporter"
+IMAGE: Final = "image.repository=insights-exporter"
 EVERYTHING: Final = (
     *("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "networkPolicy.enabled=true"),
     *("dashboards.enabled=true", "dashboards.namespace=monitoring"),
@@ -149,7 +149,7 @@ def test_values_do_what_they_say(render: Render) -> None:
     )
     pod = made["Deployment", "acme-insights-exporter"]["spec"]["template"]
     (container,) = pod["spec"]["containers"]
-    assert container["image"] == "ghcr.io/OWNER/insights-exporter:2.0"
+    assert container["image"] == "insights-exporter:2.0"
     assert container["args"][-1] == "--log.level=debug"
     assert "env" not in container
     assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["config"]
