@@ -12,11 +12,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from exporter.cli.options import refuse
-from exporter.config.named_files import ConfigFiles
 from exporter.config.source import Source
 from exporter.daemon.check import check
 from exporter.daemon.logs import configure_logging
 from exporter.model.censor import EVERYTHING
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.upstream.hints import likely_causes

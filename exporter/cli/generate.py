@@ -10,9 +10,9 @@ import click
 from exporter.cli.account import fail, plan_of
 from exporter.cli.options import config_file_option, epilog
 from exporter.cli.shipped_files import copy_shipped_files
-from exporter.config.named_files import ConfigFiles
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
+from exporter.model.config_files import ConfigFiles
 
 
 @click.group(short_help="Make files for other programs from a configuration.")

@@ -27,10 +27,10 @@ from exporter.cli.options import (
     web_config_file_option,
 )
 from exporter.cli.run import run
-from exporter.config.named_files import ConfigFiles
 from exporter.daemon.logs import configure_logging
 from exporter.daemon.options import Options
 from exporter.daemon.process import STOP_SIGNALS, enough_descriptors, exit_at_once
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.program_version import program_version
 from exporter.polling.shard import Shard, shard_of_flags

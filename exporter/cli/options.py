@@ -10,8 +10,8 @@ from typing import Any, NoReturn, cast
 import click
 from click.core import ParameterSource
 
-from exporter.config.named_files import ConfigFiles
 from exporter.daemon.logs import FORMATS, LEVELS
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError
 from exporter.model.listen_address import ListenAddress
 

@@ -17,7 +17,7 @@ from exporter.config.document_files import with_document_files
 from exporter.config.environment import Variables
 from exporter.config.further_files import idle_patterns, with_further_files
 from exporter.config.include import with_included, with_overrides
-from exporter.config.named_files import ConfigFiles, named_files, read_named_files
+from exporter.config.named_files import named_files, read_named_files
 from exporter.config.nodes import KeyPath
 from exporter.config.parts import Part, PartFault, read_part
 from exporter.config.problems import Places, describe
@@ -26,6 +26,7 @@ from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
 from exporter.model.background import give_way
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Problem, in_file_order
 from exporter.model.response_path import parse_path
 from exporter.model.secret import remember_variable

@@ -1,4 +1,4 @@
-"""What `--config.file` names: a file, a folder of files, or several of both, which are one configuration."""
+"""The files of a configuration, and what stands in them, as one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from exporter.config.nodes import KeyPath, Nodes, read_nodes
 from exporter.config.problems import Places, file_text
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Problem
 
-ConfigFiles: TypeAlias = Path | tuple[Path, ...]
 LISTS: Final = ("sources", "queries", "lookups", "include", "source_files", "query_files")
 """The sections that may stand in several files; each other key stands in one."""
 _ENDINGS: Final = ("*.yaml", "*.yml")

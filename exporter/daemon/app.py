@@ -15,7 +15,6 @@ from typing import Any, Final
 import structlog
 
 from exporter.config.further_files import watched
-from exporter.config.named_files import ConfigFiles
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
@@ -24,6 +23,7 @@ from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
 from exporter.document.schema import schema_patterns
 from exporter.model.censor import EVERYTHING
+from exporter.model.config_files import ConfigFiles
 from exporter.model.file_watch import FileWatch
 from exporter.polling.polling import Polling
 from exporter.telemetry.metrics import Telemetry, WebFigures

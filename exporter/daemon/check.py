@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.config.load import Loaded, load
-from exporter.config.named_files import ConfigFiles
 from exporter.config.redacted import Redacted
 from exporter.config.source import Source, TLSConfig
 from exporter.daemon.memory_need import memory_limit, memory_warnings
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure, Problem, in_file_order
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan

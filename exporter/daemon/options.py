@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.config.named_files import ConfigFiles
+from exporter.model.config_files import ConfigFiles
 from exporter.model.listen_address import ListenAddress
 from exporter.polling.shard import NOT_SPLIT, Shard
 

@@ -15,3 +15,10 @@ def test_the_exporter_itself_loads_no_command() -> None:
     program = f"{imports}; print(*(n for n in sys.modules if n.startswith({needless})))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert run.stdout == "\n"
+
+
+def test_a_start_heeds_a_signal_before_it_reads_a_configuration() -> None:
+    """What reads configurations takes most of the imports' time: it comes after the signals are taken."""
+    program = "import exporter.cli.main, sys; print(*(n for n in sys.modules if n in ('pydantic', 'exporter.config')))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == "\n"

@@ -54,7 +54,7 @@ def test_a_long_run_is_prepared_for() -> None:
     run = finished(
         "import gc", "tune()", "print(gc.get_freeze_count() > 1000, *gc.get_threshold(), sys.getswitchinterval())"
     )
-    assert run.stdout == "True 20000 20 20 0.001\n", run.stderr
+    assert run.stdout == "True 10000 5 160 0.001\n", run.stderr
 
 
 @GLIBC

@@ -147,4 +147,4 @@ def test_row_110_max_rows(start: Start, upstream: Upstream, canary: str, tmp_pat
         assert len(upstream.operation(name).journal) == 3
     for name, told in {"by_offset": "11", "by_cursor": "at least 4", "to_the_end": "3"}.items():
         run = finished("query", name, f"--config.file={tmp_path / 'config.yaml'}", environ={"CANARY_SECRET": canary})
-        assert f"left behind: {told}\n" in run.stdout, run.stdout + run.stderr
+        assert f"not read: {told}\n" in run.stdout, run.stdout + run.stderr

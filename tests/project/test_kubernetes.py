@@ -111,7 +111,7 @@ def test_what_belongs_together_has_one_name(objects: Mapping[tuple[str, str], di
     assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert f'job="{service["metadata"]["name"]}"' in json.dumps(list(objects.values())).replace('\\"', '"')
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"].endswith(f"/insights-exporter:{__version__}")
+    assert container["image"] == f"insights-exporter:{__version__}"
     assert container["ports"] == [{"name": "metrics", "containerPort": 10093}]
     config = deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
     assert ("ConfigMap", config) in objects

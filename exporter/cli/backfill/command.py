@@ -23,7 +23,8 @@ from exporter.cli.backfill.history import History, Written
 from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import show_progress
 from exporter.cli.shipped_files import metrics_shown
-from exporter.config.named_files import ConfigFiles, files_of
+from exporter.config.named_files import files_of
+from exporter.model.config_files import ConfigFiles
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.plan.plan import Plan, QueryPlan
 

@@ -26,10 +26,10 @@ from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
-from exporter.config.named_files import ConfigFiles
 from exporter.exposition import Format, head, pieces
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
+from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Failure
 from exporter.model.outcome import Result
 from exporter.model.response_path import Pick

@@ -37,10 +37,10 @@ from exporter.cli.verify.operations import (
     sum_report,
 )
 from exporter.cli.verify.probing import GRANULARITIES, Probed, data_filter, probe_api
-from exporter.config.named_files import ConfigFiles
 from exporter.config.source import Source
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
+from exporter.model.config_files import ConfigFiles
 from exporter.model.duration import duration_seconds, duration_text
 from exporter.model.errors import ResultFailure
 from exporter.plan.plan import Plan, QueryPlan
