@@ -92,10 +92,12 @@ def _apis() -> tuple[Panel, ...]:
         ),
         table(
             "APIs",
-            f"Requests to each API {RANGE}; and per minute now, from the newest whole quarter of an hour.",
+            f"Requests to each API {RANGE}; per minute now, from windows of five minutes; and in the newest whole "
+            "quarter of an hour.",
             API_COLUMNS,
             Column("Requests", total(in_range(REQUESTS, "api"), *API), bar=True),
-            Column("Per min now", f"{quarter} / 15", unit="none", decimals=1),
+            Column("Per minute now", f"{total(window, *API)} / 5", unit="none", decimals=1),
+            Column("15 min", quarter),
             links={"API": (api_of_cells(API_COLUMNS),)},
             width=10,
             height=11,
