@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from exporter.config.nodes import KeyPath, with_type
 from exporter.config.problems import Places
+from exporter.model.background import give_way
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN, FromEnvironment, without_line_end
@@ -41,6 +42,7 @@ class Variables:
         self.faulty: dict[KeyPath, Problem] = {}
 
     def expand(self, value: Json, path: KeyPath) -> Any:
+        give_way()
         if isinstance(value, str) and "${" in value:
             text = self._expand_text(value, path)
             return self._with_type(text, path) if path not in self.unset and _WHOLE.fullmatch(value) else text

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from exporter.model.background import give_way
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.samples import Json
 
@@ -29,6 +30,11 @@ class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ign
     """A loader that knows only YAML 1.2's core scalars."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own protocol
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: bool | tuple[bool, bool]) -> str:
+        """The tag of a value. A whole file is composed in one call of C code, which calls this for each value."""
+        give_way()
+        return str(super().resolve(kind, value, implicit))
 
 
 _TAGS: Final = "tag:yaml.org,2002:"
@@ -258,6 +264,7 @@ def _written_count(text: str, file: str) -> int:
     exhaust the stack of PyYAML's C code, or with so many values that it would exhaust the memory."""
     depth = count = 0
     for event in yaml.parse(text, Loader=_StrictLoader):
+        give_way()
         count += isinstance(event, yaml.NodeEvent)
         if count > _MAX_WRITTEN:
             line = event.start_mark.line + 1 if event.start_mark else None
@@ -288,6 +295,7 @@ class _Reader:
         self._refused: dict[tuple[int, str], Problem] = {}
 
     def value(self, node: yaml.Node, path: KeyPath, depth: int) -> Json:
+        give_way()
         self._count += 1
         if self._count > self._max_values or depth > MAX_DEPTH:
             wrong = _TOO_MANY if depth <= MAX_DEPTH else "nested too deeply (aliases count each time)"
@@ -396,6 +404,7 @@ def with_type(text: str) -> Json:
 
 def texts(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     """All texts in a value that stands at `path`, each with its own place; keys are none."""
+    give_way()
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, list):

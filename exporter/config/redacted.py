@@ -14,6 +14,7 @@ from exporter.config.confidential import is_confidential, is_url, shown_url
 from exporter.config.load import Loaded
 from exporter.config.nodes import KeyPath
 from exporter.config.scalars import Strict
+from exporter.model.background import give_way
 from exporter.model.secret import SHOWN, FromEnvironment, Secret
 
 
@@ -51,6 +52,7 @@ def _map_texts(value: Any, of_text: Callable[[str], str]) -> Any:
 
 def _without_secrets(written: Any, meant: Any, path: KeyPath) -> Any:
     """What was written, without what it means to be secret, or took from the environment for a credential."""
+    give_way()
     if isinstance(meant, Secret):
         return SHOWN
     if isinstance(written, dict):

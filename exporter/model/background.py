@@ -63,8 +63,7 @@ def _for_loop(work: Callable[[], _Result], loop: asyncio.AbstractEventLoop) -> C
 def give_way() -> None:
     """Lets the event loop that waits for this work do what it has to do first. Long work calls it now and then: two
     threads of Python share one processor, so that a scrape would take twice its time. Elsewhere it does nothing."""
-    loop, now = _thread.loop, time.monotonic()
-    if loop is None or now - _thread.turn_at < _TURN_SECONDS:
+    if (loop := _thread.loop) is None or time.monotonic() - _thread.turn_at < _TURN_SECONDS:
         return
     turn = threading.Event()
     try:
