@@ -23,7 +23,7 @@ def run(options: Options, on_listening: Callable[[str], None] = lambda _: None) 
 
     from exporter.daemon.app import serve
     from exporter.daemon.check import ready_to_start
-    from exporter.daemon.process import tune
+    from exporter.daemon.process import lasting, tune
     from exporter.web.server import ListenError
     from exporter.web.web_config import web_configuration
 
@@ -31,7 +31,8 @@ def run(options: Options, on_listening: Callable[[str], None] = lambda _: None) 
     gc.enable()  # the trees of documents are garbage with cycles, and many
     try:
         web_config = web_configuration(options.web_config_file)
-        found = ready_to_start(options.config_file, os.environ)
+        with lasting():
+            found = ready_to_start(options.config_file, os.environ)
     except ConfigError as error:
         refuse(error)
     tune()

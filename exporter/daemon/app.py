@@ -18,7 +18,7 @@ from exporter.config.further_files import watched
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
-from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning, lasting
+from exporter.daemon.process import STOP_SIGNALS, exit_within, keep_returning
 from exporter.daemon.reload import Reloading, keep_watching
 from exporter.daemon.systemd import keep_watchdog_calm, notify, passed_sockets
 from exporter.document.schema import schema_patterns
@@ -136,8 +136,7 @@ def _passed_sockets() -> tuple[socket.socket, ...]:
 
 def _load(files: ConfigFiles) -> Ready:
     """The configuration, read while the exporter runs. Raises `ConfigError`."""
-    with lasting():
-        return ready_to_start(files, os.environ)
+    return ready_to_start(files, os.environ)
 
 
 def _take_over(site: ExporterSite, found: Ready) -> None:

@@ -44,7 +44,8 @@ def tune() -> None:
 def lasting() -> Iterator[None]:
     """Within it much is made that stays, as a plan of thousands of queries. A look at all of it takes the collector a
     second, in which nothing else runs: meanwhile it looks at what is young alone, often, so that each look is short.
-    Nothing is frozen at the end: tasks that end later would never be collected."""
+    The look at all comes later, so that a scrape waits for that look or for what was within, not for both. Nothing is
+    frozen at the end: tasks that end later would never be collected."""
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
     try:

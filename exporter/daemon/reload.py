@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from exporter.daemon.check import Ready
+from exporter.daemon.process import lasting
 from exporter.model.background import result_of
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.file_watch import FileWatch
@@ -66,9 +67,10 @@ class Reloading:
 
     async def _attempt(self) -> Problems:
         try:
-            async with asyncio.timeout(self._limit_seconds):
-                found = await result_of(self._load, "configuration")
-            self._take_over(found)
+            with lasting():
+                async with asyncio.timeout(self._limit_seconds):
+                    found = await result_of(self._load, "configuration")
+                self._take_over(found)
         except TimeoutError:
             return (f"the loading took longer than {self._limit_seconds:g} s and was given up",)
         except ConfigError as error:

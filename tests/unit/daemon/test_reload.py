@@ -1,0 +1,40 @@
+"""A loading and its take-over, in the process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Final
+
+import pytest
+
+from exporter.config.redacted import Redacted
+from exporter.daemon.check import Ready
+from exporter.daemon.reload import Reloading
+from exporter.model.errors import ConfigError, Problem
+from exporter.plan.plan import Plan
+from exporter.telemetry.reload_status import ReloadStatus
+
+_READY: Final = Ready(Plan((), (), (), 1), Redacted(b""))
+_MANY_TIMES: Final = 1_000_000
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_no_look_at_everything_falls_between_a_loading_and_its_take_over(is_wrong: bool) -> None:
+    """A scrape during a reload of thousands of queries waits for one long thing at most. The collector looks at
+    everything neither while the configuration is read nor before it is taken over, and as before when that is done."""
+    seen: list[int] = []
+
+    def load() -> Ready:
+        seen.append(gc.get_threshold()[2])
+        if is_wrong:
+            raise ConfigError((Problem("config.yaml", 1, "", "wrong", "mend it"),))
+        return _READY
+
+    before = gc.get_threshold()
+    reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus())
+    problems = asyncio.run(reloading.reload())
+    assert bool(problems) is is_wrong
+    assert len(seen) == (1 if is_wrong else 2)
+    assert min(seen) > _MANY_TIMES
+    assert gc.get_threshold() == before
