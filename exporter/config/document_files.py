@@ -52,7 +52,7 @@ def with_document_files(nodes: Nodes, queries: object, unset: Container[KeyPath]
             unknown.append(document)
             continue
         if "document" in entry and not _is_overridden(nodes, key):
-            wrong = "stands beside document"
+            wrong = "is given together with document"
             faults.append((key, Places(nodes).problem(key, wrong, "keep one of the two")))
             continue
         file = Path(nodes.file_of(key)).parent / entry[KEY]

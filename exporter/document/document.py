@@ -5,6 +5,7 @@ The only importer of graphql-core in the running program.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -56,6 +57,7 @@ from graphql.language import NonNullTypeNode
 from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.schema import no_schema
 
+_FILE_NAME: Final = re.compile(r"\S*\.(?:graphql|gql)")
 _MAX_TOKENS: Final = 20_000
 _MAX_SELECTIONS: Final = 20_000
 _NO_NAMES: Final[frozenset[str]] = frozenset()  # one for all fields: each empty set takes 216 bytes
@@ -147,7 +149,9 @@ def parse_document(text: str, schema: GraphQLSchema | None, name: str | None = N
     except GraphQLSyntaxError as error:
         line = min(error.locations[0].line if error.locations else 1, len(text.rstrip().splitlines()) or 1)
         wrong = f"not valid GraphQL: {error.message.removeprefix('Syntax Error: ').rstrip('.')}"
-        raise DocumentError((Fault(line, wrong, "correct the document there"),)) from None
+        is_file = _FILE_NAME.fullmatch(text.strip()) is not None
+        remedy = "write document_file for the name of a file" if is_file else "correct the document there"
+        raise DocumentError((Fault(line, wrong, remedy),)) from None
     except RecursionError:
         raise DocumentError((Fault(1, "nested too deeply"),)) from None
     if name is not None:

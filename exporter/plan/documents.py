@@ -22,7 +22,7 @@ from exporter.model.suggestion import suggestion
 from exporter.model.template import REFERENCE
 from exporter.plan.findings import Findings
 from exporter.plan.json_texts import open_json_texts
-from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
+from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes, with_unknown_leaves
 
 
 def check_source_labels(loaded: Loaded, findings: Findings) -> None:
@@ -59,6 +59,10 @@ def parse_queries(loaded: Loaded, findings: Findings) -> dict[str, ParsedQuery]:
                 schemas[name] = _schema(name, loaded, findings)
         is_known = not loaded.lacks(place, "document", "operation")
         document = _document(query, place, (schemas[name] for name in names), findings) if is_known else None
+        has_schemas = all(name is None or schemas[name] is not None for name in names)
+        has_schemas = has_schemas and not any(loaded.lacks(source_places[one.name], "schema") for one in sources)
+        if document is not None and not has_schemas:
+            document = replace(document, selection=with_unknown_leaves(document.selection))
         if document is not None and (at := _place_of_extensions(query, document)) is not None:
             if query.pack is not None:
                 wrong = "the extensions of a pack are those of all its targets"
@@ -155,8 +159,10 @@ def _rows(query: Query, place: KeyPath, document: Document, findings: Findings) 
 def _check_variables(query: Query, place: KeyPath, document: Document, findings: Findings) -> None:
     pages = query.pages
     paged = {str(pages.limit), str(pages.offset or pages.page)} if pages is not None else set()
+    cursor = {str(pages.cursor)} if pages is not None else set()
+    misspelt = (query.variables.keys() | paged | cursor) - document.variables.keys()
     for name, variable in document.variables.items():
-        if not variable.required or name in query.variables.keys() | paged:
+        if not variable.required or name in query.variables.keys() | paged or suggestion(name, misspelt):
             continue
         if pages is not None and str(pages.cursor) == name:
             wrong = f"${name} has no value at the first page, which has no cursor"
@@ -167,4 +173,5 @@ def _check_variables(query: Query, place: KeyPath, document: Document, findings:
         if name not in document.variables:
             declared = ", ".join(document.variables) or "none"
             wrong = "the document declares no such variable"
-            findings.add((*place, "variables", name), wrong, f"it has: {declared}")
+            remedy = suggestion(name, document.variables) or f"it has: {declared}"
+            findings.add((*place, "variables", name), wrong, remedy)

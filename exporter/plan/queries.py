@@ -10,6 +10,7 @@ from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query,
 from exporter.document.answer_shape import EXTENSIONS, ROWS_A_SERIES, AnswerShape, Keys
 from exporter.document.document import Selection
 from exporter.model.response_path import Pick, ResponsePath
+from exporter.model.suggestion import suggestion
 from exporter.model.template import references as references_in
 from exporter.model.time_format import ISO
 from exporter.model.window import Window
@@ -27,7 +28,7 @@ from exporter.plan.plan import (
     RowsPlan,
     columns_of,
 )
-from exporter.plan.response_paths import ANYTHING, ParsedQuery, PathProblem, Scopes
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, is_unknown
 from exporter.plan.wants import SELF, Wants
 
 NOTHING: Final[frozenset[str]] = frozenset()  # one for all queries: each empty set takes 216 bytes
@@ -178,13 +179,14 @@ def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:
         return None
     way, position = pages.way
     for key, path in (("limit", pages.limit), (way, position)):
-        is_known = parsed.document.selection is not ANYTHING
+        is_known = not is_unknown(parsed.document.selection)
         if is_known and path is not None and (not path.steps or path.steps[0] not in parsed.document.variables):
             declared = ", ".join(parsed.document.variables) or "none"
-            findings.add((*place, key), f"{path} begins with no variable of the document", f"it has: {declared}")
+            remedy = suggestion(str(path), parsed.document.variables) or f"it has: {declared}"
+            findings.add((*place, key), f"{path} begins with no variable of the document", remedy)
     told = {key: _place_of_sign(parsed, key, path, findings) for key, path in _signs(pages)}
     ends: tuple[str, str] | None = None
-    if (info := told.pop("info", None)) is not None and info.innermost is not ANYTHING:
+    if (info := told.pop("info", None)) is not None and not is_unknown(info.innermost):
         ends = next((pair for pair in _ENDS if info.innermost.children.keys() >= set(pair)), None)
         if ends is None:
             wrong = f"{pages.info} does not select hasNextPage and endCursor"

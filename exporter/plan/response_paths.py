@@ -49,6 +49,19 @@ ANYTHING: Final = Selection(_Anything())
 """What is selected where a document, or the way to its rows, has a fault: nothing is wrong there."""
 
 
+def is_unknown(selection: Selection) -> bool:
+    """Whether anything may be selected there, because a fault hides what is."""
+    return isinstance(selection.children, _Anything)
+
+
+def with_unknown_leaves(selection: Selection) -> Selection:
+    """The selection where a schema cannot be read: what has no selection may be JSON, with anything inside."""
+    if not selection.children:
+        return selection if selection.type is not None else replace(selection, children=ANYTHING.children)
+    children = {name: with_unknown_leaves(child) for name, child in selection.children.items()}
+    return replace(selection, children=children)
+
+
 @dataclass(frozen=True, slots=True)
 class Scopes:
     """A walk down a document: the selection at each depth (0 is `data`), and the hops between them. `json_rows` is the
@@ -84,7 +97,7 @@ class Scopes:
     def innermost_object(self) -> int:
         """The depth of the innermost selection that has fields, or is JSON, which may have keys: a scalar has none."""
         last = len(self.hops)
-        if self.is_in_json or self.innermost is ANYTHING:
+        if self.is_in_json or is_unknown(self.innermost):
             return last
         return next((depth for depth in range(last, 0, -1) if self.selections[depth].children), 0)
 
@@ -161,7 +174,7 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
     if last.children:
         raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_field_names(last)}")
     for hop, selection in way:
-        if hop.mark is not None:
+        if hop.mark is not None and not is_unknown(selection):
             wrong = f"{path} opens a list or a map, which is not on the value's way"
             raise PathProblem(wrong, "write .* on the value's way, or pick one item or key")
         if selection.type is not None and selection.type.lists > len(hop.indexes):
@@ -197,7 +210,7 @@ def _key_column(path: ResponsePath, scopes: Scopes) -> Column:
     """The column of the keys, or positions, by which the walk came where the path leads, or without a step to what it
     opened last. Raises `PathProblem`."""
     steps = path.steps[:-1]
-    if any(selection is ANYTHING for selection in scopes.selections):
+    if any(map(is_unknown, scopes.selections)):
         return Column(len(scopes.hops), KEY_HOPS)
     opened = [at for at in range(1, len(scopes.hops) + 1) if _is_opened(scopes, at)]
     depth = opened[-1] if opened else 0
@@ -248,7 +261,7 @@ def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
 def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     """The depth at which a path's first name is found."""
     name = path.steps[0]
-    if path.innermost or scopes.innermost is ANYTHING:
+    if path.innermost or is_unknown(scopes.innermost):
         return scopes.innermost_object, path.steps
     depths = [depth for depth in scopes.object_depths if name in scopes.selections[depth].children]
     if not depths and scopes.json_rows is not None:
@@ -283,6 +296,11 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
             way[-1] = (replace(hop, indexes=(*hop.indexes, step)), selection)
             continue
         last = way[-1][0] if way else next(iter(led_by), None)
+        if is_unknown(selection) and step is not Mark.KEY:
+            name = step.text if isinstance(step, Key) else str(step)
+            way.append((Hop(name, (), True, mark=step if isinstance(step, Mark) else None), ANYTHING))
+            selection = ANYTHING
+            continue
         if isinstance(step, Mark):
             way.append(_mark_step(step, last, selection, text))
             selection = way[-1][1]

@@ -112,7 +112,7 @@ def test_pages_are_turned_by_offset_or_by_cursor() -> None:
     [
         (
             ("limit: limit,", "limit: limits,"),
-            "limit: limits begins with no variable of the document; it has: limit, by",
+            "limit: limits begins with no variable of the document; did you mean limit?",
         ),
         (("by.offset", "skip"), "offset: skip begins with no variable of the document; it has: limit, by"),
         (("by.offset", "."), "offset: . begins with no variable of the document; it has: limit, by"),
