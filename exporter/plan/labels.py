@@ -9,10 +9,11 @@ from exporter.config.labels import ConstLabel, LabelSpec, LookupLabel, PathLabel
 from exporter.config.load import Loaded
 from exporter.config.metric import Metric
 from exporter.config.nodes import KeyPath
+from exporter.model.response_path import ResponsePath
 from exporter.model.template import Reference
 from exporter.plan.findings import Findings
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan, MadeText
-from exporter.plan.response_paths import ParsedQuery, Scopes
+from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, column
 
 Lookups: TypeAlias = Mapping[str, LookupPlan | None]
 """Plans of lookups by name; none, of one that has a fault."""
@@ -64,6 +65,10 @@ class Labels:
                 if name in labels:
                     wrong = f"the label {name} is there already, from the source or the query"
                     self._findings.add(key, wrong, "rename it")
+                elif (path := _path_in_rows(spec, scopes, parsed.rows)) is not None:
+                    wrong = f"{path} is in the rows, and the value of {metric.name} is outside them"
+                    others = "move the label to the metrics whose values are in the rows"
+                    self._findings.add(key, wrong, others if where is parsed.place else "leave the label out")
                 elif (made := self._label(spec, scopes, key)) is not None:
                     labels[name] = made
         return labels if len(labels) == len(of_source) + len(parsed.query.labels) + len(metric.labels) else None
@@ -99,3 +104,19 @@ class Labels:
             return None
         key = self._label(spec.key, scopes, place)
         return LookupColumn(spec.lookup, key, spec.field) if isinstance(key, Column | Bound) else None
+
+
+def _path_in_rows(spec: LabelSpec, scopes: Scopes, rows: Scopes) -> ResponsePath | None:
+    """The path of a label that the rows have, and the place of a value outside them has not."""
+    if scopes.hops[: len(rows.hops)] == rows.hops:
+        return None
+    paths = (part.path for part in parts_of(spec) if isinstance(part, PathLabel))
+    return next((path for path in paths if not _has(scopes, path) and _has(rows, path)), None)
+
+
+def _has(scopes: Scopes, path: ResponsePath) -> bool:
+    try:
+        column(path, scopes)
+    except PathProblem:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
@@ -248,6 +248,10 @@ def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
         return rows
     depths = [depth for depth, selection in enumerate(rows.selections) if name in selection.children]
     if not depths:
+        if isinstance(name, str) and not rows.is_in_json and rows.innermost.children:
+            remedy = _meant_name(name, rows.selections)
+            if remedy:
+                raise PathProblem(f"{path} is not selected by the document", remedy)
         return rows
     if rows.is_in_json and name != EXTENSIONS and _along(path.steps, rows.hops, depths[-1])[0] == depths[-1]:
         outer = path_text((*map(_step_of, rows.hops[: depths[-1]]), *path.steps))
@@ -268,7 +272,8 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
         return scopes.json_rows, path.steps
     if not depths:
         names = {key for selection in scopes.selections for key in selection.children}
-        raise PathProblem(f"{path} is not selected by the document", _nearest(str(name), names))
+        meant = _meant_name(str(name), scopes.selections, through_lists=False)
+        raise PathProblem(f"{path} is not selected by the document", meant or _nearest(str(name), names))
     if len(depths) > 1:
         outer = path_text((*(hop.name for hop in scopes.hops[: depths[-2]]), *path.steps))
         inner = f"write .{path} for the innermost"
@@ -313,7 +318,7 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
         if isinstance(step, Key):
             raise PathProblem(f"{text} begins with a key", "begin it with a name")
         if step not in selection.children:
-            remedy = _nearest(step, selection.children)
+            remedy = _meant_name(step, (selection,)) or _nearest(step, selection.children)
             if way and selection.type is not None and selection.type.name == "String":
                 remedy = "end the path earlier, or name the text in json_texts if it holds JSON"
             if way and not selection.children and selection.type is None:
@@ -373,6 +378,9 @@ def _check_pick(pick: Pick, selection: Selection, text: str) -> None:
         raise PathProblem(f"{text}: {pick.text} is no word of {pick.field}", _nearest(pick.text, known))
 
 
+_SPECIAL_NAMES: Final = frozenset({"__typename", "data"})
+
+
 def _nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if word == "__typename":
@@ -382,6 +390,20 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     if found := suggestion(word, names):
         return found
     return f"selected there: {', '.join(names)}" if names else "nothing is selected below it; end the path earlier"
+
+
+def _meant_name(word: str, selections: Sequence[Selection], *, through_lists: bool = True) -> str:
+    """What a name was meant to be, from the innermost selection to the outermost, or one level further down. Empty,
+    where nothing is near."""
+    for selection in reversed(selections):
+        if word in _SPECIAL_NAMES or suggestion(word, selection.children):
+            return _nearest(word, selection.children)
+    for selection in reversed(selections):
+        for name, child in sorted(selection.children.items()):
+            is_list = child.type is not None and child.type.lists > 0
+            if word in child.children and (through_lists or not is_list):
+                return f"did you mean {name}.{word}?"
+    return ""
 
 
 def _field_names(selection: Selection) -> str:
