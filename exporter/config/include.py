@@ -98,6 +98,10 @@ def with_included(nodes: Nodes) -> Nodes:
     return whole.with_faults(faults, _SECTIONS) if faults else whole
 
 
+def _group_remedy(name: str, known: tuple[str, ...]) -> str:
+    return "name a file in query_files" if name.endswith((".yaml", ".yml")) else nearest(name, known)
+
+
 def _include_names(nodes: Nodes) -> tuple[list[str], list[tuple[KeyPath, Problem]]]:
     """The names that are shipped, and what is wrong with the others."""
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
@@ -107,7 +111,7 @@ def _include_names(nodes: Nodes) -> tuple[list[str], list[tuple[KeyPath, Problem
         return [], [(("include",), Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"))]
     wrong = "no shipped group has that name"
     faults: list[tuple[KeyPath, Problem]] = [
-        (("include", index), Places(nodes).problem(("include", index), wrong, nearest(str(name), known)))
+        (("include", index), Places(nodes).problem(("include", index), wrong, _group_remedy(str(name), known)))
         for index, name in enumerate(names)
         if name not in known
     ]

@@ -247,6 +247,14 @@ def _yaml_remedy(detail: str, line: str) -> str:
         return "indent with spaces"
     if "undefined alias" in detail:
         return "define its anchor further up in this file, as anchors of other files do not count"
+    if "cannot start any token" in detail:
+        return "put a text that begins with @, % or ` in quotes"
+    if "scanning an alias" in detail or "scanning an anchor" in detail:
+        return "put a text that begins with * or & in quotes"
+    if "single document" in detail:
+        return "leave out the line ---, or write two files"
+    if "expected '-' indicator" in detail:
+        return "indent the line like those of the entry that it belongs to"
     if "expected ',' or" in detail:
         return "close the bracket, and put a text with a colon, a comma or a bracket in quotes"
     return "correct the indentation or the quotes there"

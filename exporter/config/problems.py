@@ -88,7 +88,8 @@ def file_text(file: Path, remedy: str = "name a file that can be read") -> str:
     try:
         return read_file(file, MAX_CONFIG_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        problem = Problem(str(file), None, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problem = Problem(str(file), line, "", f"not UTF-8 (byte {error.start})", "save it as UTF-8")
     except OSError as error:
         problem = Problem(str(file), None, "", f"cannot be read: {error.strerror}", remedy)
     raise ConfigError((problem,)) from None
@@ -104,6 +105,8 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return "is missing", "add it"
         case "value_error":
             wrong, _, remedy = str(details["ctx"]["error"]).partition("; ")
+            if place[-2:-1] == ("labels",) and place[-1] in OWN_KEYS["queries"]:
+                return "is a key of a query and not a label", f"indent {place[-1]} like labels"
             return wrong, remedy
         case "string_type" | "path_type":
             return "must be text", "put it in quotes"
