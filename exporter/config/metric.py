@@ -285,53 +285,85 @@ class Metric(Strict):
     Example: {n: 20, label: country}"""
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _sound_name(self) -> Self:
         if self.type is MetricType.COUNTER and not self.name.endswith("_total"):
             raise ValueError(f"a counter's name ends in _total; write {self.name}_total")
         if self.type is MetricType.GAUGE and self.name.endswith("_total"):
             raise ValueError("a name that ends in _total is a counter's; write type: counter, or drop _total")
         if self.name.endswith("_created"):
             raise ValueError("a name that ends in _created belongs to a counter or a histogram; drop the ending")
-        self._check_words()
-        if self.from_ is ValueKind.TIMESTAMP and self.from_unit is not None:
-            raise ValueError(f"a timestamp is read in seconds; leave out from_unit, or write format: {_unix(self)}")
-        self._check_text()
-        constant = not isinstance(self.value, ResponsePath)
-        if self.type is MetricType.COUNTER and constant and self.aggregate not in ("sum", "count"):
-            raise ValueError(
-                "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
-            )
         return self
 
-    def _check_text(self) -> None:
-        if self.from_ in QUANTITIES and self.from_unit is not None:
+    @model_validator(mode="after")
+    def _sound_unit(self) -> Self:
+        if self.from_unit is None:
+            return self
+        if self.from_ is ValueKind.TIMESTAMP:
+            raise ValueError(f"a timestamp is read in seconds; leave out from_unit, or write format: {_unix(self)}")
+        if self.from_ in QUANTITIES:
             raise ValueError(f"from: {self.from_} reads the unit in the text; remove from_unit")
-        if self.pattern is not None and not isinstance(self.value, ResponsePath):
+        return self
+
+    @model_validator(mode="after")
+    def _sound_pattern(self) -> Self:
+        if self.pattern is None:
+            return self
+        if not isinstance(self.value, ResponsePath):
             raise ValueError("pattern takes a part of the answer's text; write a response path as value")
-        if self.pattern is not None and self.from_ is ValueKind.BOOLEAN:
+        if self.from_ is ValueKind.BOOLEAN:
             raise ValueError("from: boolean cannot be combined with pattern; write map: {yes: 1, no: 0}")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_format(self) -> Self:
         if self.number_form is not None and self.kind not in _NUMBERS_IN_TEXT:
             raise ValueError(f"format {_NUMBER_SHOWN} is how a number in text is written; add from: string")
         if self.number_form is None and self.format != ISO and self.from_ is not ValueKind.TIMESTAMP:
             raise ValueError("format is how a timestamp is written; add from: timestamp")
+        return self
 
-    def _check_words(self) -> None:
+    @model_validator(mode="after")
+    def _sound_default(self) -> Self:
+        if self.default is not None and not self.map:
+            raise ValueError("default is the number of words that are not in map; add map, or remove default")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_words(self) -> Self:
         if self.from_ is ValueKind.ENUM and not (self.map or self.states):
             raise ValueError("from: enum needs the numbers of its words; write map: {WORD: number}, or states")
         if self.from_ not in (ValueKind.ENUM, ValueKind.NUMBER) and (self.map or self.states):
             raise ValueError(f"from: {self.from_} cannot be combined with map or states; remove from")
-        if self.aggregate == "count" and (self.map or self.from_unit or self.from_ is not ValueKind.NUMBER):
+        return self
+
+    @model_validator(mode="after")
+    def _sound_count(self) -> Self:
+        if self.aggregate != "count":
+            return self
+        if self.map or self.from_unit or self.from_ is not ValueKind.NUMBER:
             raise ValueError("aggregate: count reads no values; leave out from, from_unit and map")
-        if self.aggregate == "count" and self.states is None and self.pattern is not None:
+        if self.states is None and self.pattern is not None:
             raise ValueError("aggregate: count reads no text; leave out pattern, or write states")
-        if self.default is not None and not self.map:
-            raise ValueError("default is the number of words that are not in map; add map, or remove default")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_states(self) -> Self:
         if self.states is None:
-            return
+            return self
         if self.map or self.from_unit or self.top or self.missing or self.type is MetricType.COUNTER:
             raise ValueError("states is a gauge without map, from_unit, top and missing; keep one of the two")
         if not isinstance(self.value, ResponsePath):
             raise ValueError("states need a value of the answer; write a response path as value")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_constant(self) -> Self:
+        constant = not isinstance(self.value, ResponsePath)
+        if constant and self.type is MetricType.COUNTER and self.aggregate not in ("sum", "count"):
+            raise ValueError(
+                "a counter's value comes from the answer; write a response path, or aggregate: sum for rows"
+            )
+        return self
 
     @property
     def kind(self) -> ValueKind:

@@ -321,6 +321,12 @@ class Query(Strict):
         return self
 
     @model_validator(mode="after")
+    def _sound_period_length(self) -> Self:
+        if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
+            raise ValueError("period is shorter than two intervals, so a poll could miss a period's end; lengthen it")
+        return self
+
+    @model_validator(mode="after")
     def _sound_period(self) -> Self:
         if self.period is not None and self.window is None:
             raise ValueError("period needs a window, whose end it counts to; add window")
@@ -330,8 +336,6 @@ class Query(Strict):
             raise ValueError("audit would run after the end of the next period; shorten after")
         if self.audit is not None and all(metric.type != "counter" for metric in self.metrics):
             raise ValueError("audit compares counters, and there is none; give a metric type: counter")
-        if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
-            raise ValueError("period is shorter than two intervals, so a poll could miss a period's end; lengthen it")
         return self
 
     @model_validator(mode="after")
