@@ -70,11 +70,20 @@ class Metrics:
 
     def of_query(self, parsed: ParsedQuery) -> dict[KeyPath, MetricPlan]:
         """The metrics of a query that can be published, and where they stand in the file."""
-        planned = {}
+        planned: dict[KeyPath, MetricPlan] = {}
         for place, metric in parsed.metrics():
             if (made := self._metric_plan(parsed, metric, place)) is not None:
+                self._check_repetition(made, place, planned)
                 planned[place] = made
         return planned
+
+    def _check_repetition(self, made: MetricPlan, place: KeyPath, others: Mapping[KeyPath, MetricPlan]) -> None:
+        """Notes a metric whose every series is one of another: the values have no say in that."""
+        for where, other in others.items():
+            if other == made:  # another help, or other labels, is an error of its own
+                wrong = f"{made.family.name} has the same series as the metric {self._findings.line_text(where, place)}"
+                self._findings.add((*place, "name"), wrong, "keep one of the two, or give each its own name")
+                return
 
     def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         unknown = parsed.unknown.get(place, frozenset())
