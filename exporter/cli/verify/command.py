@@ -154,6 +154,9 @@ def _show(output: Output, findings: _Findings, source: Source) -> None:
     rows = [[one.query, one.operation, one.verdict.value, f"{one.seconds:.3f}", one.detail] for one in operations]
     colours = [_COLOURS.get(one.verdict, "red") for one in operations]
     output.table("Operations", ["query", "operation", "result", "seconds", ""], rows, colours, whole=True)
+    for needed in dict.fromkeys(one.needs for one in operations if one.needs):
+        others = dict.fromkeys(one.query for one in operations if one.needs == needed)
+        output.line(f"{needed} did not work; what needs its rows was not asked: {', '.join(others)}", "yellow")
     if findings.sums:
         sums = [[one.query, _SUM_WORDS[one.holds], one.detail] for one in findings.sums]
         colours = ["green" if one.holds else "red" for one in findings.sums]

@@ -38,13 +38,14 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class OperationReport:
     """One operation of a query: what came of it, and after how many seconds (of the whole query, where it was asked
-    with others)."""
+    with others). `needs` is the query without whose rows it could not be asked."""
 
     query: str
     operation: str
     verdict: Verdict
     seconds: float = 0.0
     detail: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ async def query_report(a_round: Round, course: Course, tries: int) -> QueryRepor
     query = course.query
     for needed in await a_round.prepare(course):
         if needed.outcome.result is None:
-            return _not_asked(query, f"{needed.query.name}, which it needs, did not work")
+            return _not_asked(query, f"needs {needed.query.name}", needs=needed.query.name)
     try:
         targets = a_round.targets(course)
     except ResultFailure as failure:
@@ -91,10 +92,10 @@ async def query_report(a_round: Round, course: Course, tries: int) -> QueryRepor
     return QueryReport(await _operations(a_round, asked), asked)
 
 
-def _not_asked(query: QueryPlan, why: str) -> QueryReport:
+def _not_asked(query: QueryPlan, why: str, needs: str = "") -> QueryReport:
     return QueryReport(
         tuple(
-            OperationReport(query.name, field.operation, Verdict.NOT_ASKED, detail=why)
+            OperationReport(query.name, field.operation, Verdict.NOT_ASKED, detail=why, needs=needs)
             for field in root_fields(query.document.text)
         )
     )

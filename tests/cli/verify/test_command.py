@@ -187,7 +187,8 @@ def test_what_cannot_be_asked_is_told(start_insights: StartInsights, config: Pat
     insights = start_insights(Settings(delay_seconds=0, refused_operations=("listEnvironments",)))
     run = finished("verify", f"--config.file={config}", "--watch=0", environ=choreo_environ(insights))
     assert run.returncode == 1
-    assert "environments, which it needs, did not work" in result_of(run.stdout, "requests", "getTotalTraffic")
+    assert "needs environments" in result_of(run.stdout, "requests", "getTotalTraffic")
+    assert run.stdout.count("environments did not work; what needs its rows was not asked: ") == 1
     wrong = finished("verify", f"--config.file={config}", "--watch=long", environ=choreo_environ(insights))
     assert (wrong.returncode, wrong.stderr.startswith("error: --watch long: not a duration")) == (1, True)
 
