@@ -138,13 +138,16 @@ class _Checking:
 
 
 def _of_type(kind: InputType, found: FieldType, shown: str, at: KeysBelow) -> Iterator[ValueFault]:
-    """The fault, if a value of the one type does not fit the other. Null is seen only when it comes."""
+    """The fault, if a value of the one type does not fit the other. Null is seen only when it comes. A type without a
+    name is not known."""
     inner = kind.of_type if isinstance(kind, GraphQLNonNull) else kind
     if isinstance(inner, GraphQLList):
         yield from _of_type(inner.of_type, replace(found, lists=max(0, found.lists - 1)), shown, at)
     elif found.lists:
         wrong = f"{shown} is a list, because of batch, and {inner} is not"
         yield ValueFault(at, wrong, "put it where a list is wanted, or drop batch")
+    elif not found.name:
+        return
     elif isinstance(inner, GraphQLInputObjectType):
         fields = ", ".join(inner.fields)
         yield ValueFault(at, f"{shown} is {found.name}, and {inner.name} is an object", f"give it its fields: {fields}")

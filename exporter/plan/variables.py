@@ -114,6 +114,6 @@ def _possible_row_values(parsed: ParsedQuery, reference: str, feeders: Feeders) 
         found = column(parse_path(rest or "."), outer.rows)[1]
     except (PathProblem, ValueError):
         return []
-    if found is None:
-        return []
+    if found is None:  # inside JSON, or without a schema; that a batch is a list is known
+        return [FieldType("", True, lists=1)] if batched else []
     return [FieldType(found.name, True, found.enum_values, int(batched))]

@@ -188,3 +188,21 @@ def test_where_compares_a_row_that_is_a_scalar(source: str) -> None:
         "queries[2].for_each.inner.where.env.kind: DEV is never equal to env.kind, which is Kind;"
         " write one of: PROD, TEST"
     ]
+
+
+JSON_ENVS = '- {name: envs, document: "{ envs { odd } }", rows: "envs.odd.*"}\n'
+
+
+@pytest.mark.parametrize("field", ["env.@key", "env.id"])
+def test_a_batch_of_what_is_in_json_is_known_to_be_a_list(source: str, field: str) -> None:
+    """Of what items are nothing is known, so that any list takes them; a single value cannot be a batch."""
+    more, value = ", for_each: {env: envs}, batch: 5", f'"{{{{ {field} }}}}"'
+    wrong = f": {{{{ {field} }}}} is a list, because of batch, and String is not"
+    assert problems(source, "String!", value, more, JSON_ENVS) == [
+        f"{wrong}; put it where a list is wanted, or drop batch"
+    ]
+    assert problems(source, "[ID!]", value, more, JSON_ENVS) == []
+    assert problems(source, "[Int]", value, more, JSON_ENVS) == []
+    assert problems(source, "By", value, more, JSON_ENVS) != []
+    for type_ in ("String!", "Kind", "By"):
+        assert problems(source, type_, value, ", for_each: {env: envs}", JSON_ENVS) == []
