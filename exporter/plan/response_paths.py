@@ -16,7 +16,7 @@ from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.document import Document, FieldType, Selection
 from exporter.document.json_texts import Way
 from exporter.model.response_path import Key, Mark, Pick, ResponsePath, Step, path_text
-from exporter.model.suggestion import suggestion
+from exporter.model.suggestion import nearest_word, suggestion
 from exporter.plan.plan import KEY_HOPS, Column, Hop, Hops
 
 
@@ -249,7 +249,7 @@ def value_scopes(path: ResponsePath, rows: Scopes) -> Scopes:
     depths = [depth for depth, selection in enumerate(rows.selections) if name in selection.children]
     if not depths:
         if isinstance(name, str) and not rows.is_in_json and rows.innermost.children:
-            remedy = _meant_name(name, rows.selections)
+            remedy = _meant(path.steps, 0, rows.selections)
             if remedy:
                 raise PathProblem(f"{path} is not selected by the document", remedy)
         return rows
@@ -272,7 +272,7 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
         return scopes.json_rows, path.steps
     if not depths:
         names = {key for selection in scopes.selections for key in selection.children}
-        meant = _meant_name(str(name), scopes.selections, through_lists=False)
+        meant = _meant(path.steps, 0, scopes.selections, through_lists=False)
         raise PathProblem(f"{path} is not selected by the document", meant or _nearest(str(name), names))
     if len(depths) > 1:
         outer = path_text((*(hop.name for hop in scopes.hops[: depths[-2]]), *path.steps))
@@ -291,7 +291,7 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
     """The hops along `steps`, each with the selection that it reaches. `led_by` is the hop that led to the start."""
     way: list[tuple[Hop, Selection]] = []
     selection = start
-    for step in steps:
+    for at, step in enumerate(steps):
         if isinstance(step, int | Pick):
             if not way:
                 raise PathProblem(f"{text} begins with an index", "begin it with a name")
@@ -318,7 +318,7 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
         if isinstance(step, Key):
             raise PathProblem(f"{text} begins with a key", "begin it with a name")
         if step not in selection.children:
-            remedy = _meant_name(step, (selection,)) or _nearest(step, selection.children)
+            remedy = _meant(steps, at, (selection,)) or _nearest(step, selection.children)
             if way and selection.type is not None and selection.type.name == "String":
                 remedy = "end the path earlier, or name the text in json_texts if it holds JSON"
             if way and not selection.children and selection.type is None:
@@ -392,18 +392,33 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"selected there: {', '.join(names)}" if names else "nothing is selected below it; end the path earlier"
 
 
-def _meant_name(word: str, selections: Sequence[Selection], *, through_lists: bool = True) -> str:
-    """What a name was meant to be, from the innermost selection to the outermost, or one level further down. Empty,
-    where nothing is near."""
+def _meant(
+    steps: tuple[Step, ...], at: int, selections: Sequence[Selection], *, through_lists: bool = True
+) -> str:
+    """The path that a path was meant to be, whose step at that position is not there: with a name like it, from the
+    innermost selection to the outermost, or with the way to it from there. Empty, where nothing is near."""
+    word = str(steps[at])
+    if word in _SPECIAL_NAMES:
+        return _nearest(word, ())
     for selection in reversed(selections):
-        if word in _SPECIAL_NAMES or suggestion(word, selection.children):
-            return _nearest(word, selection.children)
+        if near := nearest_word(word, selection.children):
+            return f"did you mean {path_text((*steps[:at], near, *steps[at + 1 :]))}?"
     for selection in reversed(selections):
-        for name, child in sorted(selection.children.items()):
-            is_list = child.type is not None and child.type.lists > 0
-            if word in child.children and (through_lists or not is_list):
-                return f"did you mean {name}.{word}?"
+        if way := _way_to(word, selection, through_lists):
+            return f"did you mean {path_text((*steps[:at], *way, *steps[at + 1 :]))}?"
     return ""
+
+
+def _way_to(word: str, start: Selection, through_lists: bool) -> tuple[str, ...]:
+    """The shortest way down to a field of that name; empty where there is none."""
+    level: list[tuple[tuple[str, ...], Selection]] = [((), start)]
+    while level:
+        below = [((*way, name), child) for way, one in level for name, child in sorted(one.children.items())]
+        for way, _ in below:
+            if way[-1] == word:
+                return way
+        level = [(way, child) for way, child in below if through_lists or child.type is None or not child.type.lists]
+    return ()
 
 
 def _field_names(selection: Selection) -> str:
