@@ -116,7 +116,10 @@ def test_pages_are_turned_by_offset_or_by_cursor() -> None:
         ),
         (("by.offset", "skip"), "offset: skip begins with no variable of the document; it has: limit, by"),
         (("by.offset", "."), "offset: . begins with no variable of the document; it has: limit, by"),
-        (("calls.total,", "calls.totl,"), "total: calls.totl is not selected by the document; did you mean calls.total?"),
+        (
+            ("calls.total,", "calls.totl,"),
+            "total: calls.totl is not selected by the document; did you mean calls.total?",
+        ),
     ],
 )
 def test_pages_that_cannot_be_turned_are_refused(change: tuple[str, str], said: str) -> None:
