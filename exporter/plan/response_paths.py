@@ -169,7 +169,8 @@ def column(path: ResponsePath, scopes: Scopes) -> tuple[Column, FieldType | None
         return Column(len(scopes.hops), ()), scopes.innermost.type
     depth, steps = _find(path, scopes)
     depth, steps = _along(steps, scopes.hops, depth, least=1)
-    way = _steps_down(steps, scopes.selections[depth], str(path), scopes.hops[:depth][-1:])
+    gone = path.steps[: len(path.steps) - len(steps)]
+    way = _steps_down(steps, scopes.selections[depth], str(path), scopes.hops[:depth][-1:], gone)
     last = way[-1][1]
     if last.children:
         raise PathProblem(f"{path} ends in an object", f"go on to one of its fields: {_field_names(last)}")
@@ -287,8 +288,11 @@ def _find(path: ResponsePath, scopes: Scopes) -> tuple[int, tuple[Step, ...]]:
     return depths[0], path.steps
 
 
-def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Hops) -> list[tuple[Hop, Selection]]:
-    """The hops along `steps`, each with the selection that it reaches. `led_by` is the hop that led to the start."""
+def _steps_down(
+    steps: tuple[Step, ...], start: Selection, text: str, led_by: Hops, gone: tuple[Step, ...] = ()
+) -> list[tuple[Hop, Selection]]:
+    """The hops along `steps`, each with the selection that it reaches. `led_by` is the hop that led to the start, and
+    `gone` the steps of the path before these."""
     way: list[tuple[Hop, Selection]] = []
     selection = start
     for at, step in enumerate(steps):
@@ -318,7 +322,7 @@ def _steps_down(steps: tuple[Step, ...], start: Selection, text: str, led_by: Ho
         if isinstance(step, Key):
             raise PathProblem(f"{text} begins with a key", "begin it with a name")
         if step not in selection.children:
-            remedy = _meant(steps, at, (selection,)) or _nearest(step, selection.children)
+            remedy = _meant((*gone, *steps), len(gone) + at, (selection,)) or _nearest(step, selection.children)
             if way and selection.type is not None and selection.type.name == "String":
                 remedy = "end the path earlier, or name the text in json_texts if it holds JSON"
             if way and not selection.children and selection.type is None:
@@ -392,9 +396,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f"selected there: {', '.join(names)}" if names else "nothing is selected below it; end the path earlier"
 
 
-def _meant(
-    steps: tuple[Step, ...], at: int, selections: Sequence[Selection], *, through_lists: bool = True
-) -> str:
+def _meant(steps: tuple[Step, ...], at: int, selections: Sequence[Selection], *, through_lists: bool = True) -> str:
     """The path that a path was meant to be, whose step at that position is not there: with a name like it, from the
     innermost selection to the outermost, or with the way to it from there. Empty, where nothing is near."""
     word = str(steps[at])
