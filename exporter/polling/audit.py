@@ -64,7 +64,7 @@ class Auditor:
 
     def follow(self, plan: Plan) -> None:
         """Forgets what was found of queries that are gone or have changed, and ends the audits of those at once."""
-        identities = plan.identities
+        identities = plan.identities if self._audits else {}
         for pair, audit in tuple(self._audits.items()):
             if identities.get(pair) != audit.identity:
                 audit.task.cancel()

@@ -122,8 +122,7 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
         known, fan_out = polling.store.states_of(*key), targets.fan_out(*key)
         refused = targets.needs_too_many_calls(course)
         # without a row there is nothing to poll: then the query is as well as the one that feeds it
-        feeder = query.feeder
-        well = all(state.up for state in known) if known else feeder is not None and up[feeder, course.source.name]
+        well = all(state.up for state in known) if known else up.get((query.feeder or "", course.source.name), False)
         up[key] = well and not refused
         yield QueryStatus(
             query,

@@ -47,6 +47,7 @@ class Targets:
         self._refused: set[tuple[str, str]] = set()
         self._begin: Begin | None = None
         self._to_begin: deque[Course] = deque()
+        self._to_tell: set[str] = set()  # sources with a rate limit
         self._take_over(plan)
 
     def _take_over(self, plan: Plan) -> None:
@@ -74,9 +75,10 @@ class Targets:
         What changed, and what a source in `moved` answers, is polled anew, at once; until that has succeeded its old
         series stay, each result as a whole.
         """
-        before, after = self.plan.identities, plan.identities
+        before = self._courses
         self._take_over(plan)
-        for key in [key for key, part in before.items() if after.get(key) != part or key[1] in moved]:
+        after = self._courses
+        for key in [key for key, course in before.items() if after.get(key) != course or key[1] in moved]:
             if (fan_out := self._fan_outs.pop(key, None)) is not None:
                 for pack in fan_out.packs:
                     pack.end()
@@ -87,7 +89,7 @@ class Targets:
                 self._store.drop_query(*key)
         self._begin_new()
         for source in plan.sources:
-            self._tell_demand(source)
+            self._tell_demand_soon(source)
 
     @property
     def courses(self) -> Collection[Course]:
@@ -118,7 +120,7 @@ class Targets:
     def is_elsewhere(self, course: Course) -> bool:
         """Whether all targets of a query are other shards' for good, as it is polled for no rows."""
         known = self._fan_outs.get(course.key)
-        return course.query.feeder is None and known is not None and not known.members
+        return known is not None and not known.members and course.query.feeder is None
 
     def needs_too_many_calls(self, course: Course) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
@@ -165,7 +167,7 @@ class Targets:
             pack.end()
         for pack in regrouping.begun:
             pack.task = self._begin(course, fan_out, pack)
-        self._tell_demand(course.source)
+        self._tell_demand_soon(course.source)
         return bool(regrouping.gone)
 
     def _begin_new(self) -> None:
@@ -238,9 +240,22 @@ class Targets:
         states = (self._store.state(course.owner(target)) for target in known.members)
         return all(state.tried and state.up for state in states)
 
-    def _tell_demand(self, source: Source) -> None:
-        if (demand := self.demand(source)) is not None:
-            self._observer.on_demand(source.name, demand)
+    def _tell_demand_soon(self, source: Source) -> None:
+        """Tells it once for all targets that come and go within a moment, as it takes a look at every query."""
+        if source.rate_limit is None:
+            return
+        if not self._to_tell:
+            asyncio.get_running_loop().call_soon(self._tell_demands)
+        self._to_tell.add(source.name)
+
+    def _tell_demands(self) -> None:
+        if self._to_begin:
+            asyncio.get_running_loop().call_soon(self._tell_demands)
+            return
+        names, self._to_tell = self._to_tell, set()
+        for source in self.plan.sources:
+            if source.name in names and (demand := self.demand(source)) is not None:
+                self._observer.on_demand(source.name, demand)
 
     def _round_calls(self, query: str, source: str) -> int:
         known = self._fan_outs.get((query, source))

@@ -13,7 +13,8 @@ from exporter.polling.due import FanOut, Pack
 from exporter.polling.targets import Targets
 from exporter.series.store import Store
 from exporter.telemetry.reporter import Reporter
-from tests.support.plans import planned
+from tests.support.plans import SOURCE, planned
+from tests.support.polls import Recorder
 
 QUERIES = """
 - name: items
@@ -127,3 +128,33 @@ def test_what_is_the_same_in_another_plan_is_polled_on() -> None:
         assert targets.fan_out("items", "acme") is not items
 
     run(planned(QUERIES), work)
+
+
+def test_the_demand_of_many_queries_is_told_once_when_all_have_begun() -> None:
+    """A start of thousands of queries on a source with a rate limit takes no look at all of them for each of them."""
+    count = 100
+    limited = SOURCE.replace("{name: acme,", "{name: acme, rate_limit: {requests: 10, per: 1s},")
+    queries = "".join(
+        f'- {{name: q{number}, document: "{{ v }}", metrics: [{{name: m{number}, help: Values., value: v}}]}}\n'
+        for number in range(count)
+    )
+
+    async def work() -> None:
+        recorder, plan = Recorder(), planned(queries, limited)
+
+        async def told(times: int) -> None:
+            while len(recorder.named("demand")) < times:  # noqa: ASYNC110 - it is a step of the loop, not a time
+                await asyncio.sleep(0)
+
+        targets = Targets(plan, Store(1000), recorder, monotonic=lambda: 0.0)
+        targets.begin(lambda *_: asyncio.create_task(asyncio.sleep(3600)))
+        await told(1)
+        targets.follow(plan, frozenset({"acme"}))
+        await told(2)
+        for _ in range(count):
+            await asyncio.sleep(0)
+        demands = [demand for _, demand in recorder.named("demand")]
+        assert [len(demand.calls) for demand in demands] == [count] * 2
+        assert all(calls > 0 for demand in demands for calls in demand.calls.values())
+
+    asyncio.run(work())
