@@ -10,8 +10,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Final, NoReturn
 
@@ -40,18 +39,27 @@ def tune() -> None:
         mallopt(_M_MMAP_THRESHOLD, _BIG_BYTES)
 
 
-@contextmanager
-def lasting() -> Iterator[None]:
-    """Within it much is made that stays, as a plan of thousands of queries. A look at all of it takes the collector a
-    second, in which nothing else runs: meanwhile it looks at what is young alone, often, so that each look is short.
-    The look at all comes later, so that a scrape waits for that look or for what was within, not for both. Nothing is
-    frozen at the end: tasks that end later would never be collected."""
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
-    try:
-        yield
-    finally:
-        gc.set_threshold(young, middle, old)
+class Collector:
+    """Puts off the collector's looks at everything while much is made that stays, as a plan of thousands of queries.
+
+    Such a look takes up to a second, in which nothing else runs. Meanwhile it looks at what is young alone, often, so
+    that each look is short. Nothing is frozen: tasks that end later would never be collected.
+    """
+
+    def __init__(self) -> None:
+        self._usual: tuple[int, int, int] | None = None
+
+    def put_off(self) -> None:
+        """Looks at what is young alone from now on."""
+        if self._usual is None:
+            self._usual = young, middle, _ = gc.get_threshold()
+            gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
+
+    def resume(self) -> None:
+        """Looks at everything again now and then."""
+        if self._usual is not None:
+            gc.set_threshold(*self._usual)
+            self._usual = None
 
 
 async def keep_returning() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import structlog
 
 from exporter.daemon.check import Ready
-from exporter.daemon.process import lasting
+from exporter.daemon.process import Collector
 from exporter.model.background import result_of
 from exporter.model.errors import ConfigError, Failure
 from exporter.model.file_watch import FileWatch
@@ -17,6 +18,7 @@ from exporter.telemetry.reload_status import ReloadStatus
 
 _WATCH_SECONDS: Final = 2.0
 _LOAD_SECONDS: Final = 60.0
+_CALM_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
 Problems: TypeAlias = tuple[str, ...]
@@ -40,6 +42,8 @@ class Reloading:
         self._limit_seconds = limit_seconds
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Problems] | None = None
+        self._collector = Collector()
+        self._resuming: asyncio.TimerHandle | None = None
 
     async def reload(self) -> Problems:
         """What is wrong with the configuration, nothing if it was taken over, by a loading that began after this call.
@@ -57,7 +61,8 @@ class Reloading:
     async def _in_turn(self) -> Problems:
         async with self._turn:
             self._next = None  # the file may change from now on: who comes later needs another loading
-            problems = await self._attempt()
+            with self._undisturbed():
+                problems = await self._attempt()
         self._status.note(successful=not problems)
         for problem in problems:
             _log.error("the new configuration is not used; the old one stays in use", problem=problem)
@@ -65,12 +70,23 @@ class Reloading:
             _log.info("the configuration was reloaded")
         return problems
 
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Within it and for a moment more the collector looks at what is young alone: a scrape waits for its look at
+        everything or for the take-over, not for both."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+        self._collector.put_off()
+        try:
+            yield
+        finally:
+            self._resuming = asyncio.get_running_loop().call_later(_CALM_SECONDS, self._collector.resume)
+
     async def _attempt(self) -> Problems:
         try:
-            with lasting():
-                async with asyncio.timeout(self._limit_seconds):
-                    found = await result_of(self._load, "configuration")
-                self._take_over(found)
+            async with asyncio.timeout(self._limit_seconds):
+                found = await result_of(self._load, "configuration")
+            self._take_over(found)
         except TimeoutError:
             return (f"the loading took longer than {self._limit_seconds:g} s and was given up",)
         except ConfigError as error:

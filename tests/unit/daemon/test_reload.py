@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config.redacted import Redacted
 from exporter.daemon.check import Ready
-from exporter.daemon.reload import Reloading
+from exporter.daemon.reload import Problems, Reloading
 from exporter.model.errors import ConfigError, Problem
 from exporter.plan.plan import Plan
 from exporter.telemetry.reload_status import ReloadStatus
@@ -22,7 +22,7 @@ _MANY_TIMES: Final = 1_000_000
 @pytest.mark.parametrize("is_wrong", [False, True])
 def test_no_look_at_everything_falls_between_a_loading_and_its_take_over(is_wrong: bool) -> None:
     """A scrape during a reload of thousands of queries waits for one long thing at most. The collector looks at
-    everything neither while the configuration is read nor before it is taken over, and as before when that is done."""
+    everything neither while the configuration is read nor when it is taken over, and a moment later as before."""
     seen: list[int] = []
 
     def load() -> Ready:
@@ -33,8 +33,14 @@ def test_no_look_at_everything_falls_between_a_loading_and_its_take_over(is_wron
 
     before = gc.get_threshold()
     reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus())
-    problems = asyncio.run(reloading.reload())
-    assert bool(problems) is is_wrong
-    assert len(seen) == (1 if is_wrong else 2)
+
+    async def reload() -> Problems:
+        found = await reloading.reload()
+        seen.append(gc.get_threshold()[2])
+        while gc.get_threshold() != before:  # noqa: ASYNC110 - nothing says when
+            await asyncio.sleep(0.05)
+        return found
+
+    assert bool(asyncio.run(reload())) is is_wrong
+    assert len(seen) == (2 if is_wrong else 3)
     assert min(seen) > _MANY_TIMES
-    assert gc.get_threshold() == before
