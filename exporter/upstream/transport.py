@@ -122,7 +122,7 @@ class Transport:
         try:
             return await (self._exchange(request, deadline) if auth is None else auth.exchange(send, deadline))
         finally:
-            del request.extensions[SHARE]  # a response is freed late, and its request with it
+            del request.extensions[SHARE]  # an error may hold the request for long
 
     async def _exchange(self, request: httpx.Request, deadline: Deadline) -> WireResponse:
         try:
@@ -130,6 +130,7 @@ class Transport:
                 response = await self._client.send(request, auth=None)
         except TimeoutError:
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {seconds_text(deadline.seconds)}") from None
+        del response.stream  # it and the response refer to each other, so that the collector alone would free them
         headers, body = dict(response.headers), response.extensions.pop(BODY)
         if self._censor is None:
             return WireResponse(response.status_code, headers, body)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from exporter.document.answer_shape import AnswerShape
@@ -679,3 +682,28 @@ def test_numbers_that_json_has_not_are_handed_on(upstream: Upstream) -> None:
             assert json.dumps(data) == '{"a": NaN, "b": -Infinity, "c": Infinity, "d": 9223372036854775808}'
 
     asyncio.run(poll())
+
+
+@pytest.mark.parametrize("behaviour", [answer({"value": 1}), status(401), status(500), reset])
+def test_a_poll_leaves_nothing_for_the_collector(upstream: Upstream, behaviour: Behaviour) -> None:
+    """Answers are freed at once: the collector, which holds up everything, has no work with polls."""
+    upstream.api.always(behaviour)
+
+    def count() -> int:
+        return sum(isinstance(one, httpx.Request | httpx.Response) for one in gc.get_objects())
+
+    async def poll() -> int:
+        async with wired(upstream) as wire:
+            for _ in range(5):
+                with suppress(UpstreamFailure):
+                    await wire.execute()
+            await asyncio.sleep(0)
+            return count()
+
+    gc.collect()
+    before = count()
+    gc.disable()
+    try:
+        assert asyncio.run(poll()) == before
+    finally:
+        gc.enable()
