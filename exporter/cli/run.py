@@ -28,15 +28,13 @@ def run(options: Options, on_listening: Callable[[str], None] = lambda _: None) 
     from exporter.web.web_config import web_configuration
 
     gc.freeze()
-    collector = Collector()
-    collector.put_off()
+    Collector().put_off()
     gc.enable()  # the trees of documents are garbage with cycles, and many
     try:
         web_config = web_configuration(options.web_config_file)
         found = ready_to_start(options.config_file, os.environ)
     except ConfigError as error:
         refuse(error)
-    collector.resume()
     tune()
     serving = serve(options, found, web_config, on_listening)
     del found  # a reload puts another plan in place of this one

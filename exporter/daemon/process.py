@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 _RETURN_SECONDS: Final = 5.0
 NEEDED_DESCRIPTORS: Final = 40
+_LEFT_OUT_TIMES: Final = 16
 _M_ARENA_MAX: Final = -8  # glibc's malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 _BIG_BYTES: Final = 262_144
@@ -43,11 +44,13 @@ class Collector:
     """Puts off the collector's looks at everything while much is made that stays, as a plan of thousands of queries.
 
     Such a look takes up to a second, in which nothing else runs. Meanwhile it looks at what is young alone, often, so
-    that each look is short. Nothing is frozen: tasks that end later would never be collected.
+    that each look is short. What was made is left out of later looks, as it is freed without the collector, but for a
+    few objects of each plan; so that these do not add up, everything is looked at again after so many times.
     """
 
     def __init__(self) -> None:
         self._usual: tuple[int, int, int] | None = None
+        self._times = 0
 
     def put_off(self) -> None:
         """Looks at what is young alone from now on."""
@@ -56,10 +59,17 @@ class Collector:
             gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
 
     def resume(self) -> None:
-        """Looks at everything again now and then."""
-        if self._usual is not None:
-            gc.set_threshold(*self._usual)
-            self._usual = None
+        """Looks now and then at what is made from now on, or at everything."""
+        if self._usual is None:
+            return
+        gc.set_threshold(*self._usual)
+        self._usual = None
+        self._times += 1
+        gc.collect(1)
+        if self._times % _LEFT_OUT_TIMES:
+            gc.freeze()
+        else:
+            gc.unfreeze()
 
 
 async def keep_returning() -> None:

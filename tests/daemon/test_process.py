@@ -57,6 +57,43 @@ def test_a_long_run_is_prepared_for() -> None:
     assert run.stdout == "True 10000 5 160 0.001\n", run.stderr
 
 
+def test_what_a_reload_made_is_no_work_for_the_collector() -> None:
+    """No scrape waits for a look at all that thousands of queries take, neither in a reload nor later."""
+    run = finished(
+        "import gc",
+        "tune()",
+        "usual, collector = gc.get_threshold(), Collector()",
+        "collector.put_off()",
+        "print(gc.get_threshold()[2] > 1_000_000)",
+        "made = [[] for _ in range(50_000)]",
+        "collector.resume()",
+        "print(gc.get_threshold() == usual, len(gc.get_objects()) < 50_000 < gc.get_freeze_count())",
+    )
+    assert run.stdout == "True\nTrue True\n", run.stderr
+
+
+def test_what_reloads_leave_behind_does_not_add_up() -> None:
+    """Whoever reloads every minute for a year does not run out of memory: after some reloads everything is looked at."""
+    run = finished(
+        "import gc, weakref",
+        "tune()",
+        "class Node: pass",
+        "def left_behind():",
+        "    node = Node(); node.itself = node",
+        "    return node",
+        "collector, refs = Collector(), []",
+        "for _ in range(160):",
+        "    collector.put_off()",
+        "    node = left_behind()",
+        "    refs.append(weakref.ref(node))",
+        "    collector.resume()",
+        "    del node",
+        "    gc.collect()",
+        "print(sum(ref() is not None for ref in refs) < 20)",
+    )
+    assert run.stdout == "True\n", run.stderr
+
+
 @GLIBC
 @pytest.mark.parametrize(("tuned", "has_more"), [(True, False), (False, True)])
 def test_threads_share_one_heap(tuned: bool, has_more: bool) -> None:
