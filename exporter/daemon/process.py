@@ -59,17 +59,18 @@ class Collector:
             gc.set_threshold(young // 2, middle, sys.maxsize >> 33)
 
     def resume(self) -> None:
-        """Looks now and then at what is made from now on, or at everything."""
+        """Looks now and then at what is made from now on."""
         if self._usual is None:
             return
         gc.set_threshold(*self._usual)
         self._usual = None
         self._times += 1
-        gc.collect(1)
         if self._times % _LEFT_OUT_TIMES:
-            gc.freeze()
+            gc.collect(1)
         else:
             gc.unfreeze()
+            gc.collect()
+        gc.freeze()
 
 
 async def keep_returning() -> None:

@@ -76,6 +76,7 @@ class Reloading:
         everything or for the take-over, not for both."""
         if self._resuming is not None:
             self._resuming.cancel()
+            self._collector.resume()  # else it would never look, where one reload follows the other
         self._collector.put_off()
         try:
             yield
