@@ -17,7 +17,7 @@ from exporter.model.file_watch import FileWatch
 from exporter.telemetry.reload_status import ReloadStatus
 
 _WATCH_SECONDS: Final = 2.0
-_LOAD_SECONDS: Final = 60.0
+_LOAD_SECONDS: Final = 300.0
 _CALM_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
