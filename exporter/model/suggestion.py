@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -14,6 +13,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def nearest_word(word: str, known: Iterable[str]) -> str:
     """The known word that is nearest, whatever the case of the letters; an empty text where none is near."""
+    import difflib  # here, as a configuration without a fault needs none
+
     by_lower = {name.lower(): name for name in sorted(known)}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else ""

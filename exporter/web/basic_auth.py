@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
 
-import bcrypt
-
 from exporter.model.secret import Secret
 
 MAX_WAITING: Final = 32
@@ -88,6 +86,8 @@ class PasswordCheck:
 
 
 def _matches(password: bytes, hashed: str) -> bool:
+    import bcrypt  # here, as few exporters have users
+
     return bcrypt.checkpw(password[:_BCRYPT_BYTES], hashed.encode())
 
 
