@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 
+from exporter.config.key_names import meant_key
 from exporter.config.nodes import KeyPath
 from exporter.config.scalars import Strict
 
@@ -162,6 +163,7 @@ class _Reading:
         try:
             return fields.model_validate(self._rest, context=dict(self._context))
         except ValidationError as error:
+            self._take_as_known(error)
             for details in error.errors(include_url=False):
                 key, *within = _place(details)
                 if details["type"] != "missing" or key not in self.unknown:
@@ -170,6 +172,15 @@ class _Reading:
                 key, *within = _place(details)
                 self._drop(str(key), within)
         return _fields_alone(self._model, needs_all=False).model_validate(self._rest, context=dict(self._context))
+
+    def _take_as_known(self, error: ValidationError) -> None:
+        """Keys that are written with another name are not missing."""
+        known = [one.alias or name for name, one in self._model.model_fields.items()]
+        for details in error.errors(include_url=False, include_input=False):
+            key, *within = _place(details)
+            if details["type"] == "extra_forbidden" and not within:
+                meant = meant_key(str(key), known)
+                self.unknown |= {meant} - self._rest.keys() - {""}
 
     def check_rules(self, value: Strict) -> None:
         """The rules over several keys. One that looks at a key with a fault says nothing."""

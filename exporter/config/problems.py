@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from exporter.config.key_names import other_name
 from exporter.config.nodes import KeyPath, Nodes, key_text
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.file_read import MAX_CONFIG_BYTES, read_file
@@ -22,32 +23,32 @@ from exporter.model.suggestion import suggestion
 _MAPPINGS: Final = {
     "authorization": "write {credentials: TOKEN}; the type is Bearer if you give no other",
     "basic_auth": "write {username: NAME, password_file: FILE}",
+    "http_headers": "write {HEADER: VALUE}, without -",
+    "map": "write {WORD: NUMBER}",
+    "pages": "write {size: 100} and how the API turns pages",
+    "values": "write {NAME: VALUE}, without -",
+    "variables": "write {VARIABLE: VALUE}, without -",
     "for_each": "write {NAME: QUERY}; {{ NAME.id }} is then a field of each row of that query",
     "labels": "write {LABEL: PATH}",
     "rate_limit": "write {requests: 10, per: 1s}",
     "window": "write {length: 5m}",
 }
-# Keys of similar programs, and what they are here.
-_OTHER_NAMES: Final = {
-    "api_key": "http_headers",
-    "auth": "authorization",
-    "bearer_token": "authorization",
-    "description": "help",
-    "dimensions": "labels",
-    "endpoint": "url",
-    "foreach": "for_each",
-    "frequency": "interval",
-    "headers": "http_headers",
-    "path": "value",
-    "proxy": "proxy_url",
-    "query": "document",
-    "schedule": "interval",
-    "scrape_interval": "interval",
-    "size": "length",
-    "tls": "tls_config",
-    "token": "authorization",
-    "tz": "timezone",
-    "unit": "from_unit",
+# Words of other programs, and what they are here.
+_OTHER_WORDS: Final = {
+    "bool": "boolean",
+    "bytes": "size",
+    "date": "timestamp",
+    "datetime": "timestamp",
+    "double": "number",
+    "float": "number",
+    "int": "number",
+    "integer": "number",
+    "length": "count",
+    "ms": "milliseconds",
+    "ratio": "percent",
+    "str": "string",
+    "text": "string",
+    "time": "timestamp",
 }
 OWN_KEYS: Final = {
     "metrics": ("aggregate", "bucket", "from_unit", "help", "map", "states", "top", "type", "value", "where"),
@@ -111,8 +112,10 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         case "string_type" | "path_type":
             return "must be text", "put it in quotes"
         case "literal_error" | "enum":
-            expected = details["ctx"]["expected"]
-            meant = suggestion(str(details.get("input", "")), re.findall("'([^']*)'", expected))
+            expected, written = details["ctx"]["expected"], str(details.get("input", ""))
+            words = re.findall("'([^']*)'", expected)
+            other = _OTHER_WORDS.get(written.lower())
+            meant = suggestion(written, words) or (f"write {other}" if other in words else "")
             return "not one of the allowed words", meant or f"write {expected}"
         case "too_short":
             return "is empty", "add at least one"
@@ -142,8 +145,8 @@ def _key_remedy(key: str, known: list[str], value: object) -> str:
     """What an unknown key was meant to be, or where it belongs."""
     if (value is None and " " in key.strip()) or key.endswith("."):
         return "put a text with a comma in quotes"
-    if _OTHER_NAMES.get(key) in known:
-        return f"write {_OTHER_NAMES[key]}"
+    if other := other_name(key, known):
+        return f"write {other}"
     if found := suggestion(key, known):
         return found
     if section := next((section for section, keys in OWN_KEYS.items() if key in keys), ""):

@@ -39,7 +39,15 @@ def test_a_rule_over_keys_with_faults_says_nothing() -> None:
     """Only with what is known can keys contradict each other; other rules are held to."""
     assert places(query(timeout="2m", interval="5")) == [("interval",)]
     assert places(query(timeout="2m", interval="1m", intervall="5m")) == [("intervall",), ()]
-    assert places(query(window={"size": "5m"}, period="day")) == [("window", "length"), ("window", "size")]
+    assert places(query(window={"color": "5m"}, period="day")) == [("window", "length"), ("window", "color")]
+
+
+def test_a_key_with_another_name_is_not_missing_too() -> None:
+    """The unknown key says what it was meant to be, so that the same fault is not told twice."""
+    assert places(query(window={"size": "5m"}, period="day")) == [("window", "size")]
+    assert places(query(window={"lenght": "5m"}, period="day")) == [("window", "lenght")]
+    source = {"name": "s", "url": "https://a.example/", "authorization": {"token": "x"}}
+    assert places(read_part(Source, source, context={}, stand_ins={})) == [("authorization", "token")]
 
 
 def test_a_part_with_rules_of_its_own_is_looked_into() -> None:
