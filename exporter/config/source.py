@@ -260,7 +260,7 @@ class OAuth2(Strict):
     Example: 10s"""
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _sound_credentials(self) -> Self:
         for name in ("client_id", "client_secret") if self.has_secret else ("client_id",):
             given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
             if sum(given) != 1:
@@ -269,11 +269,25 @@ class OAuth2(Strict):
             raise ValueError("auth_style tls_client_auth needs a certificate; add cert_file and key_file to tls_config")
         if not self.has_secret and (self.client_secret or self.client_secret_file):
             raise ValueError("has a client secret as well as auth_style tls_client_auth; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_revocation(self) -> Self:
         if self.revoke_on_exit and self.revocation_url is None:
             raise ValueError("revoke_on_exit needs revocation_url; add it")
-        for url in (self.token_url, self.revocation_url):
+        return self
+
+    @model_validator(mode="after")
+    def _sound_urls(self) -> Self:
+        for key in ("token_url", "revocation_url"):
+            url = getattr(self, key)
             if url is not None and not _is_protected(url):
-                raise ValueError("would send the client secret in clear text; use https:// (http:// only on loopback)")
+                wrong = f"{key} would send the client secret in clear text"
+                raise ValueError(f"{wrong}; use https:// (http:// only on loopback)")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_proxy(self) -> Self:
         self.proxy  # noqa: B018 - which says what is wrong
         return self
 
@@ -323,6 +337,13 @@ class Authorization(Strict):
     def _one(self) -> Self:
         if (self.credentials is None) == (self.credentials_file is None):
             raise ValueError("needs exactly one of credentials and credentials_file; write one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _scheme_once(self) -> Self:
+        written = self.credentials.inline if self.credentials is not None else None
+        if written is not None and written.lower().startswith(f"{self.type.lower()} "):
+            raise ValueError(f"credentials begin with {self.type}, which is sent before them; leave it out there")
         return self
 
     @property
@@ -553,7 +574,7 @@ class Source(Strict):
     def _sound_url(self) -> Self:
         ways = [self.oauth2, self.authorization, self.basic_auth]
         if (any(ways) or self.secrets) and not _is_protected(self.url):
-            raise ValueError("would send credentials in clear text; use https:// (http:// only on loopback)")
+            raise ValueError("url would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
 
     @property

@@ -97,6 +97,8 @@ class _Choice:
         """Those targets. Ends the command where there is none."""
         known = {target.key: {_text(value) for value in target.values.values()} for target in targets}
         found = [target for target in targets if known[target.key].issuperset(self.values)]
+        if not found and targets and not any(known.values()):
+            fail("the query has no for_each, and so no target to choose; leave out --target, or write --source=NAME")
         if not found and targets:
             shown = "; ".join(_target_text(target) for target in targets[:20])
             fail(f"no target has {', '.join(self.values)}; there is: {shown}")

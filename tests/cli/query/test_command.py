@@ -87,6 +87,9 @@ def test_targets_are_chosen_by_a_value_or_all_asked(insights: Simulator, config:
     none = finished("query", "traffic", f"--config.file={config}", "--target", "nowhere", environ=environ)
     assert none.returncode == 1
     assert "no target has nowhere" in none.stderr
+    alone = finished("query", "environments", f"--config.file={config}", "--target", "nowhere", environ=environ)
+    assert alone.returncode == 1
+    assert "the query has no for_each, and so no target to choose; leave out --target" in alone.stderr
     assert names[1] in none.stderr
 
 

@@ -18,7 +18,7 @@ OAUTH2: dict[str, Any] = {"token_url": "https://sts.example/token", "client_id":
 BEARER = {"credentials": "s3cret"}
 BASIC = {"username": "alice", "password": "s3cret"}
 CLEAR = "http://api.example/graphql"
-IN_CLEAR_TEXT = "would send credentials in clear text; use https:// (http:// only on loopback)"
+IN_CLEAR_TEXT = "url would send credentials in clear text; use https:// (http:// only on loopback)"
 ONE_WAY = "has more than one of oauth2, authorization and basic_auth; keep one"
 
 
@@ -118,7 +118,7 @@ def test_what_is_not_written_has_its_default() -> None:
             (
                 {"oauth2": {**OAUTH2, url: "http://sts.example/x"}},
                 "oauth2",
-                "would send the client secret in clear text; use https:// (http:// only on loopback)",
+                f"{url} would send the client secret in clear text; use https:// (http:// only on loopback)",
             )
             for url in ("token_url", "revocation_url")
         ),
