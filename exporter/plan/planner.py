@@ -18,7 +18,7 @@ from exporter.plan.labels import Labels, lookup_plans, used_lookups
 from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
 from exporter.plan.queries import check_query, query_plan
-from exporter.plan.references import reference_problems
+from exporter.plan.references import has_unused_window, reference_problems
 from exporter.plan.tokens import warn_of_one_token
 from exporter.plan.variables import variable_problems
 from exporter.plan.wants import wants
@@ -51,6 +51,10 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
     for parsed in order:
         give_way()
         findings.extend(variable_problems(parsed, feeders))
+        if has_unused_window(parsed):
+            wrong = "no variable has its start or end, so the API answers for other times than these"
+            remedy = "write {{ window.start }} or {{ window.end }} in variables, or leave out window"
+            findings.warn((*parsed.place, "window"), wrong, remedy)
     metrics = Metrics(loaded, queries, Labels(loaded, lookups, findings), findings)
     planned = [(parsed, metrics.of_query(parsed)) for parsed in _in_turns(order)]
     families = agree_on_families(chain.from_iterable(map(families_of, order)), findings)

@@ -27,6 +27,16 @@ def reference_problems(parsed: ParsedQuery, feeders: Feeders, carried: Mapping[s
         yield from _row_problems(parsed, feeder, place, name)
 
 
+def has_unused_window(parsed: ParsedQuery) -> bool:
+    """Whether a query has a window that nothing is asked by: no variable has its times, and no bucket ends with it."""
+    query = parsed.query
+    if query.window is None or query.period is not None or parsed.lacks("window", "variables", "period", "metrics"):
+        return False
+    if any(metric.bucket is not None for metric in query.metrics):
+        return False
+    return all(reference.name.partition(".")[0] != "window" for _, reference, _ in query_references(parsed))
+
+
 def _place_problems(
     parsed: ParsedQuery, feeder: ParsedQuery | None, place: KeyPath, reference: Reference, *, in_label: bool
 ) -> Iterator[KeyProblem]:
