@@ -67,8 +67,10 @@ class Labels:
                     self._findings.add(key, wrong, "rename it")
                 elif (path := _path_in_rows(spec, scopes, parsed.rows)) is not None:
                     wrong = f"{path} is in the rows, and the value of {metric.name} is outside them"
-                    others = "move the label to the metrics whose values are in the rows"
-                    self._findings.add(key, wrong, others if where is parsed.place else "leave the label out")
+                    remedy = f"leave the label out, or write {{const: {path}}} for that very text"
+                    if where is parsed.place:
+                        remedy = "move the label to the metrics whose values are in the rows"
+                    self._findings.add(key, wrong, remedy)
                 elif (made := self._label(spec, scopes, key)) is not None:
                     labels[name] = made
         return labels if len(labels) == len(of_source) + len(parsed.query.labels) + len(metric.labels) else None

@@ -190,7 +190,8 @@ def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:
         ends = next((pair for pair in _ENDS if info.innermost.children.keys() >= set(pair)), None)
         if ends is None:
             wrong = f"{pages.info} does not select hasNextPage and endCursor"
-            findings.add((*place, "info"), wrong, "select both")
+            is_object = bool(info.innermost.children)
+            findings.add((*place, "info"), wrong, "select both" if is_object else "name the object that has them")
     hops = {key: scopes.hops for key, scopes in told.items() if scopes is not None}
     if info is not None and ends is not None:
         hops |= {key: (*info.hops, Hop(name)) for key, name in zip(("more", "next"), ends, strict=True)}

@@ -639,8 +639,8 @@ def test_labels_of_the_rows_are_not_those_of_what_is_around_them(loader: Loader)
     """A total of all rows has no name of one row."""
     metric = "value: totalCount, labels: {name: name}"
     assert refusal(lambda: loader(ORGANIZATIONS.replace("METRIC", metric))) == [
-        "13: queries[0].metrics[0].labels.name: name is not selected by the document; selected there: login, nodes,"
-        " organizations, rateLimit, repositories, totalCount; or write {const: name} for that very text"
+        "13: queries[0].metrics[0].labels.name: name is in the rows, and the value of m is outside them; leave the"
+        " label out, or write {const: name} for that very text"
     ]
 
 
