@@ -39,6 +39,7 @@ from exporter.model.time_format import TimeFormat
 
 JSON_SCHEMA_DIALECT: Final = "http://json-schema.org/draft-07/schema#"  # what every editor's YAML plug-in knows
 _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it is required
+_OR_TARGETS: Final = "url"  # or one of the keys with many
 _OR_FILE: Final = "document"  # may stand in the file that document_file names
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _MODULES: Final = (source, query, metric, schema)
@@ -154,7 +155,7 @@ def _bounds_text(part: Mapping[str, Any]) -> str:
 
 
 def _is_required(name: str, field: FieldInfo) -> bool:
-    return field.is_required() and name not in (_OR_INCLUDE, _OR_FILE)
+    return field.is_required() and name not in (_OR_INCLUDE, _OR_FILE, _OR_TARGETS)
 
 
 def json_schema() -> dict[str, Json]:
@@ -167,9 +168,11 @@ def json_schema() -> dict[str, Json]:
             described["properties"][key.name] |= {"description": key.meaning, "examples": [yaml.safe_load(key.example)]}
     del made["required"]
     made["allOf"] = [
-        _one_of_sections("sources", "source_files"),
-        _one_of_sections(_OR_INCLUDE, "include", "query_files"),
+        _one_of_keys("sources", "source_files"),
+        _one_of_keys(_OR_INCLUDE, "include", "query_files"),
     ]
+    definitions["Source"]["required"].remove(_OR_TARGETS)
+    definitions["Source"] |= _one_of_keys(_OR_TARGETS, "static_configs", "file_sd_configs")
     definitions["Query"]["required"].remove(_OR_FILE)
     definitions["Query"]["oneOf"] = [{"required": [_OR_FILE]}, {"required": ["document_file"]}]
     other = _partial(definitions["Query"], definitions)
@@ -182,7 +185,7 @@ def json_schema() -> dict[str, Json]:
     return {"$schema": JSON_SCHEMA_DIALECT, **made}
 
 
-def _one_of_sections(*names: str) -> Json:
+def _one_of_keys(*names: str) -> Json:
     return {"anyOf": [{"required": [name]} for name in names]}
 
 

@@ -14,15 +14,25 @@ from exporter.model.template import REFERENCE
 
 _BARE_SCALAR: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _BARE_WITHIN: Final = re.compile(r"(?<![$\w])\$[A-Z_][A-Z0-9_]+\b")
+TARGET_KEYS: Final = ("static_configs", "file_sd_configs")
+TARGET_REFERENCE: Final = re.compile(r"\{\{\s*target\.(\w+)\s*\}\}")
 _UNFILLED: Final = "a {{ reference }}, which is not replaced here"
 _FILLED: Final = "write the text itself, or ${NAME} for a variable of the environment"
 
 
+def has_targets(sources: Json, index: int | str) -> bool:
+    """Whether the source at an index has targets instead of a URL."""
+    entry = sources[index] if isinstance(sources, list) and isinstance(index, int) else None
+    return isinstance(entry, dict) and not entry.keys().isdisjoint(TARGET_KEYS)
+
+
 def unfilled(value: Json, places: Places) -> Iterator[Problem]:
-    """`{{ references }}` in sources: in URLs, headers, credentials, and all else that is sent as it stands."""
+    """`{{ references }}` in sources that no target fills in: in URLs, headers, credentials, and all else that is sent
+    as it stands."""
     sources = value.get("sources") if isinstance(value, dict) else None
     for path, text in texts(sources, ("sources",)):
-        if REFERENCE.search(text):
+        filled = TARGET_REFERENCE.sub("", text) if has_targets(sources, path[1]) else text
+        if REFERENCE.search(filled):
             yield places.problem(path, _UNFILLED, _FILLED)
 
 

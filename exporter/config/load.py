@@ -25,6 +25,7 @@ from exporter.config.query import Query
 from exporter.config.scalars import Strict
 from exporter.config.schema import Config, Lookup
 from exporter.config.source import Source
+from exporter.config.targets import with_targets
 from exporter.model.background import give_way
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Problem, in_file_order
@@ -58,7 +59,8 @@ class Loaded:
     `tree` is what was read, with what it includes, the overrides and the variables put in.
 
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
-    what can run, but is hardly meant. `files` were read, `file_patterns` name further ones.
+    what can run, but is hardly meant. `files` were read, `file_patterns` name further ones, of
+    which `target_patterns` are followed always.
     """
 
     config: Config
@@ -74,6 +76,7 @@ class Loaded:
     warnings: tuple[Problem, ...] = ()
     files: tuple[Path, ...] = ()
     file_patterns: tuple[Path, ...] = ()
+    target_patterns: tuple[Path, ...] = ()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
         """Where the entries of a section stand, in their order in `config`."""
@@ -111,16 +114,18 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     variables = Variables(environ, places)
     tree = variables.expand(nodes.value, ())
     documents = with_document_files(nodes, tree.get("queries"), variables.unset)
-    tree, places = {**tree, **documents.section}, Places(documents.nodes)
+    targets = with_targets(documents.nodes, {**tree, **documents.section}, variables)
+    tree, places = targets.tree, Places(targets.nodes)
     for text in confidential_texts(tree):
         remember_variable(text)
-    made = _Reading(places, tree, variables, documents.unknown).result()
+    made = _Reading(places, tree, variables, (*documents.unknown, *targets.unknown)).result()
     return replace(
         made,
         problems=in_file_order((*made.problems, *unfilled(nodes.value, places))),
         warnings=(*doubtful(nodes.value, places), *idle_patterns(nodes)),
-        files=(*found.files, *documents.files),
-        file_patterns=(*found.patterns, *patterns),
+        files=(*found.files, *documents.files, *targets.files),
+        file_patterns=(*found.patterns, *patterns, *targets.patterns),
+        target_patterns=tuple(targets.patterns),
     )
 
 
@@ -164,7 +169,7 @@ class _Reading:
             frozenset(self._wrong_names),
             frozenset(self._incomplete),
             tuple(self._problems),
-            tuple(self._variables.unset.values()),
+            tuple(dict.fromkeys(self._variables.unset.values())),
         )
 
     def _section(self, name: str, model: type[Strict]) -> list[Any]:

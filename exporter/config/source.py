@@ -451,6 +451,30 @@ class Access:
         return self.oauth2.proxy if self.oauth2 is not None and self.oauth2.proxy.is_set else self.proxy
 
 
+class TargetGroup(Strict):
+    """APIs of one kind with the same labels, as in Prometheus' `static_configs` and files of `file_sd_configs`."""
+
+    targets: Annotated[tuple[Url, ...], Field(min_length=1)]
+    """The URLs of their GraphQL endpoints.
+
+    Example: ["https://bern.example.com/graphql"]"""
+    labels: Mapping[ReferenceName, str] = Field(default_factory=dict)
+    """Labels of every series of these targets, and what `{{ target.NAME }}` refers to in the source. Those that begin
+    with `__` are for references alone.
+
+    Example: {shop: bern, __secret: secrets/bern}"""
+
+
+class FileDiscovery(Strict):
+    """Files with targets, in the format of Prometheus' `file_sd_configs`."""
+
+    files: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Names and patterns of files in YAML or JSON; relative ones are looked for beside the file that names them. The
+    exporter follows them: a changed file is taken over within seconds, and a faulty one leaves the old targets in use.
+
+    Example: [targets/*.yaml]"""
+
+
 class Source(Strict):
     """The APIs, and how to authenticate."""
 
@@ -459,9 +483,19 @@ class Source(Strict):
 
     Example: shop"""
     url: Url
-    """The GraphQL endpoint; `https`, or `http` without credentials or on loopback.
+    """The GraphQL endpoint; `https`, or `http` without credentials or on loopback. Or, for many APIs of one kind,
+    `static_configs` or `file_sd_configs`.
 
     Example: https://shop.example.com/graphql"""
+    static_configs: tuple[TargetGroup, ...] = ()
+    """Many APIs of one kind, each of which becomes a source with the other keys of this one. It is named after this one
+    and its labels.
+
+    Example: [{targets: ["https://bern.example.com/graphql"], labels: {shop: bern}}]"""
+    file_sd_configs: tuple[FileDiscovery, ...] = ()
+    """The same, from files.
+
+    Example: [{files: [targets/*.yaml]}]"""
     schema_: Annotated[Any, BeforeValidator(_schema_name), _SCHEMA_SCHEMA] = Field(default=None, alias="schema")
     """`choreo` (shipped), a file in SDL or with an introspection answer, or a list of files in SDL, and patterns of
     their names, that are one schema together; documents and the types of their variables are checked against it.

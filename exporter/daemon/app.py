@@ -86,8 +86,8 @@ async def serve(
         asyncio.create_task(LIMIT.keep_reporting()),
     ]
     loop.add_signal_handler(signal.SIGHUP, reloading.request if options.reload_on_hangup else stop.set)
-    if options.auto_reload:
-        tasks.append(asyncio.create_task(keep_watching(FileWatch(partial(_files, options, polling)), reloading)))
+    followed = partial(_files, options, polling) if options.auto_reload else partial(_target_files, polling)
+    tasks.append(asyncio.create_task(keep_watching(FileWatch(followed), reloading)))
     if web_config is not None:
         tasks.append(asyncio.create_task(web_config.keep_current()))
     url = partial(metrics_url, tls=web_config is not None and web_config.tls is not None)
@@ -149,6 +149,11 @@ def _warn(found: Ready) -> None:
     """Says in the log what `--config.check` warns of."""
     for problem in found.plan.warnings:
         _log.warning("the configuration is probably not what you meant", problem=str(problem))
+
+
+def _target_files(polling: Polling) -> Iterator[Path]:
+    """The files with targets, which change by themselves, as Prometheus' file_sd does."""
+    yield from watched(polling.plan.target_patterns)
 
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:

@@ -337,7 +337,7 @@ class QueryPlan:
 class Plan:
     """A whole configuration, ready to run. Queries stand after those that feed them. `warnings` are what can run, but
     is hardly meant; `unproved` what only answers can show to be right; `files` were read for it, and
-    `file_patterns` name further ones."""
+    `file_patterns` name further ones, of which `target_patterns` are followed always."""
 
     sources: tuple[Source, ...]
     queries: tuple[QueryPlan, ...]
@@ -347,6 +347,7 @@ class Plan:
     unproved: tuple[Problem, ...] = field(default=(), compare=False)
     files: tuple[Path, ...] = field(default=(), compare=False)
     file_patterns: tuple[Path, ...] = field(default=(), compare=False)
+    target_patterns: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def identities(self) -> dict[tuple[str, str], tuple[QueryPlan, Source]]:

@@ -84,6 +84,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
         in_file_order(findings.unproved),
         loaded.files,
         loaded.file_patterns,
+        loaded.target_patterns,
     )
 
 

@@ -36,6 +36,8 @@ BESIDE: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("Pages", "total"): {"cursor": None, "info": None, "page": "page"},
     ("Pages", "more"): {"cursor": None, "info": None, "page": "page"},
     ("Pages", "next"): {"info": None},
+    ("Source", "static_configs"): {"url": None},
+    ("Source", "file_sd_configs"): {"url": None},
     ("Query", "document_file"): {"document": None},
     ("Query", "batch"): {"for_each": {"id": [1, 2]}},
     ("Query", "pack"): {"for_each": {"id": [1, 2]}},
@@ -60,6 +62,7 @@ BESIDE: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
 }
 # The keys of a section that are not required, but without which it has nothing to say.
 ALSO: Final[Mapping[str, tuple[str, ...]]] = {
+    "Source": ("url",),
     "OAuth2": ("client_id", "client_secret"),
     "Authorization": ("credentials",),
     "BasicAuth": ("password",),
@@ -72,6 +75,7 @@ ALSO: Final[Mapping[str, tuple[str, ...]]] = {
 FILES: Final = {
     "queries/open.yaml": 'queries: [{name: open, document: "{ open }", rows: open}]\n',
     "sources.yaml": 'sources: [{name: other, url: "https://other.example.com/graphql"}]\n',
+    "targets/shops.yaml": "- targets: [https://zug.example.com/graphql]\n",
     "schema.graphql": "type Query { open: Int }\n",
     "orders.graphql": "{ orders { id open } }\n",
 }
@@ -143,6 +147,8 @@ def configuration(reference: ModuleType, section: str, key: str) -> dict[str, An
             metrics = [{**metrics[0], **filled}]
         else:
             source |= filled
+    if section in ("TargetGroup", "FileDiscovery"):
+        source = {"name": "shop", "static_configs" if section == "TargetGroup" else "file_sd_configs": [one(section)]}
     if section == "Audit":
         metrics = [{"name": "a_total", "help": "A.", "type": "counter", "value": "a"}]
     if section != "Query":

@@ -1,0 +1,205 @@
+"""Sources of many APIs of one kind: each target of `static_configs` and `file_sd_configs` becomes a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from exporter.config.braces import TARGET_KEYS, TARGET_REFERENCE, has_targets
+from exporter.config.environment import Variables
+from exporter.config.named_files import files_of
+from exporter.config.nodes import KeyPath, Nodes, read_nodes
+from exporter.config.problems import Places, describe, file_text
+from exporter.config.source import FileDiscovery, TargetGroup
+from exporter.model.errors import ConfigError, Problem
+from exporter.model.samples import Json
+from exporter.model.secret import FromEnvironment
+
+_GROUPS: Final = TypeAdapter(tuple[TargetGroup, ...])
+_DISCOVERIES: Final = TypeAdapter(tuple[FileDiscovery, ...])
+_NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
+_PRIVATE: Final = "__"  # begins the names of labels that are for references alone, as in Prometheus
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(slots=True)
+class Targets:
+    """The tree with a source for each target, and nodes that know where each was written. `unknown` are the places of
+    which nothing can be said; `files` were read, and `patterns` name them."""
+
+    tree: dict[str, Any]
+    nodes: Nodes
+    unknown: list[KeyPath] = field(default_factory=list)
+    files: dict[Path, None] = field(default_factory=dict)
+    patterns: dict[Path, None] = field(default_factory=dict)
+
+
+def with_targets(nodes: Nodes, tree: dict[str, Any], variables: Variables) -> Targets:
+    """The first target of a source takes its place, the others come behind all sources; queries that name the source
+    name them all. Relative files are looked for beside the file that names them."""
+    found = Targets(tree, nodes)
+    sources = tree.get("sources")
+    if not isinstance(sources, list):
+        return found
+    reading = _Reading(found)
+    made, names = list(sources), dict[str, list[str]]()
+    for index, entry in enumerate(sources):
+        if has_targets(sources, index):
+            first, *others = reading.members(("sources", index), entry)
+            made[index] = first
+            reading.place_copies(("sources", index), len(made), others, variables)
+            made += others
+            names[str(entry.get("name"))] = [str(member.get("name")) for member in (first, *others)]
+    if not names:
+        return found
+    found.nodes = replace(found.nodes, moved={**found.nodes.moved, **reading.moved}).with_faults(reading.faults)
+    queries = [_with_members(query, names) for query in tree["queries"]] if _has_list(tree, "queries") else None
+    found.tree = {**tree, "sources": made, **({} if queries is None else {"queries": queries})}
+    return found
+
+
+def _has_list(tree: Mapping[str, Any], key: str) -> bool:
+    return isinstance(tree.get(key), list)
+
+
+def _with_members(query: Any, names: Mapping[str, list[str]]) -> Any:
+    """A query whose `sources` name the members of each source with targets."""
+    if not isinstance(query, dict) or not isinstance(query.get("sources"), list):
+        return query
+    members = [name for one in query["sources"] for name in (names.get(one, [one]) if isinstance(one, str) else [one])]
+    return {**query, "sources": members}
+
+
+class _Reading:
+    """Reads the targets of each source, collecting faults."""
+
+    def __init__(self, found: Targets) -> None:
+        self._found = found
+        self._nodes = found.nodes
+        self._places = Places(found.nodes)
+        self.faults: list[tuple[KeyPath, Problem]] = []
+        self.moved: dict[KeyPath, KeyPath] = {}
+
+    def members(self, place: KeyPath, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A source for each target; if something is wrong, one of which neither URL nor labels are known."""
+        before = len(self.faults)
+        plain = {key: value for key, value in entry.items() if key not in TARGET_KEYS}
+        if "url" in entry:
+            self._add((*place, "url"), "is given together with targets", "keep one of the two")
+        groups = [*self._static(place, entry), *self._discovered(place, entry)]
+        made = [self._member(place, plain, url, group.labels) for group in groups for url in group.targets]
+        if not made and len(self.faults) == before:
+            self._add(place, "has no target", "add one to static_configs or to a file of file_sd_configs")
+        self._check_names(place, made)
+        if len(self.faults) > before:
+            self._found.unknown += [(*place, "url"), (*place, "labels")]
+            return [plain]
+        return made
+
+    def place_copies(self, place: KeyPath, index: int, copies: list[dict[str, Any]], variables: Variables) -> None:
+        """Notes that sources from this index on were written at a place, and what is known to be wrong there."""
+        for at, copy in enumerate(copies, index):
+            here: KeyPath = ("sources", at)
+            self.moved[here] = place
+            self.moved |= {(*here, key): (*place, key) for key in copy}
+            for known in (variables.unset, variables.faulty):
+                known |= {(*here, *path[2:]): problem for path, problem in known.items() if path[:2] == place}
+
+    def _add(self, place: KeyPath, wrong: str, remedy: str) -> None:
+        self.faults.append((place, self._places.problem(place, wrong, remedy)))
+
+    def _static(self, place: KeyPath, entry: Mapping[str, Any]) -> tuple[TargetGroup, ...]:
+        key = (*place, TARGET_KEYS[0])
+        return self._parse(_GROUPS, TargetGroup, entry.get(TARGET_KEYS[0], []), self._places, key, key)
+
+    def _discovered(self, place: KeyPath, entry: Mapping[str, Any]) -> Iterator[TargetGroup]:
+        key = (*place, TARGET_KEYS[1])
+        discoveries = self._parse(_DISCOVERIES, FileDiscovery, entry.get(TARGET_KEYS[1], []), self._places, key, key)
+        folder = Path(self._nodes.file_of(key)).parent
+        for index, discovery in enumerate(discoveries):
+            for at, pattern in enumerate(discovery.files):
+                where = (*key, index, "files", at)
+                self._found.patterns[folder / pattern] = None
+                found = files_of(folder / pattern)
+                if not found:
+                    self._add(where, "no file has that name", "name a file that exists, or a pattern of such names")
+                for file in found:
+                    yield from self._of_file(where, file)
+
+    def _of_file(self, where: KeyPath, file: Path) -> tuple[TargetGroup, ...]:
+        """The targets of a file in the format of Prometheus' file_sd, as YAML or JSON."""
+        self._found.files[file] = None
+        try:
+            nodes = read_nodes(file_text(file), str(file))
+        except ConfigError as error:
+            self.faults += [(where, problem) for problem in error.problems]
+            return ()
+        self.faults += [(where, problem) for _, problem in nodes.faults]
+        return self._parse(_GROUPS, TargetGroup, nodes.value or [], Places(nodes), (), where)
+
+    def _parse(
+        self,
+        kind: TypeAdapter[tuple[_Parsed, ...]],
+        model: type[TargetGroup | FileDiscovery],
+        value: Json,
+        places: Places,
+        at: KeyPath,
+        where: KeyPath,
+    ) -> tuple[_Parsed, ...]:
+        """The value, which stands at a key of a file. Faults are noted at `where` in the configuration."""
+        try:
+            return kind.validate_python(value)
+        except ValidationError as error:
+            told = error.errors(include_url=False)
+            for details in told:
+                if details["type"] == "too_short" and len(told) > 1:
+                    continue  # faulty items are not counted
+                within = tuple(part for part in details["loc"] if part != "[key]")
+                if not within:
+                    problem = places.problem(at, "must be a list", "begin each entry with -")
+                else:
+                    problem = places.problem((*at, *within), *describe(details, model))
+                self.faults.append((where, problem))
+            return ()
+
+    def _member(self, place: KeyPath, plain: Mapping[str, Any], url: str, labels: Mapping[str, str]) -> dict[str, Any]:
+        filled: dict[str, Any] = self._fill(plain, place, url, labels)
+        own = {name: text for name, text in labels.items() if not name.startswith(_PRIVATE)}
+        parts = list(own.values()) or [url.partition("://")[2]]
+        name = "-".join(_NOT_IN_A_NAME.sub("_", part).strip("_") for part in (str(filled.get("name")), *parts))
+        written = filled.get("labels", {})
+        return {**filled, "name": name, "url": url, "labels": written | own if isinstance(written, dict) else written}
+
+    def _fill(self, value: Any, place: KeyPath, url: str, labels: Mapping[str, str]) -> Any:
+        """The value with the labels of a target for the references to them."""
+        if isinstance(value, dict):
+            return {key: self._fill(item, (*place, key), url, labels) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._fill(item, (*place, index), url, labels) for index, item in enumerate(value)]
+        if not isinstance(value, str) or not (wanted := TARGET_REFERENCE.findall(value)):
+            return value
+        if missing := [name for name in wanted if name not in labels]:
+            has = f"it has: {', '.join(labels)}" if labels else "it has none"
+            self._add(place, f"the target {url} has no label {missing[0]}", f"add it to the target; {has}")
+            return value
+
+        def put_in(text: str) -> str:
+            return TARGET_REFERENCE.sub(lambda match: labels[match[1]], text)
+
+        if isinstance(value, FromEnvironment):
+            return FromEnvironment(put_in(value), value.values, put_in(value.shown))
+        return put_in(value)
+
+    def _check_names(self, place: KeyPath, made: list[dict[str, Any]]) -> None:
+        names: set[str] = set()
+        for member in made:
+            if member["name"] in names:
+                wrong = f"two targets become the source {member['name']}"
+                self._add(place, wrong, "give them labels with different values")
+                return
+            names.add(member["name"])

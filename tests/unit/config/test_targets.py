@@ -1,0 +1,132 @@
+"""Sources of many APIs of one kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.config.load import Loaded, load
+from exporter.config.redacted import Redacted
+from exporter.daemon.check import check
+from exporter.model.errors import ConfigError
+from tests.support.configurations import ROOT
+
+QUERIES = 'queries: [{name: q, document: "{ n }", sources: [shop], metrics: [{name: n, help: N., value: n}]}]\n'
+GROUP = "{targets: [https://zug.example/graphql], labels: {shop: zug, __secret: secrets/zug}}"
+
+
+def loaded(folder: Path, sources: str, **environ: str) -> Loaded:
+    file = folder / "c.yaml"
+    file.write_text(f"sources:\n{sources}\n{QUERIES}")
+    return load(file, environ)
+
+
+def test_each_target_is_a_source_of_its_own(tmp_path: Path) -> None:
+    """With the other keys of the source, its labels, and the credentials that its labels name; queries that name the
+    source have all of them."""
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "a.yaml").write_text(
+        "- targets: [https://bern.example/graphql]\n  labels: {shop: bern, __secret: secrets/bern}\n"
+    )
+    (tmp_path / "one.json").write_text(
+        '[{"targets": ["https://uri.example/graphql"], "labels": {"shop": "uri", "__secret": "secrets/uri"}}]'
+    )
+    found = loaded(
+        tmp_path,
+        f"""
+  - name: shop
+    static_configs: [{GROUP}]
+    file_sd_configs: [{{files: [targets/*.yaml, one.json]}}]
+    concurrency: 3
+    authorization: {{credentials_file: "{{{{ target.__secret }}}}"}}
+    values: {{town: "{{{{ target.shop }}}}"}}
+  - {{name: other, url: "https://other.example/graphql", labels: {{shop: other}}}}""",
+    )
+    assert found.problems == ()
+    sources = {source.name: source for source in found.config.sources}
+    assert list(sources) == ["shop-zug", "other", "shop-bern", "shop-uri"]
+    bern = sources["shop-bern"]
+    assert (bern.url, bern.labels, bern.values) == (
+        "https://bern.example/graphql",
+        {"shop": "bern"},
+        {"town": "bern"},
+    )
+    assert bern.concurrency == 3
+    assert bern.authorization is not None
+    assert str(bern.authorization.credentials_file) == str(tmp_path / "secrets" / "bern")
+    assert found.config.queries[0].sources == ("shop-zug", "shop-bern", "shop-uri")
+    assert found.target_patterns == (tmp_path / "targets" / "*.yaml", tmp_path / "one.json")
+    assert set(found.files) >= {tmp_path / "targets" / "a.yaml", tmp_path / "one.json"}
+
+
+def test_a_target_without_labels_is_named_by_its_url(tmp_path: Path) -> None:
+    """As a name has letters, digits, - and _ alone."""
+    found = loaded(tmp_path, "  - {name: shop, static_configs: [{targets: [http://localhost:80/a/graphql]}]}")
+    assert [source.name for source in found.config.sources] == ["shop-localhost_80_a_graphql"]
+
+
+def test_a_file_of_targets_takes_no_variable(tmp_path: Path) -> None:
+    """Whoever writes targets reads nothing of the environment."""
+    (tmp_path / "t.yaml").write_text("- targets: [https://a.example/graphql]\n  labels: {shop: '${SECRET}'}\n")
+    found = loaded(tmp_path, "  - {name: shop, file_sd_configs: [{files: [t.yaml]}]}", SECRET="canary-of-a-test")
+    assert found.config.sources[0].labels == {"shop": "${SECRET}"}
+
+
+def test_a_text_with_a_variable_and_a_label_stays_secret(tmp_path: Path) -> None:
+    """What a variable gave is not shown, also in a text into which a label was put."""
+    found = loaded(
+        tmp_path,
+        f"""  - name: shop
+    static_configs: [{GROUP}]
+    http_headers: {{X-Key: "${{KEY}}-{{{{ target.shop }}}}"}}""",
+        KEY="canary-of-a-test",
+    )
+    assert [secret.reveal() for _, secret in found.config.sources[0].secrets] == ["canary-of-a-test-zug"]
+    assert "canary" not in Redacted.of(found).yaml(str)
+
+
+def test_an_unset_variable_is_told_once(tmp_path: Path) -> None:
+    """However many targets need it."""
+    groups = ", ".join(f"{{targets: [https://{name}.example/graphql], labels: {{shop: {name}}}}}" for name in "ab")
+    source = f"{{name: shop, authorization: {{credentials: '${{KEY}}'}}, static_configs: [{groups}]}}"
+    (tmp_path / "c.yaml").write_text(f"sources: [{source}]\n{QUERIES}")
+    assert [problem.key for problem in check(tmp_path / "c.yaml", {}).unmet] == ["sources[0].authorization.credentials"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- targets: [a.example]\n", "[0].targets[0]: not a URL; write one such as https://host/path"),
+        ("- labels: {shop: bern}\n", "[0].targets: is missing; add it"),
+        ("- targets: [\n", None),
+        ("targets: [https://a.example]\n", "must be a list; begin each entry with -"),
+        ("- {targets: [https://a.example], label: {a: b}}\n", "[0].label: unknown key; did you mean labels?"),
+    ],
+)
+def test_a_faulty_file_is_told_with_its_name(tmp_path: Path, text: str, said: str | None) -> None:
+    """And the line in it; nothing else of the configuration is called wrong for it."""
+    file = tmp_path / "t.yaml"
+    file.write_text(text)
+    (tmp_path / "c.yaml").write_text("sources: [{name: shop, file_sd_configs: [{files: [t.yaml]}]}]\n" + QUERIES)
+    with pytest.raises(ConfigError) as refused:
+        check(tmp_path / "c.yaml", {})
+    (problem,) = refused.value.problems
+    assert problem.file == str(file)
+    if said is not None:
+        assert str(problem).endswith(f":1: {said}")
+
+
+def test_the_example_of_the_reference_is_as_it_says(tmp_path: Path) -> None:
+    """Its files give these sources and labels."""
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8").partition("### Many APIs of one kind\n")[2]
+    for name, content in re.findall(r"```yaml\n# (\S+)\n(.*?)```", text, re.DOTALL)[:2]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    found = load(tmp_path / "config.yaml", {})
+    assert found.problems == ()
+    assert {source.name: source.labels for source in found.config.sources} == {
+        "shop-bern": {"shop": "bern"},
+        "shop-zug": {"shop": "zug"},
+    }
