@@ -20,7 +20,7 @@ _UNFILLED: Final = "a {{ reference }}, which is not replaced here"
 _FILLED: Final = "write the text itself, or ${NAME} for a variable of the environment"
 
 
-def has_targets(sources: Json, index: int | str) -> bool:
+def has_targets(sources: Json, index: int | str | None) -> bool:
     """Whether the source at an index has targets instead of a URL."""
     entry = sources[index] if isinstance(sources, list) and isinstance(index, int) else None
     return isinstance(entry, dict) and not entry.keys().isdisjoint(TARGET_KEYS)
@@ -31,7 +31,7 @@ def unfilled(value: Json, places: Places) -> Iterator[Problem]:
     as it stands."""
     sources = value.get("sources") if isinstance(value, dict) else None
     for path, text in texts(sources, ("sources",)):
-        filled = TARGET_REFERENCE.sub("", text) if has_targets(sources, path[1]) else text
+        filled = TARGET_REFERENCE.sub("", text) if has_targets(sources, path[1] if len(path) > 1 else None) else text
         if REFERENCE.search(filled):
             yield places.problem(path, _UNFILLED, _FILLED)
 
