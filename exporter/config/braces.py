@@ -20,9 +20,8 @@ _UNFILLED: Final = "a {{ reference }}, which is not replaced here"
 _FILLED: Final = "write the text itself, or ${NAME} for a variable of the environment"
 
 
-def has_targets(sources: Json, index: int | str | None) -> bool:
-    """Whether the source at an index has targets instead of a URL."""
-    entry = sources[index] if isinstance(sources, list) and isinstance(index, int) else None
+def has_targets(entry: object) -> bool:
+    """Whether a source has targets instead of a URL."""
     return isinstance(entry, dict) and not entry.keys().isdisjoint(TARGET_KEYS)
 
 
@@ -30,8 +29,10 @@ def unfilled(value: Json, places: Places) -> Iterator[Problem]:
     """`{{ references }}` in sources that no target fills in: in URLs, headers, credentials, and all else that is sent
     as it stands."""
     sources = value.get("sources") if isinstance(value, dict) else None
+    entries = enumerate(sources if isinstance(sources, list) else ())
+    of_targets = {("sources", index) for index, entry in entries if has_targets(entry)}
     for path, text in texts(sources, ("sources",)):
-        filled = TARGET_REFERENCE.sub("", text) if has_targets(sources, path[1] if len(path) > 1 else None) else text
+        filled = TARGET_REFERENCE.sub("", text) if path[:2] in of_targets else text
         if REFERENCE.search(filled):
             yield places.problem(path, _UNFILLED, _FILLED)
 

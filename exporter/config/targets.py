@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,8 +21,6 @@ from exporter.model.errors import ConfigError, Problem
 from exporter.model.samples import Json
 from exporter.model.secret import FromEnvironment
 
-_GROUPS: Final = TypeAdapter(tuple[TargetGroup, ...])
-_DISCOVERIES: Final = TypeAdapter(tuple[FileDiscovery, ...])
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 _PRIVATE: Final = "__"  # begins the names of labels that are for references alone, as in Prometheus
 _Parsed = TypeVar("_Parsed")
@@ -49,7 +48,7 @@ def with_targets(nodes: Nodes, tree: dict[str, Any], variables: Variables) -> Ta
     reading = _Reading(found)
     made, names = list(sources), dict[str, list[str]]()
     for index, entry in enumerate(sources):
-        if has_targets(sources, index):
+        if has_targets(entry):
             first, *others = reading.members(("sources", index), entry)
             made[index] = first
             reading.place_copies(("sources", index), len(made), others, variables)
@@ -58,13 +57,20 @@ def with_targets(nodes: Nodes, tree: dict[str, Any], variables: Variables) -> Ta
     if not names:
         return found
     found.nodes = replace(found.nodes, moved={**found.nodes.moved, **reading.moved}).with_faults(reading.faults)
-    queries = [_with_members(query, names) for query in tree["queries"]] if _has_list(tree, "queries") else None
-    found.tree = {**tree, "sources": made, **({} if queries is None else {"queries": queries})}
+    found.tree = {**tree, "sources": made}
+    if isinstance(queries := tree.get("queries"), list):
+        found.tree["queries"] = [_with_members(query, names) for query in queries]
     return found
 
 
-def _has_list(tree: Mapping[str, Any], key: str) -> bool:
-    return isinstance(tree.get(key), list)
+@cache
+def _groups() -> TypeAdapter[tuple[TargetGroup, ...]]:  # made where a source has targets, as few have
+    return TypeAdapter(tuple[TargetGroup, ...])
+
+
+@cache
+def _discoveries() -> TypeAdapter[tuple[FileDiscovery, ...]]:
+    return TypeAdapter(tuple[FileDiscovery, ...])
 
 
 def _with_members(query: Any, names: Mapping[str, list[str]]) -> Any:
@@ -115,11 +121,11 @@ class _Reading:
 
     def _static(self, place: KeyPath, entry: Mapping[str, Any]) -> tuple[TargetGroup, ...]:
         key = (*place, TARGET_KEYS[0])
-        return self._parse(_GROUPS, TargetGroup, entry.get(TARGET_KEYS[0], []), self._places, key, key)
+        return self._parse(_groups(), TargetGroup, entry.get(TARGET_KEYS[0], []), self._places, key, key)
 
     def _discovered(self, place: KeyPath, entry: Mapping[str, Any]) -> Iterator[TargetGroup]:
         key = (*place, TARGET_KEYS[1])
-        discoveries = self._parse(_DISCOVERIES, FileDiscovery, entry.get(TARGET_KEYS[1], []), self._places, key, key)
+        discoveries = self._parse(_discoveries(), FileDiscovery, entry.get(TARGET_KEYS[1], []), self._places, key, key)
         folder = Path(self._nodes.file_of(key)).parent
         for index, discovery in enumerate(discoveries):
             for at, pattern in enumerate(discovery.files):
@@ -140,7 +146,7 @@ class _Reading:
             self.faults += [(where, problem) for problem in error.problems]
             return ()
         self.faults += [(where, problem) for _, problem in nodes.faults]
-        return self._parse(_GROUPS, TargetGroup, nodes.value or [], Places(nodes), (), where)
+        return self._parse(_groups(), TargetGroup, nodes.value or [], Places(nodes), (), where)
 
     def _parse(
         self,
