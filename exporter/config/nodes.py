@@ -242,22 +242,24 @@ def _line_of(text: str, line: int | None) -> str:
     return "" if line is None or line > len(lines) else lines[line - 1]
 
 
+# What PyYAML says, and what would be right.
+_YAML_REMEDIES: Final[tuple[tuple[str, str], ...]] = (
+    ("tab character", "indent with spaces"),
+    ("undefined alias", "define its anchor further up in this file, as anchors of other files do not count"),
+    ("cannot start any token", "put a text that begins with @, % or ` in quotes"),
+    ("scanning an alias", "put a text that begins with * or & in quotes"),
+    ("scanning an anchor", "put a text that begins with * or & in quotes"),
+    ("single document", "leave out the line ---, or write two files"),
+    ("expected '-' indicator", "indent the line like those of the entry that it belongs to"),
+    ("expected ',' or", "close the bracket, and put a text with a colon, a comma or a bracket in quotes"),
+)
+
+
 def _yaml_remedy(detail: str, line: str) -> str:
-    if "tab character" in detail or "\t" in line:
+    if "\t" in line:
         return "indent with spaces"
-    if "undefined alias" in detail:
-        return "define its anchor further up in this file, as anchors of other files do not count"
-    if "cannot start any token" in detail:
-        return "put a text that begins with @, % or ` in quotes"
-    if "scanning an alias" in detail or "scanning an anchor" in detail:
-        return "put a text that begins with * or & in quotes"
-    if "single document" in detail:
-        return "leave out the line ---, or write two files"
-    if "expected '-' indicator" in detail:
-        return "indent the line like those of the entry that it belongs to"
-    if "expected ',' or" in detail:
-        return "close the bracket, and put a text with a colon, a comma or a bracket in quotes"
-    return "correct the indentation or the quotes there"
+    found = (remedy for said, remedy in _YAML_REMEDIES if said in detail)
+    return next(found, "correct the indentation or the quotes there")
 
 
 def _has_bare_braces(text: str, line: int | None) -> bool:
