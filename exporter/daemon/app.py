@@ -86,8 +86,9 @@ async def serve(
         asyncio.create_task(LIMIT.keep_reporting()),
     ]
     loop.add_signal_handler(signal.SIGHUP, reloading.request if options.reload_on_hangup else stop.set)
-    followed = partial(_files, options, polling) if options.auto_reload else partial(_target_files, polling)
-    tasks.append(asyncio.create_task(keep_watching(FileWatch(followed), reloading)))
+    watch = FileWatch(partial(_files, options, polling))
+    is_needed = partial(_follows_files, options, polling)
+    tasks.append(asyncio.create_task(keep_watching(watch, reloading, is_needed)))
     if web_config is not None:
         tasks.append(asyncio.create_task(web_config.keep_current()))
     url = partial(metrics_url, tls=web_config is not None and web_config.tls is not None)
@@ -151,13 +152,16 @@ def _warn(found: Ready) -> None:
         _log.warning("the configuration is probably not what you meant", problem=str(problem))
 
 
-def _target_files(polling: Polling) -> Iterator[Path]:
-    """The files with targets, which change by themselves, as Prometheus' file_sd does."""
-    yield from watched(polling.plan.target_patterns)
+def _follows_files(options: Options, polling: Polling) -> bool:
+    """Whether there are files that are followed: files with targets are always, as Prometheus' file_sd does."""
+    return options.auto_reload or bool(polling.plan.target_patterns)
 
 
 def _files(options: Options, polling: Polling) -> Iterator[Path]:
-    """The files whose content the plan was made of."""
+    """The files that are followed: all of which the plan was made, or those with targets alone."""
+    if not options.auto_reload:
+        yield from watched(polling.plan.target_patterns)
+        return
     yield from options.config_file if isinstance(options.config_file, tuple) else (options.config_file,)
     yield from polling.plan.files
     yield from watched(polling.plan.file_patterns)

@@ -99,10 +99,10 @@ class Reloading:
         return ()
 
 
-async def keep_watching(watch: FileWatch, reloading: Reloading) -> None:
-    """Loads the configuration again whenever its files have changed."""
+async def keep_watching(watch: FileWatch, reloading: Reloading, is_needed: Callable[[], bool]) -> None:
+    """Loads the configuration again whenever its files have changed, as long as any are followed."""
     while True:
-        if await result_of(watch.has_changed, "file watch"):
+        if is_needed() and await result_of(watch.has_changed, "file watch"):
             _log.info("the configuration's files have changed")
             await reloading.reload()
         await asyncio.sleep(_WATCH_SECONDS)
