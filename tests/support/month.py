@@ -99,13 +99,12 @@ def write_month(
     history = History(folder / "month")
     before = 0
     for step in range(start, end + 1, STEP_SECONDS):
-        window_end = step - DELAY_SECONDS
+        window_end = counted_until = step - DELAY_SECONDS
         if before and before // DAY_SECONDS != (window_end - 1) // DAY_SECONDS and before % DAY_SECONDS:
-            window_end = (before // DAY_SECONDS + 1) * DAY_SECONDS  # the end of a day is never jumped over
-        history.save(
-            "month", step, Result(tuple(_samples(sums, begin, window_end)), period_start_time=_midnight(window_end))
-        )
-        before = window_end
+            counted_until = (before // DAY_SECONDS + 1) * DAY_SECONDS  # a counter never jumps over the end of a day
+        samples = tuple(_samples(sums, begin, window_end, counted_until))
+        history.save("month", step, Result(samples, period_start_time=_midnight(counted_until)))
+        before = counted_until
     history.commit()
     file = folder / "month.om"
     place = {"organization": organization.handle, "environment_id": home.id, "environment": home.name}
@@ -126,14 +125,15 @@ def _midnight(window_end: int) -> int:
     return (window_end - 1) // DAY_SECONDS * DAY_SECONDS
 
 
-def _samples(sums: Mapping[str, Mapping[LabelValues, array[int]]], begin: int, window_end: int) -> Iterator[Samples]:
-    last = (window_end - begin) // 60
+def _samples(
+    sums: Mapping[str, Mapping[LabelValues, array[int]]], begin: int, window_end: int, counted_until: int
+) -> Iterator[Samples]:
     for one in COUNTED:
-        for name, kind, since in (
-            (f"choreo_window_{one.name}", MetricType.GAUGE, window_end - STEP_SECONDS),
-            (f"choreo_{one.name}_total", MetricType.COUNTER, _midnight(window_end)),
+        for name, kind, since, until in (
+            (f"choreo_window_{one.name}", MetricType.GAUGE, window_end - STEP_SECONDS, window_end),
+            (f"choreo_{one.name}_total", MetricType.COUNTER, _midnight(counted_until), counted_until),
         ):
-            first = (since - begin) // 60
+            first, last = (since - begin) // 60, (until - begin) // 60
             values: dict[LabelValues, Number] = {key: of[last] - of[first] for key, of in sums[one.name].items()}
             shown = values if one.always else {key: value for key, value in values.items() if value}
             yield Samples.of(Family(name, kind, "", one.label_names), shown)

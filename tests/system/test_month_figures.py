@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 DAYS: Final = 31
 DASHBOARDS: Final = shipped()
-SETTINGS: Final = Settings(apis=4, applications=3, rate=0.1, error_share=0.05)
+SETTINGS: Final = Settings(apis=4, applications=3, rate=0.4, error_share=0.4)
 # What each figure or sum of a table shows: page, title, number of the target; on the pages that have a choice of APIs.
 REQUESTS: Final = (
     ("traffic", "Requests", 0),
@@ -37,7 +37,25 @@ REQUESTS_OF_ALL: Final = (("overview", "Requests in the range", 0), ("overview",
 FAILED: Final = (("errors", "Errors by API, application and reason", 0),)
 FAILED_OF_ALL: Final = (("overview", "Environments", 1), ("errors", "Environments by category, all APIs", 0))
 SERVER_ERRORS: Final = (("errors", "Errors", 0),)
+SERVER_ERRORS_OF_ALL: Final = (("overview", "APIs, the worst first", 7),)
 CALLER_ERRORS: Final = (("errors", "Errors", 2),)
+PER_MINUTE: Final = ("overview", "APIs, the worst first", 5)
+MINUTES_OF_A_DAY: Final = 24 * 60
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many requests of a range there were, and how many of them failed."""
+
+    requests: int
+    failed: int
+    server_errors: int
+
+    @classmethod
+    def of(cls, made: Sequence[Request]) -> Counts:
+        """Counts single requests."""
+        failed = [one for one in made if one.failed]
+        return cls(len(made), len(failed), sum(code(one) >= 500 for one in failed))
 
 
 @dataclass(frozen=True)
@@ -60,10 +78,10 @@ class Month:
         begin = self.at - (DAYS - 1) * DAY_SECONDS - DELAY_SECONDS
         return list(self.insights.model.requests(environment, organization.tenants[0], begin, self.at - DELAY_SECONDS))
 
-    def requests(self, seconds: float, api: str) -> list[Request]:
-        """The single requests of a range that ends at the moment."""
-        begin = self.at - seconds - DELAY_SECONDS
-        return [one for one in self._all if one.time >= begin and api in ("", one.api.name)]
+    def requests(self, seconds: float, api: str, end: float) -> list[Request]:
+        """The single requests of a range of the samples that ends at a Unix time."""
+        begin = end - seconds - DELAY_SECONDS
+        return [one for one in self._all if begin <= one.time < end - DELAY_SECONDS and api in ("", one.api.name)]
 
 
 @pytest.fixture(scope="module")
@@ -86,31 +104,38 @@ def test_a_day_a_week_and_a_month_are_counted_alike_on_all_pages(
     month: Month, range_: str, days: int, api: str
 ) -> None:
     """Requests, failed requests, 5xx and 4xx are the simulator's own count within 1 %, on every page that shows them,
-    as figures and as sums of tables, with one API chosen and with none; midnights of a month lose nothing."""
-    made = month.requests(days * DAY_SECONDS, api)
-    failed = [one for one in made if one.failed]
-    server = [one for one in failed if code(one) >= 500]
-    expected = (
-        (REQUESTS if api else REQUESTS + REQUESTS_OF_ALL, len(made)),
-        (FAILED if api else FAILED + FAILED_OF_ALL, len(failed)),
-        (SERVER_ERRORS, len(server)),
-        (CALLER_ERRORS, len(failed) - len(server)),
+    as figures and as sums of tables, with one API chosen and with none; midnights of a month lose nothing. A figure
+    that is put together from whole windows counts a range that begins and ends up to two windows earlier: those that
+    had been published in the second before the last step."""
+    exact, whole_windows = (
+        Counts.of(month.requests(days * DAY_SECONDS, api, end))
+        for end in (month.at, (month.at // STEP_SECONDS - 1) * STEP_SECONDS)
     )
-    found = {panel: month.figure(*panel, range_, api) / count for panels_, count in expected for panel in panels_}
+    wrong = {
+        panel: (figure, expected(exact), expected(whole_windows))
+        for panel, (figure, expected) in _figures(month, range_, days, api).items()
+        if all(abs(figure / expected(counts) - 1) > 0.01 for counts in (exact, whole_windows))
+    }
+    assert wrong == {}
+
+
+def _figures(
+    month: Month, range_: str, days: int, api: str
+) -> dict[tuple[str, str, int], tuple[float, Callable[[Counts], float]]]:
+    """What each panel shows, and how it follows from the counts."""
+    panels: tuple[tuple[tuple[tuple[str, str, int], ...], Callable[[Counts], float]], ...] = (
+        (REQUESTS if api else REQUESTS + REQUESTS_OF_ALL, lambda of: of.requests),
+        (FAILED if api else FAILED + FAILED_OF_ALL, lambda of: of.failed),
+        (SERVER_ERRORS if api else SERVER_ERRORS + SERVER_ERRORS_OF_ALL, lambda of: of.server_errors),
+        (CALLER_ERRORS, lambda of: of.failed - of.server_errors),
+        ((("api" if api else "overview", "5xx in the range", 0),), lambda of: of.server_errors / of.requests),
+        (() if api else (PER_MINUTE,), lambda of: of.requests / days / MINUTES_OF_A_DAY),
+    )
+    found = {panel: (month.figure(*panel, range_, api), of) for group, of in panels for panel in group}
     codes = [month.figure("errors", f"{who} errors by API and status code", 0, range_, api)
              for who in ("Gateway's own", "Backends'")]  # fmt: skip
-    found["errors", "by API and status code", 0] = sum(codes) / len(failed)
+    found["errors", "by API and status code", 0] = sum(codes), lambda of: of.failed
     if not api:
-        minutes = month.figure("overview", "APIs, the worst first", 5, range_) * days * DAY_SECONDS / 60
-        found["overview", "APIs, the worst first", 5] = minutes / len(made)
-        found["overview", "APIs, the worst first", 7] = month.figure(
-            "overview", "APIs, the worst first", 7, range_
-        ) / len(server)
         sides = [month.figure("overview", "Environments", number, range_) for number in (3, 4)]
-        found["overview", "Environments", 3] = sum(sides) / len(server)
-        share = month.figure("overview", "5xx in the range", 0, range_)
-        found["overview", "5xx in the range", 0] = share * len(made) / len(server)
-    else:
-        share = month.figure("api", "5xx in the range", 0, range_, api)
-        found["api", "5xx in the range", 0] = share * len(made) / len(server)
-    assert {panel: ratio for panel, ratio in found.items() if abs(ratio - 1) > 0.01} == {}
+        found["overview", "Environments", 3] = sum(sides), lambda of: of.server_errors
+    return found
