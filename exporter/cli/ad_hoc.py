@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
@@ -34,8 +36,7 @@ ClientOf: TypeAlias = Callable[[Course, Target], Client]
 _SHORT_WAIT_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """One request and what came back: a response or a failure, after so many seconds."""
 
     sent: Operation
@@ -43,8 +44,7 @@ class Exchange:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One poll of a query for a target, with its requests."""
 
     course: Course
@@ -77,7 +77,7 @@ class Listening:
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
         """The response as any JSON, within the deadline, so that all of it can be seen. Raises `UpstreamFailure`."""
-        operation = replace(operation, shape=None)
+        operation = dataclasses.replace(operation, shape=None)
         began_at = self._monotonic()
         try:
             response = await self._client.execute(operation, deadline_seconds=deadline_seconds)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places
@@ -15,8 +16,7 @@ from exporter.model.file_read import MAX_DOCUMENT_BYTES, read_file
 KEY: Final = "document_file"
 
 
-@dataclass(frozen=True, slots=True)
-class Documents:
+class Documents(Struct, frozen=True):
     """The entries of `queries` with the texts of the files that they name, and the nodes, which know these files.
     `unknown` are the places of documents of which nothing can be said."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
+from msgspec import Struct
 from pydantic import BeforeValidator, WithJsonSchema
 
 from exporter.config.scalars import LabelName
@@ -15,29 +15,25 @@ from exporter.model.response_path import PATH_PATTERN, ResponsePath, parse_path
 from exporter.model.template import Reference, Text, parse_text
 
 
-@dataclass(frozen=True, slots=True)
-class PathLabel:
+class PathLabel(Struct, frozen=True):
     """A label whose value is taken from the answer."""
 
     path: ResponsePath
 
 
-@dataclass(frozen=True, slots=True)
-class ConstLabel:
+class ConstLabel(Struct, frozen=True):
     """A label with the same value always."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceLabel:
+class ReferenceLabel(Struct, frozen=True):
     """A label made of references to the target, the source or the window."""
 
     template: Reference | Text
 
 
-@dataclass(frozen=True, slots=True)
-class LookupLabel:
+class LookupLabel(Struct, frozen=True):
     """A label whose value a lookup gives for a key, which is itself a label's value."""
 
     lookup: str
@@ -45,8 +41,7 @@ class LookupLabel:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class TextLabel:
+class TextLabel(Struct, frozen=True):
     """A label made of the texts of others, one after the other, and of what becomes of the whole."""
 
     parts: tuple[LabelSpec, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
@@ -47,8 +48,7 @@ _FILES: Final[Mapping[str, str]] = {"sources": "source_files", "queries": "query
 _UNNAMED: Final = " (of a wrong name)"  # what no name may have
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """What a file says. `config` is usable only if `problems` is empty; else it has what could be understood, so that
     later checks can speak of that too.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
+from msgspec import Struct
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
@@ -33,8 +33,7 @@ _NUMBERS_IN_TEXT: Final = frozenset({ValueKind.STRING, ValueKind.SIZE, ValueKind
 _NUMBER_SHOWN: Final = "such as 1.234,56"
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """The values that fields of a record have, by their paths, and those that they do not have."""
 
     values: Mapping[str, tuple[Json, ...]]
@@ -67,7 +66,7 @@ class Bucket(Strict):
     """The width of a bucket; narrower buckets in an answer fail the poll.
 
     Example: 1h"""
-    format: TimeForm = ISO
+    format: TimeForm = Field("iso", validate_default=True)
     """How the start is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text.
 
     Example: unix_ms"""
@@ -107,8 +106,7 @@ class Top(Strict):
     Example: others"""
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+class States(Struct, frozen=True):
     """A series for each of these words, told apart by a label: 1 for the one that is, 0 for the others."""
 
     words: tuple[str, ...]
@@ -153,8 +151,7 @@ _STATES_SCHEMA: Final = WithJsonSchema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(Struct, frozen=True):
     """The same number for each item that a path leads to."""
 
     number: float
@@ -243,7 +240,7 @@ class Metric(Strict):
     """The unit of the value, which is converted to the base unit.
 
     Example: milliseconds"""
-    format: Annotated[Any, BeforeValidator(_format), _TEXT_SCHEMA] = ISO
+    format: Annotated[Any, BeforeValidator(_format), _TEXT_SCHEMA] = Field("iso", validate_default=True)
     """How a timestamp is written: `iso` (also a date alone), `date`, `unix`, `unix_ms`, or a strftime text. How a
     number in text is written: `1.234,56`, `1,234.56`, `1 234,56`, `1'234.56` or `1234,56`.
 

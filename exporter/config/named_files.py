@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.nodes import KeyPath, Nodes, read_nodes
 from exporter.config.problems import Places, file_text
@@ -20,8 +21,7 @@ _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init
 _SECTIONS: Final = "write the sections sources and queries"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedFiles:
+class NamedFiles(Struct, frozen=True):
     """The files that are there now, in the order in which they count, and the patterns by which those of folders are
     found."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.model.background import give_way
 from exporter.model.errors import ConfigError, Problem
@@ -59,19 +60,18 @@ _QUOTE: Final = "put a text with ${NAME} or {{ reference }} in quotes"
 _TAGGED: Final = ("a YAML tag, which has no meaning here", "write a plain value")
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
+class Nodes(Struct, frozen=True):
     """A file as plain values, and the line (from 1) of every key path in it."""
 
     file: str
     value: Json
-    lines: Mapping[KeyPath, int] = field(repr=False)
-    text_lines: Mapping[KeyPath, int] = field(repr=False)
-    files: Mapping[KeyPath, str] = field(default_factory=dict)
-    moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
-    plain: frozenset[KeyPath] = field(default=frozenset(), repr=False)
+    lines: Mapping[KeyPath, int]
+    text_lines: Mapping[KeyPath, int]
+    files: Mapping[KeyPath, str] = {}
+    moved: Mapping[KeyPath, KeyPath] = {}
+    plain: frozenset[KeyPath] = frozenset()
     """Where texts stand without quotes."""
-    text_files: Mapping[KeyPath, str] = field(default_factory=dict)
+    text_files: Mapping[KeyPath, str] = {}
     """The files that texts were taken from as a whole."""
     faults: tuple[tuple[KeyPath, Problem], ...] = ()
     """What is wrong already, each with the place of which nothing more can be said."""

@@ -6,11 +6,11 @@ import inspect
 import typing
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache
 from types import FunctionType, MethodType, UnionType
 from typing import Any, Final, Generic, TypeVar, cast
 
+from msgspec import Struct
 from pydantic import ValidationError, create_model
 from pydantic_core import ErrorDetails
 
@@ -22,16 +22,14 @@ _Model = TypeVar("_Model", bound=Strict)
 _NO_KEYS: Final = ("[key]", "[text]", "[values]")  # parts of pydantic's paths, the latter two of a header's forms
 
 
-@dataclass(frozen=True, slots=True)
-class PartFault:
+class PartFault(Struct, frozen=True):
     """What is wrong in a part, and the keys that lead there."""
 
     place: KeyPath
     details: ErrorDetails
 
 
-@dataclass(frozen=True, slots=True)
-class Part(Generic[_Model]):
+class Part(Struct, Generic[_Model], frozen=True):
     """What could be read of a part: none where it is no mapping.
 
     `unknown` names its keys with faults. Of a mapping or a list there the sound items are in `value`; of anything else
@@ -42,8 +40,8 @@ class Part(Generic[_Model]):
     value: _Model | None
     faults: tuple[PartFault, ...]
     unknown: frozenset[str] = frozenset()
-    below: Mapping[KeyPath, frozenset[str]] = field(default_factory=dict)
-    kept: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    below: Mapping[KeyPath, frozenset[str]] = {}
+    kept: Mapping[str, tuple[int, ...]] = {}
 
 
 def read_part(

@@ -6,10 +6,10 @@ import re
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
@@ -64,8 +64,7 @@ OWN_KEYS: Final = {
 """Keys that stand in the entries of one section alone, for whoever writes them elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """Where each part of a configuration stands, for the messages about it."""
 
     nodes: Nodes

@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from exporter.model.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
+class ProxySettings(Struct, frozen=True):
     """The four keys, checked together. `connect_header` is for the proxy alone."""
 
     url: str | None = None
     no_proxy: str = ""
     from_environment: bool = False
-    connect_header: Mapping[str, tuple[Secret, ...]] = field(default_factory=dict)
+    connect_header: Mapping[str, tuple[Secret, ...]] = {}
 
     def __post_init__(self) -> None:
         """Raises `ValueError` for keys that contradict each other, or that need another."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
+from msgspec import Struct
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from exporter.config.labels import Labels
@@ -30,7 +30,6 @@ from exporter.config.scalars import (
 )
 from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Json
-from exporter.model.time_format import ISO
 from exporter.model.window import shortest
 
 DEFAULT_MAX_SERIES: Final = 20_000
@@ -51,7 +50,7 @@ class WindowConfig(Strict):
     """The end is rounded down to this; must divide a day without remainder, or be `7d`.
 
     Example: 1h"""
-    format: TimeForm = ISO
+    format: TimeForm = Field("iso", validate_default=True)
     """How `{{ window.start }}`, `{{ window.end }}` and `{{ period.start }}` are written: `iso`, `date`, `unix`,
     `unix_ms`, or a strftime text such as `%d.%m.%Y`.
 
@@ -142,14 +141,13 @@ class Pages(Strict):
 ForEachList: TypeAlias = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RowsOf:
+class RowsOf(Struct, frozen=True):
     """The rows of a query, or those of them whose fields have one of the values in `where`, and none of those in
     `where_not`."""
 
     query: str
     where: Mapping[str, tuple[Json, ...]]
-    where_not: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    where_not: Mapping[str, tuple[Json, ...]] = {}
 
 
 def _for_each_value(value: object) -> RowsOf | ForEachList:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from exporter.config.confidential import is_confidential, is_url, shown_url
 from exporter.config.load import Loaded
@@ -18,8 +18,7 @@ from exporter.model.background import give_way
 from exporter.model.secret import SHOWN, FromEnvironment, Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Redacted:
+class Redacted(Struct, frozen=True):
     """A configuration without its secrets, packed: it is rendered when somebody asks for it, and what it was read from
     would take 7 KB for each query until then."""
 

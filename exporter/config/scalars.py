@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
 from pydantic import (
     AfterValidator,
     BaseModel,

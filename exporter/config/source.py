@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -418,8 +418,7 @@ _SCHEMA_SCHEMA: Final = WithJsonSchema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """All of a source that decides how it is reached, and as whom. Its fields are named as the source's keys are.
 
     What talks to a source gets nothing else, so that a reload cannot overlook a key: equal access, same connections.
@@ -634,4 +633,4 @@ class Source(Strict):
     @property
     def access(self) -> Access:
         """How it is reached, and as whom."""
-        return Access(**{field.name: getattr(self, field.name) for field in fields(Access)})
+        return Access(**{name: getattr(self, name) for name in Access.__struct_fields__})

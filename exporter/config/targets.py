@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.braces import TARGET_KEYS, TARGET_REFERENCE, has_targets
@@ -26,16 +27,15 @@ _PRIVATE: Final = "__"  # begins the names of labels that are for references alo
 _Parsed = TypeVar("_Parsed")
 
 
-@dataclass(slots=True)
-class Targets:
+class Targets(Struct):
     """The tree with a source for each target, and nodes that know where each was written. `unknown` are the places of
     which nothing can be said; `files` were read, and `patterns` name them."""
 
     tree: dict[str, Any]
     nodes: Nodes
-    unknown: list[KeyPath] = field(default_factory=list)
-    files: dict[Path, None] = field(default_factory=dict)
-    patterns: dict[Path, None] = field(default_factory=dict)
+    unknown: list[KeyPath] = []
+    files: dict[Path, None] = {}
+    patterns: dict[Path, None] = {}
 
 
 def with_targets(nodes: Nodes, tree: dict[str, Any], variables: Variables) -> Targets:

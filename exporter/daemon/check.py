@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
@@ -21,8 +23,7 @@ _IN_HEADERS: Final = ("authorization", "http_headers", "proxy_connect_header")
 _HEADER_TEXT: Final = re.compile(r"[\t -~]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A configuration that can run, and what it needs of its environment but does not have."""
 
     loaded: Loaded
@@ -30,8 +31,7 @@ class Checked:
     unmet: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """What runs: a plan, and the configuration as it is shown. All else that was read is given up."""
 
     plan: Plan

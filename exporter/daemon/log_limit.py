@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from msgspec import Struct
 
 LINES_A_MINUTE: Final = 10
 _MINUTE_SECONDS: Final = 60.0
@@ -16,8 +16,7 @@ _LOOK_SECONDS: Final = 1.0
 _log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Minute:
+class _Minute(Struct):
     """What became of a source's lines since a moment, monotonic."""
 
     began_at: float

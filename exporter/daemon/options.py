@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.model.config_files import ConfigFiles
 from exporter.model.listen_address import ListenAddress
 from exporter.polling.shard import NOT_SPLIT, Shard
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The flags of the exporter, each checked. `route_prefix` has no slash at its end; of the root it is empty."""
 
     config_file: ConfigFiles

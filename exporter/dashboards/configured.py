@@ -6,9 +6,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.dashboards.annotations import marks
 from exporter.dashboards.freshness import first_line
@@ -62,8 +63,7 @@ _BAD_WORDS: Final = frozenset(
 _TAKEN: Final = frozenset({"datasource"})  # by a variable that every dashboard has
 
 
-@dataclass(frozen=True, slots=True)
-class _Charted:
+class _Charted(Struct, frozen=True):
     """A family, the variables that choose among its series, and the interval at which it gets new values."""
 
     family: Family

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, field
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -17,8 +18,7 @@ COLUMNS: Final = 24
 POINTS: Final = 250
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """What a panel asks of Prometheus. `table`: for a moment, a row for each series; else `instant` or over time."""
 
     expr: str
@@ -27,8 +27,7 @@ class Target:
     table: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """A panel without its place. `width` is in columns of 24, `height` in Grafana's units of about 30 pixels."""
 
     kind: str
@@ -45,8 +44,7 @@ class Panel:
     points: int = POINTS
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A heading and the panels below it; a collapsed one is opened by a click, and asks nothing before.
 
     Without a title there is no heading: so the first line of a page.
@@ -57,8 +55,7 @@ class Row:
     collapsed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dashboard:
+class Dashboard(Struct, frozen=True):
     """A whole dashboard. `variables` and `annotations` are JSON already."""
 
     uid: str

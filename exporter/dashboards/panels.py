@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.dashboards.model import POINTS, JsonObject, Panel, Target, ref_id
 
@@ -37,8 +39,7 @@ _LAST: Final[JsonObject] = {"calcs": ["lastNotNull"], "fields": "", "values": Fa
 _BY_NAME: Final[JsonObject] = {"mode": "palette-classic-by-name"}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of values in a table: its title, what it asks, and how its cells look.
 
     `trend` asks for the whole time range, and its cells are small lines; `bar` draws the values as bars as well.
@@ -56,8 +57,7 @@ class Column:
     first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What a chart asks, and how the lines are drawn: in the colours of their names, or all in one `color`.
 
     `dashed` is for what others are compared with; `right` is the unit of the right axis, for lines that belong there.
@@ -70,8 +70,7 @@ class Line:
     right: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One of several figures in a stat: the name comes from the legend."""
 
     expr: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from graphql import (
     print_ast,
     visit,
 )
+from msgspec.structs import replace
 
 from exporter.model.outcome import GraphQLError, Operation, Response, Shape
 from exporter.model.samples import Json

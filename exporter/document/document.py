@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from graphql import (
@@ -53,6 +53,8 @@ from graphql import (
     validate,
 )
 from graphql.language import NonNullTypeNode
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.document.answer_shape import EXTENSIONS
 from exporter.document.schema import no_schema
@@ -74,8 +76,7 @@ _RULES_WITHOUT_SCHEMA: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What is wrong with a document, and the line in it (from 1)."""
 
     line: int
@@ -91,8 +92,7 @@ class DocumentError(Exception):
         self.faults = faults
 
 
-@dataclass(frozen=True, slots=True)
-class FieldType:
+class FieldType(Struct, frozen=True):
     """A field's type, where a schema is known: its name, whether it ends there, and how many lists are around it."""
 
     name: str
@@ -101,15 +101,14 @@ class FieldType:
     lists: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """A field of a document: what is selected below it, by response key.
 
     `optional`: a directive or a type condition may leave it out of an answer. `variables` are those that its
     arguments name.
     """
 
-    children: Mapping[str, Selection] = field(default_factory=dict)
+    children: Mapping[str, Selection] = {}
     type: FieldType | None = None
     optional: bool = False
     variables: frozenset[str] = frozenset()
@@ -124,8 +123,7 @@ class Variable:
     input: GraphQLInputType | None = field(default=None, compare=False)  # the same type is made anew at each load
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A parsed document with one query operation."""
 
     text: str
@@ -249,8 +247,7 @@ def _fault(error: GraphQLError) -> Fault:
     return Fault(line, wrong.rstrip("."), f"did you mean {hint}" if found else "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Selecting:
+class _Selecting(Struct, frozen=True):
     """The walk from a selection set to the tree of its response keys."""
 
     schema: GraphQLSchema | None

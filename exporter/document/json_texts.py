@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.response_path import Mark
@@ -24,8 +24,7 @@ class NotJson(msgspec.Struct, gc=False, eq=False):
     text: str
 
 
-@dataclass(slots=True)
-class JsonTexts:
+class JsonTexts(Struct):
     """Opens the texts of one answer. `max_values` is how many values they may have together."""
 
     max_values: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,10 +19,10 @@ from graphql import (
     print_ast,
     visit,
 )
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class RootField:
+class RootField(Struct, frozen=True):
     """A root field: its response key, the operation that it asks, a document with it alone, and its variables."""
 
     key: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
 from graphql import (
@@ -15,6 +14,8 @@ from graphql import (
     is_required_input_field,
     is_specified_scalar_type,
 )
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.document.document import FieldType
 from exporter.model.samples import Json
@@ -42,8 +43,7 @@ _REMEDIES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """A value that is known, as it stands in the file."""
 
     value: Json
@@ -53,8 +53,7 @@ class Literal:
 Known: TypeAlias = Literal | FieldType | None
 
 
-@dataclass(frozen=True, slots=True)
-class ValueFault:
+class ValueFault(Struct, frozen=True):
     """What is wrong with a value: at which key below it, and what would be right."""
 
     at: KeysBelow
@@ -81,8 +80,7 @@ def place_faults(kind: InputType, steps: KeysBelow, value: Json) -> Iterator[Val
     yield from _Checking(lambda _: (), None).faults(kind, tree, ())
 
 
-@dataclass(frozen=True, slots=True)
-class _Checking:
+class _Checking(Struct, frozen=True):
     known: Callable[[Reference], Iterable[Known]]
     filled: Collection[KeysBelow] | None  # None: nothing is missing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from zlib_ng import zlib_ng
 
 # zlib-ng's level 5 makes pages 6 % smaller than `gzip -6` and takes three quarters of the time of zlib's level 4.
@@ -15,8 +15,7 @@ _MEMBER_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no name, 
 _LAST_BLOCK = b"\x03\x00"  # an empty block with fixed codes and the final bit (RFC 1951 §3.2.3)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Some bytes, in pieces, and the same bytes deflated: raw, starting with an empty window and ending on a byte
     (full flush)."""
 
@@ -39,8 +38,7 @@ class Block:
         return sum(map(len, self.raw))
 
 
-@dataclass(frozen=True, slots=True)
-class OpenMember:
+class OpenMember(Struct, frozen=True):
     """A gzip member (RFC 1952) without its end. `crc32` and `length` are those of the raw bytes so far.
 
     The checksum runs through all raw bytes: zlib-ng takes 0.7 ms for the 11 MB of 100 000 series.

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.exposition.block import Block
 from exporter.model.samples import LARGEST_EXACT_INTEGER, Family, MetricType, Number, Samples
@@ -31,8 +32,7 @@ class Format(StrEnum):
     OPENMETRICS = "openmetrics"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """All lines that one owner (a query, its source and target) has in one family.
 
     A small body keeps its bytes alone, as it will be deflated together with its neighbours; a big one is a block.

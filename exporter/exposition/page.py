@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import chain, count
+
+from msgspec import Struct
 
 from exporter.exposition.block import Block, OpenMember
 from exporter.exposition.lines import SMALL_BYTES, Body, Format, head
@@ -26,8 +27,7 @@ _END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 _Blocks = Mapping[Format, tuple[Block, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """All polled series at one moment, without the exporter's own metrics and without the end mark."""
 
     sections: tuple[_Blocks, ...] = ()
@@ -193,14 +193,12 @@ class _Own:
         return blocks
 
 
-@dataclass(slots=True)
-class _Owner:
+class _Owner(Struct):
     serial: int
-    families: dict[str, None] = field(default_factory=dict)
+    families: dict[str, None] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Small:
+class _Small(Struct, frozen=True, eq=False):
     """A whole family in few bytes; the same object until the family changes."""
 
     text: bytes

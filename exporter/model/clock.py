@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+
+class Clock(Struct, frozen=True):
     """The time since some moment, which never jumps, and the time of the wall in Unix time; both in seconds."""
 
     monotonic: Callable[[], float] = time.monotonic

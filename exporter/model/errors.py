@@ -15,11 +15,12 @@ of its refusal, in one clean line.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
+
+from msgspec import Struct
 
 from exporter.model.budget import Budget
 
@@ -67,8 +68,7 @@ class ExporterError(Exception):
     """The root of every error that this program raises on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One fault of a configuration: where it is, what is wrong, and what would be right."""
 
     file: str

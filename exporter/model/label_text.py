@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from exporter.model.pattern import Pattern
 
@@ -19,8 +20,7 @@ class TextForm(StrEnum):
     HOST = "host"
 
 
-@dataclass(frozen=True, slots=True)
-class TextChange:
+class TextChange(Struct, frozen=True):
     """What becomes of a text."""
 
     form: TextForm | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from exporter.model.budget import Budget
 from exporter.model.errors import Reason
@@ -64,8 +65,7 @@ class Operation:
     shape: Shape | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLError:
+class GraphQLError(Struct, frozen=True):
     """One entry of the `errors` of an answer: only what is safe and useful to keep.
 
     `codes` are the words by which servers class it, the most telling first; `retry_after_seconds` is its own wish.
@@ -97,8 +97,7 @@ class Response:
     budget: Budget | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What one query and target yielded: its series, and what other queries refer to of its `row_count` rows.
 
     `skipped` counts the values that were left out, by reason, and `skipped_rows` the rows; `first_skipped` quotes the
@@ -114,14 +113,14 @@ class Result:
     samples: tuple[Samples, ...] = ()
     rows: tuple[Mapping[str, Json], ...] = ()
     row_count: int = 0
-    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = {}
     first_skipped: str = ""
-    skipped_rows: Mapping[str, int] = field(default_factory=dict)
+    skipped_rows: Mapping[str, int] = {}
     first_skipped_row: str = ""
     lookup_misses: int = 0
     rows_cut: int = 0
     rows_cut_at_least: bool = False
-    nulls: Mapping[str, int] = field(default_factory=dict)
+    nulls: Mapping[str, int] = {}
     partial: bool = False
     graphql_errors: int = 0
     window_seconds: float | None = None
@@ -136,8 +135,7 @@ class Result:
         return sum(map(len, self.samples))
 
 
-@dataclass(frozen=True, slots=True)
-class PollOutcome:
+class PollOutcome(Struct, frozen=True):
     """What happened in one poll: a result or a failure, and how long it took."""
 
     duration_seconds: float

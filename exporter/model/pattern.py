@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 LONGEST_TEXT: Final = 10_000  # characters: longer texts are not searched
 _MEMORY: Final = 1 << 20  # bytes of a compiled pattern
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """A pattern with one group, which is the part of a text that is taken."""
 
     text: str

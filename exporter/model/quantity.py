@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.model.samples import Number
 
@@ -86,8 +87,7 @@ def ratio_of(text: str) -> Number:
     return _number(_fraction(match[1]) / 100)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberForm:
+class NumberForm(Struct, frozen=True):
     """How a number is written: what stands between groups of three digits, if anything does, and the decimal point."""
 
     group: str

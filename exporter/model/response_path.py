@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+
+class Pick(Struct, frozen=True):
     """The item of a list whose field has that text: `attributes[key=region]`."""
 
     field: str
@@ -19,8 +19,7 @@ class Pick:
         return f"{self.field}={self.text}" if _PLAIN.fullmatch(self.text) else f'{self.field}="{self.text}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A key inside a value that is JSON: `fields["unit price"]`."""
 
     text: str
@@ -52,8 +51,7 @@ PATH_PATTERN: Final = rf"^(?:\.|{_PATH.pattern})$".replace(r"\"", '"')
 """Every path as a regular expression of ECMA-262, for editors."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsePath:
+class ResponsePath(Struct, frozen=True):
     """A parsed path. No steps: the row itself. `innermost`: it began with a dot, so it is not looked up outwards."""
 
     steps: tuple[Step, ...]

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import repeat
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Number: TypeAlias = int | float
 LabelValues: TypeAlias = tuple[str, ...]
@@ -23,8 +25,7 @@ class MetricType(StrEnum):
     COUNTER = "counter"
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """A metric family. `name` is the sample's name (a counter's ends in `_total`).
 
     It has its label names once, so that two of its series cannot have different ones.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.model.errors import SecretUnreadable
 from exporter.model.file_read import MAX_SECRET_BYTES, read_file, read_file_soon
@@ -63,8 +64,7 @@ def read_texts(secrets: Iterable[Secret]) -> tuple[str, ...]:
     return (*_from_environment, *(text for secret in secrets for text in tuple(_read.get(secret, ()))))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Secret:
+class Secret(Struct, frozen=True):
     """A secret from the configuration, the environment or a file; a file is read again at each use.
 
     Its text is `<secret>` wherever it is printed, so that a forgotten f-string leaks nothing.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from exporter.model.samples import Json
 
@@ -15,8 +16,7 @@ REFERENCE: Final = re.compile(rf"\{{\{{\s*(?:{_NAME.pattern})\s*\}}\}}")
 """What is meant as a reference, in a text where none is filled in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A dotted name such as `source.org_id` or `environment.id`."""
 
     name: str
@@ -26,8 +26,7 @@ class Reference:
         return self.name.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Text with references in it; bound, it is always text."""
 
     parts: tuple[str | Reference, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.model.samples import Json, Number
 
@@ -24,8 +25,7 @@ _UNIX: Final = {"unix": 1, "unix_ms": 1000}
 _WORDS: Final = ("iso", "date", *_UNIX)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeFormat:
+class TimeFormat(Struct, frozen=True):
     """A form of times: a word, or a text of strftime."""
 
     text: str

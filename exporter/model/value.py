@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeAlias, cast
+
+from msgspec import Struct
 
 from exporter.model.pattern import Pattern
 from exporter.model.quantity import NumberForm, bytes_of, ratio_of, seconds_of
@@ -73,8 +74,7 @@ UNIT_DIVISORS: Final[Mapping[str, Fraction]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ValueRule:
+class ValueRule(Struct, frozen=True):
     """How a metric's values are read: their kind, the unit they come in, the numbers of words (those of an enum, or of
     numbers and booleans, as texts), the number of all other words, and the form of a time stamp, which is by the zone's
     clock if it has no offset. `pattern` takes a part of the text before, and `number_form` is how its number is
@@ -104,8 +104,7 @@ def converter(rule: ValueRule) -> Converter:
     return lambda value: _scale(read(value), lambda number: number / divisor.numerator)
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """What became of values. `exact_integers`: all are known to be integers that a float can hold."""
 
     values: Sequence[Number | SkipReason]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from exporter.model.time_format import iso_text as iso_text
 
@@ -25,16 +26,14 @@ _SHORTEST_DAYS: Final[Mapping[CalendarPeriod, int]] = {"day": 1, "week": 7, "mon
 CALENDAR_PERIODS: Final = tuple(_DAYS)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRange:
+class TimeRange(Struct, frozen=True):
     """From `start` (inclusive) to `end` (exclusive)."""
 
     start: datetime
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A window as configured: how long, how late, and to what its end is aligned, in a time zone."""
 
     length: timedelta

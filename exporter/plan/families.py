@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.nodes import KeyPath
 from exporter.config.query import Query
@@ -14,8 +16,7 @@ from exporter.plan.findings import Findings
 from exporter.plan.response_paths import ParsedQuery
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """A family as a metric publishes it. `unknown` are its properties that a fault leaves open."""
 
     query: Query

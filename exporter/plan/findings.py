@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
@@ -16,8 +17,7 @@ from exporter.plan.plan import Column, Hops
 from exporter.plan.response_paths import PathProblem, Scopes, column
 
 
-@dataclass(frozen=True, slots=True)
-class KeyProblem:
+class KeyProblem(Struct, frozen=True):
     """Something wrong at a key, and what would be right."""
 
     place: KeyPath

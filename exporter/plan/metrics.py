@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.load import Loaded
 from exporter.config.metric import Bucket, Each, Metric, Missing, Top, Where
@@ -267,8 +268,7 @@ class Metrics:
         return TopPlan(top.n, names.index(top.label), top.rest)
 
 
-@dataclass(frozen=True, slots=True)
-class _ValuePlace:
+class _ValuePlace(Struct, frozen=True):
     """Where a value stands: the walk to its records, the hop from a record to the value or else the number of each
     record, and the value's type, where a schema tells it. Labels are found in `scopes`. `variables` are those that the
     fields on the way name. `outside`: it is not below the rows, but beside what is around them."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.outcome import Operation
@@ -18,16 +19,14 @@ from exporter.model.window import TimeRange, period_end, period_start
 from exporter.plan.plan import Feed, PagesPlan, QueryPlan, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """The time ranges that a poll asks for; none for a query without window or period."""
 
     window: TimeRange | None = None
     period_start: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FeedingRow:
+class FeedingRow(Struct, frozen=True):
     """A row of a feeding query: its exports, and the values of the target that it came from."""
 
     exports: Mapping[str, Json]

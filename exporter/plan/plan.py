@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from msgspec import Struct, structs
+
 from exporter.config.source import Source
 from exporter.document.answer_shape import AnswerShape
 from exporter.document.document import Document
@@ -22,8 +24,7 @@ from exporter.model.value import ValueKind, ValueRule
 from exporter.model.window import Period, Window
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """One step down an answer: a response key, then the elements picked of the lists under it, by their place or by a
     field.
 
@@ -43,8 +44,7 @@ Hops: TypeAlias = tuple[Hop, ...]
 KEY_HOPS: Final[Hops] = (Hop(str(Mark.KEY), mark=Mark.KEY),)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A scalar of each record: `hops` below the object at `depth` of the walk (0 is `data`), or with `KEY_HOPS` the key
     or position by which the walk came to it."""
 
@@ -56,22 +56,19 @@ class Column:
         return self.hops == KEY_HOPS
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     """The same label value always."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """A label value made of references."""
 
     template: Reference | Text
 
 
-@dataclass(frozen=True, slots=True)
-class LookupColumn:
+class LookupColumn(Struct, frozen=True):
     """A label value that a lookup gives for a key; an empty one where it does not know the key."""
 
     lookup: str
@@ -79,8 +76,7 @@ class LookupColumn:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class MadeText:
+class MadeText(Struct, frozen=True):
     """A label value made of the texts of others, one after the other, and of what becomes of the whole."""
 
     parts: tuple[LabelPlan, ...]
@@ -102,8 +98,7 @@ def label_columns(label: LabelPlan) -> Iterator[Column]:
                 yield from label_columns(part)
 
 
-@dataclass(frozen=True, slots=True)
-class BucketPlan:
+class BucketPlan(Struct, frozen=True):
     """Only the records whose time stamp in `start` is the start of the last whole bucket of that width."""
 
     start: Column
@@ -111,8 +106,7 @@ class BucketPlan:
     format: TimeFormat = ISO
 
 
-@dataclass(frozen=True, slots=True)
-class MissingPlan:
+class MissingPlan(Struct, frozen=True):
     """Publish `value` for each row of a query that a successful answer did not name.
 
     `labels` has, for each label of the family, the export of the row that it comes from, or the label's own plan.
@@ -123,8 +117,7 @@ class MissingPlan:
     value: Number
 
 
-@dataclass(frozen=True, slots=True)
-class TopPlan:
+class TopPlan(Struct, frozen=True):
     """The n largest; the rest is summed under one value of the label at that position."""
 
     n: int
@@ -132,8 +125,7 @@ class TopPlan:
     rest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """Only the records whose value in that column is one of these, or with `negated` none of them."""
 
     column: Column
@@ -141,16 +133,14 @@ class Condition:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StatesPlan:
+class StatesPlan(Struct, frozen=True):
     """A series for each word, which stands in the label at that position."""
 
     position: int
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MetricPlan:
+class MetricPlan(Struct, frozen=True):
     """How one entry of `metrics` becomes series. `walk` leads from `data` to the records; lists on it explode.
 
     The value is `constant`, or stands at `leaf` below the record. `labels` are in the order of the family's names.
@@ -183,28 +173,25 @@ def columns_of(metric: MetricPlan) -> Iterator[Column]:
         yield condition.column
 
 
-@dataclass(frozen=True, slots=True)
-class RowsPlan:
+class RowsPlan(Struct, frozen=True):
     """The rows that other queries refer to, and the columns of them that are referred to, by their text."""
 
     walk: Hops
     exports: Mapping[str, Column]
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """What a query runs for each of: the rows of a query, or a list of the file, under a name. Of the rows, those whose
     field, or outer field, has one of the values in `where`, and none of those in `where_not`."""
 
     name: str
     query: str | None
     items: tuple[Mapping[str, Json], ...] = ()
-    where: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
-    where_not: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    where: Mapping[str, tuple[Json, ...]] = {}
+    where_not: Mapping[str, tuple[Json, ...]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class PagesPlan:
+class PagesPlan(Struct, frozen=True):
     """How an answer comes in pages. `limit` (if the API takes a size) and `position` are key paths into the variables;
     `by` is what a position is. `total`, `more` and `next` are where a page tells of the others, if it does.
     `backwards`: the page that comes first is the last."""
@@ -232,16 +219,14 @@ class PagesPlan:
         return any(isinstance(index, int) and index < 0 for index in places)
 
 
-@dataclass(frozen=True, slots=True)
-class PackPlan:
+class PackPlan(Struct, frozen=True):
     """The calls of up to `size` targets go into one operation. `shared` are the variables that all targets share."""
 
     size: int
     shared: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class LookupPlan:
+class LookupPlan(Struct, frozen=True):
     """Names for ids: from the exports of a query's rows, or from a table of the file."""
 
     name: str
@@ -291,14 +276,14 @@ class QueryPlan:
         if not self.zone_by_source or zone == self.zone:
             return self
         rules = (
-            replace(metric.rule, zone=zone) if metric.rule.kind is ValueKind.TIMESTAMP else metric.rule
+            structs.replace(metric.rule, zone=zone) if metric.rule.kind is ValueKind.TIMESTAMP else metric.rule
             for metric in self.metrics
         )
         return replace(
             self,
             zone=zone,
-            window=None if self.window is None else replace(self.window, zone=zone),
-            metrics=tuple(replace(metric, rule=rule) for metric, rule in zip(self.metrics, rules, strict=True)),
+            window=None if self.window is None else structs.replace(self.window, zone=zone),
+            metrics=tuple(structs.replace(metric, rule=rule) for metric, rule in zip(self.metrics, rules, strict=True)),
         )
 
     def on_each(self) -> Iterator[tuple[QueryPlan, Source]]:
@@ -369,11 +354,10 @@ class Plan:
         return frozenset(name for query in self.queries for name in (query.feeder, *query.reads) if name is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One element of a fan-out: the values of the references that its query needs. Equal values, same target."""
 
-    values: Mapping[str, Json] = field(hash=False)
+    values: Mapping[str, Json]
     key: str = ""
 
     def __hash__(self) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.labels import LabelSpec
 from exporter.config.metric import Metric
@@ -62,8 +64,7 @@ def with_unknown_leaves(selection: Selection) -> Selection:
     return replace(selection, children=children)
 
 
-@dataclass(frozen=True, slots=True)
-class Scopes:
+class Scopes(Struct, frozen=True):
     """A walk down a document: the selection at each depth (0 is `data`), and the hops between them. `json_rows` is the
     depth of the rows, where these are JSON, of which no document says what it has."""
 
@@ -110,8 +111,7 @@ class Scopes:
         return path_text(tuple(hop.mark or hop.name for hop in self.hops)) or "data"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedQuery:
+class ParsedQuery(Struct, frozen=True):
     """A query whose document could be parsed, where it and its metrics stand in the file, and the walk to its rows."""
 
     query: Query
@@ -120,9 +120,9 @@ class ParsedQuery:
     sources: tuple[Source, ...]
     document: Document
     rows: Scopes
-    unknown: Mapping[KeyPath, frozenset[str]] = field(default_factory=dict)
+    unknown: Mapping[KeyPath, frozenset[str]] = {}
     """The keys with faults of the query, of its metrics and of its sources, by their places."""
-    source_places: Mapping[str, KeyPath] = field(default_factory=dict)
+    source_places: Mapping[str, KeyPath] = {}
     json_texts: tuple[Way, ...] = ()
 
     def lacks(self, *keys: str) -> bool:

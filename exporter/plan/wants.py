@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.labels import ReferenceLabel, parts_of
 from exporter.config.nodes import KeyPath
@@ -20,8 +21,7 @@ from exporter.plan.response_paths import Feeders, ParsedQuery, PathProblem, colu
 SELF: Final = "."
 
 
-@dataclass(frozen=True, slots=True)
-class Wants:
+class Wants(Struct, frozen=True):
     """By the name of a query: the references to `for_each` rows that its targets carry, each with where it is first
     written, and the paths that others want of its rows."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.samples import counter_totals
@@ -24,8 +25,7 @@ _CHECK_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 300.0  # between two rounds of calls that failed
 
 
-@dataclass(frozen=True, slots=True)
-class _Audit:
+class _Audit(Struct, frozen=True):
     """The audit of one period, begun; `part` is all that decides what it asks."""
 
     identity: tuple[QueryPlan, Source]

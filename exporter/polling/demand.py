@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
+
+from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.samples import Json
@@ -17,8 +18,7 @@ from exporter.model.window import Period
 from exporter.plan.plan import Plan, QueryPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """Calls a minute of a query: so many, for each of `unit` (`tenant`), or in all where there is none."""
 
     query: str
@@ -106,8 +106,7 @@ def _where(where: Mapping[str, Sequence[Json]]) -> str:
     return f" with {' and '.join(conditions)}" if conditions else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What a source with a `rate_limit` is asked, by query, and what the limit allows: calls a minute."""
 
     calls: Mapping[str, float]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from math import ceil, inf
 from typing import Final, TypeVar
+
+from msgspec import Struct, field
 
 from exporter.plan.plan import Target
 
@@ -18,8 +19,7 @@ _DUE_EARLY_SECONDS: Final = 0.01  # timers of one tick differ by rounding
 T = TypeVar("T", bound=Hashable)
 
 
-@dataclass(slots=True, eq=False)
-class Member:
+class Member(Struct, eq=False):
     """When a target is polled next, in monotonic seconds, never while it is being polled; how often it failed since it
     last worked, and how many polls are left out for requests that were sent beyond those of the polls that failed."""
 
@@ -42,8 +42,7 @@ class Member:
         return leaves_out
 
 
-@dataclass(slots=True, eq=False)
-class Signal:
+class Signal(Struct, eq=False):
     """Wakes the one task that waits for it. An `asyncio.Event` takes 800 bytes, as it is made for many."""
 
     _is_set: bool = False
@@ -78,12 +77,11 @@ class Signal:
             self._waiter.set_result(None)
 
 
-@dataclass(slots=True, eq=False)
-class Pack:
+class Pack(Struct, eq=False):
     """Targets that are polled together. `task` polls them; `changed` wakes it when others are due than before."""
 
     number: int
-    members: dict[Target, Member] = field(default_factory=dict)
+    members: dict[Target, Member] = {}
     changed: Signal = field(default_factory=Signal)
     task: asyncio.Task[None] | None = None
 
@@ -117,8 +115,7 @@ class Pack:
             await self.changed.wait(next_at - monotonic())
 
 
-@dataclass(slots=True)
-class PackSize:
+class PackSize(Struct):
     """How many targets go into one operation: as many as configured, or fewer where the server takes no more. More
     are tried again after an hour, twice as many at a time."""
 
@@ -138,8 +135,7 @@ class PackSize:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Regrouping:
+class Regrouping(Struct, frozen=True):
     """What came of new targets: which are gone, and the packs that have begun and ended."""
 
     gone: tuple[Target, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.model.errors import Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
@@ -49,8 +50,7 @@ class _Course:
         self.position = cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Pages:
+class Pages(Struct, frozen=True):
     """The responses, a page each, and how many of their rows, and of those that were not asked for, are beyond
     `max_rows`: so many, or (`at_least`) so many and perhaps more."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
@@ -29,8 +31,7 @@ _BIG_SERIES: Final = 5000
 Around: TypeAlias = Callable[[QueryPlan, Source, Target], Surroundings]
 
 
-@dataclass(frozen=True, slots=True)
-class PackOutcome:
+class PackOutcome(Struct, frozen=True):
     """What came of each target, and how many targets in one operation the server takes, as far as it is known now.
 
     `refusal` says how it refused more, `extra_requests` how many requests were sent to find out.
@@ -42,8 +43,7 @@ class PackOutcome:
     extra_requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     target: Target
     moment: Moment
     operation: Operation

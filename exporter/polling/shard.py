@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
+
+from msgspec import Struct
 
 _ORDINAL: Final = re.compile(r"-(\d{1,6})$")
 _MASK: Final = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Struct, frozen=True):
     """One of `count` exporters of the same configuration; the first has index 0."""
 
     index: int = 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.budget import Budget
@@ -17,8 +18,7 @@ from exporter.series.store import State
 from exporter.upstream.access_token import TokenStatus
 
 
-@dataclass(frozen=True, slots=True)
-class QueryStatus:
+class QueryStatus(Struct, frozen=True):
     """A query on a source, over all its targets; `states` are those that are known of them.
 
     `up` is whether the last poll of each succeeded. `needs_too_many_calls`: its new targets were refused, and the old
@@ -95,8 +95,7 @@ class QueryStatus:
         return max(self.failing or self.tried, key=lambda state: state.problem_time or 0.0, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
+class SourceStatus(Struct, frozen=True):
     """A source: its access token (none without OAuth 2.0), its requests by status code, and what holds polls back.
 
     `budget` is what the API said last of its own limit.

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence, Set
-from dataclasses import replace
 from math import ceil
 from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from exporter.config.source import Source
 from exporter.model.errors import Reason

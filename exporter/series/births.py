@@ -9,8 +9,9 @@ where a series comes back that was away.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from exporter.model.outcome import Result
 from exporter.model.samples import Family, LabelValues, Number
@@ -20,8 +21,7 @@ Counters: TypeAlias = Mapping[Family, Mapping[LabelValues, Number]]
 MOST_GONE: Final = 20_000  # series that are remembered although they are away; with more, nothing is a birth
 
 
-@dataclass(frozen=True, slots=True)
-class Births:
+class Births(Struct, frozen=True):
     """What is remembered of the counters that were published last.
 
     `whole` are the families of which the answer named every series. `begun` are the series that stand as 0, with what
@@ -30,8 +30,8 @@ class Births:
     """
 
     whole: frozenset[Family] = frozenset()
-    begun: Counters = field(default_factory=dict)
-    ended: Counters = field(default_factory=dict)
+    begun: Counters = {}
+    ended: Counters = {}
     gone: frozenset[int] = frozenset()
 
     def publish(self, before: Counters, now: Counters, result: Result, *, same_period: bool) -> tuple[Births, Counters]:

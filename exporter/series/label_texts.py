@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -18,14 +17,13 @@ from exporter.series.records import Records, Texts, hops_text
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What an extraction needs beside the answer: what references in labels can name, what lookups know, and the rows
     of other queries, for what an answer does not name."""
 
-    values: Mapping[str, Json] = field(default_factory=dict)
-    names: Mapping[str, Names] = field(default_factory=dict)
-    rows: Mapping[str, Sequence[Mapping[str, Json]]] = field(default_factory=dict)
+    values: Mapping[str, Json] = {}
+    names: Mapping[str, Names] = {}
+    rows: Mapping[str, Sequence[Mapping[str, Json]]] = {}
 
 
 class LabelTexts:

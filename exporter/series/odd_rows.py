@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from exporter.document.answer_shape import key_of
 from exporter.model.outcome import ABSENT
@@ -29,17 +29,16 @@ class RowReason(StrEnum):
     DUPLICATE_SERIES = "duplicate_series"
 
 
-@dataclass(slots=True)
-class OddRows:
+class OddRows(Struct):
     """Collects the rows of one answer that were left out. A row that several metrics lack counts once.
 
     `first` quotes the first of them, in one short line.
     """
 
     first: str = ""
-    _reasons: dict[int, RowReason] = field(default_factory=dict)  # by the identity of the row's object
-    _nodes: list[object] = field(default_factory=list)  # which keep their identities while this lives
-    _doubles: set[tuple[str, LabelValues]] = field(default_factory=set)
+    _reasons: dict[int, RowReason] = {}  # by the identity of the row's object
+    _nodes: list[object] = []  # which keep their identities while this lives
+    _doubles: set[tuple[str, LabelValues]] = set()
 
     def add(self, node: object, reason: RowReason) -> None:
         """Notes a row by its object in the answer."""
@@ -62,8 +61,7 @@ class OddRows:
         return dict(found)
 
 
-@dataclass(slots=True)
-class LeftOut:
+class LeftOut(Struct):
     """What is left out of an answer: values by reason, `first_value` quotes the first of them, and the rows, where they
     may be left out."""
 

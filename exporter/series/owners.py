@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from exporter.model.samples import LabelValues, Samples
 
@@ -14,8 +15,7 @@ Owner = TypeVar("Owner", bound=Hashable)
 _TOLD: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """The series that one owner has in one family, by the hashes of their label values.
 
     The texts of 100 000 series would take 40 MB, and hold the memory of the whole answer that they were cut out of. A

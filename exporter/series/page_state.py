@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response
@@ -11,8 +11,7 @@ from exporter.series.odd_rows import OddRows
 from exporter.series.records import Node, Records, hops_text, records_at
 
 
-@dataclass(frozen=True, slots=True)
-class PageState:
+class PageState(Struct, frozen=True):
     """What a page says of the others: how many rows there are in all, whether there is a further one, its cursor."""
 
     total: int | None = None

@@ -6,13 +6,12 @@ The answer's objects are those that the query's `AnswerShape` makes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
 from itertools import chain, compress, repeat, zip_longest
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from exporter.document.answer_shape import attribute
 from exporter.document.json_texts import NotJson
@@ -30,24 +29,21 @@ _WRONG_SHAPE: Final = (AttributeError, TypeError)
 _PART: Final = 2000  # records: what is read of them stays in the processor's cache
 
 
-@dataclass(frozen=True, slots=True)
-class Most:
+class Most(Struct, frozen=True):
     """The most rows of all pages together, and the walk that leads to the rows."""
 
     walk: Hops
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """A column of texts, in which equal ones are one object. `different` has each of them, and may have more."""
 
     column: Sequence[str]
     different: Collection[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
     those between the objects on the way. All levels are of one length.
 
@@ -56,10 +52,10 @@ class Records:
     """
 
     levels: tuple[Sequence[Node], ...]
-    columns: Mapping[Column, Sequence[Node]] = field(default_factory=dict)
-    texts: Mapping[Column, Texts] = field(default_factory=dict)
+    columns: Mapping[Column, Sequence[Node]] = {}
+    texts: Mapping[Column, Texts] = {}
     nulls: tuple[int, ...] = ()
-    keys: Mapping[int, Sequence[Node]] = field(default_factory=dict)
+    keys: Mapping[int, Sequence[Node]] = {}
 
     def __len__(self) -> int:
         return len(self.levels[-1])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
@@ -16,15 +17,14 @@ Names: TypeAlias = Mapping[str, Mapping[str, str]]
 Exports: TypeAlias = Mapping[str, Json]
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(Struct):
     """What is known of one query on one source: the rows of each owner, and what was made of all of them."""
 
-    by_owner: dict[Hashable, tuple[FeedingRow, ...]] = field(default_factory=dict)
+    by_owner: dict[Hashable, tuple[FeedingRow, ...]] = {}
     joined: tuple[FeedingRow, ...] | None = None
     shapes: frozenset[frozenset[str]] = frozenset()  # what the rows' outer values are called
-    names: dict[Hashable, Names] = field(default_factory=dict)
-    beside: dict[frozenset[str], dict[str, list[Exports]]] = field(default_factory=dict)
+    names: dict[Hashable, Names] = {}
+    beside: dict[frozenset[str], dict[str, list[Exports]]] = {}
 
 
 class Rows:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from exporter.config.source import Source
 from exporter.exposition import Board, Body, Page, body
@@ -31,16 +33,14 @@ class Owner(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedPeriod:
+class ClosedPeriod(Struct, frozen=True):
     """The full totals of a period, by counter; its start in Unix seconds."""
 
     totals: Mapping[str, float]
     start_time: float
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What is kept of one query and target.
 
     `counters` are the values of this period as they are published, but for `births`; `series` is how many are on the
@@ -55,7 +55,7 @@ class State:
     series: int = 0
     rows: tuple[Mapping[str, Json], ...] = ()
     row_count: int = 0
-    counters: Counters = field(default_factory=dict)
+    counters: Counters = {}
     births: Births = field(default_factory=Births)
     decreases: int = 0
     failure: Reason | None = None
@@ -76,8 +76,7 @@ class State:
         return None if self.succeeded_at is None else self.window_end_time
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """Samples as the page and the claims of their owner need them."""
 
     body: Body

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any, TypeVar
 
 from graphql import GraphQLError
+from msgspec import Struct
 
 from exporter.simulator.faults import FaultState
 from exporter.simulator.model import Api, Application, Environment, Model, Organization, Pattern
@@ -18,8 +18,7 @@ Arguments = Mapping[str, Any]
 Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What a DataFilter stands for."""
 
     organization: Organization
@@ -28,8 +27,7 @@ class Scope:
     project_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """One operation being answered: all its fields see the same moment."""
 
     model: Model

@@ -2,7 +2,6 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -24,6 +23,7 @@ from graphql import (
     parse,
     validate,
 )
+from msgspec import Struct
 
 from exporter.simulator.asking import Asking
 from exporter.simulator.resolvers import RESOLVERS, Resolver
@@ -31,16 +31,14 @@ from exporter.simulator.resolvers import RESOLVERS, Resolver
 KEPT_DOCUMENTS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A parsed document with the errors that validation found in it."""
 
     node: DocumentNode | None
     errors: tuple[GraphQLError, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WireAnswer:
+class WireAnswer(Struct, frozen=True):
     """What became of an operation: its HTTP status and its JSON body."""
 
     status: int

@@ -7,15 +7,16 @@ were, so that a settled answer never changes.
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 TOKEN_ENDPOINT_STATES = ("ok", "refuse", "error503", "hang")
 API_STATES = ("ok", "error503", "hang", "401")
 
 
-@dataclass(frozen=True, slots=True)
-class FaultState:
+class FaultState(Struct, frozen=True):
     """What is wrong at a moment. APIs and applications are named by id or by name, organizations by handle or UUID.
 
     A flood is requests of `flooding_applications` that come on top of the usual ones, `flood_rate` a second in an
@@ -123,8 +124,7 @@ class Faults:
 
     def clear(self) -> FaultState:
         """Ends all faults from now on."""
-        healthy = FaultState()
-        return self.set(**{item.name: getattr(healthy, item.name) for item in fields(FaultState)})
+        return self.set(**asdict(FaultState()))
 
     def at(self, time_ms: int) -> FaultState:
         """What held at a moment."""

@@ -4,14 +4,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 HIDDEN = "<secret>"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One HTTP request. Tokens appear by number only; secrets never."""
 
     time: float  # wall clock at arrival
@@ -19,8 +19,8 @@ class Entry:
     status: int  # 0: the client went away before an answer
     duration_seconds: float
     in_flight: int  # requests of this kind under way when it arrived, itself included
-    operations: Mapping[str, int] = field(default_factory=dict)  # root field -> how often, aliases counted
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    operations: Mapping[str, int] = {}  # root field -> how often, aliases counted
+    variables: Mapping[str, Any] = {}
     token_number: int | None = None
     error: str = ""
 
@@ -39,8 +39,7 @@ class Entry:
         }
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(Struct):
     """A request under way; its handler fills in what it learns."""
 
     kind: str
@@ -48,8 +47,8 @@ class Exchange:
     started_at: float
     in_flight: int
     status: int = 0
-    operations: dict[str, int] = field(default_factory=dict)
-    variables: dict[str, Any] = field(default_factory=dict)
+    operations: dict[str, int] = {}
+    variables: dict[str, Any] = {}
     token_number: int | None = None
     error: str = ""
 

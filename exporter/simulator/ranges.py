@@ -1,11 +1,11 @@
 """Time ranges of the API: what a TimeFilter means, how wide buckets are and how their starts are written."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from graphql import GraphQLError
+from msgspec import Struct
 
 from exporter.simulator.settings import GRANULARITY_SECONDS, Settings
 
@@ -15,8 +15,7 @@ MONDAY = 4 * 86_400_000  # 1970-01-05, from which weeks are counted
 BY_RANGE = ((1, "1m"), (12, "15m"), (72, "1h"), (24 * 31, "1d"))
 
 
-@dataclass(frozen=True, slots=True)
-class TimeRange:
+class TimeRange(Struct, frozen=True):
     """From start to before end, milliseconds of the epoch; the offset is that of `from`."""
 
     start_ms: int
@@ -24,8 +23,7 @@ class TimeRange:
     offset_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """A part of a range; `time_span` is the start of the whole bucket, which may lie before the range."""
 
     time_span: str

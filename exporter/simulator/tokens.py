@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
+from msgspec import Struct
+
 from exporter.simulator.settings import Settings
 
 SCOPE = "apim:api_manage"
 KEPT_TOKENS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """An access token; `number` is what logs and journals may show."""
 
     number: int

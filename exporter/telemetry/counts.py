@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 from exporter.model.outcome import PollOutcome
 from exporter.telemetry.recent_polls import RecentPoll, RecentPolls
@@ -14,8 +15,7 @@ from exporter.telemetry.recent_polls import RecentPoll, RecentPolls
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})  # most queries never count a reason
 
 
-@dataclass(slots=True)
-class QueryCounts:
+class QueryCounts(Struct):
     """What was counted of one query on one source since the start."""
 
     polls: int = 0

@@ -7,10 +7,10 @@ import platform
 import time
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from typing import Final
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -31,8 +31,7 @@ _RENDERED_FOR_SECONDS: Final = 1.0
 _MANY_SERIES: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class WebFigures:
+class WebFigures(Struct, frozen=True):
     """What telemetry reads of the web server; `config_status` is None without a web configuration."""
 
     requests_by_code: Mapping[str, int]
@@ -146,8 +145,7 @@ class Telemetry:
         yield _gauge("tasks", "Tasks of the event loop.", (), [((), self._task_count())])
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(Struct, frozen=True):
     """The metrics as they were at a (monotonic) time, after that reload."""
 
     at: float
@@ -155,8 +153,7 @@ class _Text:
     content: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A family as it was rendered last."""
 
     samples: Samples
@@ -378,8 +375,7 @@ def _text(samples: Samples, openmetrics: bool) -> bytes:
     return b"".join((head(samples.family, Format.OPENMETRICS if openmetrics else Format.TEXT), *pieces(samples)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Members:
+class _Members(Struct, frozen=True):
     """Who has a series in each of many families: their labels by columns, and all values of each label. To look at the
     labels once is most of the work where there are thousands."""
 

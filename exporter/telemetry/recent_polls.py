@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from math import copysign
 from typing import Final, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 MAX_RECENT_POLLS: Final = 30
 
@@ -18,8 +20,7 @@ class RecentPoll(NamedTuple):
     failed: bool
 
 
-@dataclass(slots=True)
-class RecentPolls:
+class RecentPolls(Struct):
     """The last `MAX_RECENT_POLLS` polls of a query on a source, of any of its targets.
 
     There may be 10 000 queries, so a poll is 4 bytes: its duration, which is negative if it failed.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import structlog
+from msgspec import Struct, field
 
 from exporter.config.source import Source
 from exporter.model.errors import Reason, UpstreamFailure
@@ -20,18 +20,17 @@ from exporter.upstream.hints import likely_causes, log_fields
 _log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class Reporter:
+class Reporter(Struct):
     """The observer of polls and audits: counts what happens, and writes a line when something changes."""
 
     counts: Counts = field(default_factory=Counts)
-    _sources: dict[str, Source] = field(default_factory=dict)
-    _failing: dict[Owner, str] = field(default_factory=dict)
-    _values_left_out: dict[Owner, frozenset[str]] = field(default_factory=dict)
-    _nulls: dict[Owner, frozenset[str]] = field(default_factory=dict)
-    _packs_refused: set[tuple[str, str]] = field(default_factory=set)
-    _audits_failing: dict[Owner, str] = field(default_factory=dict)
-    _over_limit: set[str] = field(default_factory=set)
+    _sources: dict[str, Source] = {}
+    _failing: dict[Owner, str] = {}
+    _values_left_out: dict[Owner, frozenset[str]] = {}
+    _nulls: dict[Owner, frozenset[str]] = {}
+    _packs_refused: set[tuple[str, str]] = set()
+    _audits_failing: dict[Owner, str] = {}
+    _over_limit: set[str] = set()
 
     def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
         self.counts.of(owner.query, owner.source).add(outcome, decreases)

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
 import structlog
+from msgspec import Struct
 
 from exporter.config.source import OAuth2, header_secrets
 from exporter.model.censor import Censor
@@ -56,8 +57,7 @@ class AccessToken:
         return self.expires_at - min(10.0, (self.expires_at - self.obtained_at) / 10)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenStatus:
+class TokenStatus(Struct, frozen=True):
     """What telemetry shows of a token source. `expiry_time` is in Unix time; `renewals` is by result and reason."""
 
     valid: bool

@@ -15,7 +15,6 @@ import zlib
 from collections import Counter
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 import structlog
+from msgspec import Struct
 
 from exporter.config.source import TLSConfig
 from exporter.model.background import result_of
@@ -55,8 +55,7 @@ class _Lost(UpstreamFailure):
     """The connection ended before the answer began: on a reused one, the request may be sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Struct, frozen=True):
     """A connection to an origin. `made_at` is when it was begun, in monotonic seconds."""
 
     origin: httpcore.Origin

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.budget import Budget
@@ -15,15 +16,14 @@ from exporter.upstream.rate_limit import Pace, Turns
 MAX_PAUSE_SECONDS: Final = 3600.0
 
 
-@dataclass(slots=True)
-class Gate:
+class Gate(Struct):
     """How many polls of a source run at once, until when it asked to be left alone (monotonic seconds), and what it
     said last of its budget. `on_wait` hears once of each pause that something waits for, with the seconds of it."""
 
     turns: Turns
     paused_until: float = 0.0
     budget: Budget | None = None
-    in_flight: dict[str, int] = field(default_factory=dict)
+    in_flight: dict[str, int] = {}
     on_wait: Callable[[float], None] | None = None
     _announced_until: float = 0.0
 

@@ -10,9 +10,10 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 from exporter.model.budget import Budget
 from exporter.model.outcome import WAIT_KEYS
@@ -26,8 +27,7 @@ _LONGEST_OWN_WAIT_SECONDS: Final = 60.0
 _WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": MAX_WAIT_SECONDS}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How long the server wants to be left alone, if it does, and the scarcest budget that it names, if any."""
 
     wait_seconds: float | None = None
@@ -42,8 +42,7 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
-@dataclass(slots=True)
-class _Quota:
+class _Quota(Struct):
     """One budget of the headers, as far as it was read. `reset_seconds` is when it is whole again."""
 
     remaining: float | None = None

@@ -11,10 +11,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 import httpx
+from msgspec import Struct
 
 from exporter import __version__
 from exporter.config.source import TLSConfig
@@ -31,8 +31,7 @@ _OBJECT: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")
 _DEFAULT_TLS: Final = TLSConfig()
 
 
-@dataclass(frozen=True, slots=True)
-class WireResponse:
+class WireResponse(Struct, frozen=True):
     """An answer, whole and decoded. Header names are in lower case."""
 
     status: int

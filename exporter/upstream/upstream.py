@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Set
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.config.proxy import ProxySettings
 from exporter.config.source import Access, Source, TLSConfig, header_secrets
@@ -26,8 +27,7 @@ _MAX_GRANT_BYTES: Final = 2**20
 _ANSWER_MEMORY: Final = AnswerMemory()  # of the process, as its memory is
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Upstream:
+class Upstream(Struct, frozen=True, eq=False):
     """What talks to one source. The first transport is to the API. One to the token endpoint comes with the token;
     sources may share both."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MAX_SERIES: Final = 500  # on the page
 UNASKED_SERIES: Final = 5  # of each family, without a filter
 
 
-@dataclass(frozen=True, slots=True)
-class FamilyView:
+class FamilyView(Struct, frozen=True):
     """A metric family with some of the series that the filter finds (text and value, as `/metrics` has them).
 
     `found` is how many it finds.

@@ -13,9 +13,10 @@ import ipaddress
 import resource
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, cast
+
+from msgspec import Struct, field
 
 _LINGER_SECONDS: Final = 2.0
 _READ_BYTES: Final = 4096  # at a time: what a connection can hold unread by the server behind
@@ -23,8 +24,7 @@ _TLS_WAITING_BYTES: Final = 65536
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one client may take. The defaults never meet a scraper that works."""
 
     request_seconds: float = 10.0  # from its first byte, or the connection, until the request is whole; TLS handshakes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias
+
+from msgspec import Struct
 
 _TEXT = "text/plain; charset=utf-8"
 Fields: TypeAlias = tuple[tuple[str, str], ...]
@@ -13,8 +14,7 @@ RawFields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Header fields as they are sent; names are in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One whole request, without its body, which no route reads. Field names are in lower case."""
 
     method: str
@@ -29,8 +29,7 @@ class Request:
         return b", ".join(values).decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What is answered: a status, header fields, and a body."""
 
     status: HTTPStatus

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from exporter.exposition import Format
 
 _MAX_REMEMBERED_BYTES = 1024  # of request headers that are looked up and not parsed again
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
+class Representation(Struct, frozen=True):
     """One form of `/metrics`. The content type always names a version: Prometheus 3 refuses one that does not."""
 
     format: Format
@@ -20,8 +20,7 @@ class Representation:
     gzip: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(Struct, frozen=True):
     """A media type that can be served. A range may leave its version out, and may not name another."""
 
     format: Format

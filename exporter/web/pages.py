@@ -8,8 +8,10 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from exporter.config.confidential import shown_url
 from exporter.config.redacted import Redacted

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
 from urllib.parse import parse_qs
+
+from msgspec.structs import replace
 
 from exporter.web.messages import Answer, Application, Request
 from exporter.web.negotiation import Representation, representation

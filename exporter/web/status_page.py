@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Final
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.found_series import FamilyView
@@ -31,8 +32,7 @@ STYLE: Final = files("exporter.web").joinpath("status.css").read_text("utf-8")
 SCRIPT: Final = files("exporter.web").joinpath("status.js").read_text("utf-8")
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a table: its head, and whether it holds numbers, which are aligned on the right."""
 
     name: str

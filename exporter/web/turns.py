@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from exporter.web.messages import Answer
 
@@ -17,8 +18,7 @@ MAX_WAITING: Final = 8
 _BUSY: Final = Answer.plain(HTTPStatus.TOO_MANY_REQUESTS, (("retry-after", "1"),))
 
 
-@dataclass(slots=True)
-class _Turn:
+class _Turn(Struct):
     """A page that is being made, or waits for it."""
 
     task: asyncio.Task[Answer]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from exporter.web.view import QueryView, SourceView, View
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """One cause, with the queries that it stops. `source` is None where the cause is in the query itself."""
 
     source: SourceView | None
@@ -29,8 +29,7 @@ class Trouble:
         return sum(query.series for query in self.queries)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The answer in a word (`well`, `waiting` or `failing`), in a sentence, and what is wrong."""
 
     mark: str

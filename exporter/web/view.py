@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.found_series import FamilyView
 
 
-@dataclass(frozen=True, slots=True)
-class WindowView:
+class WindowView(Struct, frozen=True):
     """The window of the figures that are published, and where their counters begin; ISO 8601, as they were sent."""
 
     start: str
@@ -17,8 +16,7 @@ class WindowView:
     counters_since: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryView:
+class QueryView(Struct, frozen=True):
     """A query on a source, over all its targets. `problem` is the last that any of them had, `remedy` what to do.
 
     `next_in_seconds` is None while it is polled, and where nothing is to be polled; `feeder` is the query whose rows
@@ -46,8 +44,7 @@ class QueryView:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceView:
+class SourceView(Struct, frozen=True):
     """A source and its access token, if it has one. `well` is whether it has the token that it needs."""
 
     name: str
@@ -63,8 +60,7 @@ class SourceView:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """All that the page shows. `sought` is what the filter box holds, `refresh` whether the page loads itself again."""
 
     now: float

@@ -7,12 +7,12 @@ import math
 import ssl
 from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
+from msgspec.structs import replace
 
 from exporter.config.web import WebConfig, WebSettings, files_of, load_web
 from exporter.model.errors import ConfigError, Problem

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -224,7 +225,7 @@ def test_a_target_that_is_off_does_not_silence_the_others(
 ) -> None:
     """One of two organizations refuses within a period: the audit tells of the other, and how many were compared; back
     again, both are."""
-    insights = start_insights(replace(LATE, sees_all_organizations=True))
+    insights = start_insights(dataclasses.replace(LATE, sees_all_organizations=True))
     stays, goes = insights.model.organizations
     places = [f"{{organization: {one.uuid}, id: {one.environments[0].id}}}" for one in (stays, goes)]
     queries = COUNTED.replace("environment: environments", f"environment: [{', '.join(places)}]")

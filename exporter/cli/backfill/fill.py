@@ -7,9 +7,10 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct, field
 
 from exporter.cli.ad_hoc import Round
 from exporter.cli.backfill.history import DuplicateSeries, History
@@ -36,8 +37,7 @@ class Interrupted(ExporterError):
     """The upstream did not answer for so long that going on makes no sense now; what came is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """From `start` to before `end`: Unix seconds. `step_seconds` is each query's interval where it is None."""
 
     start: float
@@ -53,8 +53,7 @@ class Span:
             number += 1
 
 
-@dataclass(frozen=True, slots=True)
-class FanOut:
+class FanOut(Struct, frozen=True):
     """A query on a source, with the targets that it has now. `is_first`: it is asked before those that are not."""
 
     course: Course
@@ -73,8 +72,7 @@ class FanOut:
         return "\0".join(self.course.owner(target))
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """How far a run is: requests that are done, of all; and what failed, by query and failure."""
 
     total: int
@@ -83,8 +81,7 @@ class Progress:
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """One operation: these targets at that time. `published_end_time` is the end of the window of the step before."""
 
     fan_out: FanOut

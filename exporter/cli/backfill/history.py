@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+
+from msgspec import Struct
 
 from exporter.exposition import Format, head, pieces
 from exporter.model.outcome import Result
@@ -31,8 +32,7 @@ class DuplicateSeries(Exception):
     """Two owners have one series."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What an OpenMetrics file has."""
 
     families: int

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from exporter.model.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """Where to ask and as whom."""
 
     url: str
@@ -21,8 +21,7 @@ class Account:
     secret: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the account sees: the organization, and its environments' names, types and tenants."""
 
     organization_id: str
@@ -31,8 +30,7 @@ class Found:
     tenants: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPlace:
+class SecretPlace(Struct, frozen=True):
     """Where the configuration finds the secret: a file (`written` if we write it), else CHOREO_CONSUMER_SECRET."""
 
     file: Path | None = None

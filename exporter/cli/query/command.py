@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import click
+from msgspec import Struct
 
 from exporter.cli.account import (
     fail,
@@ -86,8 +86,7 @@ def query(
     _report_failures(polls, course)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
+class _Choice(Struct, frozen=True):
     """Which targets to ask for."""
 
     values: tuple[str, ...]
@@ -105,8 +104,7 @@ class _Choice:
         return found if self.everything else found[:1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Polls:
+class _Polls(Struct, frozen=True):
     """What was asked: the query itself for the chosen targets, before that what it needs."""
 
     time: float

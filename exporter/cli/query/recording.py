@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from exporter.cli.ad_hoc import Asked
 from exporter.cli.atomic_file import atomic_file
@@ -32,8 +33,7 @@ class RecordingError(ExporterError):
     """A file is no recording; the text says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedAnswer:
+class RecordedAnswer(Struct, frozen=True):
     """The responses to one poll, a page each. `variables` are as written, bound with the target's values alone."""
 
     query: str
@@ -42,8 +42,7 @@ class RecordedAnswer:
     responses: tuple[Response, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """Answers, and when they were given: Unix seconds."""
 
     time: float
@@ -58,8 +57,7 @@ class Recording:
         return _Replaying(())
 
 
-@dataclass(slots=True)
-class _Replaying:
+class _Replaying(Struct):
     """Gives responses in the order in which they came."""
 
     responses: tuple[Response, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from exporter.cli.account import (
     fail,
@@ -51,17 +51,16 @@ _SUM_WORDS = {True: "yes", False: "no", None: "not asked"}
 _COLOURS = {Verdict.WORKED: "green", Verdict.EMPTY: "yellow"}
 
 
-@dataclass(slots=True)
-class _Findings:
+class _Findings(Struct):
     """All that was found."""
 
-    operations: list[OperationReport] = field(default_factory=list)
-    sums: list[SumReport] = field(default_factory=list)
+    operations: list[OperationReport] = []
+    sums: list[SumReport] = []
     fresh: tuple[QueryPlan, Freshness] | None = None
     probed: Probed | None = None
     polls: tuple[Asked, ...] = ()
     time: float = 0.0
-    troubles: list[str] = field(default_factory=list)
+    troubles: list[str] = []
 
 
 @click.command(

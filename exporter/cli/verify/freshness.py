@@ -7,9 +7,10 @@ import itertools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.verify.operations import Totals, totals
@@ -24,8 +25,7 @@ LEAST_QUIET_SECONDS: Final = 120.0
 _DELAYS: Final = (0, 1, 5, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     """What was seen. Seconds after a bucket's end: the last change came after `before` and until `seen`.
 
     `late` are the ages of old buckets that changed meanwhile; `counted` is the largest total of a bucket, so whether
@@ -55,8 +55,7 @@ class Freshness:
         return 0.0 if self.seen else LEAST_QUIET_SECONDS
 
 
-@dataclass(slots=True)
-class _Bucket:
+class _Bucket(Struct):
     """A stretch of time, observed again and again."""
 
     start: float

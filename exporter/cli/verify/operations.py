@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.document.root_fields import root_fields
@@ -35,8 +37,7 @@ class Verdict(StrEnum):
     NOT_ASKED = "not asked"
 
 
-@dataclass(frozen=True, slots=True)
-class OperationReport:
+class OperationReport(Struct, frozen=True):
     """One operation of a query: what came of it, and after how many seconds (of the whole query, where it was asked
     with others). `needs` is the query without whose rows it could not be asked."""
 
@@ -48,8 +49,7 @@ class OperationReport:
     needs: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SumReport:
+class SumReport(Struct, frozen=True):
     """Whether the totals of two adjacent windows add up to those of both; `detail` says with which figures.
 
     `holds` is None where the API did not answer.
@@ -60,8 +60,7 @@ class SumReport:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueryReport:
+class QueryReport(Struct, frozen=True):
     """One query: its operations, and the poll that told most."""
 
     operations: tuple[OperationReport, ...]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from exporter.cli.ad_hoc import Asked, Round
 from exporter.model.errors import Failure, Reason
@@ -29,8 +30,7 @@ GRANULARITIES: Final = tuple(_GRANULARITIES)
 _REFUSING: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE})
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Struct, frozen=True):
     """What the API takes. `granularities` has for each that was asked for (none: "") what it answered with, or None
     where it refused; those without an answer are left out. `aliases` is how many it took, `refused_aliases` the least
     that it refused, if it refused any. `trouble` is why a question had no answer."""

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from random import Random
+
+from msgspec import Struct
 
 from exporter.simulator.faults import Faults, FaultState
 from exporter.simulator.model.inventory import Api, Environment, Organization
@@ -17,8 +18,7 @@ SLOW_FROM = 2.0
 FLOODED_PERCENT = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """An alert; `category` is LATENCY or TRAFFIC, `metric` RESPONSE_LATENCY or TOTAL_TRAFFIC."""
 
     time_ms: int

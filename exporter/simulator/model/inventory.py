@@ -4,14 +4,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
+
 from exporter.simulator.model.names import API_NAMES, APPLICATION_NAMES, ORGANIZATIONS, RESOURCES
 from exporter.simulator.settings import Settings
 
 FIRST_TENANT = "carbon.super"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One path and method of an API; `weight` is its share of the API's traffic."""
 
     template: str
@@ -19,8 +20,7 @@ class Resource:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(Struct, frozen=True):
     """An API of one tenant; it is deployed in every environment of its organization."""
 
     id: str
@@ -39,8 +39,7 @@ class Api:
         return hash(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(Struct, frozen=True):
     """An application of one tenant with the ids of the APIs it calls; its owner is the subscriber."""
 
     id: str
@@ -54,8 +53,7 @@ class Application:
         return hash(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """An environment of one organization; `weight` scales its traffic."""
 
     id: str

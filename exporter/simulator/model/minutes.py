@@ -8,9 +8,10 @@ import hashlib
 import math
 import sys
 from array import array
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from exporter.simulator.faults import FaultState
 from exporter.simulator.model.request_kinds import (
@@ -37,8 +38,7 @@ BUSY_FACTOR = 1.25
 _REFUSED = {"throttled": THROTTLED, "flooding": FLOODING}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """The requests of a minute in the order of time, as columns of equal length."""
 
     moments: Column  # milliseconds from the start of the minute

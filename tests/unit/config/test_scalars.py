@@ -123,14 +123,14 @@ REFUSED: list[tuple[Any, object, str]] = [
 @pytest.mark.parametrize(("kind", "written", "meant"), TAKEN)
 def test_a_good_scalar_becomes_what_it_means(kind: Any, written: object, meant: object) -> None:
     """Text becomes a typed value, and a typed value stays as it is."""
-    assert TypeAdapter(kind).validate_python(written) == meant
+    assert TypeAdapter(kind, config=scalars.Strict.model_config).validate_python(written) == meant
 
 
 @pytest.mark.parametrize(("kind", "written", "said"), REFUSED)
 def test_a_bad_scalar_is_refused_with_what_would_be_right(kind: Any, written: object, said: str) -> None:
     """Each rule says what is wrong and what to write."""
     with pytest.raises(ValidationError) as refused:
-        TypeAdapter(kind).validate_python(written)
+        TypeAdapter(kind, config=scalars.Strict.model_config).validate_python(written)
     assert str(refused.value.errors()[0]["ctx"]["error"]) == said
 
 
@@ -138,7 +138,7 @@ def test_a_bad_scalar_is_refused_with_what_would_be_right(kind: Any, written: ob
 def test_a_secret_is_text_and_never_quoted(written: object) -> None:
     """A number is not guessed to be a password, and nobody's password is empty."""
     with pytest.raises(ValidationError) as refused:
-        TypeAdapter(scalars.SecretText).validate_python(written)
+        TypeAdapter(scalars.SecretText, config=scalars.Strict.model_config).validate_python(written)
     said = "must be text that is not empty; write ${NAME} to take it from the environment"
     assert str(refused.value.errors()[0]["ctx"]["error"]) == said
 
@@ -148,7 +148,7 @@ def test_files_stand_beside_the_configuration() -> None:
     context = {"folder": Path("/etc/exporter")}
 
     def read(kind: Any, value: object) -> Any:
-        return TypeAdapter(kind).validate_python(value, context=context)
+        return TypeAdapter(kind, config=scalars.Strict.model_config).validate_python(value, context=context)
 
     assert read(scalars.File, "ca.pem") == Path("/etc/exporter/ca.pem")
     assert read(scalars.File, "/ca.pem") == Path("/ca.pem")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 from pydantic import ValidationError
 
 from exporter.config.source import Access, OAuth2, Source
@@ -187,8 +187,6 @@ def test_a_schema_is_a_shipped_one_or_a_file() -> None:
 def test_access_has_each_key_as_it_is() -> None:
     """Two sources that are reached in the same way have the same access."""
     made = source(oauth2=OAUTH2, proxy_url="http://proxy.example", concurrency=3)
-    assert {field.name: getattr(made.access, field.name) for field in fields(Access)} == {
-        field.name: getattr(made, field.name) for field in fields(Access)
-    }
+    assert asdict(made.access) == {name: getattr(made, name) for name in Access.__struct_fields__}
     assert made.access == source(oauth2=OAUTH2, proxy_url="http://proxy.example", concurrency=3, name="b").access
     assert made.access != source(oauth2=OAUTH2, proxy_url="http://proxy.example", concurrency=4).access

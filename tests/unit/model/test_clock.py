@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -22,5 +21,5 @@ def test_another_clock_can_be_given_and_nobody_can_set_it() -> None:
     """A part of the program that gets a clock lives by it, and leaves it as it is."""
     clock = Clock(monotonic=lambda: 5.0, wall=lambda: 7.0)
     assert (clock.monotonic(), clock.wall()) == (5.0, 7.0)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         clock.wall = time.time  # type: ignore[misc]

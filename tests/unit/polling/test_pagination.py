@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from exporter.model.errors import Failure, Reason, ResultFailure, UpstreamFailure
 from exporter.model.outcome import Operation, Response
@@ -244,7 +245,7 @@ def test_an_api_without_a_size_gets_none() -> None:
     api = listed(3, lambda until, _: {"token": until if until < 3 else None})
     query = numbered("cursor: at, next: calls.token", "token")
     assert query.pages is not None
-    assert talk(api, replace(query, pages=replace(query.pages, limit=None))) == ([[0, 1], [2]], 0)
+    assert talk(api, dataclasses.replace(query, pages=replace(query.pages, limit=None))) == ([[0, 1], [2]], 0)
     assert [dict(sent.variables) for sent in api.sent] == [{"other": 1}, {"other": 1, "at": 2}]
 
 
@@ -252,7 +253,7 @@ def test_pages_go_backwards() -> None:
     """From the last page to the first; the rows are then in the API's order, so `aggregate: last` is its last."""
     fields = "info { hasPreviousPage startCursor }"
     query = numbered("cursor: at, info: calls.info", fields)
-    query = replace(query, metrics=(replace(query.metrics[0], aggregate="last"),))
+    query = dataclasses.replace(query, metrics=(replace(query.metrics[0], aggregate="last"),))
 
     def answer(operation: Operation) -> Answer:
         end = int(str(operation.variables.get("at", 5)))
@@ -341,9 +342,9 @@ def test_errors_beside_data_fail_the_poll_unless_they_are_to_be_published() -> N
         refuse_partial(PLAIN, response)
     assert failed.value.reason is Reason.GRAPHQL
     assert failed.value.detail == "no such API at a.0 (the answer also has data; on_partial: publish would use it)"
-    refuse_partial(replace(PLAIN, publishes_partial=True), response)
+    refuse_partial(dataclasses.replace(PLAIN, publishes_partial=True), response)
     refuse_partial(PLAIN, Response({"n": 1}))
-    without_place = replace(response, errors=(replace(response.errors[0], path=()),))
+    without_place = dataclasses.replace(response, errors=(replace(response.errors[0], path=()),))
     with pytest.raises(UpstreamFailure, match=r"no such API \(the answer also has data"):
         refuse_partial(PLAIN, without_place)
 
@@ -354,7 +355,7 @@ def test_errors_of_all_answers_are_counted() -> None:
     api = Api(lambda _: next(answers))
 
     async def run() -> list[int]:
-        query = replace(PLAIN, publishes_partial=True)
+        query = dataclasses.replace(PLAIN, publishes_partial=True)
         first = Conversation(query, api, None, 9.0, lambda: 0.0)
         await first.answer(SENT)
         second = Conversation(PLAIN, api, None, 9.0, lambda: 0.0)

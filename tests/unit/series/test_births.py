@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
+
+from msgspec.structs import replace
 
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Family, LabelValues, MetricType, Number

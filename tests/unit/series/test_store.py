@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.exposition import Format, Joiner
@@ -190,7 +191,7 @@ def test_stale_values_are_dropped_on_time() -> None:
     """After `stale_after` without success, series and rows go; that there was a success, when, and what stood on the
     page at the end of an audited period stays known."""
     store = Store(100)
-    store.follow(Plan((), (replace(QUERY, audit_after_seconds=60.0),), (), 100))
+    store.follow(Plan((), (dataclasses.replace(QUERY, audit_after_seconds=60.0),), (), 100))
     store.fold(ONE, TARGET, good(COUNTER, {"a": 5}, 0.0, complete=True), 100.0, 5000.0)
     assert not store.expire(QUERY, ONE, 700.0)
     assert store.expire(QUERY, ONE, 700.1)

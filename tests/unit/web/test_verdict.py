@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from exporter.telemetry.recent_polls import RecentPolls
 from exporter.web.verdict import verdict
