@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NoReturn
 
-_RETURN_SECONDS: Final = 5.0
+_RETURN_SECONDS: Final = 1.0
 NEEDED_DESCRIPTORS: Final = 40
 _LEFT_OUT_TIMES: Final = 16
 _M_ARENA_MAX: Final = -8  # glibc's malloc.h
@@ -75,7 +75,7 @@ class Collector:
 
 async def keep_returning() -> None:
     """Gives the system back what is free, for ever: glibc by itself returns the end of the heap alone, and a piece of
-    a page that lives there holds all that a big answer took. It takes 0.1 to 2 ms."""
+    a page that lives there holds all that a big answer took. It takes 0.1 to 1 ms."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     while malloc_trim is not None:
         await asyncio.sleep(_RETURN_SECONDS)
