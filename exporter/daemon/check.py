@@ -17,7 +17,7 @@ from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure, Problem, in_file_order
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
-from exporter.upstream.tls import ssl_context
+from exporter.upstream.tls import ssl_context, tls_file_states
 
 _IN_HEADERS: Final = ("authorization", "http_headers", "proxy_connect_header")
 _HEADER_TEXT: Final = re.compile(r"[\t -~]+")
@@ -75,6 +75,8 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
                 remedy = "make it readable for this user" if secret.file else "set it"
                 problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
         for key, config in _tls_configs(source):
+            if not tls_file_states(config):
+                continue  # the system's authorities are read when a connection needs them
             try:
                 contexts.append(ssl_context(config))
             except OSError as error:

@@ -80,7 +80,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._proxies = proxies
         self._resolver = Resolver()
         self._file_states = tls_file_states(tls)
-        self._context = ssl_context(tls)
+        self._context = ssl_context(tls) if self._file_states else None
         self._factories: dict[str, httpcore.AsyncConnectionPool] = {}
         self._renewals = 0  # of the TLS files
         self._free = asyncio.Semaphore(max_connections)
@@ -119,6 +119,8 @@ class Connections(httpx.AsyncBaseTransport):
         """
         proxy, server_name = self._proxies(url), self._tls.server_name
         through_tls = proxy is not None and proxy.url.scheme == b"https"
+        if self._context is None and (through_tls or url.scheme == b"https"):  # in clear text no authorities are read
+            self._context = ssl_context(self._tls)
         if proxy is not None and through_tls:
             proxy = httpcore.Proxy(proxy.url, headers=proxy.headers, ssl_context=self._context)  # its user is a header
         return httpcore.AsyncConnectionPool(

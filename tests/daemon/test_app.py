@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +60,16 @@ def test_the_first_round_is_made_at_once(insights: Simulator, start_exporter: St
     """A query with a long interval is on the page right after the start."""
     exporter = start_exporter(insights, ENVIRONMENTS.replace("1s", "1h")).wait_until_ready()
     assert exporter.value("insights_exporter_polls_total", query="environments") == 1
+    assert exporter.samples("choreo_environment_info")
+
+
+def test_an_api_in_clear_text_needs_no_authorities(insights: Simulator, stack: ExitStack, tmp_path: Path) -> None:
+    """Where no connection is encrypted, the system's certificates are not read: reading these would never end."""
+    authorities, config = tmp_path / "authorities.pem", tmp_path / "config.yaml"
+    os.mkfifo(authorities)
+    config.write_text(choreo_source() + ENVIRONMENTS)
+    environ = {**choreo_environ(insights), "SSL_CERT_FILE": str(authorities)}
+    exporter = stack.enter_context(Exporter(config, tmp_path / "log", environ=environ)).wait_until_ready()
     assert exporter.samples("choreo_environment_info")
 
 
