@@ -306,5 +306,10 @@ class Strict(BaseModel):
     """The base of every section: frozen, and no unknown keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a section within another is validated by that one, and needs no validator of its own
     )
