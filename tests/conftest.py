@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus
+
+# Whatever the environment says: a module of tests is compiled once, and not in each worker of each run.
+sys.dont_write_bytecode = False
 
 # The same examples in every run, so that nothing fails but by what was changed; `make test-all` looks for new ones.
 # No deadline: timings are for bench/, not for tests.
