@@ -33,13 +33,16 @@ class Reloading:
         take_over: Callable[[Ready], None],
         status: ReloadStatus,
         limit_seconds: float = _LOAD_SECONDS,
+        calm_seconds: float = _CALM_SECONDS,
     ) -> None:
         """`load` may hang, and raises `ConfigError`; it is called in a thread. `take_over` raises `OSError`, and
-        then has changed nothing. `status` takes in how each loading ended."""
+        then has changed nothing. `status` takes in how each loading ended. The collector looks at everything again
+        `calm_seconds` after it."""
         self._load = load
         self._take_over = take_over
         self._status = status
         self._limit_seconds = limit_seconds
+        self._calm_seconds = calm_seconds
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Problems] | None = None
         self._collector = Collector()
@@ -81,7 +84,7 @@ class Reloading:
         try:
             yield
         finally:
-            self._resuming = asyncio.get_running_loop().call_later(_CALM_SECONDS, self._collector.resume)
+            self._resuming = asyncio.get_running_loop().call_later(self._calm_seconds, self._collector.resume)
 
     async def _attempt(self) -> Problems:
         try:

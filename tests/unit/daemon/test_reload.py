@@ -32,13 +32,13 @@ def test_no_look_at_everything_falls_between_a_loading_and_its_take_over(is_wron
         return _READY
 
     before = gc.get_threshold()
-    reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus())
+    reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus(), calm_seconds=0.5)
 
     async def reload() -> Problems:
         found = await reloading.reload()
         seen.append(gc.get_threshold()[2])
         while gc.get_threshold() != before:  # noqa: ASYNC110 - nothing says when
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
         return found
 
     assert bool(asyncio.run(reload())) is is_wrong
