@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -98,11 +99,18 @@ def names() -> list[tuple[str, str]]:
     return [(section, key) for section, table in tables for key in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)]
 
 
+@cache
+def keys_of(reference: ModuleType, section: str) -> Mapping[str, tuple[bool, str]]:
+    """Whether each key of a section is required, and its example."""
+    (model,) = [one for one in reference.sections() if one.__name__ == section]
+    return {each.name: (each.required, each.example) for each in reference.keys(model)}
+
+
 def section_with(reference: ModuleType, section: str, key: str) -> dict[str, Any]:
     """A section with the examples of what it needs and of that key."""
-    (model,) = [one for one in reference.sections() if one.__name__ == section]
-    examples = {each.name: yaml.safe_load(each.example) for each in reference.keys(model)}
-    needed = [each.name for each in reference.keys(model) if each.required or each.name in ALSO.get(section, ())]
+    keys = keys_of(reference, section)
+    needed = [name for name, (is_required, _) in keys.items() if is_required or name in ALSO.get(section, ())]
+    examples = {name: yaml.safe_load(keys[name][1]) for name in {*needed, key}}
     made = {**{name: examples[name] for name in needed}, **BESIDE.get((section, key), {}), key: examples[key]}
     return {name: value for name, value in made.items() if value is not None}
 

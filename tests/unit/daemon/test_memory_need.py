@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from exporter.config.load import load
 from exporter.daemon.memory_need import memory_limit, memory_warnings
-from tests.support import memory_limits
 
 MIB = 2**20
 CONFIG = """\
@@ -91,22 +87,3 @@ def test_the_limit_is_that_of_the_own_group_and_of_those_around(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n")
     assert memory_limit(tmp_path, tmp_path / "own") == limit
-
-
-_PRINT = "from exporter.daemon.memory_need import memory_limit; print(memory_limit())"
-
-
-def test_a_real_control_group_is_found(stack: ExitStack) -> None:
-    """A process in a group of the system's own finds the limit of that group."""
-    prefix = stack.enter_context(memory_limits.memory_limit(300 * MIB))
-    if not prefix:
-        pytest.skip("no control group can be made here")
-    found = subprocess.run([*prefix, sys.executable, "-c", _PRINT], capture_output=True, text=True, check=True).stdout
-    assert int(found) == 300 * MIB
-
-
-def test_a_limit_of_the_address_space_is_found() -> None:
-    """`ulimit -v`: what is left of it for memory."""
-    limited = f"ulimit -v {4 * 2**20}; exec {sys.executable} -c '{_PRINT}'"
-    found = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=True).stdout
-    assert 2 * 1024 * MIB < int(found) < 4 * 1024 * MIB

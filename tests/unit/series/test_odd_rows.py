@@ -42,5 +42,5 @@ def test_a_quotation_of_an_object_without_end_is_short() -> None:
     for _ in range(5000):
         deep = {"a": [deep]}
     assert quote(deep).startswith('{"a":[{"a":[{')
-    assert quote({str(at): at for at in range(1_000_000)}).startswith('{"0":0,"1":1,')
+    assert quote({str(at): at for at in range(100_000)}).startswith('{"0":0,"1":1,')
     assert quote({"\ud800": "\ud800"}) == '{"?":"?"}'

@@ -40,6 +40,7 @@ queries:
     variables: {t: "{{ window.end }}"}
     metrics: [{name: shop_open_orders, help: Orders., value: open}]
 """
+GREAT = 1000
 OWNER = Owner("orders", "acme", "")
 OWN = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
 
@@ -53,6 +54,14 @@ def site_of(folder: Path, *, censor: Callable[[str], str] = str, config: str = C
     return ExporterSite(
         "/metrics", polling, reporter.counts, shown, lambda openmetrics: OWN + b"x" * openmetrics, censor
     )
+
+
+@pytest.fixture(scope="module")
+def great_site(tmp_path_factory: pytest.TempPathFactory) -> ExporterSite:
+    """That of a great configuration, which takes long to load."""
+    sources, _, entry = CONFIG.partition("queries:\n")
+    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(GREAT))
+    return site_of(tmp_path_factory.mktemp("great"), config=f"{sources}queries:\n{queries}")
 
 
 def fold(site: ExporterSite, outcome: PollOutcome) -> None:
@@ -129,12 +138,10 @@ def test_the_page_shows_how_long_the_last_polls_took(tmp_path: Path) -> None:
     assert page.count('<path class="failed"') == 1
 
 
-def test_the_page_of_a_great_configuration_stays_small(tmp_path: Path) -> None:
+def test_the_page_of_a_great_configuration_stays_small(great_site: ExporterSite) -> None:
     """Of thousands of queries those are shown that fail first, each with no more than its last polls."""
-    entry = CONFIG.partition("queries:\n")[2]
-    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(700))
-    site = site_of(tmp_path, config=f"{CONFIG.partition('queries:')[0]}queries:\n{queries}")
-    for at in range(700):
+    site = great_site
+    for at in range(GREAT):
         owner = Owner(f"orders_{at}", "acme", "")
         for poll in range(50):
             site.counts.of(*owner[:2]).add(PollOutcome(0.001 * poll, reason=Reason.TIMEOUT), 0)
@@ -184,18 +191,15 @@ def test_the_configuration_is_that_in_use(tmp_path: Path) -> None:
     assert b"https://api.example/other" in asyncio.run(ask()).body
 
 
-def test_a_great_configuration_holds_up_nothing_while_it_is_rendered(tmp_path: Path) -> None:
+def test_a_great_configuration_holds_up_nothing_while_it_is_rendered(great_site: ExporterSite) -> None:
     """Whoever asks for `/config` of thousands of queries waits alone: the event loop goes on meanwhile."""
-    entry = CONFIG.partition("queries:\n")[2]
-    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(1500))
-    site = site_of(tmp_path, config=f"{CONFIG.partition('queries:')[0]}queries:\n{queries}")
 
     async def turns_meanwhile() -> int:
-        asking, turns = asyncio.create_task(site.configuration()), 0
+        asking, turns = asyncio.create_task(great_site.configuration()), 0
         while not asking.done():
             await asyncio.sleep(0)
             turns += 1
-        assert (await asking).body.count(b"shop_") == 1500
+        assert (await asking).body.count(b"shop_") == GREAT
         return turns
 
     assert asyncio.run(turns_meanwhile()) > 10
