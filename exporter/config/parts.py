@@ -109,7 +109,7 @@ class _Reading:
         if not place:
             return
         key, *within = place
-        if len(within) > 1 and key in _part_lists(self._model):
+        if within and key in _part_lists(self._model):
             self._faulty_below.setdefault(str(key), []).append(tuple(within))
             return
         self._drop(str(key), within)
@@ -141,6 +141,9 @@ class _Reading:
         values, kept = [], []
         for index, item in enumerate(written):
             faulty = [within[1:] for within in self._faulty_below.get(key, ()) if within[0] == index]
+            if () in faulty:
+                self.unknown.add(key)
+                continue
             part = self._part(model, item, (key, index), faulty)
             if part.value is not None:
                 values.append(part.value)
