@@ -109,15 +109,15 @@ class _Reading:
         if not place:
             return
         key, *within = place
-        if within and key in _part_lists(self._model):
+        if within and (key in _parts(self._model) or key in _part_lists(self._model)):
             self._faulty_below.setdefault(str(key), []).append(tuple(within))
-            return
-        self._drop(str(key), within)
+        else:
+            self._drop(str(key), within)
 
     def _drop(self, key: str, within: list[str | int]) -> None:
         self.unknown.add(key)
         inside = self._rest.get(key)
-        if within and isinstance(inside, dict) and within[0] in inside and key not in _parts(self._model):
+        if within and isinstance(inside, dict) and within[0] in inside:
             self._rest[key] = {name: value for name, value in inside.items() if name != within[0]}
         elif key in self._stand_ins and key in self._model.model_fields:
             self._rest[key] = self._stand_ins[key]
@@ -128,7 +128,7 @@ class _Reading:
         """Reads the parts inside this one, each by itself."""
         for key, model in _parts(self._model).items():
             if isinstance(self._rest.get(key), dict):
-                part = self._part(model, self._rest.pop(key), (key,), ())
+                part = self._part(model, self._rest.pop(key), (key,), self._faulty_below.get(key, ()))
                 if part.unknown or part.faults:
                     self.unknown.add(key)
                 else:
