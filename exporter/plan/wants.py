@@ -96,9 +96,11 @@ def _references_to_feeder(
 ) -> Iterator[tuple[ParsedQuery, KeyPath, str]]:
     """The references to the rows of a query's feeder, as they read from within these."""
     feeder = feeders.get(parsed.query.name)
-    for place, reference in row_references(parsed, carried) if feeder is not None else ():
+    if feeder is None:
+        return
+    for place, reference in row_references(parsed, carried):
         root, _, rest = reference.partition(".")
-        if isinstance(parsed.query.for_each[root], RowsOf) and feeder is not None:
+        if isinstance(parsed.query.for_each[root], RowsOf):
             yield feeder, place, rest
 
 
@@ -133,6 +135,6 @@ def _with_those_of_expected_rows(
     for query in queries.values():
         for metric in query.metrics:
             other = queries.get(metric.missing.rows_of) if metric.missing is not None else None
-            if other is not None and other.for_each and other.for_each == query.for_each:
+            if other is not None and other.for_each == query.for_each:
                 found[query.name] = {**found[query.name], **found[other.name]}
     return found

@@ -130,3 +130,49 @@ def test_the_example_of_the_reference_is_as_it_says(tmp_path: Path) -> None:
         "shop-bern": {"shop": "bern"},
         "shop-zug": {"shop": "zug"},
     }
+
+
+def test_what_is_shown_of_a_configuration_has_a_source_for_each_target(tmp_path: Path) -> None:
+    """With the URL and the labels of that target, and without the lists of all targets."""
+    found = loaded(tmp_path, f"  - {{name: shop, static_configs: [{GROUP}]}}")
+    shown = Redacted.of(found).yaml(str)
+    assert "name: shop-zug\n  url: https://zug.example/graphql\n" in shown
+    assert "static_configs" not in shown
+
+
+def test_what_another_source_lacks_hides_no_fault_of_a_target(tmp_path: Path) -> None:
+    """Of two targets the second has a wrong proxy, and the other source has one from a variable that is unset."""
+    found = loaded(
+        tmp_path,
+        """
+  - name: shop
+    proxy_url: "{{ target.proxy }}"
+    static_configs:
+      - {targets: [https://a.example/], labels: {proxy: "http://proxy.example:3128"}}
+      - {targets: [https://b.example/], labels: {proxy: proxy.example}}
+  - {name: other, url: "https://c.example/", proxy_url: "${PROXY}"}""",
+    )
+    assert [problem.key for problem in found.problems] == ["sources[0].proxy_url"]
+    assert [problem.key for problem in found.unmet] == ["sources[1].proxy_url"]
+
+
+def test_what_is_no_query_or_no_name_beside_targets_is_told(tmp_path: Path) -> None:
+    """Whatever stands where a query, its list of sources, the name of one or a mapping of labels belongs."""
+    (tmp_path / "c.yaml").write_text(
+        f"""
+sources:
+  - {{name: shop, static_configs: [{GROUP}], labels: text}}
+queries:
+  - text
+  - {{name: a, document: "{{ n }}", sources: shop, rows: n}}
+  - {{name: b, document: "{{ n }}", sources: [3, {{a: b}}], rows: n}}
+"""
+    )
+    found = load(tmp_path / "c.yaml", {})
+    assert [problem.key for problem in found.problems] == [
+        "sources[0].labels",
+        "queries[0]",
+        "queries[1].sources",
+        "queries[2].sources[0]",
+        "queries[2].sources[1]",
+    ]
