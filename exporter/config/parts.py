@@ -167,7 +167,7 @@ class _Reading:
             self._take_as_known(error)
             for details in error.errors(include_url=False):
                 key, *within = _place(details)
-                if details["type"] != "missing" or key not in self.unknown:
+                if within or key not in self.unknown:  # else it is wrong for what was left out of it
                     self.faults.append(PartFault((key, *within), details))
             for details in error.errors(include_url=False, include_input=False):
                 key, *within = _place(details)

@@ -89,7 +89,8 @@ class Metrics:
     def _metric_plan(self, parsed: ParsedQuery, metric: Metric, place: KeyPath) -> MetricPlan | None:
         unknown = parsed.unknown.get(place, frozenset())
         try:
-            at = _value_place(metric, _ANYWHERE if "value" in unknown else parsed.rows)
+            rows = _ANYWHERE if "value" in unknown else parsed.rows
+            at = _value_place(metric, rows, may_count="aggregate" in unknown)
         except PathProblem as problem:
             self._findings.add((*place, "value"), problem.wrong, problem.remedy)
             self._check_the_rest(parsed, metric, place)
@@ -101,8 +102,9 @@ class Metrics:
             self._check_the_rest(parsed, metric, place, at.scopes)
             return None
         written = metric.value.path if isinstance(metric.value, Each) else metric.value
-        way, rows = at.walk + at.leaf, parsed.rows.hops  # of which the check has said already that they are JSON
-        self._findings.leave_unproved((*place, "value"), written, way[len(rows) :] if way[: len(rows)] == rows else way)
+        way, of_rows = at.walk + at.leaf, parsed.rows.hops  # of which the check has said already that they are JSON
+        below = way[len(of_rows) :] if way[: len(of_rows)] == of_rows else way
+        self._findings.leave_unproved((*place, "value"), written, below)
         self._check_value(metric, at.type, place)
         self._check_times(parsed, metric, at, place)
         labels = self._labels.of_metric(parsed, metric, at.scopes, place)
@@ -312,7 +314,7 @@ def _rule(metric: Metric, zone: tzinfo) -> ValueRule:
     )
 
 
-def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
+def _value_place(metric: Metric, rows: Scopes, *, may_count: bool) -> _ValuePlace:
     """Where a metric's value stands. What is counted may be an object. Raises `PathProblem`."""
     value = metric.value
     if isinstance(value, int | float):
@@ -325,7 +327,7 @@ def _value_place(metric: Metric, rows: Scopes) -> _ValuePlace:
     within = whole
     if whole.hops != start.hops and not whole.innermost.children and whole.hops[-1].mark is None:
         within = whole.outer(len(whole.hops) - 1)  # nothing is below a scalar
-    if isinstance(value, Each) or (metric.aggregate == "count" and metric.states is None):
+    if isinstance(value, Each) or may_count or (metric.aggregate == "count" and metric.states is None):
         constant = value.number if isinstance(value, Each) else 1
         return _ValuePlace(whole, whole.hops, (), constant, None, _variables(whole), _is_outside(whole, rows))
     if whole.innermost.children:
