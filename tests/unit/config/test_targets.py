@@ -80,11 +80,15 @@ def test_a_text_with_a_variable_and_a_label_stays_secret(tmp_path: Path) -> None
         tmp_path,
         f"""  - name: shop
     static_configs: [{GROUP}]
-    http_headers: {{X-Key: "${{KEY}}-{{{{ target.shop }}}}"}}""",
+    http_headers: {{X-Key: "${{KEY}}-{{{{ target.shop }}}}"}}
+    oauth2: {{token_url: "https://id.example/token", client_id: c, client_secret: s,
+      endpoint_params: {{org: "${{KEY}}-{{{{ target.shop }}}}"}}}}""",
         KEY="canary-of-a-test",
     )
-    assert [secret.reveal() for _, secret in found.config.sources[0].secrets] == ["canary-of-a-test-zug"]
-    assert "canary" not in Redacted.of(found).yaml(str)
+    assert "canary-of-a-test-zug" in [secret.reveal() for _, secret in found.config.sources[0].secrets]
+    shown = Redacted.of(found).yaml(str)
+    assert "canary" not in shown
+    assert "org: <secret>-zug\n" in shown
 
 
 def test_an_unset_variable_is_told_once(tmp_path: Path) -> None:
@@ -102,6 +106,7 @@ def test_an_unset_variable_is_told_once(tmp_path: Path) -> None:
         ("- labels: {shop: bern}\n", "[0].targets: is missing; add it"),
         ("- targets: [\n", None),
         ("targets: [https://a.example]\n", "must be a list; begin each entry with -"),
+        ("- targets: []\n", "[0].targets: is empty; add at least one"),
         ("- {targets: [https://a.example], label: {a: b}}\n", "[0].label: unknown key; did you mean labels?"),
     ],
 )
@@ -140,20 +145,21 @@ def test_what_is_shown_of_a_configuration_has_a_source_for_each_target(tmp_path:
     assert "static_configs" not in shown
 
 
-def test_what_another_source_lacks_hides_no_fault_of_a_target(tmp_path: Path) -> None:
-    """Of two targets the second has a wrong proxy, and the other source has one from a variable that is unset."""
+def test_a_variable_that_is_unset_hides_no_fault_of_a_target(tmp_path: Path) -> None:
+    """Of two targets the second has a wrong proxy. A header of both is unset, and another source's proxy."""
     found = loaded(
         tmp_path,
         """
   - name: shop
     proxy_url: "{{ target.proxy }}"
+    http_headers: {X-Key: "${KEY}"}
     static_configs:
       - {targets: [https://a.example/], labels: {proxy: "http://proxy.example:3128"}}
       - {targets: [https://b.example/], labels: {proxy: proxy.example}}
   - {name: other, url: "https://c.example/", proxy_url: "${PROXY}"}""",
     )
     assert [problem.key for problem in found.problems] == ["sources[0].proxy_url"]
-    assert [problem.key for problem in found.unmet] == ["sources[1].proxy_url"]
+    assert [problem.key for problem in found.unmet] == ["sources[0].http_headers.X-Key", "sources[1].proxy_url"]
 
 
 def test_what_is_no_query_or_no_name_beside_targets_is_told(tmp_path: Path) -> None:
