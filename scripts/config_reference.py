@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
-from exporter.config import metric, query, schema, source
+from exporter.config import credentials, headers, metric, query, schema, source
 from exporter.config.include import catalogue_names
 from exporter.config.labels import LABEL_PATTERN
 from exporter.config.scalars import (
@@ -42,7 +42,7 @@ _OR_INCLUDE: Final = "queries"  # is merged with what `include` names before it 
 _OR_TARGETS: Final = "url"  # or one of the keys with many
 _OR_FILE: Final = "document"  # may stand in the file that document_file names
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
-_MODULES: Final = (source, query, metric, schema)
+_MODULES: Final = (source, credentials, headers, query, metric, schema)
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}  # pydantic's words, where a bound stands on what a function made
 _BYTES_OF_MEBIBYTE: Final = 2**20
 _EXAMPLE: Final = " Example: "  # begins the last line of a key's text

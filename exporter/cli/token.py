@@ -8,7 +8,8 @@ import click
 
 from exporter.cli.account import fail, plan_of, run, source_of, upstreams_of
 from exporter.cli.options import config_file_option, epilog
-from exporter.config.source import Authorization, Source
+from exporter.config.credentials import Authorization
+from exporter.config.source import Source
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation

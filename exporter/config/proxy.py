@@ -4,10 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
 
 from msgspec import Struct
+from pydantic import AfterValidator, Field
 
+from exporter.config.scalars import SecretText, check_url
 from exporter.model.secret import Secret
+
+
+def _proxy_url(value: str) -> str:
+    if "@" in value:
+        remedy = 'write proxy_connect_header: {Proxy-Authorization: ["Basic ${PROXY_CREDENTIALS}"]}'
+        raise ValueError(f"a URL must not carry a user or a password; {remedy}")
+    return check_url(value)
+
+
+ProxyUrl: TypeAlias = Annotated[str, AfterValidator(_proxy_url)]
+ConnectHeader: TypeAlias = Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]]
 
 
 class ProxySettings(Struct, frozen=True):

@@ -9,9 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from exporter.config.credentials import TLSConfig
 from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
-from exporter.config.source import Source, TLSConfig
+from exporter.config.source import Source
 from exporter.daemon.memory_need import memory_limit, memory_warnings
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure, Problem, in_file_order

@@ -6,8 +6,9 @@ from collections import defaultdict
 from operator import attrgetter
 from typing import Final
 
+from exporter.config.credentials import OAuth2
 from exporter.config.load import Loaded
-from exporter.config.source import OAuth2, Source
+from exporter.config.source import Source
 from exporter.plan.findings import Findings
 
 # What an endpoint may grant another token for. All else is how the client gets there, and how it proves itself.

@@ -17,7 +17,8 @@ from urllib.parse import quote_plus, urlencode
 import structlog
 from msgspec import Struct
 
-from exporter.config.source import OAuth2, header_secrets
+from exporter.config.credentials import OAuth2
+from exporter.config.headers import header_secrets
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.model.secret import Secret

@@ -24,7 +24,7 @@ import httpx
 import structlog
 from msgspec import Struct
 
-from exporter.config.source import TLSConfig
+from exporter.config.credentials import TLSConfig
 from exporter.model.background import result_of
 from exporter.model.censor import EVERYTHING
 from exporter.model.errors import Reason, UpstreamFailure

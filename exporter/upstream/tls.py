@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import certifi
 
-from exporter.config.source import TLSConfig
+from exporter.config.credentials import TLSConfig
 from exporter.model.certificates import set_verification
 from exporter.model.file_read import MAX_PEM_BYTES, read_file
 from exporter.model.file_watch import FileState, file_states

@@ -17,7 +17,7 @@ import httpx
 from msgspec import Struct
 
 from exporter import __version__
-from exporter.config.source import TLSConfig
+from exporter.config.credentials import TLSConfig
 from exporter.model.censor import Censor
 from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, UpstreamFailure

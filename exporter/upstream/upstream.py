@@ -9,8 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from exporter.config.credentials import TLSConfig
+from exporter.config.headers import header_secrets
 from exporter.config.proxy import ProxySettings
-from exporter.config.source import Access, Source, TLSConfig, header_secrets
+from exporter.config.source import Access, Source
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure
 from exporter.upstream.access_token import TokenSource

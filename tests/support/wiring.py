@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.config.source import OAuth2
+from exporter.config.credentials import OAuth2
 from exporter.model.errors import Failure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret

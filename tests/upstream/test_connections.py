@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.config.source import TLSConfig
+from exporter.config.credentials import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.transport import Transport
 from tests.support.processes import free_port

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from exporter.config.source import OAuth2, TLSConfig
+from exporter.config.credentials import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason, TokenFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config.source import OAuth2, TLSConfig
+from exporter.config.credentials import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import TokenSource

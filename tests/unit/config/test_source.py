@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from msgspec.structs import asdict
 from pydantic import ValidationError
 
-from exporter.config.source import Access, OAuth2, Source
+from exporter.config.source import Access, Source
 from exporter.model.secret import Secret
 
 GOOD: dict[str, Any] = {"name": "acme", "url": "https://api.example/graphql"}
@@ -44,8 +43,6 @@ def test_what_is_not_written_has_its_default() -> None:
     assert (made.proxy_url, made.proxy_connect_header, made.rate_limit) == (None, {}, None)
     assert (made.concurrency, made.max_body_size) == (10, 8 * 2**20)
     assert (made.tls_config.min_version, made.tls_config.insecure_skip_verify) == ("TLS12", False)
-    oauth2 = OAuth2.model_validate(OAUTH2)
-    assert (oauth2.timeout, oauth2.auth_style, oauth2.revoke_on_exit) == (timedelta(seconds=30), "header", False)
 
 
 @pytest.mark.parametrize(
@@ -158,21 +155,6 @@ def test_without_credentials_http_is_allowed() -> None:
     """There is nothing to protect."""
     assert source(url=CLEAR, values={"a": 1}).url == CLEAR
     assert source(http_headers={"Authorization": "s3cret"}).http_headers == {"Authorization": Secret(inline="s3cret")}
-
-
-def test_secrets_come_from_where_they_are_written() -> None:
-    """From the text, or from a file beside the configuration."""
-    here = source(authorization=BEARER).authorization, source(basic_auth=BASIC).basic_auth
-    assert [way.secret for way in here if way is not None] == [Secret(inline="s3cret")] * 2
-    there = (
-        source(authorization={"credentials_file": "key"}).authorization,
-        source(basic_auth={"username": "a", "password_file": "key"}).basic_auth,
-    )
-    assert [way.secret for way in there if way is not None] == [Secret(file=Path("/etc/exporter/key"))] * 2
-    files = {"token_url": OAUTH2["token_url"], "client_id_file": "id", "client_secret_file": "/key"}
-    oauth2 = source(oauth2=files).oauth2
-    assert oauth2 is not None
-    assert (oauth2.id_secret, oauth2.key_secret) == (Secret(file=Path("/etc/exporter/id")), Secret(file=Path("/key")))
 
 
 def test_a_schema_is_a_shipped_one_or_a_file() -> None:
