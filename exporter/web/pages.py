@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from msgspec.structs import replace
-
-from exporter.config.confidential import shown_url
 from exporter.config.redacted import Redacted
 from exporter.exposition import Format, Joiner
-from exporter.model.errors import Reason
 from exporter.model.listen_address import ListenAddress
-from exporter.model.program_version import program_version
-from exporter.model.window import iso_text
-from exporter.plan.plan import QueryPlan
 from exporter.polling.polling import Polling
-from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
-from exporter.series.store import State
 from exporter.telemetry.counts import Counts
-from exporter.telemetry.recent_polls import RecentPolls
-from exporter.web.found_series import families_found
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
-from exporter.web.remedies import REMEDIES
-from exporter.web.status_page import MAX_SOUGHT, SCRIPT, STYLE, status_page
 from exporter.web.turns import Turns
-from exporter.web.view import QueryView, SourceView, View, WindowView
 
 
 @dataclass(slots=True)
@@ -62,30 +44,16 @@ class ExporterSite:
 
     def home(self, sought: str, *, refresh: bool) -> Awaitable[Answer]:
         """The status page, at most a second old."""
-        return self.turns.page((sought[:MAX_SOUGHT], refresh))
+        return self.turns.page((sought, refresh))
 
     async def _home(self, asked: tuple[str, bool]) -> Answer:
+        # with all that is for people alone: many an exporter is read by Prometheus and nobody else
+        from exporter.web.home_page import home_page
+
         sought, refresh = asked
-        now = time.time()
-        sources = tuple(_source_view(status, now, self.censor) for status in source_statuses(self.polling))
-        pauses = {source.name: source.paused_until_time for source in sources}
-        statuses = query_statuses(self.polling)
-        queries = tuple(
-            _query_view(status, self._recent(status), pauses[status.source], self.censor) for status in statuses
-        )
-        pieces = self.polling.store.page().raw(Format.TEXT)
-
-        def render() -> Answer:
-            families = families_found(pieces, sought)
-            path = self.telemetry_path.removeprefix("/")
-            view = View(now, program_version(), path, queries, sources, families, sought, refresh)
-            return html_answer(status_page(view), styles=[STYLE], scripts=[SCRIPT])
-
+        render = home_page(self.polling, self.counts, self.censor, self.telemetry_path, sought, refresh=refresh)
         # of a big page it takes a while; in a thread of its own, so that no poll waits for one
         return await asyncio.get_running_loop().run_in_executor(self.thread, render)
-
-    def _recent(self, status: QueryStatus) -> RecentPolls:
-        return self.counts.of(status.query.name, status.source).recent.copy()
 
     async def configuration(self) -> Answer:
         """The configuration that is in use, as YAML. It is rendered once after each load, beside the event loop."""
@@ -110,108 +78,3 @@ def metrics_url(address: ListenAddress, path: str, *, tls: bool = False) -> str:
     """Where a person on this machine finds the metrics, which are at that path."""
     host = "localhost" if address.host in (None, "::", "0.0.0.0") else address.host  # noqa: S104 - compared, not bound
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{address.port}{path}"
-
-
-def _query_view(
-    status: QueryStatus, recent: RecentPolls, paused_until_time: float | None, censor: Callable[[str], str]
-) -> QueryView:
-    query, latest, worst = status.query, status.latest, status.worst
-    problem, up = "" if worst is None else censor(worst.problem), not status.failing if status.tried else None
-    failure = None if worst is None else worst.failure
-    if status.needs_too_many_calls:
-        problem, up = f"more calls are needed than max_calls ({query.max_calls}) allows; the old targets stay", False
-        failure = Reason.FAN_OUT
-    return QueryView(
-        query.name,
-        status.source,
-        up,
-        targets=status.targets,
-        failing=len(status.failing),
-        polled_time=latest.polled_time if latest is not None else None,
-        success_time=status.success_time,
-        duration_seconds=latest.duration_seconds if latest is not None else None,
-        recent=recent,
-        rows=status.row_count if query.rows is not None else None,
-        series=status.series,
-        in_flight=status.in_flight,
-        next_in_seconds=status.next_in_seconds,
-        paused_until_time=paused_until_time,
-        feeder=query.feeder or "",
-        window=_window_view(query, latest),
-        problem=problem,
-        problem_time=None if worst is None else worst.problem_time,
-        remedy="" if failure is None else REMEDIES[failure],
-    )
-
-
-def _window_view(query: QueryPlan, state: State | None) -> WindowView | None:
-    if state is None or state.window_end_time is None or state.window_seconds is None:
-        return None
-    start_time, since = state.window_end_time - state.window_seconds, state.period_start_time
-    texts = (_as_sent(query, start_time), _as_sent(query, state.window_end_time))
-    return WindowView(*texts, counters_since="" if since is None else _as_sent(query, since))
-
-
-def _as_sent(query: QueryPlan, unix_time: float) -> str:
-    return iso_text(datetime.fromtimestamp(unix_time, UTC).astimezone(query.zone))
-
-
-def _source_view(status: SourceStatus, now: float, censor: Callable[[str], str]) -> SourceView:
-    source, token = status.source, status.token
-    view = SourceView(
-        source.name,
-        censor(shown_url(source.url)),
-        token="none is needed" if source.authorization is None and source.basic_auth is None else "no OAuth 2.0",
-        well=True,
-        remaining_seconds=None,
-        age_seconds=None,
-        renewals=0,
-        failed_renewals=0,
-        paused_until_time=now + status.pause_seconds if status.pause_seconds > 0 else None,
-        problem="",
-        remedy="",
-    )
-    if token is None:
-        return view
-    failure, unused = token.last_failure, not token.wanted or not token.renewals
-    said = "refused" if token.blocked else "valid" if token.valid else "none yet" if unused else "none"
-    return replace(
-        view,
-        token=said,
-        well=token.valid or not token.wanted,
-        remaining_seconds=None if token.expiry_time is None else max(0.0, token.expiry_time - now),
-        age_seconds=token.age_seconds,
-        renewals=sum(count for (result, _), count in token.renewals.items() if result == "ok"),
-        failed_renewals=sum(count for (result, _), count in token.renewals.items() if result != "ok"),
-        problem="" if failure is None else censor(f"{failure.reason}: {failure.detail}"),
-        remedy="" if failure is None else REMEDIES[failure.reason],
-    )
-
-
-def html_answer(page: str, *, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> Answer:
-    """A page with no other styles and scripts than these. It loads nothing from elsewhere; its scripts may load the
-    exporter's own pages."""
-    policy = (
-        "default-src 'none'",
-        *(f"{kind} {' '.join(map(_hash_source, texts))}" for kind, texts in _sources_of(styles, scripts)),
-        *(["connect-src 'self'"] if scripts else []),
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-    fields = (
-        ("content-security-policy", "; ".join(policy)),
-        ("referrer-policy", "no-referrer"),
-        ("cache-control", "no-store"),
-    )
-    return Answer.of(page.encode("utf-8", "replace"), "text/html; charset=utf-8", fields=fields)
-
-
-def _sources_of(styles: Iterable[str], scripts: Iterable[str]) -> list[tuple[str, tuple[str, ...]]]:
-    pairs = (("style-src", tuple(styles)), ("script-src", tuple(scripts)))
-    return [(kind, texts) for kind, texts in pairs if texts]
-
-
-def _hash_source(text: str) -> str:
-    """How a policy names an inline style or script (CSP Level 3 §2.3.1)."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

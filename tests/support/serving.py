@@ -19,9 +19,9 @@ from exporter.exposition import Board, Format, Joiner, body
 from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Family, MetricType, Samples
 from exporter.web.guard import Limits
+from exporter.web.home_page import html_answer
 from exporter.web.messages import Answer, Application
 from exporter.web.negotiation import Representation
-from exporter.web.pages import html_answer
 from exporter.web.routes import Handler
 from exporter.web.server import WebServer
 

@@ -36,6 +36,13 @@ def known() -> Censor:
     return Censor([secret])
 
 
+def test_a_credential_with_marks_of_html_is_found_on_a_page() -> None:
+    """Each of the characters that HTML writes in another way."""
+    secret = Secret(inline="kept&under<wraps>\"and'more")
+    shown = html.escape(secret.reveal())
+    assert Censor([secret]).clean(f"<p>{shown}</p>") == "<p><secret></p>"
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_credential_is_found_in_each_form(form: str) -> None:
     """Raw, encoded for URLs, for JSON, for HTML, in Base64: it becomes `<secret>`, and what is around it stays."""

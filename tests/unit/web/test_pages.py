@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +25,7 @@ from exporter.series.store import Owner
 from exporter.telemetry.reporter import Reporter
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
-from exporter.web.pages import ExporterSite, html_answer, metrics_url
+from exporter.web.pages import ExporterSite, metrics_url
 
 CONFIG = """\
 sources:
@@ -218,25 +216,3 @@ def test_a_great_configuration_holds_up_nothing_while_it_is_rendered(great_site:
 def test_the_metrics_are_found_at_an_address_that_can_be_clicked(host: str | None, tls: bool, url: str) -> None:
     """What listens everywhere is found on this machine."""
     assert metrics_url(ListenAddress(host, 10093), "/metrics", tls=tls) == url
-
-
-def test_a_page_takes_nothing_for_its_own_but_what_is_named() -> None:
-    """Styles and scripts by their hash; nothing is loaded, framed or kept."""
-    style, script = "b {color: red}", "alert('ü')"
-    answer = html_answer("<p>ü\ud800", styles=[style], scripts=[script])
-    fields = dict(answer.fields)
-
-    def source(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    assert fields[b"content-security-policy"].decode() == (
-        f"default-src 'none'; style-src {source(style)}; script-src {source(script)};"
-        " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
-    assert fields[b"content-type"] == b"text/html; charset=utf-8"
-    assert (fields[b"x-content-type-options"], fields[b"referrer-policy"]) == (b"nosniff", b"no-referrer")
-    assert fields[b"cache-control"] == b"no-store"
-    assert answer.body == "<p>ü?".encode()
-    assert dict(html_answer("").fields)[b"content-security-policy"] == (
-        b"default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
