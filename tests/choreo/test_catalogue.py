@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from exporter.config.include import catalogue_names
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from exporter.simulator import Settings, Simulator
-from tests.conftest import StartExporter, StartInsights
+from tests.conftest import StartExporter
 from tests.support.configurations import ROOT, choreo_environ, choreo_source
 from tests.support.processes import eventually, get
 
@@ -26,16 +27,22 @@ def including(*groups: str) -> str:
     return source.removesuffix("queries:") + f"include: [{', '.join(groups)}]\n"
 
 
+@pytest.fixture(scope="module")
+def busy_insights() -> Iterator[Simulator]:
+    """A simulated API with some of everything, which counts its requests once for all groups."""
+    settings = Settings(delay_seconds=0, error_share=0.2, rate=1, daily_rhythm=False, alerts_per_day=ALERTS_A_DAY)
+    with Simulator(settings) as started:
+        yield started
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("group", catalogue_names())
 def test_every_group_yields_every_metric_that_it_names(
-    group: str, start_insights: StartInsights, start_exporter: StartExporter, tmp_path: Path
+    group: str, busy_insights: Simulator, start_exporter: StartExporter, tmp_path: Path
 ) -> None:
     """`include` of one group is enough: each of its metric families has series, and every id its name."""
-    settings = Settings(delay_seconds=0, error_share=0.2, rate=1, daily_rhythm=False, alerts_per_day=ALERTS_A_DAY)
-    insights = start_insights(settings)
-    exporter = start_exporter(insights, "", source=including(group)).wait_until_ready()
-    families = plan(load(tmp_path / "config.yaml", choreo_environ(insights))).families
+    exporter = start_exporter(busy_insights, "", source=including(group)).wait_until_ready()
+    families = plan(load(tmp_path / "config.yaml", choreo_environ(busy_insights))).families
     assert families
 
     def absent() -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from graphql import (
     FieldNode,
     GraphQLObjectType,
@@ -28,6 +27,7 @@ from graphql import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.cli.main import command
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from tests.support.configurations import ROOT
@@ -93,10 +93,8 @@ def sdl(name: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_check_takes_an_example_as_it_is(name: str) -> None:
     """Every document, path and type of an example is right by the API's own schema, before anything is set."""
-    file = EXAMPLES / name / "config.yaml"
-    command = [sys.executable, "-m", "exporter", "--config.check", f"--config.file={file}"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-    assert run.returncode == 0, run.stderr
+    run = CliRunner().invoke(command, ["--config.check", f"--config.file={EXAMPLES / name / 'config.yaml'}"])
+    assert run.exit_code == 0, run.stderr
     assert "fine (1 sources," in run.stdout
     said = [line for line in run.stderr.splitlines() if "the environment variable" not in line]
     assert len(said) == len(SAID.get(name, ()))
@@ -111,9 +109,8 @@ def test_a_wrong_field_in_an_example_is_named(name: str, field: str, tmp_path: P
     file = tmp_path / "config.yaml"
     file.write_text(wrong)
     line = next(number for number, text in enumerate(wrong.splitlines(), 1) if f"{field}s" in text)
-    command = [sys.executable, "-m", "exporter", "--config.check", f"--config.file={file}"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 1
+    run = CliRunner().invoke(command, ["--config.check", f"--config.file={file}"])
+    assert run.exit_code == 1
     (said,) = [text for text in run.stderr.splitlines() if "Cannot query field" in text]
     assert said.startswith(f"error: {file}:{line}: queries[")
     assert f"did you mean '{field}'" in said
