@@ -29,7 +29,8 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
         found = files_of(whole_pattern)
         if not found and (problem := _problem(nodes, place, whole_pattern)) is not None:
             faults.append((place, problem))
-        taken = dict.fromkeys(found, place) | taken
+        for file in found:
+            taken.setdefault(file, place)
     read: list[Nodes] = []
     for file, place in taken.items():
         try:

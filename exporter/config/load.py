@@ -205,6 +205,9 @@ class _Reading:
         elif not Config.model_fields[name].is_required() or self._root.get("include"):
             return
         elif _FILES[name] in self._root:
+            named = self._root[_FILES[name]]
+            if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+                return  # as is said of that key
             wrong = f"no file that it names has {name}"
             remedy = "mend the name, or write such a file"
             self._problems.append(self._places.problem((_FILES[name],), wrong, remedy))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from exporter.config.further_files import watched, with_further_files
 from exporter.config.load import load
 from exporter.config.named_files import files_of
 from exporter.config.nodes import parse_nodes
+from exporter.daemon.check import check
+from exporter.model.errors import ConfigError
 
 
 def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
@@ -24,6 +28,16 @@ def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
     assert files_of(tmp_path / "*.yaml") == (tmp_path / "a.yaml", tmp_path / "b.yaml")
     assert set(watched(patterns)) == {tmp_path, tmp_path / "a.yaml", tmp_path / "b.yaml"}
     assert list(watched((tmp_path / "nowhere" / "*.yaml",))) == []
+
+
+def test_files_come_in_the_order_in_which_they_are_named(tmp_path: Path) -> None:
+    """The files of a pattern by their names, and those of the next behind them, each where it is named first."""
+    for name in ("b", "a", "c"):
+        (tmp_path / f"{name}.yaml").write_text(f"lookups: [{{name: {name}}}]\n")
+    for names, expected in (("c.yaml, a.yaml", "ca"), ("'[bc].yaml', a.yaml", "bca"), ("a.yaml, '*.yaml'", "abc")):
+        nodes, _ = with_further_files(parse_nodes(f"query_files: [{names}, a.yaml]\n", f"{tmp_path}/c"))
+        assert isinstance(nodes.value, dict)
+        assert nodes.value["lookups"] == [{"name": name} for name in expected]
 
 
 def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
@@ -45,3 +59,22 @@ def test_a_pattern_that_fits_nothing_may_stand_beside_an_include(tmp_path: Path)
     found = load(file, {})
     assert not found.problems
     assert [problem.key for problem in found.warnings] == ["query_files[0]"]
+
+
+def test_a_further_file_may_be_empty_and_a_wrong_one_hides_nothing(tmp_path: Path) -> None:
+    """A file that is not written yet is no fault, nor is an `x-` key. Where one file has a wrong key, all queries are
+    known, and a name that none of them has is told too."""
+    source = 'sources: [{name: a, url: "https://a.example/"}]'
+    (tmp_path / "c.yaml").write_text(f"{source}\nquery_files: ['more/*.yaml', more/b.yaml]\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "empty.yaml").write_text("")
+    (tmp_path / "more" / "a.yaml").write_text('x-a: 1\nqueries: [{name: a, document: "{ n }", rows: n}]\n')
+    query = '{name: b, for_each: {one: nothing}, document: "{ n }", metrics: [{name: n, help: N., value: n}]}'
+    (tmp_path / "more" / "b.yaml").write_text(f"queries: [{query}]\npolls: 3\n")
+    with pytest.raises(ConfigError) as refused:
+        check(tmp_path / "c.yaml", {})
+    assert [str(problem).removeprefix(f"{tmp_path}/more/") for problem in refused.value.problems] == [
+        "b.yaml:1: queries[1].for_each.one: there is no query nothing; write one of: a, b",
+        "b.yaml:2: polls: is not allowed in an included file; "
+        "write one or more of the sections sources, queries, lookups",
+    ]
