@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from html import escape
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -22,8 +23,6 @@ _BIG_BYTES: Final = 65_536
 _PREFIX: Final = 16  # characters of a credential that are too many: who quotes one may cut it
 _MAX_SENT: Final = 6  # of a source: those before are tokens that have expired
 _MAX_OF_OTHERS: Final = 64  # credentials of other sources, whose API may be the same
-# as html.escape, whose module brings a table of two thousand names
-_IN_HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _LITERAL: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
@@ -172,7 +171,7 @@ def _forms(text: str) -> frozenset[str]:
     )
     in_lower_case = (re.sub("%..", lambda code: code[0].lower(), one) for one in in_urls)
     slashed = (one.replace("/", "\\/") for one in as_json)
-    return frozenset((text, *as_json, *slashed, *in_urls, *in_lower_case, text.translate(_IN_HTML), *_encoded(text)))
+    return frozenset((text, *as_json, *slashed, *in_urls, *in_lower_case, escape(text), *_encoded(text)))
 
 
 def _encoded(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The exporter's own metrics: counted from what happened, read from what is known."""
+"""The exporter's own metrics: counted from what happened, read from what is known, on a private registry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from itertools import compress
 from typing import Final
 
 from msgspec import Struct
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter import __version__
 from exporter.exposition import Format, head, pieces
@@ -20,7 +23,6 @@ from exporter.polling.audit_finding import Finding
 from exporter.polling.polling import Polling
 from exporter.polling.status import QueryStatus, SourceStatus, query_statuses, source_statuses
 from exporter.telemetry.counts import Counts, QueryCounts
-from exporter.telemetry.process_metrics import process_metrics, python_metrics
 from exporter.telemetry.reload_status import ReloadStatus
 
 PREFIX: Final = "insights_exporter_"
@@ -58,6 +60,10 @@ class Telemetry:
         self._monotonic = monotonic
         self._texts: dict[bool, _Text] = {}
         self._known: dict[bool, dict[str, _Known]] = {}
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
 
     def render(self, *, openmetrics: bool) -> tuple[bytes, ...]:
         """All own metrics as text, in pieces of whole families, at most a second old and never older than the last
@@ -65,8 +71,7 @@ class Telemetry:
         now, reload_time = self._monotonic(), self._config_status.time
         text = self._texts.get(openmetrics)
         if text is None or now - text.at >= _RENDERED_FOR_SECONDS or text.reload_time != reload_time:
-            of_the_process = (_text(samples, openmetrics) for samples in (*process_metrics(), *python_metrics()))
-            content = (*self._pieces(openmetrics), b"".join(of_the_process))
+            content = (*self._pieces(openmetrics), self._of_the_process(openmetrics))
             text = self._texts[openmetrics] = _Text(now, reload_time, content)
         return text.content
 
@@ -89,6 +94,12 @@ class Telemetry:
             known[name] = same
             yield same.text
         yield b"".join(small)
+
+    def _of_the_process(self, openmetrics: bool) -> bytes:
+        """What prometheus_client knows of any process. Its writer takes 6 to 15 µs a line, too much for the rest."""
+        if openmetrics:
+            return bytes(generate_openmetrics(self._registry)).removesuffix(b"# EOF\n")  # type: ignore[no-untyped-call]
+        return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Samples]:
         """Every own metric as it is now."""
