@@ -105,8 +105,9 @@ def _group_remedy(name: str, known: tuple[str, ...]) -> str:
 def _include_names(nodes: Nodes) -> tuple[list[str], list[tuple[KeyPath, Problem]]]:
     """The names that are shipped, and what is wrong with the others."""
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
-    names = nodes.value.get("include", [])
-    known = catalogue_names()
+    if "include" not in nodes.value:
+        return [], []
+    names, known = nodes.value["include"], catalogue_names()
     if not isinstance(names, list):
         return [], [(("include",), Places(nodes).problem(("include",), "must be a list", f"write [{known[0]}]"))]
     wrong = "no shipped group has that name"
