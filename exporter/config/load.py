@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic_core import ErrorDetails
 
 from exporter.config.braces import doubtful, unfilled
@@ -30,7 +31,6 @@ from exporter.config.targets import with_targets
 from exporter.model.background import give_way
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Problem, in_file_order
-from exporter.model.response_path import parse_path
 from exporter.model.secret import remember_variable
 
 _Model = TypeVar("_Model", bound=Strict)
@@ -44,6 +44,12 @@ _STAND_INS: Final[Mapping[str, object]] = {
     "help": "unknown",
     "name": "unnamed",
 }
+# All keys of a configuration but the lists of entries, which are read one by one.
+_REST: Final = create_model(
+    "Rest",
+    __base__=Strict,
+    **{name: (one.annotation, copy(one)) for name, one in Config.model_fields.items() if name not in _SECTIONS},  # type: ignore[call-overload]
+)
 _FILES: Final[Mapping[str, str]] = {"sources": "source_files", "queries": "query_files"}
 _UNNAMED: Final = " (of a wrong name)"  # what no name may have
 
@@ -155,12 +161,11 @@ class _Reading:
 
     def result(self) -> Loaded:
         sections: dict[str, Any] = {name: tuple(self._section(name, model)) for name, model in _SECTIONS.items()}
-        rest = {key: value for key, value in self._root.items() if key not in _SECTIONS}
-        whole = self._part(Config, rest | {"sources": _ANY_SOURCE, "queries": _ANY_QUERY}, ())
-        assert whole.value is not None  # it is a mapping
+        rest = self._part(_REST, {key: value for key, value in self._root.items() if key not in _SECTIONS}, ())
+        assert rest.value is not None  # it is a mapping
         self._problems.extend(self._duplicate_names())
         return Loaded(
-            whole.value.model_copy(update=sections),
+            Config.model_construct(rest.value.model_fields_set | sections.keys(), **dict(rest.value), **sections),
             self._root,
             self._places,
             self._indexes,
@@ -229,7 +234,7 @@ class _Reading:
         faulty = self._faulty_in.get(place, ()) if place else self._faulty
         part = read_part(model, entry, context={"folder": folder}, stand_ins=_STAND_INS, faulty=faulty)
         for fault in part.faults:
-            self._collect(fault, place, model)
+            self._collect(fault, place, model if place else Config)
         self._unknown[place] = part.unknown
         self._unknown |= {(*place, *below): keys for below, keys in part.below.items()}
         self._metric_indexes[place] = part.kept.get("metrics", ())
@@ -255,7 +260,3 @@ class _Reading:
                     wrong = f"{name} is the name of another entry of {section}"
                     yield self._places.problem((section, index, "name"), wrong, "give each its own name")
                 seen.add(name)
-
-
-_ANY_SOURCE: Final = (Source(name="any", url="https://localhost"),)
-_ANY_QUERY: Final = (Query(name="any", document="{ any }", rows=parse_path("any")),)
