@@ -4,11 +4,11 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 ARGS ?=
-WORKERS ?= 5
+WORKERS ?= auto
 SECONDS ?= 300
 BIN := .venv/bin
-# More workers than a small machine has processors, as tests mostly wait; what those of a file share is made once, and
-# tests/conftest.py says which files come first. On CI a test that is skipped has failed.
+# What the tests of a file share is made once; tests/conftest.py says how many workers there are, and which files come
+# first. On CI a test that is skipped has failed.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(if $(CI),-p tests.support.no_skips)
 
 .PHONY: help demo run test test-all soak fuzz reliability bench lint format dashboards docs pictures manifests lock dist sbom audit setup setup-dev clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,6 +26,15 @@ hypothesis.settings.load_profile("same")
 
 StartInsights = Callable[[Settings], Simulator]
 StartExporter = Callable[..., Exporter]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More workers than a small machine has processors, as tests mostly wait. The unit tests do not, and each worker
+    imports all of them first."""
+    processors = os.cpu_count() or 1
+    of_units = all(f"{argument}/".startswith("tests/unit/") for argument in config.args)
+    return processors if of_units else max(5, processors)
 
 
 @pytest.hookimpl(trylast=True)

@@ -32,6 +32,7 @@ from exporter.config.load import load
 from exporter.plan.planner import plan
 from tests.support.configurations import ROOT
 from tests.support.graphql_api import connection, graphql_api
+from tests.support.logs import kept_logging
 from tests.support.processes import Exporter, eventually
 from tests.support.recorded_api import Recorded, recorded_apis
 
@@ -93,7 +94,8 @@ def sdl(name: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_check_takes_an_example_as_it_is(name: str) -> None:
     """Every document, path and type of an example is right by the API's own schema, before anything is set."""
-    run = CliRunner().invoke(command, ["--config.check", f"--config.file={EXAMPLES / name / 'config.yaml'}"])
+    with kept_logging():
+        run = CliRunner().invoke(command, ["--config.check", f"--config.file={EXAMPLES / name / 'config.yaml'}"])
     assert run.exit_code == 0, run.stderr
     assert "fine (1 sources," in run.stdout
     said = [line for line in run.stderr.splitlines() if "the environment variable" not in line]
@@ -109,7 +111,8 @@ def test_a_wrong_field_in_an_example_is_named(name: str, field: str, tmp_path: P
     file = tmp_path / "config.yaml"
     file.write_text(wrong)
     line = next(number for number, text in enumerate(wrong.splitlines(), 1) if f"{field}s" in text)
-    run = CliRunner().invoke(command, ["--config.check", f"--config.file={file}"])
+    with kept_logging():
+        run = CliRunner().invoke(command, ["--config.check", f"--config.file={file}"])
     assert run.exit_code == 1
     (said,) = [text for text in run.stderr.splitlines() if "Cannot query field" in text]
     assert said.startswith(f"error: {file}:{line}: queries[")

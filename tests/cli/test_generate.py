@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from exporter.cli.main import command
 from tests.support.configurations import ROOT
 from tests.support.grafana import panels
+from tests.support.logs import kept_logging
 
 CONFIG = """\
 sources:
@@ -71,6 +72,7 @@ def test_a_bad_configuration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
 def test_every_example_has_a_dashboard(config: str) -> None:
     """Each configuration of the documents gives a dashboard."""
     arguments = ["generate", "dashboard", f"--config.file={ROOT / config}"]
-    run = CliRunner().invoke(command, arguments)  # without the start of a process, which takes most of the time
+    with kept_logging():
+        run = CliRunner().invoke(command, arguments)  # without the start of a process, which takes most of the time
     assert (run.exit_code, run.stderr) == (0, "")
     assert len(panels(json.loads(run.stdout))) > 1

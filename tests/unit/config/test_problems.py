@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,20 @@ from exporter.config.load import load
 from exporter.daemon.check import check, ready_to_start
 from exporter.model.errors import ConfigError
 from exporter.plan.planner import plan
+from tests.support.certificates import authority_file
 
 FILES = Path(__file__).parents[2] / "data" / "config"
 ENVIRON = {"EMPTY": "", "ORG": "o-1"}
 EXPECTED = re.compile(r"^# error: (.*)$", re.MULTILINE)
 WARNED = re.compile(r"^# warning: (.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The system knows one authority; to read its own takes longer than the rest of a check."""
+    with pytest.MonkeyPatch.context() as changes:
+        changes.setenv("SSL_CERT_FILE", str(authority_file(tmp_path_factory.mktemp("authority"))))
+        yield
 
 
 def faults(file: Path) -> list[str]:
