@@ -146,7 +146,7 @@ def test_absent_is_unknown_where_there_is_no_answer(
     """While the API gives no answer, nothing is published as 0, though the APIs are known."""
     insights = start_insights(Settings(delay_seconds=0, refused_operations=("getAPIsUsageByApplications",)))
     exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST).wait_until_ready()
-    assert exporter.samples("choreo_api_info")
+    eventually(lambda: exporter.samples("choreo_api_info"), "APIs")  # whose polls of a second fail on a busy machine
     assert not exporter.samples("choreo_window_api_requests")
     assert exporter.value("insights_exporter_query_up", query="alerts") == 0
 
