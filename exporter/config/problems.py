@@ -108,6 +108,8 @@ def describe(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             if place[-2:-1] == ("labels",) and place[-1] in OWN_KEYS["queries"]:
                 return "is a key of a query and not a label", f"indent {place[-1]} like labels"
             return wrong, remedy
+        case "string_type" | "path_type" if isinstance(details.get("input"), dict | list | None):
+            return "must be text", "write text there"
         case "string_type" | "path_type":
             return "must be text", "put it in quotes"
         case "literal_error" | "enum":

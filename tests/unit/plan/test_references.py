@@ -167,3 +167,14 @@ def test_a_reference_into_the_rows_of_a_query_that_is_not_there_is_no_second_pro
     """What is wrong is the name of the query."""
     text = query("{{ env.id }}", more=", for_each: {env: envvs}")
     assert plan_problems(ENVS + text) == ["queries[1].for_each.env: there is no query envvs; did you mean envs?"]
+
+
+def test_rows_that_are_objects_are_not_chosen_as_a_whole() -> None:
+    """`where: {.: [...]}` is for rows that are texts or numbers; of others a field is named."""
+    assert plan_problems("""
+    - {name: environments, document: "{ env { id kind } }", rows: env}
+    - {name: calls, for_each: {env: {query: environments, where: {".": [a]}}}, document: "{ calls }",
+       metrics: [{name: calls, help: Calls., value: calls}]}
+    """) == [
+        "queries[1].for_each.env.where..: {{ env }}: env is an object of environments; name one of its fields: id, kind"
+    ]

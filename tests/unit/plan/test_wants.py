@@ -7,8 +7,8 @@ from tests.support.plans import SOURCE, planned
 
 CHAIN = """
 - {name: environments, document: "{ env { id kind } }", rows: env}
-- {name: apis, for_each: {env: environments}, document: "query($e: ID!) { api(env: $e) { id name } }", rows: api,
-   variables: {e: "{{ env.id }}"}}
+- {name: apis, for_each: {env: environments}, variables: {e: "{{ env.id }}"},
+   document: "query($e: ID!) { api(env: $e) { id env { kind } } }", rows: api}
 - {name: calls, for_each: {api: apis}, document: "query($a: ID!) { calls(api: $a) }", variables: {a: "{{ api.id }}"},
    metrics: [{name: calls, help: Calls., value: calls, labels: {kind: "{{ api.env.kind }}"}}]}
 """
@@ -24,7 +24,8 @@ def exports(query: QueryPlan) -> set[str]:
 
 
 def test_a_reference_is_carried_from_the_query_that_has_it() -> None:
-    """`{{ api.env.kind }}` is a field of the outer query's rows, and the targets between carry it."""
+    """`{{ api.env.kind }}` is a field of the outer query's rows, and the targets between carry it, whatever fields the
+    rows between have."""
     found = queries(CHAIN)
     assert found["calls"].needed == {"api.id", "api.env.kind"}
     assert found["apis"].needed == {"env.id", "env.kind"}
@@ -45,6 +46,17 @@ def test_lookups_and_where_read_rows_without_a_reference() -> None:
         SOURCE + lookup,
     )
     assert exports(found.queries[0]) == {"id", "name", "kind"}
+
+
+def test_the_items_of_a_list_are_not_sought_in_rows() -> None:
+    """A query that is for each row and each item of a list takes of the rows what it refers to there alone."""
+    found = queries("""
+    - {name: apis, document: "{ api { id name } }", rows: api}
+    - {name: calls, for_each: {api: apis, day: [{name: monday}]}, variables: {a: "{{ api.id }}", d: "{{ day.name }}"},
+       document: "query($a: ID!, $d: String!) { calls(api: $a, day: $d) }",
+       metrics: [{name: calls, help: Calls., value: calls, labels: {api: "{{ api.id }}", day: "{{ day.name }}"}}]}
+    """)
+    assert exports(found["apis"]) == {"id"}
 
 
 def test_targets_carry_what_those_of_the_expected_rows_carry() -> None:
