@@ -152,7 +152,8 @@ class _Reading:
         self._faulty_in: defaultdict[KeyPath, list[KeyPath]] = defaultdict(list)
         for at in self._faulty:
             self._faulty_in[at[:2]].append(at[2:])
-        self._problems = [*(problem for _, problem in places.nodes.faults), *variables.faulty.values()]
+        known = (problem for place, problem in places.nodes.faults if place not in variables.faulty)
+        self._problems = [*known, *variables.faulty.values()]
         self._indexes: dict[str, tuple[int, ...]] = {}
         self._metric_indexes: dict[KeyPath, tuple[int, ...]] = {}
         self._unknown: dict[KeyPath, frozenset[str]] = {}
