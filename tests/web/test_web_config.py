@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 from exporter.web.web_config import WebConfiguration, web_configuration
 from tests.support.certificates import pair, trusting
 from tests.support.processes import get
-from tests.support.serving import Running, eventually
+from tests.support.serving import ASite, Running, eventually, running
 from tests.web.test_tls import answered, der, served_certificate, serving, tls
 
 LIMIT = {"rate_limit": {"interval": "2h", "burst": 1}}
@@ -75,6 +76,23 @@ def test_an_empty_file_takes_nothing_away(tmp_path: Path) -> None:
     [line] = logs
     wrong = "is empty; write tls_server_config or basic_auth_users, or {} for neither"
     assert line["detail"] == f"{file}: {wrong}"
+
+
+def test_a_file_that_asks_for_nothing_may_do_so_again(tmp_path: Path) -> None:
+    """A mistake in a file that was empty at the start is mended where it is taken out."""
+    file = tmp_path / "web.yml"
+    file.write_text("")
+    web_config = WebConfiguration(file, check_seconds=0.05)
+    with (
+        contextlib.closing(web_config),
+        running(ASite(10), guard=web_config.guarded) as web,
+        web.beside(web_config.keep_current()),
+    ):
+        file.write_text("rate_limits: {}\n")
+        assert eventually(lambda: not web_config.status.successful)
+        file.write_text("# nothing\n")
+        assert eventually(lambda: web_config.status.successful)
+        assert [status(web), status(web)] == [200, 200]
 
 
 def test_a_change_is_logged_with_what_may_not_be_meant(tmp_path: Path) -> None:
