@@ -647,8 +647,10 @@ def test_an_endpoint_that_is_down_from_the_start(upstream: Upstream) -> None:
         (status(503, retry_after="0"), 0.5),
         (status(429, retry_after="99999999"), 3600),
         (reply(code=429, headers={"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": DATE}), 30),
+        (status(401, retry_after="900"), 900),
+        (status(401, retry_after="40"), 300),
     ],
-    ids=["429", "503", "none", "for ever", "a date"],
+    ids=["429", "503", "none", "for ever", "a date", "a client that is refused", "one that is refused for a while"],
 )
 def test_the_endpoint_is_left_alone_as_long_as_it_asks(
     upstream: Upstream, clock: Clock, behaviour: Behaviour, seconds: float

@@ -45,6 +45,16 @@ def test_new_targets_are_due_at_once_and_others_when_they_were() -> None:
     assert list(fan_out.take_due(pack, 160.0)) == [first, second]
 
 
+def test_the_next_poll_is_never_in_the_past() -> None:
+    """What is overdue is polled in 0 seconds, and while all targets are being polled there is no next poll."""
+    fan_out = FanOut(3)
+    (pack,) = fan_out.regroup(targets("a", "b"), 100.0).begun
+    assert fan_out.next_in_seconds(99.5) == 0.5
+    assert fan_out.next_in_seconds(130.0) == 0.0
+    fan_out.take_due(pack, 130.0)
+    assert fan_out.next_in_seconds(130.0) is None
+
+
 def test_a_target_whose_poll_was_given_up_is_due_again() -> None:
     """Where a pack ends while it is being polled, its targets are polled in another at once, not forgotten."""
     fan_out = FanOut(2)
