@@ -186,8 +186,6 @@ class _Reading:
     def check_rules(self, value: Strict) -> None:
         """The rules over several keys. One that looks at a key with a fault says nothing."""
         for decorator in type(value).__pydantic_decorators__.model_validators.values():
-            if decorator.info.mode != "after":
-                continue
             asked = _Asked(value, self.unknown)
             try:
                 inspect.getattr_static(type(value), decorator.cls_var_name)(asked)
