@@ -44,6 +44,15 @@ def test_equal_texts_are_one_object() -> None:
     assert found.different("f_n") is None
 
 
+def test_texts_that_come_late_are_not_taken_for_all_values() -> None:
+    """A field that is a number or null in thousands of rows before it is a text has other values than texts."""
+    for early in (1, None):
+        found = table([[early, at] for at in range(2500)] + [["late", at] for at in range(2500)])
+        assert found is not None
+        assert set(found.column("f_id")) == {early, "late"}
+        assert found.different("f_id") is None
+
+
 def test_an_object_is_made_where_one_is_asked_for() -> None:
     """A row, a stretch of rows, and those that are wanted."""
     found = table([["a", 1], ["b", 2], ["c", 3]])
