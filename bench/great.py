@@ -15,7 +15,7 @@ import httpx
 
 from bench.answers import configuration
 from bench.figures import Figure, at_most, limit
-from bench.running import FIRST, Upstream, compressed_page, exporter, memory_mb, url_of
+from bench.running import FIRST, INSTALLED, Upstream, compressed_page, exporter, memory_mb, url_of
 from tests.support.processes import Exporter, eventually
 
 _ROWS_OF_2_MIB: Final = 21_000
@@ -43,7 +43,7 @@ def ten_thousand_queries(folder: Path) -> Iterator[Figure]:
         config = folder / "great.yaml"
         text = configuration(upstream.url, _QUERIES, interval="5m")
         config.write_text(text)
-        running = stack.enter_context(Exporter(config, folder / "great.log", prefix=FIRST))
+        running = stack.enter_context(Exporter(config, folder / "great.log", prefix=FIRST, python=INSTALLED))
         eventually(running.answers, "answer", 120)
         starting = _slowest_scrape(running, lambda page: len(_UP.findall(page)) == _QUERIES)
         yield limit("10 000 queries: slowest scrape while they start", starting, 1, "s")

@@ -21,6 +21,7 @@ from bench.answers import configuration
 from tests.support.processes import Exporter, Process, eventually, free_port, get
 
 FIRST = ("taskset", "-c", "0")
+INSTALLED = str(Path(__file__).parents[1] / "build" / "installed" / "bin" / "python")  # without the development tools
 OTHERS = ("taskset", "-c", "1-63" if (os.cpu_count() or 1) > 1 else "0")  # those of them that there are
 _CLIENT_SERVER = """
 import sys, threading
@@ -79,7 +80,7 @@ def exporter(folder: Path, rows: int, *, queries: int = 1, interval: str = "1h")
         upstream.set(rows)
         config = folder / f"config-{rows}-{queries}-{interval}.yaml"
         config.write_text(configuration(upstream.url, queries, interval=interval))
-        running = stack.enter_context(Exporter(config, config.with_suffix(".log"), prefix=FIRST))
+        running = stack.enter_context(Exporter(config, config.with_suffix(".log"), prefix=FIRST, python=INSTALLED))
         running.wait_until_ready()
         eventually(lambda: (running.value("insights_exporter_query_series") or 0) >= rows * queries, "series")
         yield running, upstream

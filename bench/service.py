@@ -6,7 +6,6 @@ import asyncio
 import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ import httpx
 
 from bench.answers import configuration
 from bench.figures import Figure, at_most, limit, percentile, told
-from bench.running import FIRST, Upstream, cpu_seconds, exporter, forget_peak, memory_mb
+from bench.running import FIRST, INSTALLED, Upstream, cpu_seconds, exporter, forget_peak, memory_mb
 from exporter.polling.ticks import phase_of
 from exporter.series.store import Owner
 from tests.support.processes import Exporter, eventually, free_port
@@ -34,7 +33,7 @@ def keeping_up(folder: Path) -> Iterator[Figure]:
         upstream.set(10, latency=0.2)
         config = folder / "keeping-up.yaml"
         config.write_text(configuration(upstream.url, 1000))
-        running = stack.enter_context(Exporter(config, folder / "keeping-up.log", prefix=FIRST))
+        running = stack.enter_context(Exporter(config, folder / "keeping-up.log", prefix=FIRST, python=INSTALLED))
         running.wait_until_ready()
         time.sleep(_INTERVAL_SECONDS)  # each query has come to its own tick
         upstream.set(10, latency=0.2)
@@ -88,14 +87,14 @@ def start(folder: Path) -> Iterator[Figure]:
     seconds = [_start_seconds(config) for _ in range(7)]
     yield limit("start of the process to the first /metrics", statistics.median(seconds), 0.4, "s")
     code = "import exporter.cli.main, exporter.daemon.app, sys; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run([INSTALLED, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     needless = [name for name in loaded if name.startswith(("exporter.simulator", "exporter.cli.output"))]
     yield limit("modules of demo, query or generate that are loaded", len(needless), 0, "modules")
 
 
 def _start_seconds(config: Path) -> float:
     port = free_port()
-    command = [*FIRST, sys.executable, "-m", "exporter", f"--config.file={config}"]
+    command = [*FIRST, INSTALLED, "-m", "exporter", f"--config.file={config}"]
     began = time.monotonic()
     running = subprocess.Popen(
         [*command, f"--web.listen-address=127.0.0.1:{port}"],

@@ -10,4 +10,10 @@ for pair in nginx:nginx wrk:wrk prometheus-pushgateway:prometheus-pushgateway \
 done
 # shellcheck disable=SC2086  # one argument a package
 [ -z "$missing" ] || sh scripts/install-packages.sh $missing
+
+# The exporter as users install it: the development tools would be a part of its start and of its memory.
+rm -rf build/installed
+.venv/bin/python -m venv build/installed
+build/installed/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r requirements-build.lock
+build/installed/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation .
 exec .venv/bin/python -m bench "$@"

@@ -160,12 +160,13 @@ class Exporter(Process):
         *flags: str,
         environ: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        python: str = sys.executable,
     ) -> None:
-        """`prefix` comes before the command, as in `nice exporter`."""
+        """`prefix` comes before the command, as in `nice exporter`; `python` is that of another installation."""
         self.port = free_port()
         below = next((flag.partition("=")[2] for flag in flags if flag.startswith("--web.route-prefix=")), "")
         self.url = f"http://127.0.0.1:{self.port}{below}"
-        command = [*prefix, sys.executable, "-m", "exporter", f"--config.file={config}"]
+        command = [*prefix, python, "-m", "exporter", f"--config.file={config}"]
         super().__init__([*command, f"--web.listen-address=127.0.0.1:{self.port}", *flags], log, environ)
 
     def page(self) -> str:
