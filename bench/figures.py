@@ -41,6 +41,11 @@ def at_most(what: str, ours: float, other: float, goal: float, unit: str, beside
     return Figure(what, *cells, f"≤ {goal:g}", ratio <= goal)
 
 
+def compared(what: str, ours: float, other: float, unit: str, beside: str) -> Figure:
+    """Ours and the other's, without a goal."""
+    return told(what, f"{number(ours)} {unit}", f"{number(other)} {unit} ({beside})", number(ours / other))
+
+
 def limit(what: str, ours: float, goal: float, unit: str) -> Figure:
     """A figure of ours that should not be above a limit."""
     return Figure(what, f"{number(ours)} {unit}", "", "", f"≤ {goal:g} {unit}", ours <= goal)
