@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
@@ -52,20 +52,20 @@ class Claims(Generic[Owner]):
         """How many series a family has."""
         return sum(map(len, self._holders.get(family, {}).values()))
 
-    def owners(self, family: str) -> Collection[Owner]:
-        """Who has series of a family."""
-        return self._holders.get(family, {}).keys()
-
     def some(self, family: str) -> Iterator[LabelValues]:
         """Series of a family, some of each owner."""
         return chain.from_iterable(keys.some for keys in self._holders.get(family, {}).values())
 
     def other(self, owner: Owner, family: str, keys: Keys) -> Owner | None:
         """Who else has one of these series, if anybody."""
+        return next(self.others(owner, family, keys), None)
+
+    def others(self, owner: Owner, family: str, keys: Keys) -> Iterator[Owner]:
+        """Who else has some of these series; who has several comes as often."""
         if (owner_of := self._owner_of.get(family)) is not None:
-            return next((owner_of[each] for each in keys.hashes if owner_of.get(each, owner) != owner), None)
+            return (owner_of[each] for each in keys.hashes if owner_of.get(each, owner) != owner)
         holders = self._holders.get(family, {}).items()
-        return next((other for other, held in holders if other != owner and not keys.isdisjoint(held.hashes)), None)
+        return (other for other, held in holders if other != owner and not keys.isdisjoint(held.hashes))
 
     def put(self, owner: Owner, family: str, keys: Keys) -> None:
         """From now on the owner has exactly these series, which nobody else has; without any, it is gone."""

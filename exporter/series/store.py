@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
@@ -19,6 +19,7 @@ from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.series.births import Births, Counters, first_births
 from exporter.series.extraction import widest_label
 from exporter.series.label_texts import Surroundings
+from exporter.series.leftovers import Leftovers
 from exporter.series.owners import NONE, Claims, Keys
 from exporter.series.rows import Rows
 
@@ -192,7 +193,7 @@ class Store:
         self._series: dict[Owner, dict[Family, Keys]] = {}
         self._claims: Claims[Owner] = Claims()
         self._rows = Rows()
-        self._left_over: set[Owner] = set()
+        self._left_over = Leftovers[Owner]()
         self._total = 0
         self._board = Board()
 
@@ -316,7 +317,7 @@ class Store:
         Its counters begin anew: what is asked for may be another thing now.
         """
         for owner in self._owners_of(query, source):
-            self._left_over.add(owner)
+            self._left_over.add(owner, self._series.get(owner, {}))
             state = self.state(owner)
             self._keep(owner, replace(state, tried=False, counters={}, births=Births(), decreases=0, closed=None))
 
@@ -332,21 +333,21 @@ class Store:
 
     def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
-        full = self._beside(owner) + result.series_count > self._max_series
-        others = self._left_over if full else self._left_over & self._holders_of(result)
-        for other in others - {owner}:
-            if full or any(
-                _excluding(one.family, ready.keys, family, keys)
-                for family, keys in self._series.get(other, {}).items()
+        if self._beside(owner) + result.series_count > self._max_series:
+            others = set(self._left_over.on_page())
+        else:
+            others = {
+                other
                 for one, ready in zip(result.samples, ahead, strict=True)
-            ):
-                self._publish(other, {})
-                self._keep(other, replace(self.state(other), series=0))
-
-    def _holders_of(self, result: Result) -> set[Owner]:
-        """Who has series in the families of a result, or in those that exclude them: `x` and `x_total`."""
-        names = {one.family.name.removesuffix("_total") for one in result.samples}
-        return {owner for name in names for family in (name, f"{name}_total") for owner in self._claims.owners(family)}
+                for other in chain(
+                    self._left_over.of_other_shape(one.family), self._claims.others(owner, one.family.name, ready.keys)
+                )
+                if other in self._left_over
+            }
+        for other in others - {owner}:
+            self._publish(other, {})
+            self._left_over.clear(other)
+            self._keep(other, replace(self.state(other), series=0))
 
     def _beside(self, owner: Owner) -> int:
         """How many series there are of all others."""
@@ -375,6 +376,7 @@ class Store:
 
     def _withdraw(self, owner: Owner) -> None:
         """Takes away an owner's series and rows."""
+        self._left_over.clear(owner)
         self._publish(owner, {})
         self._rows.put(owner.query, owner.source, owner, (), {})
 
@@ -408,12 +410,3 @@ def _render_again(ready: Rendered, samples: Samples, polled: Samples, created: S
     if len(samples) == len(polled):
         return replace(ready, body=body(samples, created))
     return Rendered.of(samples, created)
-
-
-def _excluding(new: Family, new_keys: Keys, family: Family, keys: Keys) -> bool:
-    """Whether a page cannot have both: the same series twice, or one family (by OpenMetrics' rule, in which `x` and
-    `x_total` are one) in two shapes."""
-    if new.name.removesuffix("_total") != family.name.removesuffix("_total"):
-        return False
-    same_shape = (new.name, new.type, new.label_names) == (family.name, family.type, family.label_names)
-    return not same_shape or not keys.isdisjoint(new_keys.hashes)
