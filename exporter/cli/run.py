@@ -5,17 +5,12 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter.cli.options import refuse
 from exporter.daemon.options import Options
 from exporter.model.errors import ConfigError
-
-if TYPE_CHECKING:
-    from exporter.web.web_config import WebConfiguration
 
 _log = structlog.get_logger()
 
@@ -30,12 +25,13 @@ def run(options: Options, on_listening: Callable[[str], None] = lambda _: None) 
     from exporter.daemon.check import ready_to_start
     from exporter.daemon.process import Collector, tune
     from exporter.web.server import ListenError
+    from exporter.web.web_config import web_configuration
 
     gc.freeze()
     Collector().put_off()
     gc.enable()  # the trees of documents are garbage with cycles, and many
     try:
-        web_config = None if options.web_config_file is None else _web_configuration(options.web_config_file)
+        web_config = web_configuration(options.web_config_file)
         found = ready_to_start(options.config_file, os.environ)
     except ConfigError as error:
         refuse(error)
@@ -50,10 +46,3 @@ def run(options: Options, on_listening: Callable[[str], None] = lambda _: None) 
         _log.error("cannot listen", detail=error.strerror, remedy=remedy)
         return 1
     return 0
-
-
-def _web_configuration(file: Path) -> WebConfiguration:
-    """What that file says, whose classes most exporters never need. Raises `ConfigError`."""
-    from exporter.web.web_config import WebConfiguration
-
-    return WebConfiguration(file)

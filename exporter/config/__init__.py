@@ -4,5 +4,6 @@ from exporter.config.load import Loaded, load
 from exporter.config.query import Query
 from exporter.config.schema import Config
 from exporter.config.source import Source
+from exporter.config.web import load_web
 
-__all__ = ["Config", "Loaded", "Query", "Source", "load"]
+__all__ = ["Config", "Loaded", "Query", "Source", "load", "load_web"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 
@@ -32,9 +32,7 @@ from exporter.telemetry.reporter import Reporter
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages import ExporterSite, metrics_url
 from exporter.web.server import ListenError, WebServer
-
-if TYPE_CHECKING:
-    from exporter.web.web_config import WebConfiguration  # at run time only where there is one
+from exporter.web.web_config import WebConfiguration
 
 _STOP_SECONDS: Final = 4.5
 _CANCEL_SECONDS: Final = 1.0

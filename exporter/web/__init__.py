@@ -2,5 +2,6 @@
 
 from exporter.model.listen_address import ListenAddress
 from exporter.web.server import ListenError, WebServer
+from exporter.web.web_config import WebConfiguration
 
-__all__ = ["ListenAddress", "ListenError", "WebServer"]
+__all__ = ["ListenAddress", "ListenError", "WebConfiguration", "WebServer"]
