@@ -1,4 +1,4 @@
-"""How a source of a configuration is reached and asked as whom: TLS, OAuth 2.0, and the static ways."""
+"""The keys of a configuration that say how to connect and to authenticate: `tls_config`, `oauth2` and the static ways."""
 
 from __future__ import annotations
 
