@@ -1,4 +1,4 @@
-"""The keys of a configuration that say how to connect and to authenticate: `tls_config`, `oauth2` and the static ways."""
+"""The keys of a configuration that say how to connect and authenticate: `tls_config`, `oauth2`, the static ways."""
 
 from __future__ import annotations
 
