@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from exporter.model.secret import forget, known_texts
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus
@@ -50,6 +51,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         seconds = float(mark.args[0] if mark else config.getini("timeout"))
         longest[item.path] = max(seconds, longest.get(item.path, 0))
     items.sort(key=lambda item: (-longest[item.path], rooms.get(item.path.relative_to(_TESTS).parts[0], 1)))
+
+
+@pytest.fixture(autouse=True)
+def no_secret_of_another_test() -> Iterator[None]:
+    """What one test reads as a secret is plain text in the next, as each process begins with none."""
+    before = frozenset(known_texts())
+    yield
+    for text in frozenset(known_texts()) - before:
+        forget(text)
 
 
 @pytest.fixture

@@ -147,8 +147,8 @@ def test_absent_is_unknown_where_there_is_no_answer(
     insights = start_insights(Settings(delay_seconds=0, refused_operations=("getAPIsUsageByApplications",)))
     exporter = start_exporter(insights, ENVIRONMENTS + APIS + SLOWEST).wait_until_ready()
     eventually(lambda: exporter.samples("choreo_api_info"), "APIs")  # whose polls of a second fail on a busy machine
+    eventually(lambda: exporter.value("insights_exporter_query_up", query="alerts") == 0, "a refusal")
     assert not exporter.samples("choreo_window_api_requests")
-    assert exporter.value("insights_exporter_query_up", query="alerts") == 0
 
 
 def test_an_id_without_a_name_has_an_empty_one_and_is_counted(
@@ -176,7 +176,8 @@ def test_the_largest_stand_alone_and_the_rest_together(insights: Simulator, star
 
     def agrees() -> bool:
         end = exporter.value("insights_exporter_query_window_end_timestamp_seconds", query="alerts")
-        assert end is not None
+        if end is None:  # its first poll, which may last a second, was late on a busy machine
+            return False
         requests = list(insights.model.requests(environment.id, "carbon.super", end - 300, end))
         samples = exporter.samples("choreo_window_user_agent_requests", environment_id=environment.id)
         return len(samples) == 4 and sum(value for _, value in samples) == len(requests)
