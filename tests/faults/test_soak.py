@@ -285,7 +285,7 @@ def rested(exporter: Exporter, sound: Upstream, shaky: Upstream, *, more_queries
     queries = SOUND_QUERIES + SHAKY_QUERIES + more_queries
     eventually(lambda: exporter.value(f"{OWN}query_up") == queries, "recovery of every query", 90)
     for upstream in (sound, shaky):
-        upstream.close_connections()
+        upstream.close_idle_connections()
     found = []
     for _ in range(3):
         asked = len(sound.api.journal)

@@ -160,6 +160,7 @@ class Upstream:
         self._operations: dict[str, Route] = {}
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._idle: set[asyncio.StreamWriter] = set()  # that have answered, and have no further request
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
         self._server: asyncio.Server | None = None
@@ -230,8 +231,12 @@ class Upstream:
             self._server = None
 
     def close_connections(self, *, reset: bool = False) -> None:
-        """Ends all connections, as a server does with idle ones, or by RST as a firewall does."""
-        self._run(self._close(reset))
+        """Ends all connections, those with a request too, or by RST as a firewall does."""
+        self._run(self._close(self._writers, reset))
+
+    def close_idle_connections(self) -> None:
+        """Ends the connections that wait for a further request, as servers do."""
+        self._run(self._close(self._idle, reset=False))
 
     def revoke_all(self) -> None:
         """Forgets all tokens, as an administrator's click would."""
@@ -240,8 +245,8 @@ class Upstream:
     def _run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
-    async def _close(self, reset: bool) -> None:
-        for writer in list(self._writers):
+    async def _close(self, writers: set[asyncio.StreamWriter], reset: bool) -> None:
+        for writer in list(writers):
             if reset:
                 Call(_NO_REQUEST, self, writer).reset()
             else:
@@ -272,16 +277,19 @@ class Upstream:
                 await self.on_connect(Call(_NO_REQUEST, self, writer))
                 return
             while (request := await _request(reader, number)) is not None:
+                self._idle.discard(writer)
                 call = Call(request, self, writer)
                 route = self._route(request)
                 await (status(404) if route is None else route._take(request))(call)
                 if call.closing:
                     return
+                self._idle.add(writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client has left, or the test has ended
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
+            self._idle.discard(writer)
             writer.close()
 
 
