@@ -132,9 +132,7 @@ class OAuth2(Strict):
     @model_validator(mode="after")
     def _sound_credentials(self) -> Self:
         for name in ("client_id", "client_secret") if self.has_secret else ("client_id",):
-            given = [getattr(self, name) is not None, getattr(self, f"{name}_file") is not None]
-            if sum(given) != 1:
-                raise ValueError(f"needs exactly one of {name} and {name}_file; write one of the two")
+            _check_one_of(self, name)
         if not self.has_secret and self.tls_config.cert_file is None:
             raise ValueError("auth_style tls_client_auth needs a certificate; add cert_file and key_file to tls_config")
         if not self.has_secret and (self.client_secret or self.client_secret_file):
@@ -200,8 +198,7 @@ class Authorization(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.credentials is None) == (self.credentials_file is None):
-            raise ValueError("needs exactly one of credentials and credentials_file; write one of the two")
+        _check_one_of(self, "credentials")
         return self
 
     @model_validator(mode="after")
@@ -235,8 +232,7 @@ class BasicAuth(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.password is None) == (self.password_file is None):
-            raise ValueError("needs exactly one of password and password_file; write one of the two")
+        _check_one_of(self, "password")
         return self
 
     @property
@@ -245,6 +241,13 @@ class BasicAuth(Strict):
         return self.password or Secret(file=self.password_file)
 
 
+def _check_one_of(section: Strict, name: str) -> None:
+    """Raises `ValueError` unless a secret is given in one way: by itself, or as the file that it is in."""
+    if (getattr(section, name) is None) == (getattr(section, f"{name}_file") is None):
+        raise ValueError(f"needs exactly one of {name} and {name}_file; write one of the two")
+
+
 def is_protected(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: TLS, or loopback."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -8,13 +8,7 @@ from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from exporter.config.credentials import Authorization, BasicAuth, OAuth2, TLSConfig, is_protected
 from exporter.config.headers import HttpHeaders, hidden_headers
