@@ -22,6 +22,7 @@ from exporter.polling.ticks import next_tick_at, phase_of, retry_at, spread_phas
 from exporter.series.store import Owner, Store
 
 _FIRST_ROUND_CHECK_SECONDS: Final = 0.02
+_ROUNDING_SECONDS: Final = 1e-6
 
 
 class Scheduler:
@@ -123,9 +124,10 @@ class Scheduler:
             self._targets.regroup(course, fan_out, tuple(fan_out.members))
 
     def _next_at(self, course: Course, target: Target, tick_at: float, phase: float) -> float:
-        """When a target is polled next: at its next tick. Ticks that passed are told."""
+        """When a target is polled next: at the tick after the one that it was polled for, which may be still to come,
+        as polls begin a little early. Ticks that passed are told."""
         interval = course.query.interval_seconds
-        next_at = next_tick_at(self._clock.monotonic(), interval, phase)
+        next_at = next_tick_at(max(self._clock.monotonic(), tick_at + _ROUNDING_SECONDS), interval, phase)
         if missed := ticks_between(tick_at, next_at, interval):
             self._observer.on_overrun(course.owner(target), missed)
         return next_at

@@ -21,6 +21,7 @@ from exporter.polling.results import Results
 from exporter.polling.scheduler import Scheduler
 from exporter.polling.targets import Targets
 from exporter.series.store import Owner, Store
+from exporter.upstream.graphql import Client
 
 T = TypeVar("T")
 WALL_AT_START: Final = 1_700_000_000.0  # 2023-11-14T22:13:20Z
@@ -135,7 +136,7 @@ class Wired:
     scheduler: Scheduler
 
     @classmethod
-    def of(cls, plan: Plan, api: Api, recorder: Recorder, clock: Clock) -> Wired:
+    def of(cls, plan: Plan, api: Client, recorder: Recorder, clock: Clock) -> Wired:
         store = Store(plan.max_series)
         lanes = Lanes(store.surroundings, clock)
         lanes.follow(plan.sources, {"acme": api})
