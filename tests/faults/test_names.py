@@ -58,6 +58,16 @@ def failures(exporter: Exporter, reason: str) -> float:
     return exporter.value(f"{OWN}poll_failures_total", query="named", reason=reason) or 0
 
 
+def wait_for_failures(exporter: Exporter, upstream: Upstream, reason: str) -> None:
+    """Waits until two polls needed a connection of their own, and failed."""
+
+    def has_failed() -> bool:
+        upstream.close_idle_connections()
+        return failures(exporter, reason) >= 2
+
+    eventually(has_failed, "failures")
+
+
 def check_neighbour(exporter: Exporter) -> None:
     polls = exporter.value(f"{OWN}polls_total", query="sound") or 0
     eventually(lambda: (exporter.value(f"{OWN}polls_total", query="sound") or 0) > polls + 1, "polls of other hosts")
@@ -67,8 +77,7 @@ def check_neighbour(exporter: Exporter) -> None:
 def test_row_02_name_unknown(exporter: Exporter, resolver: Resolver, upstream: Upstream) -> None:
     """A name that does not resolve is said to be the reason; the last good value stays until it resolves again."""
     resolver.becomes("unknown")
-    upstream.close_connections()
-    eventually(lambda: failures(exporter, "dns") >= 2, "failures")
+    wait_for_failures(exporter, upstream, "dns")
     assert exporter.value("named") == 1
     check_neighbour(exporter)
     resolver.becomes("known")
@@ -78,8 +87,7 @@ def test_row_02_name_unknown(exporter: Exporter, resolver: Resolver, upstream: U
 def test_row_03_resolver_hangs(exporter: Exporter, resolver: Resolver, upstream: Upstream) -> None:
     """A resolver that does not answer holds up neither the polls of other hosts nor the end of the program."""
     resolver.becomes("hang")
-    upstream.close_connections()
-    eventually(lambda: failures(exporter, "timeout") >= 2, "failures")
+    wait_for_failures(exporter, upstream, "timeout")
     assert exporter.value("named") == 1
     check_neighbour(exporter)
     assert exporter.stopped(5) == 0

@@ -125,18 +125,18 @@ def test_bottomless_files_are_refused(text: str) -> None:
     assert "nested too deeply" in found
 
 
-def test_a_configuration_of_ten_thousand_queries_is_read() -> None:
+def test_a_configuration_of_thousands_of_queries_is_read() -> None:
     """A file may be as long as thousands of queries need; only what aliases make of a few lines is bounded tightly."""
     metric = "{name: m, help: Text., value: value, labels: {a: a, b: b, c: c, d: d}}"
     query = f"  - {{name: q, interval: 60s, document: x, rows: rows, labels: {{e: e, f: f}}, metrics: [{metric}]}}"
     gc.disable()  # as the daemon puts off its collector while it reads, which would take half of the time
     try:
-        value = parse_nodes("\n".join(["queries:", *[query] * 10_000]), "config.yaml").value
+        value = parse_nodes("\n".join(["queries:", *[query] * 6_000]), "config.yaml").value
     finally:
         gc.enable()
     assert isinstance(value, dict)
     assert isinstance(value["queries"], list)
-    assert len(value["queries"]) == 10_000
+    assert len(value["queries"]) == 6_000
 
 
 def test_key_paths_are_written_as_users_point_at_keys() -> None:

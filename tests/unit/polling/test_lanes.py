@@ -88,7 +88,7 @@ def test_a_budget_that_is_spent_holds_the_next_page() -> None:
             self.asked_at.append(asyncio.get_running_loop().time())
             data: dict[str, Json] = {"rows": {"total": 3, "items": [{"n": 1}]}}
             shaped = operation.shape.convert({"data": data}).data if operation.shape is not None else None
-            return Response(data, shaped=shaped, retry_after_seconds=0.2, budget=Budget(0, 1))
+            return Response(data, shaped=shaped, retry_after_seconds=0.05, budget=Budget(0, 1))
 
     async def poll() -> tuple[list[float], PollOutcome, Gate]:
         client, found = Spent(), Lanes(lambda _, source, target: Surroundings(label_values(source, target)))
@@ -100,5 +100,5 @@ def test_a_budget_that_is_spent_holds_the_next_page() -> None:
     asked_at, outcome, gate = asyncio.run(poll())
     assert outcome.reason is None, outcome.detail
     assert len(asked_at) == 3
-    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(asked_at))
+    assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(asked_at))
     assert gate.budget == Budget(0, 1)
