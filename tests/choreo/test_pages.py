@@ -109,7 +109,7 @@ def query(name: str, way: Way) -> str:
         declared["at"] = "Int!"
     return f"""
   - name: {name}
-    interval: 1d
+    interval: 30d
     document: |
       query ({", ".join(f"${key}: {kind}" for key, kind in declared.items())}) {{
         box(way: {name}, {", ".join(f"{key}: ${key}" for key in declared)}) {{ {way.selection} }}

@@ -81,7 +81,7 @@ def asked(insights: Simulator, field: str) -> int:
 
 def test_what_did_not_change_goes_on(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
     """A reload that adds a query leaves series, schedule and token of the others alone, and the page stays ready."""
-    slow = TRAFFIC.replace("interval: 1s", "interval: 1h")
+    slow = TRAFFIC.replace("interval: 1s", "interval: 30d")
     exporter = start_exporter(insights, ENVIRONMENTS + slow).wait_until_ready()
     polls = asked(insights, "getTotalTraffic")
     with every_page(exporter) as pages:

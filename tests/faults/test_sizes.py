@@ -138,7 +138,7 @@ def test_row_110_max_rows(start: Start, upstream: Upstream, canary: str, tmp_pat
         upstream.operation(name).always(pages_of(15 if name == "to_the_end" else 23, write))
         more = {"document": document, "pages": {"size": 5, "limit": "limit", "max_rows": 12, **pages}}
         rows = "groups.items" if name == "in_lists" else "items"
-        queries.append(query(name, "1h", rows=rows, labels={"id": "id"}, **more))
+        queries.append(query(name, "30d", rows=rows, labels={"id": "id"}, **more))
     exporter = start([source_of(upstream)], queries).wait_until_ready()
     for name, left in {"by_offset": 11, "by_cursor": 4, "to_the_end": 3, "in_lists": 11}.items():
         eventually(lambda name=name: exporter.samples(name), f"rows of {name}")  # type: ignore[misc]

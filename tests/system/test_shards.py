@@ -88,7 +88,7 @@ def test_sources_are_split_too(upstream: Upstream, stack: ExitStack, tmp_path: P
     """Each source's query is polled by one shard; the others fetch no token for it, and say nothing of it."""
     names = [f"s{number}" for number in range(12)]
     config = written(
-        tmp_path / "config.yaml", [source_of(upstream, name, client_id=name) for name in names], [query("value", "1h")]
+        tmp_path / "config.yaml", [source_of(upstream, name, client_id=name) for name in names], [query("value", "30d")]
     )
     shards = [
         stack.enter_context(
