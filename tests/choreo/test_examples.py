@@ -287,7 +287,8 @@ def test_the_github_example_publishes_an_organization(tmp_path: Path) -> None:
             assert exporter.value("github_repository_info", language="", visibility="PRIVATE") == 10
             assert exporter.value("github_rate_limit_remaining_points") == 4321
             assert "test-token" not in exporter.log + exporter.page()
-        assert sum("repositories" in request["query"] for request in api.requests) == 3
+        pages = sum("repositories" in request["query"] for request in api.requests)
+        assert pages in (3, 6)  # two polls, where its tick came just after the start
 
 
 def dagster_data(began: float) -> dict[str, Any]:

@@ -65,6 +65,7 @@ READ: Final = {
 }
 CONFIG: Final = """
   - name: jobs
+    interval: 30d
     document: "{ jobs { id took memory cpu status price due made ended } }"
     rows: jobs
     labels: {id: id}
