@@ -18,6 +18,7 @@ from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure, Problem, in_file_order
 from exporter.plan.plan import Plan
 from exporter.plan.planner import plan
+from exporter.plan.stored import StoredPlan
 from exporter.upstream.tls import ssl_context, tls_file_states
 
 _IN_HEADERS: Final = ("authorization", "http_headers", "proxy_connect_header")
@@ -56,10 +57,16 @@ def check(files: ConfigFiles, environ: Mapping[str, str]) -> Checked:
 
 def ready_to_start(files: ConfigFiles, environ: Mapping[str, str]) -> Ready:
     """The same to run it, refusing what a check only warns about. Raises `ConfigError`."""
-    found = check(files, environ)
+    made, shown = _plan_alone(check(files, environ))
+    stored = StoredPlan.of(made)
+    del made
+    return Ready(stored.read(), shown)
+
+
+def _plan_alone(found: Checked) -> tuple[Plan, Redacted]:
     if found.unmet:
         raise ConfigError(found.unmet)
-    return Ready(found.plan, Redacted.of(found.loaded))
+    return found.plan, Redacted.of(found.loaded)
 
 
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:

@@ -139,6 +139,12 @@ def with_extensions(document: Document) -> Document:
     return replace(document, selection=Selection(children), reads_extensions=True)
 
 
+def without_schema(document: Document) -> Document:
+    """The document for those who only send it: its variables refer to no schema, which is large."""
+    variables = {name: Variable(one.type, one.required) for name, one in document.variables.items()}
+    return replace(document, variables=variables)
+
+
 def parse_document(text: str, schema: GraphQLSchema | None, name: str | None = None) -> Document:
     """The document in `text`, or what it has of the operation of that name, checked against the schema where there is
     one. Raises `DocumentError`."""

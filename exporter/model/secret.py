@@ -33,6 +33,10 @@ class FromEnvironment(str):
         made.values, made.shown = values, shown
         return made
 
+    def __reduce__(self) -> tuple[type[FromEnvironment], tuple[str, tuple[str, ...], str]]:
+        """What makes it again where it was stored (`pickle`)."""
+        return FromEnvironment, (str(self), self.values, self.shown)
+
 
 def remember(text: str) -> None:
     """Notes a credential that is in use, for whoever looks at all that we say."""

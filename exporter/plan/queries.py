@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query, RowsOf
 from exporter.document.answer_shape import EXTENSIONS, ROWS_A_SERIES, AnswerShape, Keys
-from exporter.document.document import Selection
+from exporter.document.document import Selection, without_schema
 from exporter.model.response_path import Pick, ResponsePath
 from exporter.model.suggestion import suggestion
 from exporter.model.template import references as references_in
@@ -59,7 +59,7 @@ def query_plan(
         interval_seconds=query.interval.total_seconds(),
         timeout_seconds=query.timeout_seconds,
         stale_after_seconds=query.stale_after_seconds,
-        document=parsed.document,
+        document=without_schema(parsed.document),
         variables=query.variables,
         feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
         needed=frozenset(wants.carried[query.name]) or NOTHING,
