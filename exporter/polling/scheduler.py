@@ -21,7 +21,7 @@ from exporter.polling.targets import Targets
 from exporter.polling.ticks import next_tick_at, phase_of, retry_at, spread_phase, ticks_between
 from exporter.series.store import Owner, Store
 
-_FIRST_ROUND_CHECK_SECONDS: Final = 0.02
+_FIRST_ROUND_CHECK_SECONDS: Final = (0.02, 0.5)  # the first, and the longest: thousands of queries may wait
 _ROUNDING_SECONDS: Final = 1e-6
 
 
@@ -70,8 +70,10 @@ class Scheduler:
     async def _until_names_are_known(self, course: Course) -> None:
         """Waits, an interval at most, for the first round of the queries whose rows the labels are looked up in."""
         until = self._clock.monotonic() + course.query.interval_seconds
-        while self._clock.monotonic() < until and not self._targets.names_are_known(course):  # noqa: ASYNC110 - several conditions, checked at the start alone
-            await asyncio.sleep(_FIRST_ROUND_CHECK_SECONDS)
+        seconds, longest = _FIRST_ROUND_CHECK_SECONDS
+        while self._clock.monotonic() < until and not self._targets.names_are_known(course):
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, longest)
 
     async def _poll_once(self, course: Course, fan_out: FanOut, pack: Pack, phase: float) -> None:
         """Polls the targets that are due. When it is over, nothing holds the answers."""
