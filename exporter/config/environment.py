@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.config.nodes import KeyPath, with_type
+from exporter.config.nodes import KeyPath
 from exporter.config.problems import Places
+from exporter.config.yaml_reader import with_type
 from exporter.model.background import give_way
 from exporter.model.errors import Problem
 from exporter.model.samples import Json

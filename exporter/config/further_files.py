@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.named_files import files_of
-from exporter.config.nodes import KeyPath, Nodes, read_nodes
+from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, file_text
+from exporter.config.yaml_reader import read_nodes
 from exporter.model.errors import ConfigError, Problem
 
 KEYS: Final = ("source_files", "query_files")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
-from exporter.config.nodes import KeyPath, Nodes, parse_nodes
+from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, nearest
+from exporter.config.yaml_reader import parse_nodes
 from exporter.model.errors import Problem
 from exporter.model.samples import Json
 

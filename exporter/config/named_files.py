@@ -9,8 +9,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from exporter.config.nodes import KeyPath, Nodes, read_nodes
+from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, file_text
+from exporter.config.yaml_reader import read_nodes
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Problem
 

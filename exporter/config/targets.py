@@ -15,9 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 from exporter.config.braces import TARGET_KEYS, TARGET_REFERENCE, has_targets
 from exporter.config.environment import Variables
 from exporter.config.named_files import files_of
-from exporter.config.nodes import KeyPath, Nodes, read_nodes
+from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, describe, file_text
 from exporter.config.source import FileDiscovery, TargetGroup
+from exporter.config.yaml_reader import read_nodes
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.samples import Json
 from exporter.model.secret import FromEnvironment

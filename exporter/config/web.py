@@ -20,9 +20,9 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.config.nodes import parse_nodes
 from exporter.config.problems import Places, describe, file_text
 from exporter.config.scalars import Strict
+from exporter.config.yaml_reader import parse_nodes
 from exporter.model.errors import ConfigError, Problem
 from exporter.model.file_read import MAX_PEM_BYTES, read_file
 from exporter.model.secret import Secret

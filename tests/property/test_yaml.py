@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from exporter.config.load import load
-from exporter.config.nodes import parse_nodes
+from exporter.config.yaml_reader import parse_nodes
 from exporter.model.errors import ConfigError
 from exporter.model.samples import Json
 from exporter.plan.planner import plan

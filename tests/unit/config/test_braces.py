@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exporter.config.braces import doubtful, unfilled
-from exporter.config.nodes import parse_nodes
 from exporter.config.problems import Places
+from exporter.config.yaml_reader import parse_nodes
 
 
 def unfilled_keys(text: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exporter.config.environment import Variables
-from exporter.config.nodes import parse_nodes
 from exporter.config.problems import Places
+from exporter.config.yaml_reader import parse_nodes
 from exporter.model.samples import Json
 
 FILE = "one: a\ntwo:\n  - b\n"

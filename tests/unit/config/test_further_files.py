@@ -9,7 +9,7 @@ import pytest
 from exporter.config.further_files import watched, with_further_files
 from exporter.config.load import load
 from exporter.config.named_files import files_of
-from exporter.config.nodes import parse_nodes
+from exporter.config.yaml_reader import parse_nodes
 from exporter.daemon.check import check
 from exporter.model.errors import ConfigError
 
