@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
 import pytest
 
-from exporter.cli.account import fail, plan_of, query_of, run, source_of, token_seconds, upstreams_of
-from exporter.config.source import Source
+from exporter.cli.account import fail, plan_of, query_of, run, source_of
 from exporter.model.errors import Reason, UpstreamFailure
 
 CONFIG = """\
@@ -86,24 +84,3 @@ def test_work_that_fails_is_one_error(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(click.exceptions.Exit):
         run(work(well=False))
     assert capsys.readouterr().err == "error: dns: cannot resolve a.example\n"
-
-
-def test_a_source_without_oauth_needs_no_token(capsys: pytest.CaptureFixture[str]) -> None:
-    """And where there is none to be had, the command ends with the likely causes."""
-    token_url = "http://127.0.0.1:1/"  # port 1: where nobody listens
-    plain = Source.model_validate({"name": "a", "url": "https://a.example/"})
-    with_token = Source.model_validate(
-        {"name": "b", "url": plain.url, "oauth2": {"token_url": token_url, "client_id": "i", "client_secret": "s3cret"}}
-    )
-
-    async def seconds(source: Source) -> float | None:
-        async with upstreams_of((source,)) as upstreams:
-            return await token_seconds(upstreams[source.name], source)
-
-    assert asyncio.run(seconds(plain)) is None
-    with pytest.raises(click.exceptions.Exit):
-        asyncio.run(seconds(with_token))
-    error = capsys.readouterr().err
-    assert error.startswith("error: no access token: connect: ")
-    assert "likely: this machine cannot reach it" in error
-    assert "s3cret" not in error
