@@ -152,7 +152,8 @@ def test_row_61_process_suspended(seconds: int, start: Start, upstream: Upstream
     """After a sleep each query is polled once, not once for every poll that was missed, and with a fresh token."""
     upstream.token.always(grants(lifetime_seconds=LIFETIME_SECONDS))
     exporter = start([source_of(upstream)], [query("value", "1s")]).wait_until_ready()
-    eventually(lambda: polls(exporter) >= 2, "polls")
+    ended = polls(exporter)
+    eventually(lambda: polls(exporter) > ended, "poll")  # just ended: one under way would have the token of before
     exporter.popen.send_signal(signal.SIGSTOP)
     before = len(upstream.api.journal)
     wakes_at = time.monotonic() + seconds
