@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
@@ -12,6 +13,7 @@ from exporter.model.outcome import Operation, Response
 from exporter.plan.plan import Target
 from exporter.polling.course import Course
 from exporter.polling.poll import Around, PackOutcome, Poller
+from exporter.upstream.access_token import TokenSource
 from exporter.upstream.gate import Gate, kept_gates, kept_paces
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Pace
@@ -25,15 +27,22 @@ class Lanes:
         self._clock = clock
         self._sources: tuple[Source, ...] = ()
         self._clients: Mapping[str, Client] = {}
+        self._tokens: Mapping[str, TokenSource] = {}
         self.gates: dict[str, Gate] = {}
         self.paces: dict[str, Pace] = {}
 
-    def follow(self, sources: tuple[Source, ...], clients: Mapping[str, Client]) -> frozenset[str]:
-        """Goes over to other sources; gives the names of those that another client asks than before."""
+    def follow(
+        self,
+        sources: tuple[Source, ...],
+        clients: Mapping[str, Client],
+        tokens: Mapping[str, TokenSource] | None = None,
+    ) -> frozenset[str]:
+        """Goes over to other sources; gives the names of those that another client asks than before. `tokens` are those
+        that the clients need."""
         moved = frozenset(name for name, client in clients.items() if self._clients.get(name) is not client)
         self.gates = kept_gates(self.gates, self._sources, sources)
         self.paces = kept_paces(self.paces, self._sources, sources, self._clock.monotonic)
-        self._sources, self._clients = sources, clients
+        self._sources, self._clients, self._tokens = sources, clients, tokens or {}
         return moved
 
     def place(self, course: Course) -> AbstractAsyncContextManager[None]:
@@ -50,7 +59,9 @@ class Lanes:
         def gate() -> Gate:  # a reload may bring another, or take it away
             return self.gates.get(name, at_first)
 
-        lane = Lane(self._clients[name], gate, self.paces.get(name), self._clock.monotonic)
+        token = self._tokens.get(name)
+        until_ready = None if token is None else partial(token.until_there, course.query.timeout_seconds)
+        lane = Lane(self._clients[name], gate, self.paces.get(name), self._clock.monotonic, until_ready)
         poller = Poller(lane, self._around, lane, self._clock)
         return await poller.poll(course, published_end_times, size, splits=splits)
 
@@ -59,19 +70,27 @@ class Lane:
     """One source's client and its turns: what an answer asks for holds from the next request on."""
 
     def __init__(
-        self, client: Client, gate: Callable[[], Gate], pace: Pace | None, monotonic: Callable[[], float]
+        self,
+        client: Client,
+        gate: Callable[[], Gate],
+        pace: Pace | None,
+        monotonic: Callable[[], float],
+        until_ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`gate` gives the source's gate of the moment."""
+        """`gate` gives the source's gate of the moment, `until_ready` waits for what every request needs."""
         self._client = client
         self._gate = gate
         self._pace = pace
         self._monotonic = monotonic
+        self._until_ready = until_ready
 
     async def passed(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
         await self._gate().until_over(self._monotonic)
         if self._pace is not None:
+            if self._until_ready is not None:  # else many that passed one by one would be sent at once
+                await self._until_ready()
             await self._pace.passed(query)
             await self._gate().until_over(self._monotonic)
         return self._monotonic() - began_at

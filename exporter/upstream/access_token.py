@@ -136,6 +136,14 @@ class TokenSource:
                 return await self._next_token()
         return token
 
+    async def until_there(self, seconds: float) -> None:
+        """Waits for a token where there is none to use, for so long at most. Why none comes, `token` says."""
+        if self._token is None or self._monotonic() >= self._token.expires_at:
+            self._wanted.set()
+            with suppress(Failure, TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._next_token_patiently()
+
     def _spare_to_use(self, now: float) -> AccessToken | None:
         """The token before the present one, while the API does not know that yet; None to try the present one."""
         spare = self._spare

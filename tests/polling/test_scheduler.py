@@ -21,7 +21,7 @@ from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
 from tests.support.plans import planned
 from tests.support.processes import Exporter, eventually
-from tests.support.upstream import Behaviour, Call, Upstream, after, answer, reply, status
+from tests.support.upstream import Behaviour, Call, Upstream, after, answer, grants, reply, status
 from tests.support.wiring import until
 
 
@@ -164,6 +164,30 @@ def test_a_place_of_the_source_is_taken_only_to_poll(pack: str) -> None:
         upstream.api.always(answer({"data": dict.fromkeys(["value", *names], 1)}))
         asyncio.run(run(upstream))
         assert turns.given - len(upstream.api.journal) in (0, 1)  # the last may have been given up before it was sent
+
+
+def test_the_rate_limit_holds_where_the_access_token_is_late(tmp_path: Path) -> None:
+    """Requests that wait for it are not sent together when it comes."""
+    config = tmp_path / "config.yaml"
+    with Upstream() as upstream:
+        upstream.token.always(grants(delay_seconds=3))
+        config.write_text(f"""
+sources:
+  - name: acme
+    url: {upstream.api_url}
+    rate_limit: {{requests: 1, per: 1s}}
+    oauth2: {{token_url: {upstream.token_url}, client_id: a, client_secret: not-a-secret}}
+queries:
+  - name: many
+    for_each: {{n: [1, 2, 3, 4, 5, 6]}}
+    document: "query ($n: Int) {{ value(n: $n) }}"
+    variables: {{n: "{{{{ n }}}}"}}
+    labels: {{n: "{{{{ n }}}}"}}
+    metrics: [{{name: value, help: Values., value: value}}]
+""")
+        with Exporter(config, tmp_path / "exporter.log"):
+            times = [request.at for request in upstream.api.wait_for(6)]
+    assert times[5] - times[0] > 3  # and 5, where the machine is not busy
 
 
 def test_later_rounds_are_spread_over_the_interval(insights: Simulator, start_exporter: StartExporter) -> None:
