@@ -55,3 +55,11 @@ def test_a_plan_refers_to_no_schema() -> None:
     variables = [one for query in made.queries for one in query.document.variables.values()]
     assert variables
     assert all(one.input is None for one in variables)
+
+
+def test_the_deepest_document_is_stored() -> None:
+    """It is nested no deeper than its bytes may be."""
+    depth = 190  # graphql-core takes 199
+    document, value = "{ " + "a { " * depth + "a" + " }" * (depth + 1), ".".join(["a"] * (depth + 1))
+    made = planned(f"- {{name: deep, document: '{document}', metrics: [{{name: m, help: M., value: {value}}}]}}")
+    assert again(made) == made
