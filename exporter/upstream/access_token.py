@@ -167,8 +167,10 @@ class TokenSource:
         Where new tokens are refused too, the token is not the reason: then such renewals become rarer and rarer.
         """
         now, is_spare = self._monotonic(), self._spare is not None and self._spare.generation == token.generation
-        if is_spare:  # and the present one was refused before it
+        if is_spare:
             self._spare = None
+            if not self._refused_trials:  # it was sent before there was the present one, which ended it
+                return True
         elif self._token is None or self._token.generation != token.generation:
             return True
         elif self._spare is not None and now < self._spare.waiting_at:

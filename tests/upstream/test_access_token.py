@@ -21,6 +21,7 @@ from tests.support.upstream import (
     Call,
     Upstream,
     answer,
+    answers_who_is_known,
     grants,
     in_turn,
     oauth_error,
@@ -352,6 +353,28 @@ def test_a_late_refusal_does_not_cost_the_new_token(upstream: Upstream, clock: C
             assert wire.source.status().forced_renewals == 0
 
     asyncio.run(run())
+
+
+def test_a_refusal_of_a_request_from_before_a_renewal_costs_no_token(upstream: Upstream, clock: Clock) -> None:
+    """Row 105: where an endpoint's new token ends the one before it, a poll that is under way is refused, and made
+    again with the new one."""
+    released = threading.Event()
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.api.once(when(released, answers_who_is_known))
+            under_way = asyncio.create_task(wire.execute())
+            await until(lambda: len(upstream.api.journal) == 2)
+            upstream.revoke_all()
+            await wire.source.force_renewal()
+            released.set()
+            await under_way
+            assert wire.source.status().forced_renewals == 0
+
+    asyncio.run(run())
+    assert [request.bearer for request in upstream.api.journal] == ["token-1", "token-1", "token-2"]
+    assert len(upstream.token.journal) == 2
 
 
 def test_lasting_refusals_do_not_hammer_the_endpoint(upstream: Upstream, clock: Clock) -> None:
