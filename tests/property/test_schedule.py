@@ -59,9 +59,12 @@ def until_tick() -> float:
     return second - first
 
 
+TICK_SECONDS: Final = until_tick()
+
+
 @given(share=st.floats(0, 1), seconds=st.lists(st.floats(0, 2.5) | st.sampled_from([0.991, 0.995, 0.999]), max_size=9))
-@example(share=0.0, seconds=[until_tick() - 0.005])
-@example(share=until_tick() - 0.005, seconds=[])
+@example(share=0.0, seconds=[TICK_SECONDS - 0.005])
+@example(share=TICK_SECONDS - 0.005, seconds=[])
 def test_a_tick_is_polled_once(share: float, seconds: list[float]) -> None:
     """But for the first poll, which comes at the start, polls are an interval apart, also after one that ends just
     before the next tick."""

@@ -6,7 +6,10 @@ import tempfile
 from pathlib import Path
 from textwrap import dedent, indent
 
+import pytest
+
 from exporter.config.load import Loaded, load
+from exporter.config.yaml_reader import parse_nodes
 from exporter.model.errors import ConfigError
 from exporter.plan.documents import parse_queries
 from exporter.plan.findings import Findings
@@ -45,6 +48,13 @@ def plan_problems(queries: str, source: str = SOURCE) -> list[str]:
     except ConfigError as error:
         return [f"{problem.key}: {problem.wrong}; {problem.remedy}" for problem in error.problems]
     return []
+
+
+def yaml_problems(text: str) -> list[str]:
+    """What is wrong with the form of a file of that text, as users are told of it; it must be something."""
+    with pytest.raises(ConfigError) as refused:
+        parse_nodes(text, "c.yaml")
+    return [str(problem) for problem in refused.value.problems]
 
 
 def read_documents(queries: str, source: str = SOURCE) -> tuple[Loaded, dict[str, ParsedQuery], Findings]:

@@ -7,12 +7,7 @@ import pytest
 from exporter.config.yaml_reader import parse_nodes, read_nodes
 from exporter.model.errors import ConfigError
 from exporter.model.samples import Json
-
-
-def messages(text: str) -> list[str]:
-    with pytest.raises(ConfigError) as refused:
-        parse_nodes(text, "c.yaml")
-    return [str(problem) for problem in refused.value.problems]
+from tests.support.plans import yaml_problems
 
 
 @pytest.mark.parametrize(
@@ -49,7 +44,7 @@ def test_scalars_are_yaml_1_2(text: str, value: Json) -> None:
 
 def test_duplicate_keys_are_refused() -> None:
     """The second of two equal keys does not win silently."""
-    assert messages("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n") == [
+    assert yaml_problems("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n") == [
         "c.yaml:4: b.c: duplicate key, first on line 3; keep one of the two",
         "c.yaml:5: a: duplicate key, first on line 1; keep one of the two",
     ]
@@ -59,18 +54,20 @@ def test_duplicate_keys_are_refused() -> None:
                                   "!!python/object:os.system x", "!!binary aGk=", "!x [1]"])  # fmt: skip
 def test_tags_are_refused(text: str) -> None:
     """A tag never makes a value into something else, let alone into code."""
-    assert messages(f"k: 1\na: {text}") == ["c.yaml:2: a: a YAML tag, which has no meaning here; write a plain value"]
+    assert yaml_problems(f"k: 1\na: {text}") == [
+        "c.yaml:2: a: a YAML tag, which has no meaning here; write a plain value"
+    ]
 
 
 @pytest.mark.parametrize("text", [".inf", "-.INF", ".nan", "1e999", "9" * 500])
 def test_numbers_that_are_no_numbers_are_refused(text: str) -> None:
     """Infinite and absurd numbers have no meaning in a configuration."""
-    assert messages(f"a: {text}") == ["c.yaml:1: a: a number out of range; write a smaller one"]
+    assert yaml_problems(f"a: {text}") == ["c.yaml:1: a: a number out of range; write a smaller one"]
 
 
 def test_a_key_that_is_a_list_is_refused() -> None:
     """Keys are words."""
-    assert messages("a:\n  ? [x]\n  : 1\n") == ["c.yaml:2: a: a key that is not a word; write a plain key"]
+    assert yaml_problems("a:\n  ? [x]\n  : 1\n") == ["c.yaml:2: a: a key that is not a word; write a plain key"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +83,7 @@ def test_a_key_that_is_a_list_is_refused() -> None:
 )
 def test_a_syntax_error_has_its_line(text: str, message: str) -> None:
     """A file that is no YAML is told where, and no piece of its text is quoted."""
-    (found,) = messages(text)
+    (found,) = yaml_problems(text)
     assert found.startswith(message)
     assert "hunter2" not in found
 
@@ -125,7 +122,7 @@ def test_merged_keys_know_their_lines() -> None:
 @pytest.mark.parametrize("text", ["1", "[*base, x]", "[[*base]]"])
 def test_what_is_no_mapping_cannot_be_merged(text: str) -> None:
     """It is refused at its key."""
-    (found,) = messages(f"{BASE}made:\n  <<: {text}\n")
+    (found,) = yaml_problems(f"{BASE}made:\n  <<: {text}\n")
     assert found.startswith("c.yaml:4: made: a merge key (<<) whose value is not a mapping; name the anchor")
 
 

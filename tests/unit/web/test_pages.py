@@ -38,7 +38,7 @@ queries:
     variables: {t: "{{ window.end }}"}
     metrics: [{name: shop_open_orders, help: Orders., value: open}]
 """
-GREAT = 600
+GREAT = 1000
 OWNER = Owner("orders", "acme", "")
 OWN = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
 
