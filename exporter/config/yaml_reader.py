@@ -68,7 +68,7 @@ def read_nodes(text: str, file: str) -> Nodes:
         line = None if mark is None else min(mark.line + 1, max(1, len(text.splitlines())))
         detail = ", ".join(part for part in (error.context, error.problem) if part)
         wrong = f"not valid YAML: {_plain(detail or 'a syntax error')}"
-        remedy = _QUOTE if _has_bare_braces(text, line) else _yaml_remedy(detail, _line_of(text, line))
+        remedy = _QUOTE if _has_bare_braces(text, line) else _yaml_remedy(detail, _text_of_line(text, line))
         raise ConfigError((Problem(file, line, "", wrong, remedy),)) from None
     except yaml.reader.ReaderError as error:
         wrong = f"not valid YAML: a character that is not allowed there (position {error.position})"
@@ -80,7 +80,7 @@ def read_nodes(text: str, file: str) -> Nodes:
     )
 
 
-def _line_of(text: str, line: int | None) -> str:
+def _text_of_line(text: str, line: int | None) -> str:
     lines = text.splitlines()
     return "" if line is None or line > len(lines) else lines[line - 1]
 
@@ -274,7 +274,7 @@ def _kind_of(event: yaml.ScalarEvent) -> str:
     """The type that a scalar has or is said to have: `str`, one of `_SCALARS`, or any tag."""
     tag = event.tag
     if tag in (None, "!"):
-        tag = _CORE.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
+        tag = _CORE.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]  # in its stubs
     return str(tag).removeprefix(_TAGS)
 
 

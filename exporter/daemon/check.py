@@ -59,7 +59,7 @@ def ready_to_start(files: ConfigFiles, environ: Mapping[str, str]) -> Ready:
     """The same to run it, refusing what a check only warns about. Raises `ConfigError`."""
     made, shown = _plan_alone(check(files, environ))
     stored = StoredPlan.of(made)
-    del made
+    del made  # the new one is not to stand among it
     return Ready(stored.read(), shown)
 
 

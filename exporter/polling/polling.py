@@ -34,7 +34,7 @@ class Polling:
         self.upstreams = upstreams(plan.sources, {})
         self.store = Store(plan.max_series)
         self.lanes = Lanes(self.store.surroundings)
-        self.lanes.follow(plan.sources, _clients(self.upstreams), _tokens(self.upstreams))
+        self.lanes.follow(plan.sources, _clients(self.upstreams), _named_tokens(self.upstreams))
         self.targets = Targets(plan, self.store, observer, shard)
         self._observer = observer
         self.clock_watch = ClockWatch(self.store, observer)
@@ -62,7 +62,7 @@ class Polling:
         after = upstreams(plan.sources, self.upstreams)
         retired = set(self.upstreams.values()) - set(after.values())
         self.upstreams = after
-        moved = self.lanes.follow(plan.sources, _clients(after), _tokens(after))
+        moved = self.lanes.follow(plan.sources, _clients(after), _named_tokens(after))
         self.targets.follow(plan, moved)
         self._results.make_page_soon()
         self.auditor.follow(plan)
@@ -99,7 +99,7 @@ class Polling:
 
     def _tokens(self) -> Set[TokenSource]:
         """The tokens of all sources, each once, in the order of the sources."""
-        return dict.fromkeys(one.token for one in self.upstreams.values() if one.token is not None).keys()
+        return dict.fromkeys(_named_tokens(self.upstreams).values()).keys()
 
     def _keep_renewed(self) -> None:
         """Starts the early renewals of tokens that have none yet."""
@@ -146,5 +146,5 @@ def _clients(known: Mapping[str, Upstream]) -> dict[str, GraphQLClient]:
     return {name: upstream.client for name, upstream in known.items()}
 
 
-def _tokens(known: Mapping[str, Upstream]) -> dict[str, TokenSource]:
+def _named_tokens(known: Mapping[str, Upstream]) -> dict[str, TokenSource]:
     return {name: upstream.token for name, upstream in known.items() if upstream.token is not None}
