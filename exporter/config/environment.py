@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from exporter.config.nodes import KeyPath
@@ -14,7 +14,8 @@ from exporter.model.errors import Problem
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN, FromEnvironment, without_line_end
 
-_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?:(?P<inner>[^}]*)\})?")
+_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<inner>[^}]*)\}")
+_UNCLOSED: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<inner>)")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE: Final = re.compile(r"\$\{[^}]*\}")
 
@@ -31,6 +32,14 @@ def _takes_any(path: KeyPath) -> bool:
         case ("queries", int(), "metrics", int(), "value" | "where" | "states", *_):
             return True
     return False
+
+
+def _variables(text: str) -> Iterator[re.Match[str]]:
+    """Each `${`, with what its braces hold. After the last `}` none is closed, which is not looked for again and
+    again."""
+    end = text.rfind("}") + 1
+    yield from _VARIABLE.finditer(text, 0, end)
+    yield from _UNCLOSED.finditer(text, end)
 
 
 class Variables:
@@ -63,7 +72,7 @@ class Variables:
     def _expand_text(self, text: str, path: KeyPath) -> str:
         values: list[str] = []
         parts, shown, at = [], [], 0
-        for match in _VARIABLE.finditer(text):
+        for match in _variables(text):
             between, found = text[at : match.start()], self._replacement(match, path)
             is_given = not match["literal"] and self._value(match) == found != ""
             values += [found] if is_given else []
@@ -74,12 +83,12 @@ class Variables:
         return FromEnvironment(whole, tuple(values), "".join((*shown, text[at:]))) if values else whole
 
     def _value(self, match: re.Match[str]) -> str:
-        return without_line_end(self._environ.get((match["inner"] or "").partition(":-")[0], ""))
+        return without_line_end(self._environ.get(match["inner"].partition(":-")[0], ""))
 
     def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
         if match["literal"]:
             return match[0][1:]
-        name, has_default, default = (match["inner"] or "").partition(":-")
+        name, has_default, default = match["inner"].partition(":-")
         if not _VARIABLE_NAME.fullmatch(name):  # not quoted, as it may be a piece of a secret
             remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
             self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from heapq import merge
 from html import escape
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -23,7 +25,9 @@ _BIG_BYTES: Final = 65_536
 _PREFIX: Final = 16  # characters of a credential that are too many: who quotes one may cut it
 _MAX_SENT: Final = 6  # of a source: those before are tokens that have expired
 _MAX_OF_OTHERS: Final = 64  # credentials of other sources, whose API may be the same
-_LITERAL: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_LITERAL: Final = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
+)  # to the end, where none ends it: the next would again
 
 
 class Censor:
@@ -70,7 +74,7 @@ class Censor:
         sought = _bytes_of(tuple(needles))
         if not _is_found(body, sought) and not (b"\\u00" in body and _is_found(_with_letters(body), sought)):
             return body
-        return _LITERAL.sub(lambda literal: _clean_literal(literal[0], needles, sought), body)
+        return _CleanLiterals(needles, _places(body, sought)).of(body)
 
     def _texts(self) -> tuple[str, ...]:
         return (*self._own_texts(), *known_texts()[-_MAX_OF_OTHERS:])
@@ -88,15 +92,41 @@ EVERYTHING: Final = _OfEverything(shortest=SHORTEST)
 """Takes every credential of the process out of what we say ourselves, as a last defence."""
 
 
-def _clean_literal(literal: bytes, needles: Mapping[str, Sequence[str]], sought: Sequence[bytes]) -> bytes:
-    if b"\\" not in literal and not _is_found(literal, sought):
-        return literal
-    try:
-        text = json.loads(literal, strict=False)
-    except ValueError:  # the body is no JSON, and will be refused
-        return literal
-    cleaned = _clean(text, needles)
-    return literal if cleaned == text else json.dumps(cleaned).encode()
+class _CleanLiterals:
+    """Cleans the texts of a body from the first to the last, of which there may be millions without a credential."""
+
+    def __init__(self, needles: Mapping[str, Sequence[str]], places: Iterator[int]) -> None:
+        self._needles = needles
+        self._places = places
+        self._next = -1
+
+    def of(self, body: bytes) -> bytes:
+        """The body with clean texts."""
+        return _LITERAL.sub(self._clean, body)
+
+    def _clean(self, match: re.Match[bytes]) -> bytes:
+        literal = match[0]
+        while self._next < match.start():
+            self._next = next(self._places, sys.maxsize)
+        if self._next >= match.end() and b"\\" not in literal:
+            return literal
+        try:
+            text = json.loads(literal, strict=False)
+        except ValueError:  # the body is no JSON, and will be refused
+            return literal
+        cleaned = _clean(text, self._needles)
+        return literal if cleaned == text else json.dumps(cleaned).encode()
+
+
+def _places(body: bytes, sought: Iterable[bytes]) -> Iterator[int]:
+    """Where any of what is sought begins, in order."""
+    return merge(*(_places_of(one, body) for one in sought))
+
+
+def _places_of(one: bytes, body: bytes) -> Iterator[int]:
+    at = -1
+    while (at := body.find(one, at + 1)) >= 0:
+        yield at
 
 
 def _with_letters(body: bytes) -> bytes:

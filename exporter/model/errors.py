@@ -19,10 +19,13 @@ from enum import StrEnum
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
+from typing import Final
 
 from msgspec import Struct
 
 from exporter.model.budget import Budget
+
+_LONGEST: Final = 1000  # characters of a part of a problem, which may quote a whole text of a file
 
 
 class Reason(StrEnum):
@@ -79,8 +82,14 @@ class Problem(Struct, frozen=True):
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        text = f"{place}: {self.key}: {self.wrong}" if self.key else f"{place}: {self.wrong}"
-        return f"{text}; {self.remedy}" if self.remedy else text
+        key, wrong, remedy = map(_short, (self.key, self.wrong, self.remedy))
+        text = f"{place}: {key}: {wrong}" if key else f"{place}: {wrong}"
+        return f"{text}; {remedy}" if remedy else text
+
+
+def _short(text: str) -> str:
+    """The text, or the beginning of one that nobody would read to its end."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 
 def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -40,9 +40,9 @@ def parse_text(text: str) -> str | Reference | Text:
 
     Raises `ValueError` with the remedy.
     """
-    pieces = _REFERENCE.split(text)
-    if any("{{" in piece for piece in pieces[::2]):
+    if text.rfind("{{") > text.rfind("}}"):
         raise ValueError("a reference that is not closed; write {{ name }}")
+    pieces = _REFERENCE.split(text)
     if len(pieces) == 1:
         return text
     parts = tuple(

@@ -38,8 +38,8 @@ _OFFERS = (
     _Offer(Format.OPENMETRICS, "application/openmetrics-text", "1.0.0"),
 )
 
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_ELEMENT = re.compile(rf"(?:[^,\"]|{_QUOTED})+")
+_QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'  # to the end where nothing ends it: each quote within would seek it again
+_ELEMENT = re.compile(rf"(?:[^,\"]|{_QUOTED})++")
 _PARAMETER = re.compile(rf";\s*([^\s=;\"]+)\s*=\s*({_QUOTED}|[^\s;\"]*)")
 _QVALUE = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?")
 

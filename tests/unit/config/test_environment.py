@@ -64,3 +64,8 @@ def test_what_names_no_variable_is_told_without_quoting_it(written: str) -> None
         "c.yaml:1: one: a ${ that names no environment variable; write ${NAME} or ${NAME:-default}, or $${ for a ${"
     )
     assert given.unset == {}
+
+
+def test_very_many_braces_that_are_not_closed_are_read_in_time() -> None:
+    """The brace that is missing is not looked for from each of them."""
+    assert variables().expand("$${" * 200_000, ()) == "${" * 200_000

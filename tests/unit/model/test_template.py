@@ -63,6 +63,12 @@ def test_a_reference_that_is_not_closed_is_refused(text: str) -> None:
         parse_text(text)
 
 
+def test_very_many_references_that_are_not_closed_are_refused_in_time() -> None:
+    """The end that is missing is not looked for from each of them."""
+    with pytest.raises(ValueError, match="not closed"):
+        parse_text("{{ a " * 200_000)
+
+
 @pytest.mark.parametrize("text", ["{{ }}", "{{}}", "{{ a + b }}", "{{ a.b() }}", "{{ a[0] }}", "{{ .a }}", "{{ a. }}"])
 def test_expressions_are_refused(text: str) -> None:
     """Only dotted names can stand in a reference: no expression language, no code."""

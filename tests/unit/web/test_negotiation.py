@@ -123,6 +123,15 @@ def test_gzip_is_for_those_who_take_it(accept_encoding: str, gzip: bool) -> None
     assert representation("", accept_encoding).gzip is gzip
 
 
+def test_a_header_of_quotes_without_an_end_is_read_in_time() -> None:
+    """The end that is missing is not looked for from each quote: a client would hold up all others."""
+    default = representation("", "")
+    for piece in ('"', '"\\', '\\"', ';a="\\"', ",", ";", ";a=", " "):
+        hostile = '"' + piece * (1_000_000 // len(piece))
+        assert representation(hostile, hostile) == default
+    assert representation('"\\", application/openmetrics-text', "").format is Format.TEXT  # all of it is in quotes
+
+
 def test_long_headers_are_not_remembered() -> None:
     """A client cannot fill memory with headers: long ones are parsed each time, with the same outcome."""
     short = "application/openmetrics-text"
