@@ -36,7 +36,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     imports all of them first."""
     processors = os.cpu_count() or 1
     of_units = all(f"{argument}/".startswith("tests/unit/") for argument in config.args)
-    return processors if of_units else max(5, processors)
+    return processors if of_units else max(4, processors)
 
 
 @pytest.hookimpl(trylast=True)

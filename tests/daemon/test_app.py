@@ -84,7 +84,7 @@ def test_a_row_that_disappears_upstream_disappears_here(insights: Simulator, sta
 
 def test_the_last_good_values_stay_until_they_are_stale(insights: Simulator, start_exporter: StartExporter) -> None:
     """While the API fails its last answer stays; after `stale_after` it is dropped; then it comes back by itself."""
-    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 1s\n    stale_after: 6s")
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 1s\n    stale_after: 15s")
     exporter = start_exporter(insights, queries).wait_until_ready()
     insights.faults.set(api="error503")
     eventually(

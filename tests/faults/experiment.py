@@ -171,8 +171,8 @@ class Trial:
         self._failures = 0.0
 
     def begin(self, before: Snapshot) -> None:
-        self._evidence = Evidence(self.case, self.place, before, before, time.monotonic())
         self._fault.enter_context(self.case.fault(self.place))
+        self._evidence = Evidence(self.case, self.place, before, before, time.monotonic())
 
     def look(self, now: Snapshot) -> None:
         """Goes on as far as the page allows."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from exporter.config.yaml_reader import parse_nodes
 from tests.faults.configuration import query, source_of, written
 from tests.faults.conftest import Start
 from tests.faults.invariants import OWN
@@ -65,6 +66,16 @@ def slowest_scrape(exporter: Exporter, until: Callable[[str], bool]) -> float:
         if until(page.text):
             return slowest
         time.sleep(0.1)
+
+
+def test_a_configuration_of_ten_thousand_queries_is_read() -> None:
+    """A file may be as long as thousands of queries need; only what aliases make of a few lines is bounded tightly."""
+    metric = "{name: m, help: Text., value: value, labels: {a: a, b: b, c: c, d: d}}"
+    one = f"  - {{name: q, interval: 60s, document: x, rows: rows, labels: {{e: e, f: f}}, metrics: [{metric}]}}"
+    value = parse_nodes("\n".join(["queries:", *[one] * 10_000]), "config.yaml").value
+    assert isinstance(value, dict)
+    assert isinstance(value["queries"], list)
+    assert len(value["queries"]) == 10_000
 
 
 @pytest.mark.parametrize(

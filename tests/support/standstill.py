@@ -46,9 +46,15 @@ def answered(
 ) -> Iterator[tuple[Simulator, Exporter]]:
     """The same once every query has been answered well."""
     with standstill(settings, configuration, folder, seconds=seconds) as (insights, exporter):
-        down = re.compile(r"^insights_exporter_query_up\{.*\} 0", re.MULTILINE)
-        eventually(lambda: not down.search(exporter.page()), f"good answers; the log is: {exporter.log}", seconds)
+        eventually(lambda: _is_answered(exporter.page()), f"good answers; the log is: {exporter.log}", seconds)
         yield insights, exporter
+
+
+def _is_answered(page: str) -> bool:
+    """Whether every query has been answered, and well: one whose targets come from another is up with that one."""
+    up = re.findall(r"^insights_exporter_query_up\{.*\} (\d)", page, re.MULTILINE)
+    good = re.findall(r"^insights_exporter_query_last_success_timestamp_seconds\{", page, re.MULTILINE)
+    return "0" not in up and len(good) == len(up)
 
 
 def shown(page: str) -> Figures:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 
 from exporter.config.yaml_reader import parse_nodes
@@ -21,20 +19,6 @@ def test_bottomless_files_are_refused(text: str) -> None:
     """Nesting without end is an error, not a crash."""
     (found,) = yaml_problems(text)
     assert "nested too deeply" in found
-
-
-def test_a_configuration_of_ten_thousand_queries_is_read() -> None:
-    """A file may be as long as thousands of queries need; only what aliases make of a few lines is bounded tightly."""
-    metric = "{name: m, help: Text., value: value, labels: {a: a, b: b, c: c, d: d}}"
-    query = f"  - {{name: q, interval: 60s, document: x, rows: rows, labels: {{e: e, f: f}}, metrics: [{metric}]}}"
-    gc.disable()  # as the daemon puts off its collector while it reads, which would take half of the time
-    try:
-        value = parse_nodes("\n".join(["queries:", *[query] * 10_000]), "config.yaml").value
-    finally:
-        gc.enable()
-    assert isinstance(value, dict)
-    assert isinstance(value["queries"], list)
-    assert len(value["queries"]) == 10_000
 
 
 @pytest.mark.parametrize(

@@ -4,62 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config.load import load
-from exporter.config.redacted import Redacted
 from exporter.exposition import Format
 from exporter.model.errors import Reason
 from exporter.model.listen_address import ListenAddress
 from exporter.model.outcome import PollOutcome, Result
 from exporter.model.samples import Samples
 from exporter.plan.plan import Target
-from exporter.plan.planner import plan
-from exporter.polling.polling import Polling
 from exporter.series.store import Owner
-from exporter.telemetry.reporter import Reporter
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
 from exporter.web.pages import ExporterSite, metrics_url
+from tests.support.sites import CONFIG, OWN, home, site_of
 
-CONFIG = """\
-sources:
-  - {name: acme, url: "https://api.example/secret-path"}
-queries:
-  - name: orders
-    window: {length: 5m}
-    timezone: Asia/Colombo
-    document: "query ($t: T) { open(t: $t) }"
-    variables: {t: "{{ window.end }}"}
-    metrics: [{name: shop_open_orders, help: Orders., value: open}]
-"""
-GREAT = 1000
 OWNER = Owner("orders", "acme", "")
-OWN = b"# HELP own Own.\n# TYPE own gauge\nown 1.0\n"
-
-
-def site_of(folder: Path, *, censor: Callable[[str], str] = str, config: str = CONFIG) -> ExporterSite:
-    file = folder / "c.yaml"
-    file.write_text(config)
-    loaded = load(file, {})
-    reporter = Reporter()
-    polling, shown = Polling(plan(loaded), reporter), Redacted.of(loaded)
-    return ExporterSite(
-        "/metrics", polling, reporter.counts, shown, lambda openmetrics: OWN + b"x" * openmetrics, censor
-    )
-
-
-@pytest.fixture(scope="module")
-def great_site(tmp_path_factory: pytest.TempPathFactory) -> ExporterSite:
-    """That of a great configuration, which takes long to load."""
-    sources, _, entry = CONFIG.partition("queries:\n")
-    queries = "".join(entry.replace("orders", f"orders_{at}").replace("_open_", f"_{at}_") for at in range(GREAT))
-    return site_of(tmp_path_factory.mktemp("great"), config=f"{sources}queries:\n{queries}")
 
 
 def fold(site: ExporterSite, outcome: PollOutcome) -> None:
@@ -70,13 +33,6 @@ def good(site: ExporterSite, window_end_time: float = 1_795_478_400.0) -> PollOu
     (family,) = site.polling.targets.plan.families
     result = Result((Samples.of(family, {(): 7.0}),), window_end_time=window_end_time, window_seconds=300.0)
     return PollOutcome(0.25, result)
-
-
-def home(site: ExporterSite, sought: str = "") -> str:
-    async def answer() -> Answer:
-        return await site.home(sought, refresh=False)
-
-    return asyncio.run(answer()).body.decode()
 
 
 def test_the_metrics_are_the_polled_ones_and_our_own(tmp_path: Path) -> None:
@@ -136,19 +92,6 @@ def test_the_page_shows_how_long_the_last_polls_took(tmp_path: Path) -> None:
     assert page.count('<path class="failed"') == 1
 
 
-def test_the_page_of_a_great_configuration_stays_small(great_site: ExporterSite) -> None:
-    """Of thousands of queries those are shown that fail first, each with no more than its last polls."""
-    site = great_site
-    for at in range(GREAT):
-        owner = Owner(f"orders_{at}", "acme", "")
-        for poll in range(50):
-            site.counts.of(*owner[:2]).add(PollOutcome(0.001 * poll, reason=Reason.TIMEOUT), 0)
-        site.polling.store.fold(owner, Target({}), PollOutcome(0.1, reason=Reason.TIMEOUT), 1.0, 2.0)
-    page = home(site)
-    assert page.count("<svg") == 500
-    assert len(page) < 700_000
-
-
 def test_what_is_sought_is_found_and_cut(tmp_path: Path) -> None:
     """Only families with that in their name are shown; a search of a megabyte is not carried on."""
     site = site_of(tmp_path)
@@ -187,20 +130,6 @@ def test_the_configuration_is_that_in_use(tmp_path: Path) -> None:
     assert dict(shown.fields)[b"cache-control"] == b"no-store"
     site.shown = site_of(tmp_path, config=CONFIG.replace("secret-path", "other")).shown
     assert b"https://api.example/other" in asyncio.run(ask()).body
-
-
-def test_a_great_configuration_holds_up_nothing_while_it_is_rendered(great_site: ExporterSite) -> None:
-    """Whoever asks for `/config` of thousands of queries waits alone: the event loop goes on meanwhile."""
-
-    async def turns_meanwhile() -> int:
-        asking, turns = asyncio.create_task(great_site.configuration()), 0
-        while not asking.done():
-            await asyncio.sleep(0)
-            turns += 1
-        assert (await asking).body.count(b"shop_") == GREAT
-        return turns
-
-    assert asyncio.run(turns_meanwhile()) > 10
 
 
 @pytest.mark.parametrize(
