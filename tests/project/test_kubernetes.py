@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,20 @@ from exporter.simulator import Simulator
 from tests.conftest import StartExporter
 from tests.support.configurations import ROOT, choreo_environ
 from tests.support.manifests import KUBERNETES, faults, manifests, with_numbers_as_numbers
+from tests.support.processes import program
 
 DASHBOARDS = ROOT / "grafana" / "dashboards"
+# What the Prometheus Operator itself makes of a ServiceMonitor, before the relabelings of its endpoint.
+RELABELLING_BY_THE_OPERATOR = [
+    {"source_labels": [f"__meta_kubernetes_{name}"], "target_label": label}
+    for name, label in (
+        ("namespace", "namespace"),
+        ("service_name", "service"),
+        ("pod_name", "pod"),
+        ("pod_container_name", "container"),
+        ("service_label_app_kubernetes_io_name", "job"),
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +129,59 @@ def test_what_belongs_together_has_one_name(objects: Mapping[tuple[str, str], di
     config = deployment["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
     assert ("ConfigMap", config) in objects
     assert not any(kind == "Secret" for kind, _ in objects)
+
+
+def target(pod: str, address: str, controller: str) -> dict[str, Any]:
+    """A target as Prometheus discovers it behind the Service, for a pod of that kind of controller."""
+    meta = {
+        "namespace": "insights-exporter",
+        "service_name": "insights-exporter",
+        "service_label_app_kubernetes_io_name": "insights-exporter",
+        "pod_name": pod,
+        "pod_container_name": "insights-exporter",
+        "pod_controller_kind": controller,
+    }
+    return {"targets": [address], "labels": {f"__meta_kubernetes_{name}": value for name, value in meta.items()}}
+
+
+def labels_after_relabelling(
+    relabelings: list[dict[str, Any]], targets: list[dict[str, Any]], folder: Path
+) -> dict[str, dict[str, str]]:
+    """The labels of the series of each target, by its address, after the relabelings of a ServiceMonitor."""
+    ours = [{re.sub("[A-Z]", lambda a: f"_{a[0].lower()}", key): to for key, to in one.items()} for one in relabelings]
+    job = {
+        "job_name": "discovered",
+        "static_configs": targets,
+        "relabel_configs": [*RELABELLING_BY_THE_OPERATOR, *ours],
+    }
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    command = [program("promtool"), "check", "service-discovery", "--timeout=2s", str(file), "discovered"]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {
+        each["labels"]["__address__"]: {
+            name: value for name, value in each["labels"].items() if not name.startswith("__")
+        }
+        for each in json.loads(run.stdout)
+    }
+
+
+def test_a_new_pod_continues_the_series(objects: Mapping[tuple[str, str], dict[str, Any]], tmp_path: Path) -> None:
+    """A pod of the Deployment with a new name and address has the labels of the one before it, so that `increase` sees
+    one counter; each shard of a StatefulSet has its own, wherever it runs."""
+    (endpoint,) = objects["ServiceMonitor", "insights-exporter"]["spec"]["endpoints"]
+    name = "insights-exporter"
+    targets = {
+        "10.0.0.1:10093": (f"{name}-6d9f-abcde", "ReplicaSet", name),
+        "10.0.0.2:10093": (f"{name}-77c8-fghij", "ReplicaSet", name),
+        "10.0.0.3:10093": (f"{name}-0", "StatefulSet", f"{name}-0"),
+        "10.0.0.4:10093": (f"{name}-1", "StatefulSet", f"{name}-1"),
+        "10.0.0.5:10093": (f"{name}-1", "StatefulSet", f"{name}-1"),
+    }
+    discovered = [target(pod, address, controller) for address, (pod, controller, _) in targets.items()]
+    common = {"namespace": name, "service": name, "container": name, "job": name}
+    wanted = {address: common | {"instance": instance} for address, (_, _, instance) in targets.items()}
+    assert labels_after_relabelling(endpoint["relabelings"], discovered, tmp_path) == wanted
 
 
 def test_the_rules_are_those_of_prometheus(objects: Mapping[tuple[str, str], dict[str, Any]]) -> None:

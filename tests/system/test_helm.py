@@ -162,7 +162,17 @@ def test_values_do_what_they_say(render: Render) -> None:
     assert yaml.safe_load(config) == {"sources": [{"name": "a", "url": "https://a.example/graphql"}]}
     digest = f"sha256:{'0' * 64}"
     pinned = render(IMAGE, f"image.digest={digest}")["Deployment", "insights-exporter"]
-    assert pinned["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f"/insights-exporter@{digest}")
+    assert pinned["spec"]["template"]["spec"]["containers"][0]["image"] == f"insights-exporter@{digest}"
+
+
+def test_your_relabelings_come_last(render: Render) -> None:
+    """Relabelings of the values are added to those that make `instance` stable."""
+    monitor = "ServiceMonitor", "insights-exporter"
+    (shipped,) = render(IMAGE, "serviceMonitor.enabled=true")[monitor]["spec"]["endpoints"]
+    own = "serviceMonitor.relabelings[0]"
+    values = (IMAGE, "serviceMonitor.enabled=true", f"{own}.targetLabel=team", f"{own}.replacement=b")
+    (endpoint,) = render(*values)[monitor]["spec"]["endpoints"]
+    assert endpoint["relabelings"] == [*shipped["relabelings"], {"targetLabel": "team", "replacement": "b"}]
 
 
 def test_the_chart_is_linted(helm: Path) -> None:
