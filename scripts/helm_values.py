@@ -18,10 +18,20 @@ from generated import written
 ROOT: Final = Path(__file__).resolve().parents[1]
 CHART: Final = ROOT / "deploy" / "helm" / "insights-exporter"
 _BEGIN: Final = "<!-- The table is written by scripts/helm_values.py (`make manifests`), from values.yaml. -->"
-# What Kubernetes itself defines, or what has keys of the user's own: any key may stand in it.
-_OPEN: Final = frozenset({"resources", "startupProbe", "livenessProbe", "readinessProbe", "existingSecret.env"})
+# What Kubernetes itself defines: any key may stand in it.
+_OPEN: Final = frozenset({"resources", "startupProbe", "livenessProbe", "readinessProbe"})
 _NARROWER: Final[Mapping[str, dict[str, Any]]] = {
     "config": {"type": ["object", "string"]},
+    "existingSecret.env": {
+        "type": ["array", "object"],
+        "items": {
+            "type": "object",
+            "required": ["name", "key"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "key": {"type": "string"}},
+        },
+        "additionalProperties": {"type": ["string", "null"]},
+    },
     "shards": {"type": "integer", "minimum": 1, "maximum": 1000},
     "service.port": {"type": "integer", "minimum": 1, "maximum": 65535},
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},

@@ -248,5 +248,10 @@ def test_the_chart_has_its_values_explained() -> None:
     assert subprocess.run(command, check=False).returncode == 0
     chart = ROOT / "deploy" / "helm" / "insights-exporter"
     values = yaml.safe_load((chart / "values.yaml").read_text())
-    jsonschema.Draft7Validator(json.loads((chart / "values.schema.json").read_text())).validate(values)
+    schema = jsonschema.Draft7Validator(json.loads((chart / "values.schema.json").read_text()))
+    schema.validate(values)
+    for env in ([], [{"name": "SHOP_TOKEN", "key": "token"}], {"SHOP_TOKEN": "token"}):
+        schema.validate({"existingSecret": {"env": env}})
+    for wrong in (["SHOP_TOKEN"], [{"name": "SHOP_TOKEN"}], {"SHOP_TOKEN": 1}, "SHOP_TOKEN"):
+        assert not schema.is_valid({"existingSecret": {"env": wrong}})
     assert yaml.safe_load((chart / "Chart.yaml").read_text())["appVersion"] == __version__

@@ -124,6 +124,8 @@ def test_without_an_image_it_says_what_to_do(helm: Path) -> None:
         ("serviceMonitor.enable=true", "enable"),
         ("service.port=http", "port"),
         ("image.digest=abc", "digest"),
+        ("existingSecret.env[0].name=SHOP_TOKEN", "key"),
+        ("existingSecret.env[0]=SHOP_TOKEN", "env"),
     ],
 )
 def test_a_wrong_value_is_refused(value: str, wrong: str, helm: Path) -> None:
@@ -163,6 +165,27 @@ def test_values_do_what_they_say(render: Render) -> None:
     digest = f"sha256:{'0' * 64}"
     pinned = render(IMAGE, f"image.digest={digest}")["Deployment", "insights-exporter"]
     assert pinned["spec"]["template"]["spec"]["containers"][0]["image"] == f"insights-exporter@{digest}"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        ("existingSecret.env[0].name=SHOP_TOKEN", "existingSecret.env[0].key=token"),
+        ("existingSecret.env.SHOP_TOKEN=token",),
+    ],
+    ids=["list", "mapping"],
+)
+def test_the_secret_of_another_api_needs_no_key_of_choreo(env: tuple[str, ...], render: Render) -> None:
+    """The pod takes the variables that you name, and no key that your Secret lacks; those of `extraEnv` follow."""
+    own = ("existingSecret.name=shop", "existingSecret.files={certificate}", *env)
+    made = render(IMAGE, *own, "extraEnv[0].name=A", "extraEnv[0].value=b")
+    pod = made["Deployment", "insights-exporter"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["env"] == [
+        {"name": "SHOP_TOKEN", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "token"}}},
+        {"name": "A", "value": "b"},
+    ]
+    assert pod["volumes"][1]["secret"]["items"] == [{"key": "certificate", "path": "certificate"}]
 
 
 def test_your_relabelings_come_last(render: Render) -> None:

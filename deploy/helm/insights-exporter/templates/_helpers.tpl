@@ -53,6 +53,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* The variables from the Secret. A list is the usual form, because Helm would merge a mapping into the default one. */}}
+{{- define "insights-exporter.envOfSecret" -}}
+{{- with .Values.existingSecret }}
+{{- $variables := list -}}
+{{- if kindIs "map" .env -}}
+{{- range $name, $key := .env -}}
+{{- if $key -}}
+{{- $variables = append $variables (dict "name" $name "key" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- $variables = .env -}}
+{{- end -}}
+{{- if and .name $variables -}}
+{{- range $variables }}
+- name: {{ .name }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.existingSecret.name }}, key: {{ .key }}}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A rule file's groups. In a PrometheusRule an expression is an integer or text, where Prometheus takes fractions. */}}
 {{- define "insights-exporter.groups" -}}
 {{- $groups := (fromYaml .).groups -}}
