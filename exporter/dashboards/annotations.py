@@ -1,9 +1,12 @@
-"""Marks on the charts of every page: alerts that fired, starts of the exporter, and loads of its configuration."""
+"""Marks on the charts of every page: alerts that fired, starts of the exporter, and loads of its configuration.
+
+Alerts are those of the exporter's job: the shipped ones, and a user's own.
+"""
 
 from __future__ import annotations
 
 from exporter.dashboards.model import DATASOURCE, JsonObject
-from exporter.dashboards.promql import own, recorded, selector
+from exporter.dashboards.promql import of_exporters, own, recorded, selector
 
 
 def marks() -> tuple[JsonObject, ...]:
@@ -13,7 +16,7 @@ def marks() -> tuple[JsonObject, ...]:
             "name": "Alerts",
             "enable": True,
             "datasource": dict(DATASOURCE),
-            "expr": recorded("ALERTS", alertstate='="firing"'),
+            "expr": of_exporters(recorded("ALERTS", alertstate='="firing"'), within="1d"),
             "step": "60s",
             "iconColor": "red",
             "titleFormat": "{{alertname}}",
@@ -24,7 +27,7 @@ def marks() -> tuple[JsonObject, ...]:
             "name": "Restarts",
             "enable": True,
             "datasource": dict(DATASOURCE),
-            "expr": f"{selector('process_start_time_seconds')} * 1000",
+            "expr": f"{of_exporters(selector('process_start_time_seconds'))} * 1000",
             "iconColor": "purple",
             "titleFormat": "Exporter started",
             "textFormat": "{{instance}}",

@@ -7,7 +7,7 @@ from typing import Final
 from exporter.dashboards.links import page_link, runbook_link
 from exporter.dashboards.model import JsonObject, Panel
 from exporter.dashboards.panels import Figure, Thresholds, figures, with_links
-from exporter.dashboards.promql import added, highest, own
+from exporter.dashboards.promql import added, own
 
 # How many of a query's own intervals ago its last success may be: a late answer, and what the alerts call stale.
 LATE: Final = 2
@@ -23,17 +23,17 @@ STATES: Final = {
 _RED: Final[Thresholds] = (("red", None),)
 # Queries that others get their targets from: if they fail, nothing new comes of those either.
 _FEEDING: Final = ("environments", "tenants")
-_BY_QUERY: Final = ("source", "query")
 
 
 def first_line(*queries: str, variables: tuple[str, ...] = ()) -> Panel:
     """The line for these queries (all of them, if none is named, or those chosen in `variables`)."""
     chosen = {"query": f'=~"{"|".join((*queries, *_FEEDING))}"'} if queries else {}
 
-    def of(metric: str, by: tuple[str, ...] = _BY_QUERY) -> str:
-        return highest(own(metric, *variables, **chosen), *by)
-
-    success, interval, up = of("query_last_success_timestamp_seconds"), of("query_interval_seconds"), of("query_up")
+    # each exporter by itself, as one that works must not hide one that does not
+    success, interval, up = (
+        own(f"query_{metric}", *variables, **chosen)
+        for metric in ("last_success_timestamp_seconds", "interval_seconds", "up")
+    )
     age = f"((time() - {success}) / {interval})"
     state = (
         f"{LATE} * ({age} > bool {LATE}) + ({age} > bool {STOPPED}) + (1 - {up}) * ({age} <= bool {LATE}) or "
@@ -41,10 +41,10 @@ def first_line(*queries: str, variables: tuple[str, ...] = ()) -> Panel:
     )
     failing = added(own("query_failure_reason", *variables, **chosen), "reason")
     described = (
-        "Whether the figures of this page are current. Each query is judged by its own interval: late, if its last "
-        f"success is more than {LATE} intervals ago, stopped after {STOPPED}; missing, if Prometheus has nothing from "
-        "the exporter. Then: by how much the latest is late, when the first stopped, and for which reasons targets "
-        f"fail, as of now. Queries: {', '.join(queries) or 'all'}."
+        "Whether the figures of this page are current. Each query of each exporter is judged by its own "
+        f"interval: late, if its last success is more than {LATE} intervals ago, stopped after {STOPPED}; missing, if "
+        "Prometheus has nothing from the exporter. Then: by how much the latest is late, when the first stopped, and "
+        f"for which reasons targets fail, as of now. Queries: {', '.join(queries) or 'all'}."
     )
     panel = figures(
         "Are these figures current?",

@@ -40,6 +40,18 @@ def recorded(record: str, *variables: str, **matchers: str) -> str:
     return _selector(record, ("job", *variables), matchers)
 
 
+def of_exporters(expression: str, *, within: str = "") -> str:
+    """Of series that every program has (`process_…`, `up`), those of exporters: a Prometheus may scrape others, too.
+
+    A target that is down has no series of its own, and an alert may have no `instance`: for these, `within` is a
+    duration, and the series are those of every job in which there was an exporter within it.
+    """
+    build = own("build_info")
+    if within:
+        return f"({expression} and on (job) last_over_time({build}[{within}]))"
+    return f"({expression} and on (job, instance) {build})"
+
+
 def of_apis(record: str) -> str:
     """The series of a recording rule, one for each of the chosen APIs."""
     return recorded(record, *_PLACE, "api")

@@ -26,6 +26,7 @@ from tests.support.grafana import (
     panels,
     query_variables,
     selectors,
+    shared_with_others,
     shipped,
     structure_faults,
     syntax_errors,
@@ -150,6 +151,30 @@ def test_every_page_begins_with_a_line_that_says_how_current_it_is(dashboard: Js
 def test_every_page_marks_alerts_restarts_and_reloads(dashboard: JsonObject) -> None:
     """What happened at a moment is seen on every chart."""
     assert [one["name"] for one in dashboard["annotations"]["list"]] == ["Alerts", "Restarts", "Configuration loaded"]
+
+
+@each
+def test_other_programs_are_not_shown(dashboard: JsonObject) -> None:
+    """In a Prometheus that many programs share, no panel and no mark shows another program or another's alert."""
+    assert [(title, expr) for title, expr in expressions(dashboard) if shared_with_others(expr)] == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ('sum(up{job=~"$job"})', ["up"]),
+        ('sum((up{a="1"} and on (job) last_over_time(insights_exporter_build_info{a="1"}[1w])))', []),
+        ('sum((up{a="1"} and on (job, instance) insights_exporter_build_info{a="1"}) + up{a="1"})', ["up"]),
+        ('rate(process_x_total{a="1"}[5m]) and on (job, instance) insights_exporter_build_info{a="1"}', []),
+        ('rate(process_x_total{a="1"}[5m]) and on (job) insights_exporter_build_info{a="1"}', ["process_x_total"]),
+        ('ALERTS{alertstate="firing"}', ["ALERTS"]),
+        ('count(ALERTS{alertstate="firing", alertname=~"Choreo.+|InsightsExporter.+"})', []),
+        ('a:b:c{x="1"} / mine{x="1"} + choreo_requests_total{x="1"}', []),
+    ],
+)
+def test_what_other_programs_have_too_is_found(expression: str, names: list[str]) -> None:
+    """A metric that is not the exporter's alone is found, unless it is held to exporters."""
+    assert shared_with_others(expression, ["mine"]) == names
 
 
 def properties(panel: JsonObject, of: str) -> JsonObject:

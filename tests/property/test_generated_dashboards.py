@@ -24,6 +24,7 @@ from tests.support.grafana import (
     panels,
     query_variables,
     selectors,
+    shared_with_others,
     structure_faults,
     syntax_errors,
     unknown_keys,
@@ -103,6 +104,7 @@ def test_any_configuration_gives_a_dashboard_that_keeps_the_rules(section: list[
     assert [fault for rule in RULES.values() for fault in rule(dashboard)] == []
     assert list(structure_faults(dashboard)) == []
     assert unknown_keys(dashboard) == set()
+    assert [expr for _, expr in expressions(dashboard) if shared_with_others(expr, families)] == []
     variables = query_variables(dashboard)
     asked = [expr for _, expr in expressions(dashboard)] + [variable_query(one)[0] for one in variables]
     with tempfile.TemporaryDirectory() as folder:

@@ -229,6 +229,27 @@ def bare_names(expression: str) -> list[str]:
     return [name for name in _NAME.findall(rest) if name.lower() not in _WORDS]
 
 
+# what `promql.of_exporters` makes of a selector, or of a rate over one
+_HELD: Final = re.compile(
+    r"\{[^{}]*\}(?:\[[^]]*\]\))? and on \((?:job, instance\) |job\) last_over_time\()insights_exporter_build_info\{"
+)
+
+
+def shared_with_others(expression: str, ours: Iterable[str] = ()) -> list[str]:
+    """Metrics that other programs have, too, and that are not held to exporters; `ours` are of a configuration."""
+    return [
+        metric
+        for metric, matchers in selectors(_HELD.sub("__held{", expression))
+        if not (
+            metric in {*ours, ""}
+            or metric.startswith(("choreo_", "insights_exporter_"))
+            or metric.endswith("__held")
+            or ":" in metric
+            or (metric in ("ALERTS", "ALERTS_FOR_STATE") and 'alertname=~"Choreo.+|InsightsExporter.+"' in matchers)
+        )
+    ]
+
+
 # a counter's own steps, with its birth: what `promql.steps_in_range` makes
 _STEPS: Final = re.compile(
     r"sum_over_time\(\((?P<now>[\w:]+\{[^{}]*\}) - \(max_over_time\((?P=now)\[15m\] offset 5m\) <= (?P=now)"

@@ -221,8 +221,8 @@ class Exporter(Process):
 class Prometheus(Process):
     """A real Prometheus that scrapes one address every second, and evaluates rules as often.
 
-    `scrape` are further keys of its scrape configuration; `retention` is how long it keeps samples; `binary` is the
-    program, else the one that is installed.
+    `itself` is the job as which it scrapes itself, too, if it has a name; `scrape` are further keys of its scrape
+    configuration; `retention` is how long it keeps samples; `binary` is the program, else the one that is installed.
     """
 
     def __init__(
@@ -231,6 +231,7 @@ class Prometheus(Process):
         target: str,
         *,
         job: str = "insights",
+        itself: str = "",
         rule_files: Sequence[Path] = (),
         alertmanager: str | None = None,
         alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
@@ -254,6 +255,9 @@ class Prometheus(Process):
                 }
             ],
         }
+        if itself:
+            of_itself = {"job_name": itself, "static_configs": [{"targets": [f"127.0.0.1:{self.port}"]}]}
+            sections["scrape_configs"].append(of_itself)
         if alertmanager is not None:
             sections["alerting"] = {
                 "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}],

@@ -62,12 +62,13 @@ def running_stack(
     rule_files: Sequence[Path] = (),
     alertmanager: str | None = None,
     alert_relabel_configs: Sequence[Mapping[str, Any]] = (),
+    others: str = "",
 ) -> Iterator[Stack]:
     """A running stack in which every query has been polled, and that Prometheus has scraped; it ends with the block.
 
     `groups` are those of the catalogue that are polled, all if none is given. `period` is what its counters count
     from, if not the divided day: the shorter it is, the less the simulated API has to count. `alertmanager` is an
-    address, HOST:PORT.
+    address, HOST:PORT. `others` is the job of another program (Prometheus itself), if there shall be one.
     """
     config = folder / "config.yaml"
     config.write_text(fast_configuration(divisor, groups, period), "utf-8")
@@ -84,12 +85,13 @@ def running_stack(
                 folder,
                 f"127.0.0.1:{exporter.port}",
                 job=JOB,
+                itself=others,
                 rule_files=rule_files,
                 alertmanager=alertmanager,
                 alert_relabel_configs=alert_relabel_configs,
             )
         )
-        eventually(lambda: prometheus.query("up == 1"), "scrape", 90)
+        eventually(lambda: prometheus.query(f'up{{job="{JOB}"}} == 1'), "scrape", 90)
         yield Stack(insights, exporter, prometheus, config)
 
 

@@ -144,6 +144,23 @@ def test_alertmanager_tells_the_nearest_cause_to_whom_it_concerns(tmp_path: Path
         }
 
 
+def test_a_cause_in_one_exporter_holds_back_nothing_of_another(tmp_path: Path) -> None:
+    """Of several exporters of one source, one whose renewals fail does not hide that the polls of another fail."""
+    common = {"job": "insights-exporter", "source": "acme", "severity": "critical", "query": "q"}
+    causes = ("InsightsExporterTokenBlocked", "InsightsExporterTokenRenewalsFailing", "InsightsExporterDataStale")
+    following = [{"alertname": "InsightsExporterQueryFailing", "instance": name, **common} for name in ("one", "two")]
+    with Alertmanager(tmp_path) as running:
+        of_one = ({"alertname": cause, "instance": "one", **common} for cause in causes)
+        running.wait_until_ready().told(*of_one, *following)
+        seen = {
+            (alert["labels"]["alertname"], alert["labels"]["instance"]): alert["status"]["state"]
+            for alert in eventually(running.processed, "alerts")
+        }
+        assert seen.pop(("InsightsExporterQueryFailing", "two")) == "active"
+        assert seen.pop(("InsightsExporterTokenBlocked", "one")) == "active"
+        assert set(seen.values()) == {"suppressed"}
+
+
 def test_durations_of_an_expression_are_divided_wherever_they_stand() -> None:
     """Ranges, resolutions of subqueries and offsets, and nothing else."""
     given = 'sum_over_time(x:increase5m{a="[1h]"}[3d:5m]) or avg_over_time(y[1h] offset 167h30m) > 14.4 * z'

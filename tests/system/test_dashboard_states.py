@@ -1,11 +1,11 @@
-"""The state of each API on Overview, as a real Prometheus works it out of what is polled and recorded."""
+"""States on the dashboards, as a real Prometheus works them out of what is polled and recorded."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.support.grafana import expression_of, panels, shipped
 from tests.support.processes import program
 
 OVERVIEW: Final = shipped()["choreo-insights-overview.json"]
+EXPORTER: Final = shipped()["choreo-insights-exporter.json"]
 TABLE: Final = "APIs, the worst first"
 # Of each API: requests, answers with 5xx and with 429 in five minutes, and seconds of the 95th percentile.
 APIS: Final = {
@@ -68,8 +69,48 @@ def test_the_table_of_apis_says_what_is_wrong_with_each(tmp_path: Path, counters
         for api in APIS
     ]
     asked = {"expr": expression_of(OVERVIEW, TABLE, 0, "5m"), "eval_time": "9m", "exp_samples": samples}
-    file = tmp_path / "states.json"
-    rules_test(file, list(series(counters=counters)), "1m", [asked])
+    assert_answers(tmp_path / "states.json", list(series(counters=counters)), asked)
+
+
+def assert_answers(file: Path, given: list[dict[str, str]], *asked: dict[str, Any]) -> None:
+    """Prometheus has these answers to the expressions, of series a minute apart."""
+    rules_test(file, given, "1m", list(asked))
     command = [program("promtool"), "test", "rules", str(file)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def query_metrics(instance: str, query: str, *, success: str, up: str) -> Iterator[dict[str, str]]:
+    """What an exporter publishes of the polls of a query, which has an interval of a minute."""
+    labels = f'job="insights-exporter",instance="{instance}",source="acme",query="{query}"'
+    for name, values in (("last_success_timestamp_seconds", success), ("up", up), ("interval_seconds", "60x60")):
+        if values:
+            yield {"series": f"insights_exporter_query_{name}{{{labels}}}", "values": values}
+
+
+@pytest.mark.parametrize(
+    ("success", "up", "state"),
+    [("0+60x60", "1x60", 0), ("0+60x60", "0x60", 1), ("0+60x17 1020x60", "0x60", 2), ("0x60", "0x60", 3),
+     ("", "0x60", 3)],
+    ids=["current", "polls fail", "late", "stopped", "never succeeded"],
+)  # fmt: skip
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_an_exporter_that_works_does_not_hide_one_that_does_not(
+    tmp_path: Path, order: tuple[str, str], success: str, up: str, state: int
+) -> None:
+    """Where several exporters poll the same query, the first line of a page, and on Exporter the table, say how the
+    worst of them is."""
+    well, ill = order
+    given = [
+        *query_metrics(well, "overview", success="0+60x60", up="1x60"),
+        *query_metrics(ill, "overview", success=success, up=up),
+    ]
+    asked = [{"expr": expression_of(page, "Are these figures current?", 0, "5m"), "eval_time": "20m",
+              "exp_samples": [{"labels": "{}", "value": state}]} for page in (OVERVIEW, EXPORTER)]  # fmt: skip
+    of_query = '{query="overview", source="acme"}'
+    asked.append({"expr": expression_of(EXPORTER, "Queries", 0, "5m"), "eval_time": "20m",
+                  "exp_samples": [{"labels": of_query, "value": int(up[0])}]})  # fmt: skip
+    age = {"0x60": 20, "0+60x17 1020x60": 3}.get(success, 0)
+    asked.append({"expr": expression_of(EXPORTER, "Queries", 1, "5m"), "eval_time": "20m",
+                  "exp_samples": [{"labels": of_query, "value": age}]})  # fmt: skip
+    assert_answers(tmp_path / "several.json", given, *asked)

@@ -20,9 +20,19 @@ import pytest
 from exporter.config.load import load
 from exporter.plan.planner import plan
 from tests.support.configurations import ROOT, choreo_environ
-from tests.support.grafana import JsonObject, filled_in, metric_names, panels, query_variables, shipped, variable_query
+from tests.support.grafana import (
+    JsonObject,
+    expression_of,
+    expressions,
+    filled_in,
+    metric_names,
+    panels,
+    query_variables,
+    shipped,
+    variable_query,
+)
 from tests.support.processes import eventually
-from tests.support.stack import DIVISOR, Stack, running_stack
+from tests.support.stack import DIVISOR, JOB, Stack, running_stack
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -48,6 +58,13 @@ IN_HEALTH: Final = {
 }
 # What there is only after more minutes or days than a test has.
 LATER: Final = re.compile(r"offset 1w|:(ratio|increase)(30m|\d+[hd])\b|:(usual|avg1h)\b|ALERTS")
+
+# Another program in the same Prometheus, with an alert that always fires; and an alert of a user's own on the exporter.
+OTHER_JOB: Final = "another"
+OTHER_RULES: Final = [
+    {"alert": "KubePodCrashLooping", "expr": f'up{{job="{OTHER_JOB}"}} == 1'},
+    {"alert": "OurExporterIsThere", "expr": f'up{{job="{JOB}"}} == 1'},
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +109,11 @@ def questions(name: str, dashboard: JsonObject) -> Iterator[Question]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack of the whole catalogue."""
-    with running_stack(tmp_path_factory.mktemp("stack"), rule_files=RULES) as stack:
+    """The stack of the whole catalogue, in a Prometheus that another program shares, with rules of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "others.yaml").write_text(json.dumps({"groups": [{"name": "others", "rules": OTHER_RULES}]}))
+    rules = (*RULES, folder / "others.yaml")
+    with running_stack(folder, rule_files=rules, others=OTHER_JOB) as stack:
         yield stack
 
 
@@ -163,6 +183,24 @@ def test_no_panel_is_empty(running: Stack, tmp_path: Path) -> None:
         assert sorted(own - {name for one in DASHBOARDS.values() for name in metric_names(one)}) == []
         misspelt = Question("cache", "Hits", "query", (("query", "sum(choreo_window_cash_hits)"),))
         assert misspelt.answer(asked) == []
+
+
+def test_other_programs_are_not_shown(running: Stack) -> None:
+    """Where other programs share the Prometheus, a page shows neither them nor their alerts; an alert of a user's own
+    on the exporter is marked on the charts."""
+    firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    eventually(lambda: len(running.prometheus.query(firing)) >= len(OTHER_RULES), "alerts of others", 30)
+    generated = json.loads(generated_dashboard(running))
+    for dashboard in (*DASHBOARDS.values(), generated):
+        for title, expr in expressions(dashboard):
+            shown = running.prometheus.query(filled_in(expr, dashboard, range_="5m"))
+            those = [labels for labels, _ in shown if {OTHER_JOB, "KubePodCrashLooping"} & {*labels.values()}]
+            assert those == [], f"{dashboard['title']}: {title}"
+        marked = running.prometheus.query(filled_in(dashboard["annotations"]["list"][0]["expr"], dashboard))
+        assert "OurExporterIsThere" in {labels["alertname"] for labels, _ in marked}
+    page = DASHBOARDS[EXPORTER]
+    scraped = [running.prometheus.query(expression_of(page, "Scraped", number, "5m"))[0][1] for number in range(2)]
+    assert scraped == [1, 0]
 
 
 def test_few_panels_may_be_empty() -> None:

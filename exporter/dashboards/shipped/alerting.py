@@ -55,6 +55,7 @@ _LABELS: Final = {
     "page": "Page",
     "entry": "Runbook",
 }
+_SHIPPED: Final = '=~"Choreo.+|InsightsExporter.+"'
 _BY: Final = "alertname, severity, api, environment"
 _SEVERITIES: Final = {"critical": ("critical", "red"), "warning": ("warning", "orange"), "info": ("info", "blue")}
 
@@ -64,8 +65,8 @@ def firing_alerts() -> Panel:
 
     One that fires for many queries is one row, so that it does not push the others out of sight.
     """
-    firing = recorded("ALERTS", alertstate='="firing"')
-    states = f"{recorded('ALERTS_FOR_STATE')} and ignoring (alertstate) {firing}"
+    firing = recorded("ALERTS", alertstate='="firing"', alertname=_SHIPPED)
+    states = f"{recorded('ALERTS_FOR_STATE', alertname=_SHIPPED)} and ignoring (alertstate) {firing}"
     entries = {name: (name.lower(), "") for alerts in LEADS.values() for name in alerts}
     return table(
         "Alerts that fire now",

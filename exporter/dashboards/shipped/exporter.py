@@ -21,7 +21,7 @@ from exporter.dashboards.panels import (
     table,
     time_series,
 )
-from exporter.dashboards.promql import OWN, added, highest, leading, own, selector
+from exporter.dashboards.promql import OWN, added, highest, leading, of_exporters, own, selector
 from exporter.dashboards.shipped.words import framed
 from exporter.dashboards.variables import choice, scraped
 
@@ -30,6 +30,7 @@ _BY: Final = ("source", "query")
 _TOKEN_LIFE: Final[Thresholds] = (("red", None), ("orange", 60.0), ("green", 300.0))
 _YES_OR_NO: Final = {"1": ("yes", "green"), "0": ("no", "red")}
 _NO_OR_YES: Final = {"0": ("no", "green"), "1": ("yes", "red")}
+_UP_OF_EXPORTERS: Final = of_exporters(selector("up"), within="1w")
 _UP: Final = {"1": ("up", "green"), "0": ("failing", "red")}
 
 
@@ -58,6 +59,10 @@ def _of_query(metric: str) -> str:
 
 def _of_source(metric: str) -> str:
     return own(metric, "source")
+
+
+def _of_process(metric: str) -> str:
+    return of_exporters(selector(f"process_{metric}"))
 
 
 def _a_minute(counter: str, *by: str) -> str:
@@ -102,11 +107,11 @@ def _headlines() -> tuple[Panel, ...]:
         ),
         figures(
             "Scraped",
-            "Exporters that Prometheus can scrape, and those that it cannot; and how long since the last start, as "
-            "of now.",
-            Figure(f"sum({selector('up')}) or vector(0)", "up", thresholds=ONE_IS_GOOD),
-            Figure(f"count({selector('up')} == 0) or vector(0)", "down", thresholds=SOME_IS_BAD),
-            Figure(f"time() - max({selector('process_start_time_seconds')})", "since start", "dtdurations", GREY, 0),
+            "Targets that Prometheus can scrape, and those that it cannot, of the jobs in which there was an exporter "
+            "in the last week; and how long since the last start, as of now.",
+            Figure(f"sum({_UP_OF_EXPORTERS}) or vector(0)", "up", thresholds=ONE_IS_GOOD),
+            Figure(f"count({_UP_OF_EXPORTERS} == 0) or vector(0)", "down", thresholds=SOME_IS_BAD),
+            Figure(f"time() - max({_of_process('start_time_seconds')})", "since start", "dtdurations", GREY, 0),
             width=8,
             height=4,
         ),
@@ -114,22 +119,20 @@ def _headlines() -> tuple[Panel, ...]:
 
 
 def _each_query() -> Panel:
-    success, interval = highest(_of_query("query_last_success_timestamp_seconds"), *_BY), _lowest(
-        _of_query("query_interval_seconds"), *_BY
-    )  # fmt: skip
+    success, interval = _of_query("query_last_success_timestamp_seconds"), _of_query("query_interval_seconds")
     why = highest(_of_query("query_failure_reason"), *_BY, "reason")
     first = f"topk by ({', '.join(_BY)}) (1, {why})"
-    reasonless = f"{highest(_of_query('query_up'), *_BY)} unless on ({', '.join(_BY)}) {why}"
+    reasonless = f"{_lowest(_of_query('query_up'), *_BY)} unless on ({', '.join(_BY)}) {why}"
     return table(
         "Queries",
-        "Each query as it is now: the reason why most of its failing targets fail (empty if none fails); the age of "
-        "its "
-        "figures in its own intervals; the end of its newest window; when it is polled next; its targets and those "
-        "that fail; its series, the length of its window, and how long the last poll took. What is wrong comes "
-        "first.",
+        "Each query as it is now, of several exporters the worst: the reason why most of its failing targets fail "
+        "(empty if none fails); the age of its figures in its own intervals; the end of its newest window; when it is "
+        "polled next; its targets and those that fail; its series, the length of its window, and "
+        "how long the last poll took. What is wrong comes first.",
         {"source": "Source", "query": "Query", "reason": "Reason"},
         Column("Up", f"0 * ({first}) or {reasonless}", unit="none", thresholds=ONE_IS_GOOD, words=_UP),
-        Column("Age in intervals", f"(time() - {success}) / {interval}", unit="none", thresholds=INTERVALS, decimals=1),
+        Column("Age in intervals", highest(f"(time() - {success}) / {interval}", *_BY), unit="none",
+               thresholds=INTERVALS, decimals=1),
         Column("Window ends", f"{_lowest(_of_query('query_window_end_timestamp_seconds'), *_BY)} * 1000",
                unit="dateTimeFromNow"),
         Column("Counters since", f"{_lowest(_of_query('query_period_start_timestamp_seconds'), *_BY)} * 1000",
@@ -137,7 +140,7 @@ def _each_query() -> Panel:
         Column("Next poll",
                f"clamp_min({_lowest(_of_query('query_next_poll_timestamp_seconds'), *_BY)}, time()) * 1000",
                unit="dateTimeFromNow"),
-        Column("Interval", interval, unit="dtdurations"),
+        Column("Interval", _lowest(interval, *_BY), unit="dtdurations"),
         Column("Window", _lowest(_of_query("query_window_seconds"), *_BY), unit="dtdurations"),
         Column("Targets", highest(_of_query("query_targets"), *_BY)),
         Column("Failing", highest(_of_query("query_targets_failing"), *_BY), thresholds=SOME_IS_BAD),
@@ -284,16 +287,17 @@ def _process() -> tuple[Panel, ...]:
     build = {"instance": "Instance", "version": "Version", "python_version": "Python"}
     return (
         time_series("CPU and tasks", "Cores in use (left), and tasks of the event loop (right).",
-                    Line(f"rate({selector('process_cpu_seconds_total')}[$__rate_interval])", legend),
+                    Line(of_exporters(f"rate({selector('process_cpu_seconds_total')}[$__rate_interval])"), legend),
                     Line(own("tasks"), f"{legend} tasks", right="none"), unit="none", width=8),
         time_series("Memory and open files", "Resident memory (left), and open file descriptors (right).",
-                    Line(selector("process_resident_memory_bytes"), legend),
-                    Line(selector("process_open_fds"), f"{legend} files", right="none"), unit="bytes", width=8),
+                    Line(_of_process("resident_memory_bytes"), legend),
+                    Line(_of_process("open_fds"), f"{legend} files", right="none"), unit="bytes", width=8),
         time_series("Web server", "HTTP requests answered a minute by status code, open connections, and how long "
                     "Prometheus took to scrape (right).",
                     Line(_a_minute(own("web_requests_total"), "code"), "{{code}}"),
                     Line(added(own("web_connections")), "connections", "text", dashed=True),
-                    Line(highest(selector("scrape_duration_seconds")), "scrape", right="s"), unit="cpm", width=8),
+                    Line(highest(of_exporters(selector("scrape_duration_seconds"))), "scrape", right="s"),
+                    unit="cpm", width=8),
         figures("Configuration",
                 "Whether the configuration and the web configuration could be loaded, and when that was, as of now.",
                 Figure(f"min({own('config_last_reload_successful')})", "read", "none", ONE_IS_GOOD, words=_YES_OR_NO),
