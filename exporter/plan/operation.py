@@ -62,21 +62,28 @@ def moment_at(query: QueryPlan, now: datetime, published_end_time: float | None)
 def _closing_end(query: QueryPlan, end: datetime, published_end: datetime) -> datetime | None:
     """The end of the period to close before the window may end at `end`; None where there is none to close."""
     assert query.period is not None
-    boundary = period_end(period_start(published_end, query.period, query.zone), query.period, query.zone)
+    boundary = _end_instant(query, period_start(published_end, query.period, query.zone))
     is_closed = boundary <= published_end
     if is_closed:
-        boundary = period_end(boundary, query.period, query.zone)
-    if end <= boundary:
+        boundary = _end_instant(query, boundary)
+    if end.astimezone(UTC) <= boundary:
         return None
-    jumps_over_one = end > period_end(boundary, query.period, query.zone)
+    jumps_over_one = end.astimezone(UTC) > _end_instant(query, boundary)
     return None if is_closed and jumps_over_one else boundary
+
+
+def _end_instant(query: QueryPlan, start: datetime) -> datetime:
+    """When the period ends that begins at `start`, in UTC: Python compares the readings of the clock within one zone,
+    and a reading comes twice where the clock is set back."""
+    assert query.period is not None
+    return period_end(start, query.period, query.zone).astimezone(UTC)
 
 
 def is_at_end_of_period(query: QueryPlan, moment: Moment) -> bool:
     """Whether the window ends with the counters' period, so that they have its full total."""
     if query.period is None or moment.window is None or moment.period_start is None:
         return False
-    return moment.window.end == period_end(moment.period_start, query.period, query.zone)
+    return moment.window.end.astimezone(UTC) == _end_instant(query, moment.period_start)
 
 
 async def secret_values(source: Source) -> Mapping[str, str]:
