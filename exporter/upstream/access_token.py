@@ -194,13 +194,20 @@ class TokenSource:
         self._force_not_before_at = now + self._backoff_seconds(self._forced_in_a_row)
         return True
 
-    def accept(self, token: AccessToken) -> None:
-        """Takes in that the API knows a token."""
+    def accept(self, token: AccessToken, *, was_forced: bool = False) -> None:
+        """Takes in that the API knows a token, and with `was_forced` that it took a request that it had refused: the
+        forced renewal was right. That other requests are taken says nothing of the refusal."""
         if self._token is None or token.generation != self._token.generation:
             return
         self._taken_generation, self._spare = token.generation, None
-        self._forced_in_a_row = 0
-        self._force_not_before_at = -math.inf
+        if was_forced:
+            self._forced_in_a_row = 0
+            self._force_not_before_at = -math.inf
+
+    @property
+    def forced_renewals(self) -> int:
+        """How many tokens were dropped because the API did not know them."""
+        return self._forced
 
     async def force_renewal(self) -> AccessToken:
         """The endpoint's next token, at once, whatever waits are due."""

@@ -32,19 +32,22 @@ class BearerAuth:
         token = await self._token(deadline)
         response, is_refused = await self._send(send, token)
         for _ in range(_REPEATS):
+            forced_before = self._source.forced_renewals
             if not is_refused or not self._source.reject(token):
                 break
+            was_forced = self._source.forced_renewals > forced_before
             before, token = token, await self._token(deadline)
-            response, is_refused = await self._send(send, token)
+            response, is_refused = await self._send(send, token, was_forced=was_forced)
             if token.generation > before.generation:  # a renewal: there is nothing newer to try
                 break
         return response
 
-    async def _send(self, send: Send, token: AccessToken) -> tuple[WireResponse, bool]:
+    async def _send(self, send: Send, token: AccessToken, *, was_forced: bool = False) -> tuple[WireResponse, bool]:
+        """The answer, and whether it refuses the token. `was_forced`: its own refusal had the token renewed."""
         response = await send(f"Bearer {token.text}")
         is_refused = self._refusal.is_in(response)
-        if not is_refused:
-            self._source.accept(token)
+        if not is_refused and response.status < 400:  # a gateway that is busy may not have looked at the token
+            self._source.accept(token, was_forced=was_forced)
         return response, is_refused
 
     async def _token(self, deadline: Deadline) -> AccessToken:

@@ -8,12 +8,13 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exporter.model.errors import Reason, TokenFailure
+from exporter.model.errors import Failure, Reason, TokenFailure
 from exporter.model.secret import Secret
 from tests.support.processes import PATIENCE_SECONDS
 from tests.support.upstream import (
@@ -398,6 +399,27 @@ def test_lasting_refusals_do_not_hammer_the_endpoint(upstream: Upstream, clock: 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("others", [OK, status(403), status(429), status(503)], ids=["200", "403", "429", "503"])
+def test_one_query_that_is_always_refused_does_not_hammer_the_endpoint(
+    upstream: Upstream, clock: Clock, others: Behaviour
+) -> None:
+    """Row 40: renewals become rare too where the API refuses one query for ever and answers the others."""
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            for _ in range(60):
+                upstream.api.always(status(401))
+                assert (await failure_of(wire.execute())).reason is Reason.UNAUTHORIZED
+                upstream.api.always(others)
+                with suppress(Failure):
+                    await wire.execute()
+                clock.advance(1)
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) <= 9
+
+
 def test_after_recovery_a_refusal_renews_at_once_again(upstream: Upstream, clock: Clock) -> None:
     """The waits of lasting refusals end with the first new token that the API takes."""
 
@@ -518,6 +540,26 @@ def test_both_tokens_revoked_cost_one_renewal_and_no_poll(upstream: Upstream, cl
 
     asyncio.run(run())
     assert len(upstream.token.journal) == 3
+
+
+@pytest.mark.parametrize("code", [403, 429, 502, 503])
+def test_a_gateway_that_is_busy_has_not_taken_a_token(upstream: Upstream, clock: Clock, code: int) -> None:
+    """Row 87: an error that has nothing to do with the token does not end the use of the token before it."""
+    upstream.token.always(grants(lifetime_seconds=600))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            clock.advance(300)
+            await wire.source.force_renewal()
+            upstream.api.always(status(code))
+            await failure_of(wire.execute())
+            upstream.api.always(_spreads(clock, 10, status(401)))
+            await wire.execute()
+            assert wire.source.status().forced_renewals == 0
+
+    asyncio.run(run())
+    assert [request.bearer[-1] for request in upstream.api.journal] == ["1", "2", "2", "1"]
 
 
 def test_an_endpoint_with_one_live_token_is_asked_no_more_often(upstream: Upstream, clock: Clock) -> None:

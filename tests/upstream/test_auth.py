@@ -94,6 +94,27 @@ def test_a_token_that_was_taken_forgives_the_refusals_before(upstream: Upstream)
     with_tokens(upstream, work)
 
 
+def test_a_repeat_after_the_renewal_of_another_forgives_nothing(upstream: Upstream) -> None:
+    """One query is always refused and has the token renewed, which ends that of another under way. The other's repeat
+    is taken; the next refusal of the first renews nothing for a while all the same."""
+
+    async def work(wire: Wired, auth: BearerAuth) -> None:
+        refused, answered = Api(*[UNAUTHORIZED] * 4), Api(OK)
+
+        async def send(authorization: str) -> WireResponse:
+            if authorization == "Bearer token-1":
+                assert await auth.exchange(refused.send, Deadline(10)) is UNAUTHORIZED
+                return UNAUTHORIZED
+            return await answered.send(authorization)
+
+        assert await auth.exchange(send, Deadline(10)) is OK
+        assert await auth.exchange(refused.send, Deadline(10)) is UNAUTHORIZED
+        assert refused.shown == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+        assert wire.source.status().forced_renewals == 1
+
+    with_tokens(upstream, work)
+
+
 @pytest.mark.parametrize("status", [403, 500])
 def test_another_refusal_renews_nothing(upstream: Upstream, status: int) -> None:
     """Only 401 speaks of the token."""
