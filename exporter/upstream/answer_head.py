@@ -1,7 +1,7 @@
 """The head of an answer as h11 takes it: what every other client passes over is taken out before.
 
 What is left to h11, and so refused: more than 100 KiB, a status line of another form, a Content-Length that is no
-number or is two, a Transfer-Encoding other than chunked.
+number or is two, a Transfer-Encoding other than chunked. More than 1 000 fields are refused here.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from typing import Final
 
 MAX_BYTES: Final = 100 * 1024  # httpcore's own limit
+MAX_FIELDS: Final = 1000  # each is looked at many times on the event loop, and 100 KiB hold 25 000
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 §5.6.2
 _NOT_IN_A_VALUE: Final = bytes.maketrans(b"\0\v\f\r\x1c\x1d\x1e\x1f", b"        ")
 _INTERIM: Final = re.compile(rb"HTTP/\d\.\d 1\d\d")
+
+
+class TooManyFields(ValueError):
+    """An answer has more header fields than `MAX_FIELDS`."""
 
 
 class HeadReader:
@@ -30,7 +35,10 @@ class HeadReader:
         self.is_done = False
 
     def add(self, data: bytes) -> bytes:
-        """What can be passed on: nothing while a head is not whole; as it came where it is too long for one."""
+        """What can be passed on: nothing while a head is not whole; as it came where it is too long for one.
+
+        Raises `TooManyFields`.
+        """
         self._received += data
         passed = b""
         while not self.is_done and (end := _END.search(self._received, max(0, self._searched - 3))) is not None:
@@ -54,6 +62,8 @@ class HeadReader:
 
 def _clean(head: bytes) -> bytes:
     status, *lines = _LINE_END.split(head.rstrip(b"\r\n"))
+    if len(lines) > MAX_FIELDS:
+        raise TooManyFields
     return b"\r\n".join([status, *_fields(lines)]) + b"\r\n\r\n"
 
 

@@ -15,7 +15,7 @@ import httpcore
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.system_errors import os_problem, tls_problem
-from exporter.upstream.answer_head import HeadReader
+from exporter.upstream.answer_head import HeadReader, TooManyFields
 from exporter.upstream.dns import Resolver
 
 _NEXT_ADDRESS_SECONDS: Final = 0.25  # RFC 8305 §5: the delay between two connection attempts
@@ -56,7 +56,11 @@ class Stream(httpcore.AsyncNetworkStream):
         """Whether the peer has closed its side, or reset the connection."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's
-        """What came, once a head is whole. Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun."""
+        """What came, once a head is whole.
+
+        Raises `httpcore.ReadError`, `Unanswered` if the answer had not begun, `httpcore.RemoteProtocolError` if it is
+        not HTTP or has too many header fields.
+        """
         while not self._ready:
             try:
                 data = await self._read(max_bytes, timeout)
@@ -68,7 +72,10 @@ class Stream(httpcore.AsyncNetworkStream):
                 break
             if self._head.is_done:
                 return data
-            self._ready = self._head.add(data) or (self._head.rest() if self.ended else b"")
+            try:
+                self._ready = self._head.add(data) or (self._head.rest() if self.ended else b"")
+            except TooManyFields:
+                raise httpcore.RemoteProtocolError from None
             if self.ended:
                 break
         piece, self._ready = self._ready[:max_bytes], self._ready[max_bytes:]

@@ -130,7 +130,7 @@ class Transport:
         except TimeoutError:
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {seconds_text(deadline.seconds)}") from None
         del response.stream  # it and the response refer to each other, so that the collector alone would free them
-        headers, body = dict(response.headers), response.extensions.pop(BODY)
+        headers, body = dict(response.headers.items()), response.extensions.pop(BODY)
         if self._censor is None:
             return WireResponse(response.status_code, headers, body)
         headers = {name: self._censor.clean(text) for name, text in headers.items()}

@@ -109,6 +109,7 @@ BROKEN = {
     "12 two lengths": (raw(HEAD + b"content-length: 20\r\ncontent-length: 9\r\n\r\n" + GOOD), Reason.PROTOCOL),
     "12 another coding": (raw(HEAD + b"transfer-encoding: gzip\r\n\r\n" + GOOD), Reason.PROTOCOL),
     "12 a head that ends early": (raw(HEAD + b"content-len"), Reason.PROTOCOL),
+    "20 000 header fields": (raw(HEAD + b"x:\r\n" * 20_000 + b"content-length: 20\r\n\r\n" + GOOD), Reason.PROTOCOL),
     "24 a script": (reply(b"alert(1)", content_type="text/javascript"), Reason.CONTENT_TYPE),
     "24 an image": (reply(b"\x89PNG", content_type="image/png"), Reason.CONTENT_TYPE),
     "18 brotli": (reply(GOOD, headers={"content-encoding": "br"}), Reason.DECODE),
@@ -222,6 +223,7 @@ ODD = {
     "the same length twice": b"content-length: 20\r\n",
     "an empty value": b"x-empty:\r\n",
     "a name with an at": b"x@y: 1\r\n",
+    "nine hundred fields": b"".join(b"x-%d: 1\r\n" % number for number in range(900)),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from exporter.upstream.answer_head import MAX_BYTES, HeadReader
+from exporter.upstream.answer_head import MAX_BYTES, MAX_FIELDS, HeadReader, TooManyFields
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n"
 
@@ -47,6 +47,14 @@ def test_a_head_without_end_is_not_kept() -> None:
     assert reader.add(endless) == endless
     assert reader.is_done
     assert reader.rest() == b""
+
+
+def test_a_head_of_too_many_fields_is_refused() -> None:
+    """Each field costs time on the event loop; 1 000 are more than any server sends."""
+    head = b"HTTP/1.1 200 OK\r\n" + b"x:\r\n" * MAX_FIELDS
+    assert HeadReader().add(head + b"\r\n").count(b"x: ") == MAX_FIELDS
+    with pytest.raises(TooManyFields):
+        HeadReader().add(head + b"x:\r\n\r\n")
 
 
 @given(
