@@ -23,9 +23,10 @@ class BearerAuth:
     """The access token on every request; where the API refuses it, the token is renewed once and the request repeated
     once. A token that is too new for the API to know it is no reason to renew, as long as the one before it serves."""
 
-    def __init__(self, source: TokenSource, refusal: TokenRefusal | None = None) -> None:
+    def __init__(self, source: TokenSource, refusal: TokenRefusal | None = None, censor: Censor | None = None) -> None:
         self._source = source
         self._refusal = refusal or TokenRefusal(INVALID_TOKEN_CODES)
+        self._censor = censor or Censor()
 
     async def exchange(self, send: Send, deadline: Deadline) -> WireResponse:
         """The answer. Raises `UpstreamFailure`, for a token that does not come too, and `SecretUnreadable`."""
@@ -44,6 +45,7 @@ class BearerAuth:
 
     async def _send(self, send: Send, token: AccessToken, *, was_forced: bool = False) -> tuple[WireResponse, bool]:
         """The answer, and whether it refuses the token. `was_forced`: its own refusal had the token renewed."""
+        self._censor.add(token.text)  # the token may have come for another source, or before a reload
         response = await send(f"Bearer {token.text}")
         is_refused = self._refusal.is_in(response)
         if not is_refused and response.status < 400:  # a gateway that is busy may not have looked at the token

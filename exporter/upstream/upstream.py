@@ -139,11 +139,11 @@ def _client(
         )
 
     if access.oauth2 is not None and alike is not None and alike.token is not None:
-        return client(BearerAuth(alike.token, refusal)), (transport, *alike.transports[1:]), alike.token
+        return client(BearerAuth(alike.token, refusal, censor)), (transport, *alike.transports[1:]), alike.token
     if access.oauth2 is not None:
         of_tokens = _transport(access.oauth2.tls_config, access.token_proxy, max_body_bytes=_MAX_GRANT_BYTES)
         token = TokenSource(access.oauth2, of_tokens, censor)
-        return client(BearerAuth(token, refusal)), (transport, of_tokens), token
+        return client(BearerAuth(token, refusal, censor)), (transport, of_tokens), token
     auth: HeaderAuth | BasicAuth | None = None
     if access.authorization is not None:
         auth = HeaderAuth(access.authorization.type, access.authorization.secret)

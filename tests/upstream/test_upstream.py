@@ -9,7 +9,10 @@ import pytest
 
 from exporter.config.braces import TARGET_KEYS
 from exporter.config.source import Source
+from exporter.model.outcome import Operation
+from exporter.upstream.upstream import Upstream as Connected
 from exporter.upstream.upstream import upstreams
+from tests.support.upstream import Call, Upstream, answer
 
 SOURCE: dict[str, Any] = {
     "name": "api",
@@ -93,6 +96,41 @@ def test_a_token_outlives_a_change_of_the_api_alone() -> None:
     before = upstreams([source()], {})
     after = upstreams([source(**ACCESS["url"])], before)
     assert after["api"].token is before["api"].token
+
+
+@pytest.mark.parametrize("comes", ["with it", "with a reload"])
+def test_a_shared_token_is_taken_out_of_the_answers_to_each(comes: str) -> None:
+    """An API that says the token back in a big answer, in which only a source's own credentials are looked for, says
+    it to none of the sources that share it: not to the second, nor to one that kept it over a reload."""
+
+    async def echo(call: Call) -> None:
+        await answer({"data": {"value": "x" * 70_000 + call.request.bearer}})(call)
+
+    async def value(of: Connected) -> str:
+        found = await of.client.execute(Operation("{ value }", {}), deadline_seconds=10)
+        assert found.data is not None
+        return str(found.data["value"])
+
+    async def values(server: Upstream) -> list[str]:
+        oauth2 = SOURCE["oauth2"] | {"token_url": server.token_url}
+        one = source(url=server.api_url, oauth2=oauth2, proxy_url=None)
+        other = one.model_copy(update={"name": "other"})
+        found = upstreams([one, other] if comes == "with it" else [one], {})
+        made = list(found.values())
+        if comes == "with a reload":
+            await value(made[0])
+            changed = source(url=server.api_url, oauth2=oauth2, proxy_url=None, concurrency=3)
+            made.append(upstreams([changed], found)["api"])
+        said = [await value(each) for each in made]
+        for each in made:
+            await each.close()
+        return said
+
+    with Upstream(token_prefix="a-token-of-the-test-") as server:
+        server.api.always(echo)
+        said = asyncio.run(values(server))
+        assert len(server.token.journal) == 1
+    assert [text[70_000:] for text in said] == ["<secret>"] * 2
 
 
 def test_the_way_to_the_token_stays_open_for_who_shares_it() -> None:
