@@ -76,7 +76,7 @@ class Targets:
         What changed, and what a source in `moved` answers, is polled anew, at once; until that has succeeded its old
         series stay, each result as a whole.
         """
-        before = self._courses
+        before, read_before = self._courses, self._read_by_others
         self._take_over(plan)
         after = self._courses
         for key in [key for key, course in before.items() if after.get(key) != course or key[1] in moved]:
@@ -88,6 +88,9 @@ class Targets:
                 self._store.leave_over(*key)
             else:
                 self._store.drop_query(*key)
+        for course in [one for one in after.values() if one.query.name in read_before ^ self._read_by_others]:
+            if course.key in self._fan_outs and self._rows_are_here(course):
+                self._reconcile(course)
         self._begin_new()
         for source in plan.sources:
             self._tell_demand_soon(source)
@@ -108,13 +111,11 @@ class Targets:
     def to_publish(self, course: Course) -> tuple[Target, ...]:
         """The targets of a query whose series this shard publishes."""
         known = self._fan_outs.get(course.key)
-        return tuple(
-            target for target in (known.members if known else ()) if self._is_published_here(course, target.key)
-        )
+        return tuple(target for target in (known.members if known else ()) if self._is_published_here(course, target))
 
     def part_to_publish(self, course: Course, target: Target, outcome: PollOutcome) -> PollOutcome:
         """The outcome without series where another shard publishes them: of its rows, others may need some here."""
-        if outcome.result is None or self._is_published_here(course, target.key):
+        if outcome.result is None or self._is_published_here(course, target):
             return outcome
         return replace(outcome, result=replace(outcome.result, samples=()))
 
@@ -178,12 +179,15 @@ class Targets:
 
     def _begin_some(self) -> None:
         for course in [self._to_begin.popleft() for _ in range(min(_BEGUN_TOGETHER, len(self._to_begin)))]:
-            feeder = self._feeder(course)
-            rows_are_here = feeder is None or self._is_tried(feeder) or self._store.feeding_rows(*feeder.key)
-            if course.key not in self._fan_outs and rows_are_here:
+            if course.key not in self._fan_outs and self._rows_are_here(course):
                 self._reconcile(course)
         if self._to_begin:
             asyncio.get_running_loop().call_soon(self._begin_some)
+
+    def _rows_are_here(self, course: Course) -> bool:
+        """Whether it is known what a query is polled for."""
+        feeder = self._feeder(course)
+        return feeder is None or self._is_tried(feeder) or bool(self._store.feeding_rows(*feeder.key))
 
     def _reconcile(self, course: Course) -> None:
         """Starts the targets that came and ends those that went, with their series."""
@@ -220,10 +224,12 @@ class Targets:
 
     def _is_polled_here(self, course: Course, key: str) -> bool:
         """Whether this shard polls a target; one whose rows others need is polled by each."""
-        return course.query.name in self._read_by_others or self._is_published_here(course, key)
+        return course.query.name in self._read_by_others or self.shard.owns(*course.key, key)
 
-    def _is_published_here(self, course: Course, key: str) -> bool:
-        return self.shard.owns(*course.key, key)
+    def _is_published_here(self, course: Course, target: Target) -> bool:
+        """Whether this shard publishes the series of a target that it polls. Only what each shard polls is shared out:
+        of a batch, which a shard made of its own rows, no other shard knows."""
+        return course.query.name not in self._read_by_others or self.shard.owns(*course.key, target.key)
 
     def _is_tried(self, course: Course) -> bool:
         """Whether every target that a query has now has been polled; one that waits for its rows has none yet."""

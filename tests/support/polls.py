@@ -19,6 +19,7 @@ from exporter.polling.demand import Demand
 from exporter.polling.lanes import Lanes
 from exporter.polling.results import Results
 from exporter.polling.scheduler import Scheduler
+from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.polling.targets import Targets
 from exporter.series.store import Owner, Store
 from exporter.upstream.graphql import Client
@@ -136,11 +137,11 @@ class Wired:
     scheduler: Scheduler
 
     @classmethod
-    def of(cls, plan: Plan, api: Client, recorder: Recorder, clock: Clock) -> Wired:
+    def of(cls, plan: Plan, api: Client, recorder: Recorder, clock: Clock, shard: Shard = NOT_SPLIT) -> Wired:
         store = Store(plan.max_series)
         lanes = Lanes(store.surroundings, clock)
         lanes.follow(plan.sources, {"acme": api})
-        targets = Targets(plan, store, recorder, monotonic=clock.monotonic)
+        targets = Targets(plan, store, recorder, shard, monotonic=clock.monotonic)
         clock_watch = ClockWatch(store, recorder, clock)
         results = Results(targets, store, recorder, clock_watch, clock)
         scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
+import pytest
+
+from exporter.exposition import Format, Joiner
+from exporter.model.clock import Clock
 from exporter.model.errors import Reason
-from exporter.model.outcome import PollOutcome, Result
+from exporter.model.outcome import Operation, PollOutcome, Response, Result
 from exporter.plan.plan import Plan, Target
 from exporter.polling.course import Course, courses
 from exporter.polling.due import FanOut, Pack
+from exporter.polling.shard import Shard
 from exporter.polling.targets import Targets
 from exporter.series.store import Store
 from exporter.telemetry.reporter import Reporter
 from tests.support.plans import SOURCE, planned
-from tests.support.polls import Recorder
+from tests.support.polls import Recorder, Wired, in_quick_time
 
 QUERIES = """
 - name: items
@@ -156,5 +163,98 @@ def test_the_demand_of_many_queries_is_told_once_when_all_have_begun() -> None:
         demands = [demand for _, demand in recorder.named("demand")]
         assert [len(demand.calls) for demand in demands] == [count] * 2
         assert all(calls > 0 for demand in demands for calls in demand.calls.values())
+
+    asyncio.run(work())
+
+
+ITEMS: Final = [f"i{number}" for number in range(30)]
+BATCHED: Final = """
+- {name: items, document: "{ items { id } }", rows: items}
+- name: value
+  for_each: {item: items}
+  SIZE
+  document: "query ($ids: [ID]) { values(ids: $ids) { id n } }"
+  variables: {ids: "{{ item.id }}"}
+  rows: values
+  metrics: [{name: value, help: V., value: values.n, labels: {id: values.id}}]
+"""
+READING: Final = """
+- name: further
+  for_each: {value: value}
+  document: "query ($ids: [ID]) { values(ids: $ids) { id n } }"
+  variables: {ids: "{{ value.id }}"}
+  metrics: [{name: further, help: F., value: values.n, labels: {id: values.id}}]
+"""
+LISTED: Final = BATCHED.replace("{item: items}", f"{{item: {[{'id': name} for name in ITEMS]}}}")
+
+
+class Values:
+    """An API that has a value for each id that it is asked for."""
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        del deadline_seconds
+        if "items" in operation.document:
+            return Response({"items": [{"id": name} for name in ITEMS]})
+        return Response(
+            {
+                name.replace("ids", "values"): [
+                    {"id": one, "n": 1} for one in (ids if isinstance(ids, list) else [ids])
+                ]
+                for name, ids in operation.variables.items()
+            }
+        )
+
+
+def published(queries: str, shard: Shard) -> Iterator[str]:
+    """The series that one of several exporters publishes."""
+
+    async def work(clock: Clock) -> str:
+        wired = Wired.of(planned(queries), Values(), Recorder(), clock, shard)
+        task = asyncio.create_task(wired.scheduler.run())
+        while not wired.targets.are_tried():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.wait({task})
+        return Joiner().join(wired.store.page(), b"", Format.TEXT, gzip=False).decode()
+
+    return (line for line in in_quick_time(work).splitlines() if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+@pytest.mark.parametrize("size", ["batch: 4", "pack: 4", "batch: 4\n  pack: 2", ""])
+@pytest.mark.parametrize(
+    "queries", [BATCHED, LISTED, BATCHED + READING], ids=["of rows", "of a list", "read by others"]
+)
+def test_each_series_is_published_by_one_shard(queries: str, size: str, count: int) -> None:
+    """However the targets go into requests, and whoever needs their rows."""
+    found = Counter(
+        line for index in range(count) for line in published(queries.replace("SIZE", size), Shard(index, count))
+    )
+    names = {"value", "further"} if queries.endswith(READING) else {"value"}
+    assert set(found.values()) == {1}
+    assert len(found) == len(names) * len(ITEMS)
+
+
+def test_what_others_need_after_a_reload_is_polled_by_each_shard() -> None:
+    """And what they need no longer by one alone, so that no series is published twice or by nobody."""
+
+    async def work() -> None:
+        queries = BATCHED.replace("SIZE", "").replace("$ids: [ID]", "$ids: ID").replace("(ids: $ids)", "(id: $ids)")
+        alone, read = planned(queries), planned(queries + READING)
+        shards = []
+        for index in range(3):
+            store = Store(100)
+            targets = Targets(alone, store, Reporter(), Shard(index, 3), monotonic=lambda: 0.0)
+            targets.begin(lambda *_: asyncio.create_task(asyncio.sleep(3600)))
+            give_rows(targets, store, *ITEMS)
+            shards.append(targets)
+        for plan, polled in ((alone, 1), (read, 3), (alone, 1)):
+            for targets in shards:
+                targets.follow(plan, frozenset())
+            course = list(courses(plan))[1]
+            found = Counter(name for targets in shards for name in ids(targets, "value") or ())
+            published = Counter(target.key for targets in shards for target in targets.to_publish(course))
+            assert (len(found), set(found.values())) == (len(ITEMS), {polled})
+            assert (len(published), set(published.values())) == (len(ITEMS), {1})
 
     asyncio.run(work())
