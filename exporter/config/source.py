@@ -28,6 +28,7 @@ from exporter.config.scalars import (
     resolve_path,
 )
 from exporter.model.secret import Secret
+from exporter.model.template import exact_text
 
 INVALID_TOKEN_CODES: Final = (
     "UNAUTHENTICATED",  # Apollo and most others
@@ -245,6 +246,15 @@ class Source(Strict):
     name.
 
     Example: Asia/Colombo"""
+
+    def __eq__(self, other: object) -> bool:
+        """As of every section, but a value of another type is another one: 1 is not true."""
+        if not isinstance(other, Source) or not super().__eq__(other):
+            return False
+        return exact_text(self.values) == exact_text(other.values)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
@@ -90,6 +91,11 @@ def bind(template: Template, values: Mapping[str, Json]) -> Json:
     if isinstance(template, dict):
         return {key: bind(item, values) for key, item in template.items()}
     return template
+
+
+def exact_text(value: object) -> str:
+    """A text that is the same for equal JSON, templates and tuples of them alone. To `==`, 1, 1.0 and True are one."""
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def scalar_text(value: Json) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta, tzinfo
+from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -18,7 +19,7 @@ from exporter.model.errors import Problem
 from exporter.model.label_text import TextChange
 from exporter.model.response_path import Mark, Pick
 from exporter.model.samples import Family, Json, Number
-from exporter.model.template import Reference, Template, Text
+from exporter.model.template import Reference, Template, Text, exact_text
 from exporter.model.time_format import ISO, TimeFormat
 from exporter.model.value import ValueKind, ValueRule
 from exporter.model.window import Period, Window
@@ -269,6 +270,12 @@ class QueryPlan:
     time_format: TimeFormat = ISO
     zone_by_source: bool = False
     publishes_created: bool = True
+    _types: bytes = field(init=False, repr=False)  # compared: 1 equals True, and an API takes one of them alone
+
+    def __post_init__(self) -> None:
+        conditions = [[condition.values for condition in metric.where] for metric in self.metrics]
+        text = exact_text((self.variables, self.feeds, conditions))
+        object.__setattr__(self, "_types", blake2b(text.encode(), digest_size=16).digest())
 
     def on(self, source: Source) -> QueryPlan:
         """The query by the clock of a source, where its sources do not have the same."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import combinations
+
+import pytest
 
 from exporter.plan.plan import Column, Hop, Plan, QueryPlan, Target, columns_of
 from tests.support.plans import SOURCE, planned
@@ -96,6 +99,38 @@ def test_a_query_on_a_source_is_the_same_whatever_other_sources_there_are() -> N
 def test_the_same_configuration_is_the_same_plan() -> None:
     """Whatever reads the answers follows from it."""
     assert found() == found()
+
+
+TYPED = """
+- name: q
+  for_each: {x: [{a: EACH}]}
+  document: "query ($v: JSON, $n: Int) { rows(v: $v, n: $n) { on n } }"
+  variables: {v: {a: [VALUE], b: "{{ x.a }}"}, n: 1}
+  metrics: [{name: m, help: M., value: rows.n, where: {rows.on: [CONDITION]}}]
+"""
+
+
+@pytest.mark.parametrize("place", ["EACH", "VALUE", "CONDITION", "n: 5"])
+def test_a_value_of_another_type_is_a_change(place: str) -> None:
+    """A reload that corrects 1 to true is followed."""
+
+    def made(value: str) -> dict[tuple[str, str], object]:
+        text, source = TYPED.replace(place, value), SOURCE.replace(place, f"n: {value}")
+        for other in ("EACH", "VALUE", "CONDITION"):
+            text = text.replace(other, "0")
+        return dict(planned(text, source).identities)
+
+    assert made("1") == made("1")
+    found = [made(value) for value in ("1", "true", "1.0")]
+    assert all(one != other for one, other in combinations(found, 2))
+
+
+def test_the_order_of_variables_is_no_change() -> None:
+    """A reload does not begin again what is only written in another order."""
+    text = TYPED.replace("EACH", "1").replace("VALUE", "1").replace("CONDITION", "1")
+    other = text.replace('v: {a: [1], b: "{{ x.a }}"}, n: 1', 'n: 1, v: {b: "{{ x.a }}", a: [1]}')
+    assert other != text
+    assert planned(text).identities == planned(other).identities
 
 
 def test_targets_of_equal_values_are_one() -> None:
