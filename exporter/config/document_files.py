@@ -88,4 +88,4 @@ def _reason(file: Path, error: OSError | ValueError) -> str:
             return f"{file} cannot be read: {error.strerror}"
         case UnicodeDecodeError():
             return f"{file} is not UTF-8 (byte {error.start})"
-    return f"{file} is empty" if "\0" not in str(file) else "its name has a character that no name has"
+    return f"{file} is empty"

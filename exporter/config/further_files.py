@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from exporter.config.named_files import files_of
+from exporter.config.named_files import files_of, folders_of, only_name, pattern_in
 from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, file_text
 from exporter.config.yaml_reader import read_nodes
@@ -25,7 +24,7 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
     taken: dict[Path, KeyPath] = {}
     faults: list[tuple[KeyPath, Problem]] = []
     for place, pattern in _patterns(nodes):
-        whole_pattern = Path(nodes.file_of(place)).parent / pattern
+        whole_pattern = pattern_in(Path(nodes.file_of(place)).parent, pattern)
         patterns[whole_pattern] = None
         found = files_of(whole_pattern)
         if not found and (problem := _problem(nodes, place, whole_pattern)) is not None:
@@ -44,11 +43,11 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
 
 def _problem(nodes: Nodes, place: KeyPath, pattern: Path) -> Problem | None:
     """What is wrong with a name that no file has; files that fit a pattern may come later."""
-    if not glob.has_magic(str(pattern)):
+    if only_name(pattern) is not None:
         return Places(nodes).problem(place, "there is no such file", "name files that exist, or a pattern")
-    folder = pattern.parent
+    folder = only_name(pattern.parent)
     try:
-        if not glob.has_magic(str(folder)):
+        if folder is not None:
             os.scandir(folder).close()
     except FileNotFoundError:
         return None
@@ -61,23 +60,21 @@ def _problem(nodes: Nodes, place: KeyPath, pattern: Path) -> Problem | None:
 def idle_patterns(nodes: Nodes) -> Iterator[Problem]:
     """Warnings of patterns that fit no file now."""
     for place, pattern in _patterns(nodes):
-        whole_pattern = Path(nodes.file_of(place)).parent / pattern
+        whole_pattern = pattern_in(Path(nodes.file_of(place)).parent, pattern)
         is_wrong = _problem(nodes, place, whole_pattern) is not None
         if not is_wrong and not files_of(whole_pattern):
             yield Places(nodes).problem(place, "no file has a name like that", "write one there, or mend the pattern")
 
 
 def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
-    """What changes when a file that a pattern names is written, or when one comes or goes: these files and folders."""
+    """What changes when a file that a pattern names is written, or when one comes or goes: these files and all folders
+    where one may come. Those that are not there may come, too."""
     for pattern in patterns:
-        if not glob.has_magic(str(pattern)):
-            yield pattern
-            continue
-        for file in files_of(pattern):
-            yield file
-            yield file.parent
-        if pattern.parent.is_dir():
-            yield pattern.parent
+        place = pattern
+        while (name := only_name(place)) is None:
+            yield from files_of(place) if place is pattern else folders_of(place)
+            place = place.parent
+        yield name
 
 
 def _patterns(nodes: Nodes) -> Iterator[tuple[KeyPath, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from exporter.model.errors import ConfigError, Problem
 LISTS: Final = ("sources", "queries", "lookups", "include", "source_files", "query_files")
 """The sections that may stand in several files; each other key stands in one."""
 _ENDINGS: Final = ("*.yaml", "*.yml")
+_ESCAPED: Final = re.compile(r"\[([*?[])\]")  # what glob.escape makes of a character
 _NO_FILE: Final = "name a file with --config.file, or let insights-exporter init write one"
 _SECTIONS: Final = "write the sections sources and queries"
 
@@ -37,8 +40,8 @@ def named_files(named: ConfigFiles) -> NamedFiles:
     patterns: list[Path] = []
     for one in named if isinstance(named, tuple) else (named,):
         found = [one]
-        if one.is_dir():
-            own = [Path(glob.escape(str(one))) / ending for ending in _ENDINGS]
+        if os.path.isdir(one):  # noqa: PTH112 - Path.is_dir raises where the folder cannot be reached
+            own = [pattern_in(one, ending) for ending in _ENDINGS]
             patterns += own
             found = sorted(file for pattern in own for file in files_of(pattern))
         for file in found:
@@ -49,14 +52,36 @@ def named_files(named: ConfigFiles) -> NamedFiles:
 def _end_of_links(file: Path) -> Path:
     try:
         return file.resolve()
-    except (OSError, RuntimeError):  # a circle of links, which the reading tells
+    except (OSError, RuntimeError, ValueError):  # a circle of links, for one, which the reading tells
         return file
 
 
+def pattern_in(folder: Path, pattern: str) -> Path:
+    """The pattern, which begins at that folder, whatever characters its name has."""
+    return Path(glob.escape(str(folder))) / pattern
+
+
+def only_name(pattern: Path) -> Path | None:
+    """The one name that a pattern stands for; None for one that stands for several."""
+    text = str(pattern)
+    return None if glob.has_magic(_ESCAPED.sub("", text)) else Path(_ESCAPED.sub(r"\1", text))
+
+
 def files_of(pattern: Path) -> tuple[Path, ...]:
-    """The files that a pattern names now."""
-    found = map(Path, sorted(glob.glob(str(pattern))))  # noqa: PTH207 - the pattern has a folder
-    return tuple(file for file in found if file.is_file())
+    """The files that a pattern names now; none where its folder cannot be reached."""
+    return tuple(Path(found) for found in _found(pattern) if os.path.isfile(found))  # noqa: PTH113 - as above
+
+
+def folders_of(pattern: Path) -> tuple[Path, ...]:
+    """The folders that a pattern names now; the same."""
+    return tuple(Path(found) for found in _found(pattern) if os.path.isdir(found))  # noqa: PTH112 - as above
+
+
+def _found(pattern: Path) -> list[str]:
+    try:
+        return sorted(glob.glob(str(pattern)))  # noqa: PTH207 - the pattern has a folder
+    except ValueError:  # it has a character that no name has
+        return []
 
 
 def read_named_files(named: ConfigFiles, files: tuple[Path, ...]) -> Nodes:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.braces import TARGET_KEYS, TARGET_REFERENCE, has_targets
 from exporter.config.environment import Variables
-from exporter.config.named_files import files_of
+from exporter.config.named_files import files_of, pattern_in
 from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, describe, file_text
 from exporter.config.source import FileDiscovery, TargetGroup
@@ -131,8 +131,9 @@ class _Reading:
         for index, discovery in enumerate(discoveries):
             for at, pattern in enumerate(discovery.files):
                 where = (*key, index, "files", at)
-                self._found.patterns[folder / pattern] = None
-                found = files_of(folder / pattern)
+                whole_pattern = pattern_in(folder, pattern)
+                self._found.patterns[whole_pattern] = None
+                found = files_of(whole_pattern)
                 if not found:
                     self._add(where, "no file has that name", "name a file that exists, or a pattern of such names")
                 for file in found:

@@ -12,7 +12,7 @@ import structlog
 from exporter.daemon.check import Ready
 from exporter.daemon.process import Collector
 from exporter.model.background import result_of
-from exporter.model.errors import ConfigError, Failure
+from exporter.model.errors import ConfigError, Failure, fault_text
 from exporter.model.file_watch import FileWatch
 from exporter.telemetry.reload_status import ReloadStatus
 
@@ -102,10 +102,22 @@ class Reloading:
         return ()
 
 
-async def keep_watching(watch: FileWatch, reloading: Reloading, is_needed: Callable[[], bool]) -> None:
-    """Loads the configuration again whenever its files have changed, as long as any are followed."""
+async def keep_watching(
+    watch: FileWatch, reloading: Reloading, is_needed: Callable[[], bool], pause_seconds: float = _WATCH_SECONDS
+) -> None:
+    """Loads the configuration again whenever its files have changed, as long as any are followed. A look that fails is
+    in the log, once for each that fail one after the other, and ends nothing."""
+    is_failing = False
     while True:
-        if is_needed() and await result_of(watch.has_changed, "file watch"):
+        try:
+            has_changed = is_needed() and await result_of(watch.has_changed, "file watch")
+            is_failing = False
+        except Exception as error:  # such as no thread that can be started
+            has_changed = False
+            if not is_failing:
+                _log.error("the configuration's files cannot be looked at", fault=fault_text(error))
+            is_failing = True
+        if has_changed:
             _log.info("the configuration's files have changed")
             await reloading.reload()
-        await asyncio.sleep(_WATCH_SECONDS)
+        await asyncio.sleep(pause_seconds)

@@ -26,7 +26,8 @@ _under_way: dict[tuple[Path, int], Future[bytes]] = {}
 
 
 def read_file(file: Path, max_bytes: int) -> bytes:
-    """What is in a file. Raises `OSError` in words: for a pipe, for what is too large, for what does not come in time.
+    """What is in a file. Raises `OSError` in words: for a pipe, for what is too large, for what does not come in time,
+    for what can be no name.
 
     There is never more than one thread that waits for a file.
     """
@@ -65,7 +66,10 @@ def _reading(file: Path, max_bytes: int) -> Future[bytes]:
 
 
 def _content(file: Path, max_bytes: int) -> bytes:
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name has a character that no name has") from None
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISFIFO(mode) and not str(file).startswith(("/dev/", "/proc/")):  # those are `<(command)` of a shell

@@ -17,7 +17,7 @@ def file_states(files: Iterable[Path]) -> Mapping[Path, FileState]:
 def _state(file: Path) -> FileState:
     try:
         found = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # it cannot be reached, or its name can be none
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -50,7 +50,7 @@ def targets(shops: dict[str, Upstream], *names: str) -> str:
 
 def test_targets_come_and_go_with_their_file(tmp_path: Path, shops: dict[str, Upstream]) -> None:
     """Each target has its own credentials and label. A changed file is followed without a flag; a faulty one changes
-    nothing, and says so."""
+    nothing, and says so, as does a folder that cannot be reached."""
     for name in shops:
         (tmp_path / f"{name}.token").write_text(f"token-of-{name}\n")
     folder = tmp_path / "targets"
@@ -69,6 +69,12 @@ def test_targets_come_and_go_with_their_file(tmp_path: Path, shops: dict[str, Up
         file.write_text(targets(shops, "bern", "zug"))
         eventually(lambda: published() == {"bern": 1, "zug": 2}, "both shops")
         eventually(lambda: exporter.value("insights_exporter_query_up", source="shop-zug") == 1, "its own metrics")
+        hidden = folder.rename(tmp_path / "hidden")
+        folder.symlink_to("x" * 300)  # what is there cannot be reached, for root neither
+        eventually(lambda: "no file has that name" in exporter.log, "the folder that cannot be reached in the log")
+        assert published() == {"bern": 1, "zug": 2}
+        folder.unlink()
+        hidden.rename(folder)
         file.write_text("[{")
         eventually(lambda: "shops.json" in exporter.log, "the faulty file in the log")
         assert published() == {"bern": 1, "zug": 2}

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.config.further_files import watched, with_further_files
 from exporter.config.load import load
-from exporter.config.named_files import files_of
+from exporter.config.named_files import files_of, pattern_in
 from exporter.config.yaml_reader import parse_nodes
 from exporter.daemon.check import check
 from exporter.model.errors import ConfigError
@@ -27,7 +27,40 @@ def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
     assert (nodes.file_of(("lookups", 2)), nodes.line(("lookups", 2, "name"))) == (str(tmp_path / "b.yaml"), 3)
     assert files_of(tmp_path / "*.yaml") == (tmp_path / "a.yaml", tmp_path / "b.yaml")
     assert set(watched(patterns)) == {tmp_path, tmp_path / "a.yaml", tmp_path / "b.yaml"}
-    assert list(watched((tmp_path / "nowhere" / "*.yaml",))) == []
+
+
+def test_each_folder_where_a_file_may_come_is_followed(tmp_path: Path) -> None:
+    """Also where the pattern names several folders, where none is there yet, and where its name looks like a pattern;
+    a folder above that, where other things happen, is not."""
+    (tmp_path / "t" / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "t" / "file").write_text("")
+    assert set(watched((tmp_path / "t" / "*" / "x.yaml",))) == {tmp_path / "t", tmp_path / "t" / "a"}
+    assert set(watched((tmp_path / "t" / "*" / "d*" / "x.yaml",))) == {
+        *(tmp_path / "t", tmp_path / "t" / "a", tmp_path / "t" / "a" / "deep")
+    }
+    (tmp_path / "t" / "a" / "x.yaml").write_text("")
+    assert tmp_path / "t" / "a" / "x.yaml" in watched((tmp_path / "t" / "*" / "x.yaml",))
+    assert list(watched((tmp_path / "nowhere" / "*.yaml",))) == [tmp_path / "nowhere"]
+    assert list(watched((pattern_in(tmp_path / "c[1]", "*.yaml"),))) == [tmp_path / "c[1]"]
+    assert list(watched((pattern_in(tmp_path / "c[1]", "a.yaml"),))) == [tmp_path / "c[1]" / "a.yaml"]
+
+
+def test_a_configuration_may_stand_in_any_folder(tmp_path: Path) -> None:
+    """Characters of patterns in the folder's own name are no pattern."""
+    folder = tmp_path / "c[1]*"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a", "b"):
+        (folder / "more" / f"{name}.yaml").write_text(f"lookups: [{{name: {name}}}]\n")
+    nodes, _ = with_further_files(parse_nodes("query_files: ['more/*.yaml', more/b.yaml]\n", f"{folder}/c"))
+    assert isinstance(nodes.value, dict)
+    assert nodes.value["lookups"] == [{"name": "a"}, {"name": "b"}]
+    found, _ = with_further_files(parse_nodes("query_files: [more/none.yaml]\n", f"{folder}/c"))
+    assert [problem.wrong for _, problem in found.faults] == ["there is no such file"]
+    (folder / "targets.json").write_text('[{"targets": ["https://a.example/"]}]')
+    source = "{name: a, file_sd_configs: [{files: [targets.json]}]}"
+    query = '{name: q, document: "{ n }", metrics: [{name: q_n, help: N., value: n}]}'
+    (folder / "c.yaml").write_text(f"sources: [{source}]\nqueries: [{query}]\n")
+    assert [one.url for one in load(folder / "c.yaml", {}).config.sources] == ["https://a.example/"]
 
 
 def test_files_come_in_the_order_in_which_they_are_named(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from exporter.config.load import Loaded, load
-from exporter.config.named_files import named_files
+from exporter.config.named_files import files_of, named_files
 from exporter.daemon.check import check
 from exporter.model.errors import ConfigError
 from tests.support.configurations import ROOT
@@ -25,6 +28,20 @@ def write(folder: Path, **texts: str) -> None:
 
 def names(found: Loaded) -> tuple[list[str], list[str]]:
     return [one.name for one in found.config.sources], [one.name for one in found.config.queries]
+
+
+@contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """A folder that this process cannot look into meanwhile, also where it is root's."""
+    user = os.geteuid()
+    folder.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
 
 
 def faults(*named: Path) -> list[str]:
@@ -112,6 +129,31 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     assert faults(tmp_path / "loop")[0].startswith(
         f"{tmp_path}/loop: cannot be read: Too many levels of symbolic links"
     )
+
+
+def test_what_cannot_be_reached_is_refused_in_words(tmp_path: Path) -> None:
+    """A folder without rights, a name that is too long, and one that no file can have."""
+    folder = tmp_path / "closed"
+    write(folder, a=SOURCE)
+    with without_rights(folder):
+        assert faults(folder / "a.yaml")[0].startswith(f"{folder}/a.yaml: cannot be read: Permission denied; ")
+        assert files_of(folder / "*.yaml") == files_of(folder / "a.yaml") == ()
+    assert "cannot be read: File name too long" in faults(tmp_path / ("x" * 300))[0]
+    assert "cannot be read: its name has a character that no name has" in faults(tmp_path / "a\0b")[0]
+    assert files_of(tmp_path / "a\0b" / "*.yaml") == ()
+
+
+def test_a_file_of_a_source_that_can_be_none_is_refused_in_words(tmp_path: Path) -> None:
+    """A secret and an authority with a name that no file can have."""
+    file = tmp_path / "a.yaml"
+    for key, wrong in {
+        'authorization: {credentials_file: "\\0"}': "its name has a character that no name has",
+        'tls_config: {ca_file: "\\0"}': "Invalid argument",
+    }.items():
+        file.write_text(SOURCE.replace("labels:", f"{key}, labels:").replace("NAME", "a") + QUERY)
+        (problem,) = check(file, {}).unmet
+        assert problem.line == 1, key
+        assert problem.wrong.endswith(wrong), key
 
 
 def test_the_example_of_the_reference_is_a_configuration(tmp_path: Path) -> None:

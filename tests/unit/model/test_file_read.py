@@ -43,6 +43,8 @@ def test_what_is_no_file_is_refused_in_words(read: Read, tmp_path: Path) -> None
         large: "it is larger than 1 KiB",
         tmp_path: "Is a directory",
         tmp_path / "none": "No such file or directory",
+        tmp_path / ("x" * 300): "File name too long",
+        tmp_path / "a\0b": "its name has a character that no name has",
     }.items():
         with pytest.raises(OSError, match=words) as error:
             read(file, 1024)

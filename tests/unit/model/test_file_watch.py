@@ -47,3 +47,9 @@ def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
     assert file_states([link]) == {link: None}
     link.symlink_to(tmp_path / "two")
     assert file_states([link]) != before
+
+
+def test_a_name_that_no_file_can_have_has_no_state(tmp_path: Path) -> None:
+    """As one that is not there: a look never fails."""
+    files = [tmp_path / "a\0b", tmp_path / ("x" * 300)]
+    assert file_states(files) == dict.fromkeys(files)
