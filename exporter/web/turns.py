@@ -33,7 +33,7 @@ class Turns(Generic[Key]):
         self._lock = asyncio.Lock()
         self._turns: dict[Key, _Turn] = {}
         self._latest: tuple[Key, Answer] | None = None
-        self._made_at = -FRESH_SECONDS
+        self._made_at = self._ended_at = -FRESH_SECONDS
 
     async def page(self, key: Key) -> Answer:
         """The page of that key, at most a second old. 429 where too many others wait for theirs."""
@@ -56,7 +56,10 @@ class Turns(Generic[Key]):
 
     async def _take(self, key: Key) -> Answer:
         async with self._lock:
-            await asyncio.sleep(self._made_at + FRESH_SECONDS - time.monotonic())
-            answer = await self._make(key)
-            self._latest, self._made_at = (key, answer), time.monotonic()
-            return answer
+            await asyncio.sleep(self._ended_at + FRESH_SECONDS - time.monotonic())
+            try:
+                answer = await self._make(key)
+                self._latest, self._made_at = (key, answer), time.monotonic()
+                return answer
+            finally:  # one that is given up or fails has cost as much
+                self._ended_at = time.monotonic()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from exporter.web.messages import Answer
-from exporter.web.turns import MAX_WAITING, Turns
+from exporter.web.turns import FRESH_SECONDS, MAX_WAITING, Turns
 
 
 def test_a_page_is_made_once_for_all_who_ask() -> None:
@@ -53,6 +54,32 @@ def test_nothing_is_made_for_those_who_have_gone() -> None:
         assert (await asking[0]).body == b"0"
         assert (await last).body == b"last"
         assert made == ["0", "last"]
+
+    asyncio.run(run())
+
+
+def test_a_page_that_is_given_up_counts() -> None:
+    """Who asks and goes, again and again, has no more than one page a second made, and no old page taken for new."""
+
+    async def run() -> None:
+        begun: list[float] = []
+        is_begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def make(key: str) -> Answer:
+            begun.append(time.monotonic())
+            if key == "given up":
+                is_begun.set()
+                await go_on.wait()
+            return Answer.of(b"%d" % len(begun))
+
+        turns = Turns(make)
+        assert (await turns.page("wanted")).body == b"1"
+        asking = asyncio.create_task(turns.page("given up"))
+        await is_begun.wait()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert (await turns.page("wanted")).body == b"3"
+        assert begun[2] - begun[1] >= FRESH_SECONDS * 0.95
 
     asyncio.run(run())
 
