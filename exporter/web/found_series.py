@@ -29,7 +29,7 @@ def families_found(pieces: Iterable[bytes], sought: str) -> tuple[FamilyView, ..
 
     `pieces` are of whole lines. Without words, the first series of each family. Upper and lower case are the same.
     """
-    words = [word.encode() for word in sought.lower().split()]
+    words = {word.encode() for word in sought.lower().split()}
     found: list[FamilyView] = []
     lines: list[bytes] = []
     room, count = MAX_SERIES, 0
@@ -41,17 +41,21 @@ def families_found(pieces: Iterable[bytes], sought: str) -> tuple[FamilyView, ..
             series = tuple((text, value) for text, _, value in texts)
             found.append(FamilyView(name.decode(), kind.decode(), about.decode(), series, count))
 
-    for line in (line for piece in pieces for line in piece.splitlines()):
+    for line in (line for piece in pieces for line in piece.split(b"\n") if line):  # labels may have \r
         if line.startswith(b"# HELP "):
             finish()
             name, _, about = line[7:].partition(b" ")
             lines, count = [], 0
         elif line.startswith(b"# TYPE "):
             kind = line.rpartition(b" ")[2]
-        elif not words or all(word in line.lower() for word in words):
+        elif not words or _has_all(line.lower(), words):
             count += 1
             if room and (words or count <= UNASKED_SERIES):
                 lines.append(line)
                 room -= 1
     finish()
     return tuple(found)
+
+
+def _has_all(line: bytes, words: set[bytes]) -> bool:
+    return all(word in line for word in words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from exporter.web.found_series import MAX_SERIES, UNASKED_SERIES, families_found
 
 PAGE = (
@@ -32,3 +34,24 @@ def test_the_page_has_an_end() -> None:
     lines = b"".join(b'many{n="%d"} 1\n' % n for n in range(MAX_SERIES + 7))
     (many,) = families_found([b"# HELP many Many.\n# TYPE many gauge\n" + lines], "many")
     assert (len(many.series), many.found) == (MAX_SERIES, MAX_SERIES + 7)
+
+
+def test_a_line_ends_where_the_format_ends_it() -> None:
+    """A label's value may have a carriage return, which is no end: what follows it makes no family."""
+    forged = b'shop_orders{n="\r# HELP forged Text.\r# TYPE forged gauge\rforged 1"} 2\n'
+    (orders,) = families_found([b"# HELP shop_orders Orders.\n# TYPE shop_orders gauge\n" + forged], "")
+    assert (orders.name, orders.found) == ("shop_orders", 1)
+    assert orders.series[0][1] == "2"
+
+
+def test_many_words_cost_as_much_as_one() -> None:
+    """A search that says one word a hundred times takes no longer than one that says it once."""
+    series = b"".join(b'shop_orders{n="%d"} %d\n' % (n, n) for n in range(5000))
+    page = [b"# HELP shop_orders Orders.\n# TYPE shop_orders gauge\n" + series]
+
+    def seconds(sought: str) -> float:
+        began = time.process_time()
+        families_found(page, sought)
+        return time.process_time() - began
+
+    assert min(seconds("n " * 100) for _ in range(5)) < 4 * min(seconds("n") for _ in range(5))
