@@ -1,12 +1,14 @@
-"""Which texts of a configuration are confidential by where they come from: variables, at places of credentials."""
+"""Which texts of a configuration are confidential by where they stand: variables and parameters of URLs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from exporter.config.nodes import KeyPath, texts
+from exporter.config.scalars import names_credential
 from exporter.model.secret import SHOWN, FromEnvironment
 
 _URLS: Final = frozenset({"url", "token_url", "revocation_url", "proxy_url"})
@@ -30,6 +32,7 @@ _SHOWN: Final = frozenset(
 # Whose keys are the user's own words, so that none of them says anything of what it holds.
 _FREE: Final = frozenset({"params", "endpoint_params", "http_headers", "proxy_connect_header", "secret_values"})
 _REFERENCES: Final = ("file", "env")
+_HOST_END: Final = re.compile(r"[/?#]")
 _PUBLIC: Final = ("name", "labels", "values")
 
 
@@ -60,13 +63,20 @@ def is_url(path: KeyPath) -> bool:
 
 
 def confidential_texts(tree: Mapping[str, Any]) -> Iterator[str]:
-    """What variables gave to places of credentials. What stands in labels or values of a source too is public."""
+    """What variables gave to places of credentials, and parameters of URLs whose names say that they are credentials.
+    What stands in labels or values of a source too is public."""
     public = set(_public_texts(tree))
     for path, text in texts(tree, ()):
-        if isinstance(text, FromEnvironment) and is_confidential(path):
-            for value in _parts(text) if is_url(path) else text.values:
-                if value not in public:
-                    yield value
+        for value in _confidential_parts(path, text):
+            if value not in public:
+                yield value
+
+
+def _confidential_parts(path: KeyPath, text: str) -> Iterator[str]:
+    if is_url(path):
+        yield from dict.fromkeys((*_credentials(text), *(_parts(text) if isinstance(text, FromEnvironment) else ())))
+    elif isinstance(text, FromEnvironment) and is_confidential(path):
+        yield from text.values
 
 
 def shown_url(url: str) -> str:
@@ -74,6 +84,24 @@ def shown_url(url: str) -> str:
     before, mark, query = url.partition("#")[0].partition("?")
     names = (part.partition("=") for part in query.split("&"))
     return before + mark + "&".join(f"{name}={SHOWN}" if sign else SHOWN * bool(name) for name, sign, _ in names)
+
+
+def public_url(url: str) -> str:
+    """The same, also without what variables gave to the path."""
+    if not isinstance(url, FromEnvironment):
+        return shown_url(url)
+    shown = url.shown
+    if "://" in url.values[0]:
+        shown = shown.replace(SHOWN, url.values[0], 1)
+    scheme, mark, rest = url.partition("://")
+    host, shown_host = (_HOST_END.split(text, maxsplit=1)[0] for text in (rest, shown.partition("://")[2]))
+    return shown_url(scheme + mark + host + shown.partition("://")[2].removeprefix(shown_host))
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """The parameters of a URL that are credentials, by their names."""
+    query = url.partition("#")[0].partition("?")[2]
+    yield from (value for name, value in parse_qsl(query) if names_credential(name))
 
 
 def _parts(url: FromEnvironment) -> Iterator[str]:

@@ -40,7 +40,7 @@ _REFERENCE_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
 _RESERVED_LABELS: Final = frozenset({"job", "instance"})
 _RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
-_CREDENTIAL_HEADER: Final = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|token")
+_CREDENTIAL_NAME: Final = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|token")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
@@ -128,12 +128,15 @@ def _name_secret(value: object) -> Secret:
     return replace(made, is_credential=isinstance(value, FromEnvironment)) if made is not value else made
 
 
+def names_credential(name: str) -> bool:
+    """Whether a header or a parameter of that name holds a credential."""
+    return _CREDENTIAL_NAME.search(name) is not None
+
+
 def mark_credentials(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Headers, of which those are credentials whose names say so."""
     return {
-        name: replace(value, is_credential=True)
-        if isinstance(value, Secret) and _CREDENTIAL_HEADER.search(name)
-        else value
+        name: replace(value, is_credential=True) if isinstance(value, Secret) and names_credential(name) else value
         for name, value in values.items()
     }
 

@@ -8,7 +8,15 @@ from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
 from exporter.config.credentials import Authorization, BasicAuth, OAuth2, TLSConfig, is_protected
 from exporter.config.headers import HttpHeaders, hidden_headers
@@ -27,7 +35,7 @@ from exporter.config.scalars import (
     Zone,
     resolve_path,
 )
-from exporter.model.secret import Secret
+from exporter.model.secret import FromEnvironment, Secret
 from exporter.model.template import exact_text
 
 INVALID_TOKEN_CODES: Final = (
@@ -115,14 +123,22 @@ class Access(Struct, frozen=True):
         return self.oauth2.proxy if self.oauth2 is not None and self.oauth2.proxy.is_set else self.proxy
 
 
+def _keep_variables(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    """The checked text, which still knows its variables; pydantic makes a plain text of it."""
+    text = check(value)
+    if not isinstance(value, FromEnvironment):
+        return text
+    return FromEnvironment(text, value.values, value.shown.rstrip("\r\n"))
+
+
 class TargetGroup(Strict):
     """APIs of one kind with the same labels, as in Prometheus' `static_configs` and files of `file_sd_configs`."""
 
-    targets: Annotated[tuple[Url, ...], Field(min_length=1)]
+    targets: Annotated[tuple[Annotated[Url, WrapValidator(_keep_variables)], ...], Field(min_length=1)]
     """The URLs of their GraphQL endpoints.
 
     Example: ["https://bern.example.com/graphql"]"""
-    labels: Mapping[ReferenceName, str] = Field(default_factory=dict)
+    labels: Mapping[ReferenceName, Annotated[str, WrapValidator(_keep_variables)]] = Field(default_factory=dict)
     """Labels of every series of these targets, and what `{{ target.NAME }}` refers to in the source. Those that begin
     with `__` are for references alone.
 
@@ -153,7 +169,7 @@ class Source(Strict):
     Example: https://shop.example.com/graphql"""
     static_configs: tuple[TargetGroup, ...] = ()
     """Many APIs of one kind, each of which becomes a source with the other keys of this one. It is named after this one
-    and its labels.
+    and its labels, or the host and the path of its URL.
 
     Example: [{targets: ["https://bern.example.com/graphql"], labels: {shop: bern}}]"""
     file_sd_configs: tuple[FileDiscovery, ...] = ()

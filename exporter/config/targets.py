@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from pydantic import TypeAdapter, ValidationError
 
 from exporter.config.braces import TARGET_KEYS, TARGET_REFERENCE, has_targets
+from exporter.config.confidential import public_url
 from exporter.config.environment import Variables
 from exporter.config.named_files import files_of, pattern_in
 from exporter.config.nodes import KeyPath, Nodes
@@ -80,6 +81,20 @@ def _with_members(query: Any, names: Mapping[str, list[str]]) -> Any:
         return query
     members = [name for one in query["sources"] for name in (names.get(one, [one]) if isinstance(one, str) else [one])]
     return {**query, "sources": members}
+
+
+def _put_in(text: str, labels: Sequence[str]) -> str:
+    """The text with these labels for its references. It knows the variables in it and in them."""
+    values = [value for one in (text, *labels) if isinstance(one, FromEnvironment) for value in one.values]
+    filled, shown = iter(labels), iter(labels)
+    whole = TARGET_REFERENCE.sub(lambda _: next(filled), text)
+    if not values:
+        return whole
+    return FromEnvironment(whole, tuple(values), TARGET_REFERENCE.sub(lambda _: _shown(next(shown)), _shown(text)))
+
+
+def _shown(text: str) -> str:
+    return text.shown if isinstance(text, FromEnvironment) else text
 
 
 class _Reading:
@@ -178,7 +193,7 @@ class _Reading:
     def _member(self, place: KeyPath, plain: Mapping[str, Any], url: str, labels: Mapping[str, str]) -> dict[str, Any]:
         filled: dict[str, Any] = self._fill(plain, place, url, labels)
         own = {name: text for name, text in labels.items() if not name.startswith(_PRIVATE)}
-        parts = list(own.values()) or [url.partition("://")[2]]
+        parts = list(own.values()) or [public_url(url).partition("?")[0].partition("://")[2]]
         name = "-".join(_NOT_IN_A_NAME.sub("_", part).strip("_") for part in (str(filled.get("name")), *parts))
         written = filled.get("labels", {})
         return {**filled, "name": name, "url": url, "labels": written | own if isinstance(written, dict) else written}
@@ -193,15 +208,10 @@ class _Reading:
             return value
         if missing := [name for name in wanted if name not in labels]:
             has = f"it has: {', '.join(labels)}" if labels else "it has none"
-            self._add(place, f"the target {url} has no label {missing[0]}", f"add it to the target; {has}")
+            self._add(place, f"the target {public_url(url)} has no label {missing[0]}", f"add it to the target; {has}")
             return value
 
-        def put_in(text: str) -> str:
-            return TARGET_REFERENCE.sub(lambda match: labels[match[1]], text)
-
-        if isinstance(value, FromEnvironment):
-            return FromEnvironment(put_in(value), value.values, put_in(value.shown))
-        return put_in(value)
+        return _put_in(value, [labels[name] for name in wanted])
 
     def _check_names(self, place: KeyPath, made: list[dict[str, Any]]) -> None:
         names: set[str] = set()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from exporter.config.confidential import confidential_texts, is_confidential, is_url, shown_url
+from exporter.config.confidential import confidential_texts, is_confidential, is_url, public_url, shown_url
 from exporter.model.secret import FromEnvironment
 
 
@@ -88,6 +88,26 @@ def test_what_labels_and_values_show_is_public() -> None:
 def test_of_a_url_the_path_and_the_query_are_hidden(text: str, value: str, hidden: list[str]) -> None:
     """A host is no secret, and a URL that is none is refused elsewhere."""
     assert found(url=given(value, text)) == hidden
+
+
+def test_a_parameter_whose_name_says_so_is_a_credential() -> None:
+    """However it came into the URL; others are not searched for, unless they are from a variable."""
+    assert found(url="https://a/?api_key=hush-1&version=v1&access_token=hush%2F2#key=x") == ["hush-1", "hush/2"]
+    assert found(oauth2={"token_url": "https://a/?client_secret=hush-3"}) == ["hush-3"]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (given("hush", "https://a/{}/b"), "https://a/<secret>/b"),
+        (given("a.example", "https://{}:1/b"), "https://a.example:1/b"),
+        (given("https://a/b", "{}/c?d=e"), "https://a/b/c?d=<secret>"),
+        ("https://a/b?d=e", "https://a/b?d=<secret>"),
+    ],
+)
+def test_a_message_shows_no_variable_of_a_path(url: str, shown: str) -> None:
+    """The host stays, as it helps to find the API."""
+    assert public_url(url) == shown
 
 
 def test_a_value_that_a_url_writes_encoded_is_hidden() -> None:

@@ -10,7 +10,9 @@ import pytest
 from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
 from exporter.daemon.check import check
+from exporter.model.censor import EVERYTHING
 from exporter.model.errors import ConfigError
+from exporter.model.secret import forget
 from tests.support.configurations import ROOT
 
 QUERIES = 'queries: [{name: q, document: "{ n }", sources: [shop], metrics: [{name: n, help: N., value: n}]}]\n'
@@ -65,6 +67,68 @@ def test_a_target_without_labels_is_named_by_its_url(tmp_path: Path) -> None:
     """As a name has letters, digits, - and _ alone."""
     found = loaded(tmp_path, "  - {name: shop, static_configs: [{targets: [http://localhost:80/a/graphql]}]}")
     assert [source.name for source in found.config.sources] == ["shop-localhost_80_a_graphql"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.example/graphql?key=${KEY}", "shop-api_example_graphql"),
+        ("https://api.example/graphql?key=s3cr3tabcdef", "shop-api_example_graphql"),
+        ("https://api.example/${KEY}/graphql", "shop-api_example_secret_graphql"),
+        ("https://${HOST}:8443/v1?key=${KEY}#${KEY}", "shop-api_example_8443_v1"),
+        ("${BASE}/graphql?key=${KEY}", "shop-base_example_v2_graphql"),
+    ],
+)
+def test_no_credential_of_a_url_becomes_a_name(tmp_path: Path, url: str, name: str) -> None:
+    """A source is named after host and path; what a variable gave to its path or query is hidden wherever it is
+    printed."""
+    found = loaded(
+        tmp_path,
+        f"  - {{name: shop, static_configs: [{{targets: ['{url}']}}]}}",
+        KEY="s3cr3tabcdef",
+        HOST="api.example",
+        BASE="https://base.example/v2",
+    )
+    assert found.problems == ()
+    assert [source.name for source in found.config.sources] == [name]
+    assert "s3cr3tabcdef" in found.config.sources[0].url
+    assert "s3cr3tabcdef" not in EVERYTHING.clean("HTTP 400: no key s3cr3tabcdef")
+    forget("s3cr3tabcdef")
+
+
+def test_a_credential_in_the_url_of_a_file_is_hidden(tmp_path: Path) -> None:
+    """It is known by the name of its parameter; other parameters are no credentials."""
+    (tmp_path / "t.json").write_text(
+        '[{"targets": ["https://a.example/graphql?api_key=hush-of-a-file&v=version-one"]}]'
+    )
+    found = loaded(tmp_path, "  - {name: shop, file_sd_configs: [{files: [t.json]}]}")
+    assert [source.name for source in found.config.sources] == ["shop-a_example_graphql"]
+    assert EVERYTHING.clean("hush-of-a-file version-one") == "<secret> version-one"
+
+
+def test_a_fault_of_a_target_shows_no_credential_of_its_url(tmp_path: Path) -> None:
+    """The URL is in the message without the values of its query."""
+    found = loaded(
+        tmp_path,
+        "  - {name: shop, proxy_url: '{{ target.x }}', static_configs: [{targets: ['https://a/${KEY}/?key=${KEY}']}]}",
+        KEY="s3cr3tabcdef",
+    )
+    assert [problem.wrong for problem in found.problems] == [
+        "the target https://a/<secret>/?key=<secret> has no label x"
+    ]
+
+
+def test_a_label_for_references_keeps_its_variable_secret(tmp_path: Path) -> None:
+    """What it gives to a parameter is hidden, as a variable that stands there itself."""
+    found = loaded(
+        tmp_path,
+        """  - name: shop
+    static_configs: [{targets: ["https://a.example/"], labels: {shop: bern, __key: "${KEY}"}}]
+    params: {k: "{{ target.shop }}-{{ target.__key }}"}""",
+        KEY="canary-of-a-label",
+    )
+    assert found.config.sources[0].params == {"k": ("bern-canary-of-a-label",)}
+    assert "k: bern-<secret>\n" in Redacted.of(found).yaml(str)
 
 
 def test_a_file_of_targets_takes_no_variable(tmp_path: Path) -> None:
