@@ -22,13 +22,18 @@ class Table(Sequence[Any]):
     """A list of objects of one type, of which there are only the columns; an object is made where one is asked for."""
 
     def __init__(
-        self, kind: type[Any], columns: Sequence[Sequence[Any]], different: Mapping[str, Collection[str]]
+        self,
+        kind: type[Any],
+        columns: Sequence[Sequence[Any]],
+        different: Mapping[str, Collection[str]],
+        nulls: int = 0,
     ) -> None:
         """The columns are in the order of the fields of `kind`. `different` has, by field, each text of the columns
-        that have texts alone; it may have more."""
+        that have texts alone; it may have more. `nulls` is how many nulls the answer has among the rows."""
         self._kind = kind
         self._columns = columns
         self._different = different
+        self.nulls = nulls
 
     @classmethod
     def read(cls, kind: type[Any], rows: Sequence[msgspec.Raw], decode: Callable[[msgspec.Raw], Any]) -> Table | None:
@@ -50,7 +55,8 @@ class Table(Sequence[Any]):
         if not all(found <= _WITH_TEXTS for found in kinds.values()):
             return None
         names = kind.__struct_fields__
-        return cls(kind, columns, {names[at]: texts[at].keys() for at, found in kinds.items() if found == {str}})
+        different = {names[at]: texts[at].keys() for at, found in kinds.items() if found == {str}}
+        return cls(kind, columns, different, len(rows) - len(columns[0]))
 
     def __len__(self) -> int:
         return len(self._columns[0])

@@ -12,7 +12,7 @@ from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
 from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.page_state import PageState, page_state, row_count
+from exporter.series.page_state import PageRows, PageState, page_rows, page_state
 from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Admission
 
@@ -28,18 +28,18 @@ class _Course:
         self._cursors: set[Json] = set()
         self._empty_pages = 0
         self.position = position
-        self.rows_before = position if pages.by == "offset" and isinstance(position, int) else 0
+        self.items_before = position if pages.by == "offset" and isinstance(position, int) else 0
 
-    def go_on(self, state: PageState, rows: int) -> None:
-        """Moves behind a page of so many rows. Raises `ResultFailure` where the pages would have no end."""
+    def go_on(self, state: PageState, found: PageRows) -> None:
+        """Moves behind a page with that on it. Raises `ResultFailure` where the pages would have no end."""
         match self._pages.by, self.position:
             case "offset", int(offset):
-                self.position = offset + rows
+                self.position = offset + found.items
             case "page", int(number):
                 self.position = number + 1
             case _:
                 self._follow(state.next_cursor)
-        self._empty_pages = 0 if rows else self._empty_pages + 1
+        self._empty_pages = 0 if found.rows else self._empty_pages + 1
         if self._empty_pages == _MOST_EMPTY_PAGES:
             raise ResultFailure(Reason.SCHEMA, f"{_MOST_EMPTY_PAGES} pages in a row have no rows")
 
@@ -91,21 +91,21 @@ class Conversation:
         """All pages of one moment; None where the total changed meanwhile, so that they do not belong together."""
         responses: list[Response] = []
         course = _Course(pages, None if pages.by == "cursor" else first_position(sent, pages))
-        count, total = 0, None
+        count, items, total = 0, course.items_before, None
         while True:
             response = await self._response(with_page(sent, pages, course.position))
             responses.append(response)
-            rows = row_count(self._query, response)
+            found = page_rows(self._query, response)
             state = page_state(self._query, pages, response)
             if total is not None and state.total != total:
                 return None
             total = state.total
-            goes_on = state.goes_on(pages, course.rows_before + count, rows)
-            count += rows
+            goes_on = state.goes_on(pages, items, found.items)
+            count, items = count + found.rows, items + found.items
             if count >= pages.max_rows or not goes_on:
-                unread = None if total is None else max(0, total - course.rows_before - count)
+                unread = None if total is None else max(0, total - items)
                 return _cut(responses, pages.max_rows, count, unread, goes_on=goes_on)
-            course.go_on(state, rows)
+            course.go_on(state, found)
 
     async def _response(self, sent: Operation) -> Response:
         if self._pace is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -33,6 +33,35 @@ def keys(nodes: Sequence[Node], hop: Hop, following: Hop | None) -> list[Sequenc
             each = zip(known, values, strict=True)
             found.append([key for key, value in each for _ in _leaves((value,), stays)])
     return found
+
+
+def opens(node: Node, hop: Hop, following: Hop | None) -> bool:
+    """Whether `entries` gives what is in a node, and not the node itself."""
+    if isinstance(node, dict):
+        return hop.mark is not None
+    return isinstance(node, list | Table) and (hop.mark is not None or not _is_left(following))
+
+
+def null_count(node: Node, following: Hop | None) -> int:
+    """How many nulls `entries` leaves out of what is in a node that it opens."""
+    if isinstance(node, Table):
+        return node.nulls
+    values = node.values() if isinstance(node, dict) else node
+    if _is_left(following):
+        return sum(value is None for value in values)
+    return _nulls_in(values)
+
+
+def _nulls_in(values: Iterable[Node]) -> int:
+    """The nulls among these values, and in lists among them at any depth."""
+    count, rest = 0, [values]
+    while rest:
+        for value in rest.pop():
+            if value is None:
+                count += 1
+            elif isinstance(value, list):
+                rest.append(value)
+    return count
 
 
 def items(value: Node) -> Sequence[Node]:

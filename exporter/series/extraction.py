@@ -126,12 +126,7 @@ def _nulls(query: QueryPlan, by_walk: Mapping[Hops, Records]) -> Mapping[str, in
     """How many nulls there are on the way to the rows, or without rows to the values, by their path. Raises
     `ResultFailure` (`schema`) where they are declared a failure."""
     walks = by_walk if query.rows is None else (query.rows.walk,)
-    found = {
-        hops_text(walk[: depth + 1]): count
-        for walk in walks
-        for depth, count in enumerate(by_walk[walk].nulls)
-        if count
-    }
+    found = {path: count for walk in walks for path, count in by_walk[walk].nulls.items()}
     if found and query.fails_on_null:
         raise ResultFailure(Reason.SCHEMA, f"{next(iter(found))} is null where rows are expected")
     return found

@@ -18,15 +18,15 @@ class PageState(Struct, frozen=True):
     more: bool | None = None
     next_cursor: str | int | None = None
 
-    def goes_on(self, pages: PagesPlan, rows_before: int, rows: int) -> bool:
-        """Whether there is a further page after one of so many rows."""
+    def goes_on(self, pages: PagesPlan, items_before: int, items: int) -> bool:
+        """Whether there is a further page after one of so many items."""
         if self.more is False or (pages.by == "cursor" and self.next_cursor is None):
             return False
         if self.total is not None:
-            return rows > 0 and rows_before + rows < self.total
+            return items > 0 and items_before + items < self.total
         if self.more is not None:
-            return rows > 0
-        return rows >= pages.size if pages.next is None or pages.next_is_of_a_row else True
+            return items > 0
+        return items >= pages.size if pages.next is None or pages.next_is_of_a_row else True
 
 
 def page_state(query: QueryPlan, pages: PagesPlan, response: Response) -> PageState:
@@ -48,13 +48,26 @@ def _is_cursor(value: Node) -> bool:
     return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
 
 
+class PageRows(Struct, frozen=True):
+    """How many rows a page has, and how many items its list has with those that are no rows, such as nulls: the API
+    counts these too."""
+
+    rows: int = 0
+    items: int = 0
+
+
+def page_rows(query: QueryPlan, response: Response) -> PageRows:
+    """What is on a page. Raises `ResultFailure` (`schema`)."""
+    if query.rows is None:
+        return PageRows()
+    odd = OddRows() if query.skips_bad_rows else None
+    records = records_at([answer_data(query, response)], query.rows.walk, odd=odd)
+    return PageRows(len(records), len(records) + records.lacking)
+
+
 def row_count(query: QueryPlan, response: Response) -> int:
     """How many rows a page has. Raises `ResultFailure` (`schema`)."""
-    if query.rows is None:
-        return 0
-    return len(
-        records_at([answer_data(query, response)], query.rows.walk, odd=OddRows() if query.skips_bad_rows else None)
-    )
+    return page_rows(query, response).rows
 
 
 def answer_data(query: QueryPlan, response: Response) -> Node:

@@ -18,10 +18,10 @@ from exporter.document.json_texts import NotJson
 from exporter.document.table import Table
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import ABSENT
-from exporter.model.response_path import Pick, path_text
+from exporter.model.response_path import Mark, Pick, path_text
 from exporter.model.template import scalar_text
 from exporter.plan.plan import Column, Hop, Hops
-from exporter.series.entries import entries, items, keys
+from exporter.series.entries import entries, items, keys, null_count, opens
 from exporter.series.odd_rows import OddRows, RowReason
 
 Node: TypeAlias = Any  # an object of the answer, a scalar, or a list of either
@@ -47,14 +47,16 @@ class Records(Struct, frozen=True):
     """The records that a walk leads to: `levels[0]` has the data that each is in, `levels[-1]` the records themselves,
     those between the objects on the way. All levels are of one length.
 
-    `columns` and `texts` are what was read of them ahead. `nulls` is how many nulls ended the walk at each hop. `keys`
-    has, by depth, the key in the map or the position in the list of each.
+    `columns` and `texts` are what was read of them ahead. `nulls` is how many nulls ended the walk, by their path.
+    `lacking` is how many items of the last list on the way led to no record. `keys` has, by depth, the key in the map
+    or the position in the list of each.
     """
 
     levels: tuple[Sequence[Node], ...]
     columns: Mapping[Column, Sequence[Node]] = {}
     texts: Mapping[Column, Texts] = {}
-    nulls: tuple[int, ...] = ()
+    nulls: Mapping[str, int] = {}
+    lacking: int = 0
     keys: Mapping[int, Sequence[Node]] = {}
 
     def __len__(self) -> int:
@@ -125,7 +127,7 @@ class Records(Struct, frozen=True):
         except TypeError:  # a record is no object, or a label has no hash
             return self
         alike = {column: Texts(texts[column], each) for column, each in known.items() if set(map(type, each)) <= {str}}
-        return Records(self.levels, columns, alike, self.nulls, self.keys)
+        return replace(self, columns=columns, texts=alike)
 
     def _read_of_table(self, table: Table, values: Iterable[Column], labels: Iterable[Column]) -> Records:
         depth = len(self.levels) - 1
@@ -135,7 +137,7 @@ class Records(Struct, frozen=True):
                 name = attribute(column.hops[0].name)
                 if (different := table.different(name)) is not None:
                     texts[column] = Texts(table.column(name), different)
-        return Records(self.levels, {}, texts, self.nulls, self.keys)
+        return replace(self, columns={}, texts=texts)
 
     def _positions(self, columns: Collection[Column]) -> dict[Column, int]:
         """Where these columns stand in each record, of those that are its attributes."""
@@ -181,22 +183,47 @@ def records_at(
         raise ResultFailure(Reason.SCHEMA, "the answer has no data")
     levels: tuple[Sequence[Node], ...] = (data,)
     records = Records(levels)
-    nulls: list[int] = []
+    nulls: dict[str, int] = {}
+    lacking: int | None = None  # until a list is opened
     for depth, (hop, following) in enumerate(_with_following(walk)):
         if odd is not None and depth:
+            before = len(records)
             records = _without_odd(records, hop, odd)
-        children = _children(records.levels[-1], hop, walk[: depth + 1])
-        nulls.append(0 if hop.optional and not hop.inside else sum(child is None for child in children))
+            lacking = None if lacking is None else lacking + before - len(records)
+        way = walk[: depth + 1]
+        children = _children(records.levels[-1], hop, way)
+        opened = [child for child in children if opens(child, hop, following)] if _has_any_to_open(children) else []
+        ends, null_items = sum(child is None for child in children), sum(null_count(one, following) for one in opened)
+        nulls |= _nulls_by_path(way, ends, null_items)
+        if opened:
+            lacking = null_items
+        elif lacking is not None:
+            lacking += ends
         parts = entries(children, hop, following)
         wanted = dict(_repeat_keys(records.keys, parts))
         if depth + 1 in keyed:
             wanted[depth + 1] = _join(keys(children, hop, following))
         levels = (*_repeat(records.levels, parts), _join(parts))
-        if most is not None and len(levels[-1]) > most.count and walk[: depth + 1] == most.walk:
+        if most is not None and len(levels[-1]) > most.count and way == most.walk:
             levels = tuple(level[: most.count] for level in levels)
             wanted = {at: found[: most.count] for at, found in wanted.items()}
         records = Records(levels, keys=wanted)
-    return replace(records, nulls=tuple(nulls))
+    return replace(records, nulls=nulls, lacking=lacking or 0)
+
+
+def _has_any_to_open(nodes: Sequence[Node]) -> bool:
+    return not {list, dict, Table}.isdisjoint(map(type, nodes))
+
+
+def _nulls_by_path(way: Hops, ends: int, null_items: int) -> dict[str, int]:
+    """Of a hop, how many nulls it has led to, and how many it has left out of what it opened."""
+    hop, found = way[-1], {}
+    if ends and (hop.inside or not hop.optional):
+        found[hops_text(way)] = ends
+    if null_items:
+        below = () if hop.mark is not None else (Hop(str(Mark.EVERY), mark=Mark.EVERY),)
+        found[hops_text((*way, *below))] = null_items
+    return found
 
 
 def _without_odd(records: Records, hop: Hop, odd: OddRows) -> Records:

@@ -30,6 +30,7 @@ def test_rows_are_read_by_columns() -> None:
     """Each field is a column, and a row that is null is none."""
     found = table([["a", 1], None, ["b", None], ["a", 3]])
     assert found is not None
+    assert found.nulls == 1
     assert (len(found), list(found.column("f_id")), list(found.column("f_n"))) == (3, ["a", "b", "a"], [1, None, 3])
     with pytest.raises(AttributeError):
         found.column("f_other")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -227,6 +227,48 @@ def test_a_short_page_is_the_last_where_nothing_tells(rows: int, pages: list[lis
     api = listed(rows, lambda *_: {})
     assert talk(api, numbered("cursor: at, next: 'calls.rows[-1].id'", "x")) == (pages, 0)
     assert ats(api) == [None, *(str(2 * number) for number in range(1, len(pages)))]
+
+
+def with_gaps(nulls: Collection[int], ask: str, fields: str) -> tuple[Api, QueryPlan]:
+    """An API with ten rows, four a page, of which these are null."""
+
+    def answer(operation: Operation) -> Answer:
+        at = operation.variables.get("at")
+        start = int(str(at or 0)) if ask != PAGE else (int(str(at)) - 1) * 4
+        end = min(start + 4, 10)
+        page: list[Json] = [None if n in nulls else {"n": n} for n in range(start, end)]
+        return {"calls": {"rows": page, "total": 10, "more": end < 10, "token": str(end) if end < 10 else None}}
+
+    query = numbered(ask, fields)
+    assert query.pages is not None
+    return Api(answer), dataclasses.replace(query, pages=replace(query.pages, size=4))
+
+
+PAGE = "page: at"
+
+
+@pytest.mark.parametrize("nulls", [{0}, {1}, {3}, {4}, {9}, {2, 6}, {0, 1, 2, 3}, {4, 5, 6, 7}, set(range(10))])
+@pytest.mark.parametrize(
+    ("ask", "fields"),
+    [
+        ("offset: at", "x"),
+        (PAGE, "x"),
+        ("offset: at, total: calls.total", "total"),
+        ("offset: at, more: calls.more", "more"),
+        ("cursor: at, next: calls.token, more: calls.more", "token more"),
+    ],
+)
+def test_rows_that_are_null_move_no_page(nulls: Collection[int], ask: str, fields: str) -> None:
+    """An API that gives null for what may not be seen counts it all the same: each other row is read once."""
+    api, query = with_gaps(nulls, ask, fields)
+
+    async def run() -> Pages:
+        return await Conversation(query, api, None, 10.0, lambda: 0.0).answer(SENT)
+
+    found = asyncio.run(run())
+    rows: Any = [row for one in found.responses for row in one.data["calls"]["rows"]]  # type: ignore[index, call-overload]
+    assert rows == [None if n in nulls else {"n": n} for n in range(10)]
+    assert (found.rows_cut, found.at_least, len(api.sent)) == (0, False, 3)
 
 
 def test_the_first_page_is_where_the_variables_say() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.model.response_path import Mark
 from exporter.plan.plan import Hop
-from exporter.series.entries import entries, items, keys
+from exporter.series.entries import entries, items, keys, null_count, opens
 
 NAME, EVERY = Hop("a"), Hop("*", mark=Mark.EVERY)
 
@@ -32,6 +32,29 @@ def test_each_item_has_its_key_or_position(node: Any, hop: Hop, following: Hop |
     (found,) = entries([node], hop, following)
     assert list(found) == list(opened.values())
     assert list(map(list, keys([node], hop, following))) == [list(opened)]
+
+
+@pytest.mark.parametrize(
+    ("node", "hop", "following", "count"),
+    [
+        ([1, None, None], NAME, None, 2),
+        ([[1, None], None, []], NAME, None, 2),
+        ({"x": None, "y": [None]}, EVERY, None, 2),
+        ({"x": None, "y": [None]}, EVERY, EVERY, 1),
+        ([[1, None], None], EVERY, EVERY, 1),
+        ([], NAME, None, 0),
+    ],
+)
+def test_the_nulls_that_are_left_out_are_counted(node: Any, hop: Hop, following: Hop | None, count: int) -> None:
+    """Those in what is opened here, and not those that are left to the next hop."""
+    assert opens(node, hop, following)
+    assert null_count(node, following) == count
+
+
+@pytest.mark.parametrize(("node", "following"), [({"x": None}, None), (None, None), ([None], EVERY), ("x", None)])
+def test_what_is_not_opened_is_known(node: Any, following: Hop | None) -> None:
+    """An object, a null, a scalar, and a list that the next hop opens."""
+    assert not opens(node, NAME, following)
 
 
 def test_a_list_in_a_map_is_opened_under_the_key_of_the_map() -> None:

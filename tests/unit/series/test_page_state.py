@@ -8,7 +8,7 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response
 from exporter.model.samples import Json
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.page_state import PageState, page_state, row_count
+from exporter.series.page_state import PageRows, PageState, page_rows, page_state, row_count
 from tests.support.plans import planned_query
 
 QUERY = """
@@ -94,6 +94,36 @@ def test_nulls_and_odd_rows_are_no_rows_of_a_page() -> None:
     query, _ = query_and_pages(SHORT)
     assert row_count(query, Response({"box": {"rows": [{"id": 1}, None, {"id": 2}]}})) == 2
     assert row_count(query, Response({"box": {"rows": None}})) == 0
+
+
+EDGES = """
+- name: q
+  document: "query ($at: Int) { boxes(at: $at) { edges { node { id } } } }"
+  pages: {size: 2, offset: at}
+  rows: boxes.edges.node
+  on_bad_row: skip
+  metrics: [{name: n, help: N., value: 1, labels: {id: id}}]
+"""
+NODE: Json = {"node": {"id": 1}}
+
+
+@pytest.mark.parametrize(
+    ("edges", "rows", "items"),
+    [
+        ([NODE, None, NODE], 2, 3),
+        ([NODE, {"node": None}, NODE], 2, 3),
+        ([{"node": None}, {"node": None}], 0, 2),
+        ([NODE, {}], 1, 2),
+        ([NODE, [None, [NODE]]], 2, 3),
+        ([], 0, 0),
+        (None, 0, 0),
+    ],
+)
+def test_what_takes_the_place_of_a_row_counts_as_an_item(edges: Json, rows: int, items: int) -> None:
+    """The API counts them where it cuts its pages, be they nulls in the list, or objects without the row."""
+    query = planned_query(EDGES)
+    for boxes in ({"edges": edges}, [None, {"edges": edges}, {"edges": []}]):
+        assert page_rows(query, Response({"boxes": boxes})) == PageRows(rows, items)
 
 
 def test_a_short_page_in_a_list_that_is_picked_is_not_the_last() -> None:
