@@ -3,6 +3,7 @@
 A request that changes something is judged as Go's `http.CrossOriginProtection` judges it: by `Sec-Fetch-Site`, which
 browsers set where they trust the connection, else by `Origin`. Programs send neither. A page for people is not shown
 inside of another site, nor under a name that a stranger could own: his name may lead to this machine (DNS rebinding).
+Nor does a browser change anything under such a name, whose pages are all one site for it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _NOBODYS: Final = ("localhost", "local", "internal", "test", "invalid", "home.ar
 _PROXY_FIELDS: Final = (b"forwarded", b"x-forwarded-host", b"x-forwarded-for", b"via")
 _CROSS_SITE: Final = "Requests from pages of other sites are refused.\n"
 _FOREIGN_NAME: Final = (
-    "This page is not shown under this host name, which a stranger could have given to this machine.\n"
-    "Open it by address or by the machine's own name, listen on the name (--web.listen-address=NAME:PORT),\n"
+    "Nothing is shown or changed under this host name, which a stranger could have given to this machine.\n"
+    "Use its address or the machine's own name, listen on the name (--web.listen-address=NAME:PORT),\n"
     "or have the proxy send X-Forwarded-For.\n"
 )
 
@@ -41,6 +42,8 @@ def same_site(application: Application, names: frozenset[str] | None) -> Applica
         if request.method not in _READS:
             if _is_cross_origin(request):
                 return _forbid(_CROSS_SITE)
+            if names is not None and _is_browsers(request) and _has_foreign_name(request, names):
+                return _forbid(_FOREIGN_NAME)
         elif request.path in _PAGES:
             if _is_embedded(request):
                 return _forbid(_CROSS_SITE)
@@ -64,6 +67,11 @@ def _is_cross_origin(request: Request) -> bool:
         return False
     hosts = (request.field(b"host"), request.field(b"x-forwarded-host"))
     return _host_of(origin) not in [host.strip().lower() for host in hosts if host]
+
+
+def _is_browsers(request: Request) -> bool:
+    """Whether a browser sent it, which names the origin of all but reads."""
+    return bool(request.field(b"origin") or request.field(b"sec-fetch-site"))
 
 
 def _host_of(origin: str) -> str | None:

@@ -78,6 +78,19 @@ def test_pages_are_not_shown_under_a_foreign_name(host: str) -> None:
         assert status("GET", path, {"Host": host}) == 200
 
 
+def test_browsers_change_nothing_under_a_foreign_name() -> None:
+    """DNS rebinding: the stranger's page and what it posts to are one site for the browser. Programs may post."""
+    host = {"Host": "rebind.evil.example:10093"}
+    for path in ("/-/reload", "/-/renew-token"):
+        for browser in ({"Origin": "http://rebind.evil.example:10093"}, {"Sec-Fetch-Site": "same-origin"}):
+            assert status("POST", path, {**host, **browser}) == 403
+            assert status("POST", path, {**host, **browser}, None) == 200
+            assert status("POST", path, {**host, **browser, "X-Forwarded-For": "192.0.2.7"}) == 200
+        assert status("POST", path, host) == 200
+        own = {"Host": "exporter.example.com:10093", "Origin": "http://exporter.example.com:10093"}
+        assert status("POST", path, own) == 200
+
+
 def test_pages_are_not_shown_inside_of_another_site() -> None:
     """A link that a person follows works; a frame, an image or a script does not."""
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
