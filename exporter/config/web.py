@@ -53,7 +53,8 @@ _HEADERS: Final[Mapping[str, tuple[str, ...]]] = {
 _HTTP2_CIPHERS: Final = frozenset({"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"})
 _GO_DURATION: Final = re.compile(r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+|[-+]?0")
 _GO_UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+# The salt's 128 bits leave two in its last character (bcrypt takes no others)
+_BCRYPT: Final = re.compile(r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _HEADER_TEXT: Final = re.compile(r"[\t -~]*")
 
 _POLICIES: Final = ("NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
@@ -317,9 +318,8 @@ class _Files:
             return inline.encode()
         try:
             return read_file(self._folder / name, MAX_PEM_BYTES)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its name has a character that no name has"
-            wrong = f"{self._folder / name} cannot be read: {reason}"
+        except OSError as error:
+            wrong = f"{self._folder / name} cannot be read: {error.strerror}"
             remedy = "name a PEM file that this user can read"
             self.problems.append(self._places.problem(("tls_server_config", f"{key}_file"), wrong, remedy))
             return b""

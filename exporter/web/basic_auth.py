@@ -88,7 +88,10 @@ class PasswordCheck:
 def _matches(password: bytes, hashed: str) -> bool:
     import bcrypt  # here, as few exporters have users
 
-    return bcrypt.checkpw(password[:_BCRYPT_BYTES], hashed.encode())
+    try:
+        return bcrypt.checkpw(password[:_BCRYPT_BYTES], hashed.encode())
+    except ValueError:  # a hash that bcrypt cannot read fits no password
+        return False
 
 
 def basic_credentials(authorization: str) -> tuple[str, bytes] | None:

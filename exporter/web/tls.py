@@ -73,7 +73,7 @@ def server_context(settings: WebSettings) -> ssl.SSLContext:
     key = "client_ca_file" if config.client_ca_file else "client_ca"
     try:
         if settings.client_ca is not None:
-            context.load_verify_locations(cadata=settings.client_ca.decode("ascii"))
+            context.load_verify_locations(cadata=settings.client_ca.decode("ascii", "ignore"))  # comments may be UTF-8
         elif config.asks_clients:
             context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         key = "cert_file" if config.cert_file else "cert"
@@ -85,8 +85,7 @@ def server_context(settings: WebSettings) -> ssl.SSLContext:
         _choose_curves(context, config)
         _ask_clients(context, config)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        said = "it is not PEM" if isinstance(error, UnicodeError) else tls_problem(error)
-        raise ConfigError((_unusable(settings, key, said),)) from None
+        raise ConfigError((_unusable(settings, key, tls_problem(error)),)) from None
     return context
 
 

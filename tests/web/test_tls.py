@@ -81,7 +81,7 @@ def test_a_certificate_that_stands_in_the_file(tmp_path: Path) -> None:
     config = {
         "cert": files.cert.read_text(),
         "key": key,
-        "client_ca": authority_file(tmp_path).read_text(),
+        "client_ca": "# Behörde\n" + authority_file(tmp_path).read_text(),  # as certifi's has comments
         "client_auth_type": "RequireAndVerifyClientCert",
     }
     with serving(tmp_path, {"tls_server_config": config}) as (web, web_config):
