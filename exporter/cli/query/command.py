@@ -69,6 +69,8 @@ def query(
 
     NAME is a query of the configuration, or a document of the catalogue that is not polled: choreo/on_demand/NAME.
     """
+    given = {"--target": wanted, "--all": everything, "--save": save is not None, "--response": response is not None}
+    _check_flags(name, [flag for flag, value in given.items() if value], changes)
     plan = plan_of(config_file, needs_account=response is None)
     if name.startswith(PREFIX):
         run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Output()))
@@ -84,6 +86,16 @@ def query(
         _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "")
         _show_steps(output, asked, polls)
     _report_failures(polls, course)
+
+
+def _check_flags(name: str, given: Sequence[str], changes: Sequence[str]) -> None:
+    """Raises `UsageError` for a flag that would have no effect."""
+    if name.startswith(PREFIX) and given:
+        flags = ", ".join(given)
+        raise click.UsageError(f"{flags}: has no effect on {PREFIX}NAME, whose request is sent once; leave it out")
+    if changes and not name.startswith(PREFIX):
+        remedy = "change the variables of a query in the configuration"
+        raise click.UsageError(f"--var: has no effect on {name}, as it is for {PREFIX}NAME; {remedy}")
 
 
 class _Choice(Struct, frozen=True):

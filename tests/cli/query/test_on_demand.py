@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from exporter.cli.query.command import query
 from exporter.simulator import Simulator
 from tests.support.configurations import choreo_environ
 from tests.support.processes import finished
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("choreo/on_demand/providers", "--response=a.json", "--all"), "--all, --response: has no effect on choreo/"),
+        (("choreo/on_demand/providers", "--save=a.json"), "--save: has no effect"),
+        (("choreo/on_demand/providers", "--target=a"), "--target: has no effect"),
+        (("environments", "--var=a=b"), "--var: has no effect on environments, as it is for choreo/on_demand/NAME"),
+    ],
+)
+def test_a_flag_that_would_have_no_effect_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    """No request is sent, and no configuration is read."""
+    run = CliRunner().invoke(query, [*arguments, "--config.file=/nonexistent/config.yaml"])
+    assert run.exit_code == 2
+    assert said in " ".join(run.stderr.split())
 
 
 def test_a_document_that_is_not_polled_runs_by_name(insights: Simulator, config: Path) -> None:
