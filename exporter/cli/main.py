@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from exporter.cli.options import (
     config_file_option,
@@ -116,6 +117,7 @@ class _LazyGroup(click.Group):
 def command(context: click.Context, /, check: bool, shard_index: str | None, shard_count: int, **flags: Any) -> None:
     """Polls GraphQL APIs behind OAuth 2.0 client credentials and publishes their answers as Prometheus metrics."""
     if context.invoked_subcommand is not None:
+        _check_flags_before(context, context.invoked_subcommand)
         return
     options = Options(shard=_shard(shard_index, shard_count), **flags)
     configure_logging(options.log_level, options.log_format)
@@ -125,6 +127,19 @@ def command(context: click.Context, /, check: bool, shard_index: str | None, sha
         STOP_SIGNALS.take()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         exit_at_once(run(options))
+
+
+def _check_flags_before(context: click.Context, name: str) -> None:
+    """Raises `UsageError` for a flag before the name of a command, which does not see it. --config.file it does."""
+    assert isinstance(context.command, click.Group)
+    called = context.command.get_command(context, name)
+    assert called is not None  # else click has refused it
+    own = {option for each in called.params for option in each.opts}
+    for flag in context.command.params:
+        seen = flag.opts[0] == "--config.file" and (flag.opts[0] in own or isinstance(called, click.Group))
+        if context.get_parameter_source(str(flag.name)) is ParameterSource.COMMANDLINE and not seen:
+            remedy = f"write it behind {name}" if flag.opts[0] in own else f"{name} has no such flag; leave it out"
+            raise click.UsageError(f"{flag.opts[0]}: has no effect before the command {name}; {remedy}")
 
 
 def _shard(index: str | None, count: int) -> Shard:
