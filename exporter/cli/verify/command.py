@@ -68,7 +68,7 @@ class _Findings(Struct):
     epilog=epilog("verify --watch=0", "verify --query=api_traffic --watch=15m", "verify --record=recording.json"),
 )
 @config_file_option
-@click.option("--source", "source_name", help="The source to ask; without it, the first.")
+@click.option("--source", "source_name", help="The source to ask; without it, the first that the queries run on.")
 @queries_option
 @click.option("--targets", default=3, show_default=True, help="Targets to ask a query for until one has an answer.")
 @click.option("--watch", default="5m", show_default=True, help="How long to watch for changes; 0 for not at all.")
@@ -94,8 +94,9 @@ def verify(
     except ValueError as error:
         fail(f"--watch {watch}: {error}")
     plan = plan_of(config_file)
-    source = source_of(plan.sources, source_name)
-    chosen = [query_of(plan, name) for name in names] or [query for query in plan.queries if source in query.sources]
+    named = [query_of(plan, name) for name in names]
+    source = _source_to_ask(plan, named, source_name)
+    chosen = named or [query for query in plan.queries if source in query.sources]
     findings = run(_examine(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
     output = Output()
     _show(output, findings, source)
@@ -105,6 +106,18 @@ def verify(
     if not _is_well(findings):
         tell_causes(causes_of_polls(findings.polls, source))
         raise click.exceptions.Exit(1)
+
+
+def _source_to_ask(plan: Plan, queries: Sequence[QueryPlan], name: str | None) -> Source:
+    """The source of that name, or the first, that all these queries run on. Ends the command where there is none."""
+    fitting = [one for one in plan.sources if all(one in query.sources for query in queries)]
+    if name is None and fitting:
+        return fitting[0]
+    if name is not None and (source := source_of(plan.sources, name)) in fitting:
+        return source
+    where = f"the source {name} has not all of these queries" if name else "no source has all of these queries"
+    runs = "; ".join(f"{query.name} runs on {', '.join(one.name for one in query.sources)}" for query in queries)
+    return fail(f"{where}; write --source and --query for one source: {runs}")
 
 
 async def _examine(

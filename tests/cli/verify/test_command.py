@@ -193,6 +193,27 @@ def test_what_cannot_be_asked_is_told(start_insights: StartInsights, config: Pat
     assert (wrong.returncode, wrong.stderr.startswith("error: --watch long: not a duration")) == (1, True)
 
 
+def test_a_query_is_asked_on_a_source_that_it_runs_on(start_insights: StartInsights, tmp_path: Path) -> None:
+    """The first source is another API. Without a source for all queries, or with a wrong one, nothing is asked."""
+    insights = start_insights(Settings(delay_seconds=0))
+    shop = "sources:\n  - {name: shop, url: 'http://127.0.0.1:9/', labels: {organization: shop}}\n"
+    query = 'name: orders, document: "{ n }", sources: [shop], metrics: [{name: n, help: N., value: n}]'
+    environments = ENVIRONMENTS.replace("- name: environments\n", "- name: environments\n    sources: [acme]\n")
+    file = tmp_path / "config.yaml"
+    file.write_text(choreo_source().replace("sources:\n", shop) + environments + f"  - {{{query}}}\n")
+    command = ("verify", f"--config.file={file}", "--watch=0", "--query=environments")
+    run = finished(*command, environ=choreo_environ(insights))
+    assert (run.returncode, run.stderr) == (0, "")
+    assert result_of(run.stdout, "environments", "listEnvironments").startswith("worked")
+    asked = len(insights.journal.entries("graphql"))
+    for more, where in (("--query=orders", "no source"), ("--source=shop", "the source shop")):
+        run = finished(*command, more, environ=choreo_environ(insights))
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"error: {where} has ")
+        assert "--query for one source: environments runs on acme" in run.stderr
+    assert len(insights.journal.entries("graphql")) == asked
+
+
 def test_an_account_that_refuses_is_one_error(start_insights: StartInsights, config: Path) -> None:
     """Wrong credentials are said once, with the step of the guide to look at; a missing subscription, too."""
     environ = choreo_environ(start_insights(Settings()))
