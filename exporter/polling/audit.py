@@ -88,7 +88,8 @@ class Auditor:
         self._audits[course.key] = _Audit((course.query, course.source), start_time, task)
 
     async def _audit(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
-        """Asks until all targets have answered, those that failed again and again, ever more rarely."""
+        """Asks until all targets have answered, those that failed again and again, ever more rarely; or until the time
+        is over in which that period can be asked for."""
         found: dict[Target, Totals] = {}
         rounds = 0
         while missing := [
@@ -97,18 +98,24 @@ class Auditor:
             if rounds:
                 await asyncio.sleep(min(2.0 ** min(rounds, 16), _LONGEST_PAUSE_SECONDS))
             rounds += 1
-            found |= await self._ask_again(course, start_time, missing)
+            answers = await self._ask_again(course, start_time, missing)
+            found |= {target: totals for target, totals in answers.items() if totals is not None}
             if found:
                 self.findings[course.key] = _finding(self._wall(), published, found)
+            if None in answers.values():
+                break
         if found:
             self._observer.on_finding(*course.key, self.findings[course.key])
 
-    async def _ask_again(self, course: Course, start_time: float, missing: Sequence[Target]) -> dict[Target, Totals]:
-        """What the full totals of a period that has ended are now, of the targets that answered; nothing is published.
+    async def _ask_again(
+        self, course: Course, start_time: float, missing: Sequence[Target]
+    ) -> dict[Target, Totals | None]:
+        """What the full totals of a period that has ended are now, of the targets that answered; None where it was too
+        late, so that another period was asked for. Nothing is published.
 
         It is the poll of its end: the one that would be made if the page still stood at its start.
         """
-        found: dict[Target, Totals] = {}
+        found: dict[Target, Totals | None] = {}
         known = self._targets.fan_out(*course.key)
         size = known.size.present if known is not None else 1
         for first in range(0, len(missing), size):
@@ -116,10 +123,12 @@ class Auditor:
             async with self._lanes.place(course):
                 polled = await self._lanes.poll(course, dict.fromkeys(members, start_time), size)
             for target, outcome in polled.outcomes.items():
-                if outcome.result is None:
+                result = outcome.result
+                if result is None:
                     self._observer.on_audit_failure(course.owner(target), outcome)
                 else:
-                    found[target] = counter_totals(outcome.result.samples)
+                    is_of_it = result.period_start_time == start_time and result.period_complete
+                    found[target] = counter_totals(result.samples) if is_of_it else None
         return found
 
 

@@ -75,6 +75,22 @@ def test_an_audit_that_never_ends_is_given_up_for_the_next() -> None:
     assert [finding.targets for _, _, finding in found.recorder.named("finding")] == [2, 2]
 
 
+def test_an_audit_ends_when_its_period_can_no_longer_be_asked_for() -> None:
+    """A target that failed for so long is left out: the total of another period says nothing of this one."""
+
+    def answer(operation: Operation, now: float) -> Answer:
+        start, end = (datetime.fromisoformat(str(operation.variables[name])) for name in ("start", "end"))
+        if operation.variables["x"] == "a" and LATE + 150 <= now < LATE + 650 and end.timestamp() == LATE:
+            return UpstreamFailure(Reason.HTTP_5XX, "no")
+        return {"total": (end - start).total_seconds()}
+
+    found = audited(answer, 1140.0, audit="audit: {after: 150s}")
+    assert len(found.recorder.named("audit_failure")) == 8
+    ((_, _, finding),) = found.recorder.named("finding")
+    assert (finding.targets, finding.difference) == (1, {"other_total": 0.0, "value_total": 0.0})
+    assert found.auditor.findings == {("q", "acme"): finding}
+
+
 def test_nothing_is_audited_where_nobody_asks_for_it() -> None:
     """Nor before a period has ended."""
     calls: list[float] = []
