@@ -17,7 +17,7 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from exporter.model.secret import SHOWN, Secret, forget, known_texts, read_texts, remember
+from exporter.model.secret import SHOWN, Secret, forget, keep, kept, known_texts, read_texts, remember
 
 SHORTEST: Final = 4  # of what is hidden in what we say: "a" is no credential, but in every text
 SHORTEST_IN_ANSWERS: Final = 8  # where `demo` or `test` is more likely a name than a credential
@@ -54,7 +54,12 @@ class Censor:
 
     def clean(self, text: str) -> str:
         """The text with `<secret>` for each credential, in whatever form, also where it is cut off."""
-        return _clean(text, _needles(self._texts(), self._shortest))
+        return _clean(text, self._sought(self._texts()))
+
+    def clean_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """Header fields with `<secret>` in their values."""
+        sought = self._sought(self._texts())
+        return {name: _clean(text, sought) for name, text in fields.items()}
 
     def clean_value(self, value: Any) -> Any:
         """A JSON value with `<secret>` in its texts and keys."""
@@ -70,11 +75,14 @@ class Censor:
         """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
         where there is one, and runs in any thread."""
         texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
-        needles = _needles(texts, self._shortest)
-        sought = _bytes_of(tuple(needles))
+        sought = self._sought(texts)
         if not _is_found(body, sought) and not (b"\\u00" in body and _is_found(_with_letters(body), sought)):
             return body
-        return _CleanLiterals(needles, _places(body, sought)).of(body)
+        return _CleanLiterals(sought, _places(body, sought)).of(body)
+
+    def _sought(self, texts: Iterable[str]) -> Sequence[_Credential]:
+        fit = (text for text in dict.fromkeys(texts) if len(text) >= self._shortest and text not in SHOWN)
+        return [_credential(text) for text in fit]
 
     def _texts(self) -> tuple[str, ...]:
         return (*self._own_texts(), *known_texts()[-_MAX_OF_OTHERS:])
@@ -95,8 +103,8 @@ EVERYTHING: Final = _OfEverything(shortest=SHORTEST)
 class _CleanLiterals:
     """Cleans the texts of a body from the first to the last, of which there may be millions without a credential."""
 
-    def __init__(self, needles: Mapping[str, Sequence[str]], places: Iterator[int]) -> None:
-        self._needles = needles
+    def __init__(self, sought: Sequence[_Credential], places: Iterator[int]) -> None:
+        self._sought = sought
         self._places = places
         self._next = -1
 
@@ -114,13 +122,13 @@ class _CleanLiterals:
             text = json.loads(literal, strict=False)
         except ValueError:  # the body is no JSON, and will be refused
             return literal
-        cleaned = _clean(text, self._needles)
+        cleaned = _clean(text, self._sought)
         return literal if cleaned == text else json.dumps(cleaned).encode()
 
 
-def _places(body: bytes, sought: Iterable[bytes]) -> Iterator[int]:
+def _places(body: bytes, sought: Iterable[_Credential]) -> Iterator[int]:
     """Where any of what is sought begins, in order."""
-    return merge(*(_places_of(one, body) for one in sought))
+    return merge(*(_places_of(one, body) for credential in sought for one in credential.in_bodies if one in body))
 
 
 def _places_of(one: bytes, body: bytes) -> Iterator[int]:
@@ -137,21 +145,60 @@ def _with_letters(body: bytes) -> bytes:
     return body
 
 
-@lru_cache(maxsize=256)
-def _bytes_of(needles: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Needles as a body has them, in whose texts they are escaped once more."""
-    both = (one for needle in needles for one in (needle, json.dumps(needle, ensure_ascii=False)[1:-1]))
-    return tuple(dict.fromkeys(one.encode("utf-8", "surrogatepass") for one in both))
+class _Credential:
+    """A credential by the beginnings to look for. Its forms are many times as long: they are made where a beginning is
+    found, and only those that begin so are kept."""
+
+    __slots__ = ("_found", "_in_bodies", "_text", "beginnings")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[str, Sequence[str]] = {}
+        self._in_bodies: Sequence[bytes] | None = None
+        self.beginnings: Final = tuple(dict.fromkeys(map(_beginning, _forms(text))))
+
+    @property
+    def in_bodies(self) -> Sequence[bytes]:
+        """The beginnings as a body has them, in whose texts they are escaped once more."""
+        if self._in_bodies is None:
+            both = (one for text in self.beginnings for one in (text, json.dumps(text, ensure_ascii=False)[1:-1]))
+            self._in_bodies = tuple(dict.fromkeys(one.encode("utf-8", "surrogatepass") for one in both))
+        return self._in_bodies
+
+    def forms(self, beginning: str) -> Sequence[str]:
+        """The forms that begin so."""
+        if beginning not in self._found:
+            self._found[beginning] = tuple(form for form in _forms(self._text) if _beginning(form) == beginning)
+        return self._found[beginning]
 
 
-def _is_found(body: bytes, sought: Sequence[bytes]) -> bool:
-    return any(one in body for one in sought)
+def _credential(text: str) -> _Credential:
+    """A credential; the same one as long as it is known."""
+    found = kept(text)
+    if not isinstance(found, _Credential):
+        found = _credential_of(text)
+        keep(text, found)
+    return found
 
 
-def _clean(text: str, needles: Mapping[str, Sequence[str]]) -> str:
-    for needle, forms in needles.items():
-        if needle in text:
-            text = _replace(text, needle, forms)
+@lru_cache(maxsize=16)  # for those that a censor looks for although all others have forgotten them
+def _credential_of(text: str) -> _Credential:
+    return _Credential(text)
+
+
+def _is_found(body: bytes, sought: Sequence[_Credential]) -> bool:
+    return any(one in body for credential in sought for one in credential.in_bodies)
+
+
+def _clean(text: str, sought: Sequence[_Credential]) -> str:
+    """The longest first, as one may be part of another."""
+    found: dict[str, list[str]] = {}
+    for credential in sought:
+        for beginning in credential.beginnings:
+            if beginning in text:
+                found.setdefault(beginning, []).extend(credential.forms(beginning))
+    for beginning in sorted(found, key=lambda one: (-max(map(len, found[one])), one)):
+        text = _replace(text, beginning, found[beginning])
     return text
 
 
@@ -172,24 +219,11 @@ def _common(text: str, start: int, form: str) -> int:
     return next((count for count, (one, other) in enumerate(pairs) if one != other), len(text) - start)
 
 
-def _needles(texts: tuple[str, ...], shortest: int) -> Mapping[str, Sequence[str]]:
-    """The beginnings to look for, each with the forms that begin so; the longest first, as one may be part of
-    another."""
-    return _needles_of(frozenset(texts), shortest)
+def _beginning(form: str) -> str:
+    is_address = form.startswith(("http:", "https:"))  # which many texts begin with
+    return form if is_address else form[:_PREFIX]
 
 
-@lru_cache(maxsize=256)
-def _needles_of(texts: frozenset[str], shortest: int) -> Mapping[str, Sequence[str]]:
-    found: dict[str, list[str]] = {}
-    sought = (text for text in texts if len(text) >= shortest and text not in SHOWN)
-    forms = {form for text in sought for form in _forms(text)}
-    for form in sorted(forms, key=lambda form: (-len(form), form)):
-        is_address = form.startswith(("http:", "https:"))  # which many texts begin with
-        found.setdefault(form if is_address else form[:_PREFIX], []).append(form)
-    return found
-
-
-@lru_cache(maxsize=4096)
 def _forms(text: str) -> frozenset[str]:
     """A credential in each form in which it is sent, or said back."""
     once = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])

@@ -17,7 +17,7 @@ _MAX_READ: Final = 4  # of one secret, which rotates
 _MAX_KNOWN: Final = 4096
 
 _read: dict[Secret, dict[str, None]] = {}
-_known: dict[str, None] = {}
+_known: dict[str, object] = {}  # each with what was made of it to look for it
 _from_environment: dict[str, None] = {}
 
 
@@ -40,8 +40,7 @@ class FromEnvironment(str):
 
 def remember(text: str) -> None:
     """Notes a credential that is in use, for whoever looks at all that we say."""
-    _known.pop(text, None)
-    _known[text] = None
+    _known[text] = _known.pop(text, None)
     if len(_known) > _MAX_KNOWN:
         del _known[next(iter(_known))]
 
@@ -49,6 +48,17 @@ def remember(text: str) -> None:
 def forget(text: str) -> None:
     """Notes that nobody can use a credential any more."""
     _known.pop(text, None)
+
+
+def keep(text: str, made: object) -> None:
+    """Keeps what was made of a credential as long as that is known."""
+    if text in _known:
+        _known[text] = made
+
+
+def kept(text: str) -> object:
+    """What was made of a credential, and kept; else None."""
+    return _known.get(text)
 
 
 def remember_variable(text: str) -> None:
@@ -115,7 +125,9 @@ class Secret(Struct, frozen=True):
             if text not in texts:
                 texts[text] = None
                 if len(texts) > _MAX_READ:
-                    del texts[next(iter(texts))]
+                    oldest = next(iter(texts))
+                    del texts[oldest]
+                    forget(oldest)
             remember(text)
         return text
 

@@ -133,7 +133,7 @@ class Transport:
         headers, body = dict(response.headers.items()), response.extensions.pop(BODY)
         if self._censor is None:
             return WireResponse(response.status_code, headers, body)
-        headers = {name: self._censor.clean(text) for name, text in headers.items()}
+        headers = self._censor.clean_fields(headers)
         if len(body) > BIG_BYTES:
             return WireResponse(response.status_code, headers, await asyncio.to_thread(self._censor.clean_json, body))
         return WireResponse(response.status_code, headers, self._censor.clean_json(body))

@@ -6,6 +6,8 @@ import base64
 import html
 import json
 import re
+import secrets
+import tracemalloc
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -71,6 +73,25 @@ def test_tokens_that_begin_alike_are_all_found() -> None:
         censor.add(header + part)
     text = " ".join(header + part for part in ("second.longer", "first", "second"))
     assert censor.clean(text) == "<secret> <secret> <secret>"
+
+
+def test_tokens_that_are_dead_take_no_memory() -> None:
+    """Of twenty sources whose long tokens were renewed nine times, the last few tokens are kept, and little more:
+    neither their many forms nor what was looked for before each renewal."""
+    censors, tokens = [Censor() for _ in range(20)], []
+    tracemalloc.start()
+    try:
+        for _renewal in range(9):
+            tokens = [secrets.token_urlsafe(3000) for _ in censors]
+            for censor, token in zip(censors, tokens, strict=True):
+                censor.add(token)
+                censor.clean_json(b'{"data": 1}')
+                EVERYTHING.clean("nothing")
+        used_bytes = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert used_bytes < 20 * 6 * 10_000
+    assert EVERYTHING.clean(" ".join(tokens)) == " ".join(["<secret>"] * 20)
 
 
 def test_a_rotated_secret_is_still_found(tmp_path: Path) -> None:
