@@ -62,6 +62,9 @@ has a fixed set of values ([troubleshooting](troubleshooting.md)). There are als
 | --- | --- | --- | --- |
 {own}
 
+`query_up` is 0 before the first poll and after stale figures were dropped. A new target counts from its first poll. A
+query without targets has the value of the query whose rows are its targets.
+
 Some metrics exist only with a setting: `token_…` for sources with `oauth2`, `rate_limit_demand_ratio` with
 `rate_limit`, `query_pack_size` for queries with `pack`, `query_window_…` with `window`, `query_period_…` with `period`,
 `web_config_…` with `--web.config.file`, `shard` and `shards` with `--shards`.

@@ -21,8 +21,9 @@ from exporter.upstream.access_token import TokenStatus
 class QueryStatus(Struct, frozen=True):
     """A query on a source, over all its targets; `states` are those that are known of them.
 
-    `up` is whether the last poll of each succeeded. `needs_too_many_calls`: its new targets were refused, and the old
-    ones stay. `next_in_seconds` is None while it is polled, and where nothing is to be polled. Times are Unix seconds.
+    `up` is whether the last poll of each that was polled succeeded; before the first poll it is not up.
+    `needs_too_many_calls`: its new targets were refused, and the old ones stay. `next_in_seconds` is None while it is
+    polled, and where nothing is to be polled. Times are Unix seconds.
     """
 
     query: QueryPlan
@@ -42,8 +43,8 @@ class QueryStatus(Struct, frozen=True):
 
     @property
     def failing(self) -> tuple[State, ...]:
-        """The states of targets whose last poll failed."""
-        return tuple([state for state in self.states if state.tried and not state.up])
+        """The states of targets whose last poll failed; one whose good figures became stale has not."""
+        return tuple([state for state in self.states if state.tried and state.failure is not None])
 
     @property
     def failures(self) -> tuple[tuple[str, int], ...]:
@@ -120,8 +121,11 @@ def query_statuses(polling: Polling) -> Iterator[QueryStatus]:
         query, key = course.query, course.key
         known, fan_out = polling.store.states_of(*key), targets.fan_out(*key)
         refused = targets.needs_too_many_calls(course)
-        # without a row there is nothing to poll: then the query is as well as the one that feeds it
-        well = all(state.up for state in known) if known else up.get((query.feeder or "", course.source.name), False)
+        if known:
+            well = all(state.up for state in known)
+        else:  # without a row there is nothing to poll: then the query is as well as the one that feeds it
+            has_targets = fan_out is not None and bool(fan_out.members)
+            well = not has_targets and up.get((query.feeder or "", course.source.name), False)
         up[key] = well and not refused
         yield QueryStatus(
             query,

@@ -51,7 +51,7 @@ def answered(
 
 
 def _is_answered(page: str) -> bool:
-    """Whether every query has been answered, and well: one whose targets come from another is up with that one."""
+    """Whether every query has been answered, and well: one without targets is up with the one that feeds it."""
     up = re.findall(r"^insights_exporter_query_up\{.*\} (\d)", page, re.MULTILINE)
     good = re.findall(r"^insights_exporter_query_last_success_timestamp_seconds\{", page, re.MULTILINE)
     return "0" not in up and len(good) == len(up)

@@ -64,6 +64,19 @@ def test_failures_are_counted_by_reason() -> None:
     assert status(BAD, refused=True).failures == (("dns", 1), ("fan_out", 1))
 
 
+def test_a_target_whose_figures_became_stale_has_not_failed() -> None:
+    """Its last poll succeeded, so that there is no reason of a failure to show; the query is not up."""
+
+    async def work(seen: Seen) -> None:
+        seen.rows("a")
+        course = next(courses(seen.polling.plan))
+        assert seen.polling.store.expire(course.query, course.owner(ALONE), 1e6)
+        found = seen.queries["items"]
+        assert (found.up, found.failing, found.failures) == (False, (), ())
+
+    seeing(work)
+
+
 def test_the_target_that_was_polled_last_and_the_one_that_fails() -> None:
     """A failure that goes on is shown before one that is over, the latest first."""
     over = replace(KNOWN, problem_time=99.0, polled_time=95.0)
@@ -121,13 +134,14 @@ def seeing(
 
 
 def test_a_query_is_up_when_every_target_is() -> None:
-    """A target that was not polled yet is left out; one that fails is enough."""
+    """A new target counts from its first poll, and one that fails is enough. Before any was polled it is not up."""
 
     async def work(seen: Seen) -> None:
         assert not seen.queries["value"].up
         seen.rows("a", "b", "c")
         assert seen.queries["items"].up
         assert (seen.queries["value"].targets, seen.queries["value"].states) == (3, ())
+        assert not seen.queries["value"].up
         seen.fold("value", seen.target(0), PollOutcome(0.1, Result()))
         assert seen.queries["value"].up
         seen.fold("value", seen.target(1), FAILED)
@@ -155,6 +169,8 @@ def test_targets_that_need_too_many_calls_are_shown() -> None:
 
     async def work(seen: Seen) -> None:
         seen.rows("a", "b")
+        seen.fold("value", seen.target(0), PollOutcome(0.1, Result()))
+        assert seen.queries["value"].up
         seen.rows("a", "b", "c", "d", "e")
         found = seen.queries["value"]
         assert (found.up, found.needs_too_many_calls, found.targets) == (False, True, 2)
