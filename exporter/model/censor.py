@@ -56,10 +56,16 @@ class Censor:
         """The text with `<secret>` for each credential, in whatever form, also where it is cut off."""
         return _clean(text, self._sought(self._texts()))
 
+    def within(self, texts: Iterable[str]) -> Censor:
+        """A censor for these texts and parts of them: it looks only for those credentials that are in any of them,
+        which of thousands of texts takes a hundredth of the time."""
+        whole = "\n".join(texts)
+        return _OfSome([one for one in self._sought(self._texts()) if any(part in whole for part in one.beginnings)])
+
     def clean_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Header fields with `<secret>` in their values."""
-        sought = self._sought(self._texts())
-        return {name: _clean(text, sought) for name, text in fields.items()}
+        within = self.within(fields.values())
+        return {name: within.clean(text) for name, text in fields.items()}
 
     def clean_value(self, value: Any) -> Any:
         """A JSON value with `<secret>` in its texts and keys."""
@@ -94,6 +100,18 @@ class Censor:
 class _OfEverything(Censor):
     def _texts(self) -> tuple[str, ...]:
         return known_texts()
+
+
+class _OfSome(Censor):
+    def __init__(self, credentials: Sequence[_Credential]) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def clean(self, text: str) -> str:
+        return _clean(text, self._credentials) if self._credentials else text
+
+    def _sought(self, texts: Iterable[str]) -> Sequence[_Credential]:
+        return self._credentials
 
 
 EVERYTHING: Final = _OfEverything(shortest=SHORTEST)

@@ -8,21 +8,22 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from exporter.model.censor import EVERYTHING
+from exporter.model.censor import EVERYTHING, Censor
 from exporter.upstream.limits import field
 from exporter.upstream.memory import BIG_BYTES
 from exporter.upstream.transport import WireResponse
 
 MAX_WORDS: Final = 200
-_MAX_HEADER_LENGTH: Final = 2000
+_MAX_HEADER_LENGTH: Final = 8000
 # In which fields servers say what is wrong, the shortest first; each answer has some of them.
 _FIELDS: Final = ("error", "code", "title", "message", "error_description", "description", "detail")
 
 
-def clean_line(text: str, length: int = MAX_WORDS) -> str:
+def clean_line(text: str, length: int = MAX_WORDS, censor: Censor = EVERYTHING) -> str:
     """A text of somebody else's in one line of printable characters, without credentials, not longer than that."""
-    text = EVERYTHING.clean(text)  # before it is cut, and before anything in it is changed
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * length])
+    shown = censor.clean(text)[: 2 * length]  # before it is cut, and before anything in it is changed
+    if not shown.isprintable():
+        shown = "".join(letter if letter.isprintable() else " " for letter in shown)
     return " ".join(shown.split())[:length]
 
 
@@ -47,15 +48,22 @@ def server_words(response: WireResponse) -> str:
 
 
 def challenge(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """The parameters of `WWW-Authenticate: Bearer`, by name in lower case; the first of each."""
-    text = EVERYTHING.clean(headers.get("www-authenticate", ""))[:_MAX_HEADER_LENGTH]
+    """The parameters of `WWW-Authenticate: Bearer`, by name in lower case; the first of each. A header that is longer
+    than any that means well says nothing."""
+    header = headers.get("www-authenticate", "")
+    if len(header) > _MAX_HEADER_LENGTH:
+        return {}
+    text = EVERYTHING.clean(header)  # whole: of a credential that is cut a part would be left
     found: dict[str, str] = {}
     for name, quoted, plain in _PARAMETER.findall(text):
         found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
     return found
 
 
-_PARAMETER: Final = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+# Each character is looked at once: a name begins where none goes on, and a quote without an end goes to the end.
+_PARAMETER: Final = re.compile(
+    r'(?<![A-Za-z_])([A-Za-z_]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)|([^\s",]++))', re.DOTALL
+)
 
 
 def _challenge_words(headers: Mapping[str, str]) -> Iterator[str]:

@@ -9,11 +9,12 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from exporter.config.source import INVALID_TOKEN_CODES
+from exporter.model.censor import EVERYTHING, Censor
 from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
@@ -371,37 +372,50 @@ def _errors(value: object) -> tuple[GraphQLError, ...]:
         return ()
     if not isinstance(value, list):
         raise UpstreamFailure(Reason.GRAPHQL, "the answer's errors are not a list")
-    found = tuple(map(_error, islice(value, _MAX_ERRORS)))
+    first = value[:_MAX_ERRORS]
+    censor = EVERYTHING.within(chain.from_iterable(map(_texts, first)))
+    found = tuple(_error(item, censor) for item in first)
     return (*found, GraphQLError(f"{len(value) - _MAX_ERRORS} more errors")) if len(value) > _MAX_ERRORS else found
 
 
-def _error(item: object) -> GraphQLError:
+def _texts(error: object) -> Iterator[str]:
+    """All that is taken from an error."""
+    message, path, extensions = (field(error, name) for name in ("message", "path", "extensions"))
+    if isinstance(message, str):
+        yield message
+    yield from map(str, _steps(path))
+    yield from _codes(extensions, error)
+
+
+def _error(item: object, censor: Censor) -> GraphQLError:
     """One error, with text that is fit for a log line."""
     message, path, extensions = (field(item, name) for name in ("message", "path", "extensions"))
-    text = clean_line(message) if isinstance(message, str) else "an error without a message"
-    steps = _path(path) if isinstance(path, list) else ()
-    return GraphQLError(text, steps, tuple(_codes(extensions, item)), error_wait_seconds(extensions))
+    text = clean_line(message, censor=censor) if isinstance(message, str) else "an error without a message"
+    codes = tuple(clean_line(code, _MAX_STEP_LENGTH, censor) for code in _codes(extensions, item))
+    return GraphQLError(text, _path(path, censor), codes, error_wait_seconds(extensions))
 
 
 def _codes(*places: object) -> Iterator[str]:
-    """The words by which the server classes an error, each fit for a log line."""
+    """The words by which the server classes an error."""
     for place in places:
         for key in CODE_KEYS:
             code = field(place, key)
             if isinstance(code, str) or (isinstance(code, int) and 0 <= code < 2**53):
-                yield clean_line(str(code), _MAX_STEP_LENGTH)
+                yield str(code)
 
 
-def _path(steps: Sequence[object]) -> tuple[str | int, ...]:
+def _path(path: object, censor: Censor) -> tuple[str | int, ...]:
     """The path of an error: the response keys and positions that lead to it, so many of them as fit a log line."""
-    found: Iterable[str | int] = (step for step in steps if isinstance(step, str | int))
     kept = tuple(
-        step
-        if isinstance(step, int) and abs(step) < 2**53
-        else clean_line(str(step)[:_MAX_STEP_LENGTH], _MAX_STEP_LENGTH)
-        for step in islice(found, _MAX_PATH_STEPS)
+        step if isinstance(step, int) and abs(step) < 2**53 else clean_line(str(step), _MAX_STEP_LENGTH, censor)
+        for step in _steps(path)
     )
-    return (*kept, "…") if len(steps) > _MAX_PATH_STEPS else kept
+    return (*kept, "…") if isinstance(path, list) and len(path) > _MAX_PATH_STEPS else kept
+
+
+def _steps(path: object) -> Iterator[str | int]:
+    steps = path if isinstance(path, list) else ()
+    return islice((step for step in steps if isinstance(step, str | int)), _MAX_PATH_STEPS)
 
 
 def _error_text(error: GraphQLError) -> str:

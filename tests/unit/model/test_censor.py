@@ -94,6 +94,17 @@ def test_tokens_that_are_dead_take_no_memory() -> None:
     assert EVERYTHING.clean(" ".join(tokens)) == " ".join(["<secret>"] * 20)
 
 
+def test_a_censor_for_some_texts_finds_what_is_in_them() -> None:
+    """Whatever credential is in one of them, in whatever form, is found in each of them; others are not sought."""
+    censor, others = Censor(), [f"{number}-{secrets.token_urlsafe(20)}" for number in range(6)]
+    for other in others:
+        censor.add(other)
+    texts = ["nothing", f"a {quote(others[1])} b", f"cut {others[2][:18]}"]
+    within = censor.within(texts)
+    assert [within.clean(text) for text in texts] == ["nothing", "a <secret> b", "cut <secret>"]
+    assert censor.clean_fields({"x-a": texts[1], "x-b": "c"}) == {"x-a": "a <secret> b", "x-b": "c"}
+
+
 def test_a_rotated_secret_is_still_found(tmp_path: Path) -> None:
     """What was a secret once, and may still be good, is found after the rotation too."""
     file = tmp_path / "secret"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.model.secret import Secret
 from exporter.upstream.diagnosis import MAX_WORDS, challenge, clean_line, object_in, server_words
 from exporter.upstream.memory import BIG_BYTES
 from exporter.upstream.transport import WireResponse
@@ -61,6 +63,29 @@ def test_of_a_parameter_the_first_counts() -> None:
         "error": "invalid_token",
     }
     assert not challenge({})
+
+
+@pytest.mark.parametrize("part", ["a", "a ", "a=", 'a="', '\\"', 'a="\\', "a=  ", '"'])
+def test_a_hostile_challenge_is_read_in_time(part: str) -> None:
+    """Names without a value, and quotes without an end, are looked at once, and not from each of their characters."""
+    begun = time.process_time()
+    for _ in range(10):
+        challenge({"www-authenticate": part * (8000 // len(part))})
+    assert time.process_time() - begun < 0.3
+
+
+def test_a_value_without_an_end_goes_to_the_end() -> None:
+    """A server that forgets a quote still says what is wrong."""
+    assert challenge({"www-authenticate": 'Bearer error="invalid_token, x=1'}) == {"error": "invalid_token, x=1"}
+
+
+def test_no_part_of_a_credential_is_left_of_a_long_challenge() -> None:
+    """Neither where it is cut, nor where it is too long to be read."""
+    secret = Secret(inline="a-credential-of-the-test").reveal()
+    for before in range(1900, 2100, 7):
+        text = f'Bearer error="{"x" * before}{secret}", error_description="y"'
+        assert secret[:4] not in str(challenge({"www-authenticate": text}))
+    assert challenge({"www-authenticate": f'Bearer error="{"x" * 10_000}{secret}"'}) == {}
 
 
 def test_a_long_body_is_not_read() -> None:
