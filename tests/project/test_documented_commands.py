@@ -74,7 +74,7 @@ def access_token(insights: Simulator) -> str:
 
 def fill(folder: Path, document: Path, insights: Simulator) -> None:
     """Puts into the folder what a reader of the document has."""
-    for name in ("prometheus", "docs/examples"):
+    for name in ("prometheus", "deploy/kubernetes", "grafana/dashboards", "docs/examples"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / ".env.example", folder)
     (folder / "token.txt").write_text(access_token(insights))
