@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -481,6 +482,35 @@ def test_the_queries_whose_age_is_shown_are_there() -> None:
         for _, expr in expressions(dashboard):
             for alternatives in re.findall(r'query=~"([^"$]+)"', expr):
                 assert set(alternatives.split("|")) <= known
+
+
+@cache
+def publishers() -> dict[str, set[str]]:
+    """The queries of the catalogue by the metrics that they publish, and by the records that are made of these."""
+    found: dict[str, set[str]] = {}
+    for query in (query for group in catalogue_names() for query in catalogue(group)["queries"]):
+        for metric in query.get("metrics", ()):
+            found.setdefault(metric["name"], set()).add(query["name"])
+    records = rules("record")
+
+    def of(name: str) -> set[str]:
+        asked = {one for expr in records.get(name, ()) for one in re.findall(r"[a-z]\w*(?::\w+)*", expr)}
+        return set().union(found.get(name, ()), *(of(one) for one in asked & (found.keys() | records.keys()) - {name}))
+
+    return found | {name: of(name) for name in records}
+
+
+@each
+def test_the_first_line_names_every_query_that_feeds_the_page(dashboard: JsonObject) -> None:
+    """Nothing on the open part of a page can be old without a word in its first line: it names all queries that the
+    figures are of, also through the rules. Names of things (`..._info`), which hardly change, are left out."""
+    named = re.search(r'query=~"([^"$]+)"', dashboard["panels"][0]["targets"][0]["expr"])
+    if named is None:
+        return  # all of them
+    opened = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    names = {name for panel in opened for target in panel["targets"] for name, _ in selectors(target["expr"])}
+    feeding = {one for name in names for one in publishers().get(name, ()) if not name.endswith("_info")}
+    assert sorted(feeding - publishers()["choreo_api_info"] - {*named[1].split("|")}) == []
 
 
 def test_the_map_and_its_table_show_the_same() -> None:

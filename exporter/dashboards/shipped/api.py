@@ -55,8 +55,17 @@ from exporter.dashboards.shipped.words import (
 )
 from exporter.dashboards.variables import one_api, places
 
-_QUERIES: Final = ("api_traffic", "api_proxy_errors", "api_target_errors", "errors_by_reason", "api_latency",
-                   "usage_report", "resource_traffic")  # fmt: skip
+_QUERIES: Final = (
+    "api_traffic",
+    "api_proxy_errors",
+    "api_target_errors",
+    "api_proxy_errors_today",
+    "api_target_errors_today",
+    "errors_by_reason",
+    "api_latency",
+    "usage_report",
+    "resource_traffic",
+)
 _KEPT: Final = ("datasource", "job", "instance", "organization", "environment", "api")
 _WINDOW: Final = "choreo_window_api_requests"
 _CHOSEN: Final = ("api",)

@@ -54,7 +54,8 @@ from exporter.dashboards.shipped.words import (
 )
 from exporter.dashboards.variables import apis, places
 
-_QUERIES: Final = ("api_proxy_errors", "api_target_errors", "errors_by_reason", "errors_by_category", "errors_by_class")
+_QUERIES: Final = ("api_traffic", "api_proxy_errors", "api_target_errors", "errors_by_reason", "errors_by_category",
+                   "errors_by_class")  # fmt: skip
 _REASONS: Final = "choreo_window_errors_by_reason"
 _KEPT: Final = ("datasource", "job", "instance", "organization", "environment", "api")
 

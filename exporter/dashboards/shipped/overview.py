@@ -70,6 +70,9 @@ _QUERIES: Final = (
     "errors_by_class",
     "errors_by_category",
     "api_proxy_errors",
+    "api_target_errors",
+    "api_proxy_errors_today",
+    "api_target_errors_today",
     "api_latency",
 )
 _KEPT: Final = ("datasource", "job", "instance", "organization", "environment")

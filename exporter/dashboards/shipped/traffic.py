@@ -52,7 +52,7 @@ def traffic() -> Dashboard:
         "Who calls what, and how often? The first figures and the chart are of the chosen APIs; below, by "
         "application and by resource. What Choreo does not know by API is in the row of all APIs.",
         (*places(), apis()),
-        ("api_traffic", "usage_report", "resource_traffic_today"),
+        ("api_traffic", "api_usage_over_time", "usage_report", "resource_traffic", "resource_traffic_today"),
         Row("", (_headlines(), *_apis(), _applications(), _resources())),
         Row("All APIs: backends, applications", _all(), collapsed=True),
         Row("Names and ids", _names(), collapsed=True),
