@@ -59,8 +59,11 @@ def apis() -> JsonObject:
 
 
 def one_api() -> JsonObject:
-    """One of the APIs of the chosen environments."""
-    one = choice("api", "API", series("choreo_api_info"), multi=False, includeAll=False)
+    """One of the APIs of the chosen environments; several only if somebody chooses them.
+
+    It is `multi`, as Grafana escapes the value for a regular expression only then: `Orders (beta)` would match nothing.
+    """
+    one = choice("api", "API", series("choreo_api_info"), includeAll=False)
     return {key: value for key, value in one.items() if key not in ("allValue", "current")}
 
 

@@ -31,6 +31,7 @@ from tests.support.grafana import (
     shipped,
     structure_faults,
     syntax_errors,
+    unescaped_variables,
     unknown_keys,
     variable_query,
 )
@@ -158,6 +159,19 @@ def test_every_page_marks_alerts_restarts_and_reloads(dashboard: JsonObject) -> 
 def test_other_programs_are_not_shown(dashboard: JsonObject) -> None:
     """In a Prometheus that many programs share, no panel and no mark shows another program or another's alert."""
     assert [(title, expr) for title, expr in expressions(dashboard) if shared_with_others(expr)] == []
+
+
+@each
+def test_a_name_with_parentheses_can_be_chosen(dashboard: JsonObject) -> None:
+    """Somebody whose API is called `Orders (beta)` sees its figures: Grafana escapes each value that is matched."""
+    assert unescaped_variables(dashboard) == []
+
+
+def test_a_variable_whose_value_is_not_escaped_is_found() -> None:
+    """One that has a single value, and stands in a regular expression."""
+    broken = deepcopy(DASHBOARDS["choreo-insights-api.json"])
+    next(one for one in query_variables(broken) if one["name"] == "api")["multi"] = False
+    assert unescaped_variables(broken) == ["api"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.support.grafana import (
     shared_with_others,
     structure_faults,
     syntax_errors,
+    unescaped_variables,
     unknown_keys,
     variable_query,
 )
@@ -105,6 +106,7 @@ def test_any_configuration_gives_a_dashboard_that_keeps_the_rules(section: list[
     assert list(structure_faults(dashboard)) == []
     assert unknown_keys(dashboard) == set()
     assert [expr for _, expr in expressions(dashboard) if shared_with_others(expr, families)] == []
+    assert unescaped_variables(dashboard) == []
     variables = query_variables(dashboard)
     asked = [expr for _, expr in expressions(dashboard)] + [variable_query(one)[0] for one in variables]
     with tempfile.TemporaryDirectory() as folder:

@@ -172,6 +172,14 @@ def _label_queries(dashboard: JsonObject) -> Iterator[str]:
             yield str(error)
 
 
+def unescaped_variables(dashboard: JsonObject) -> list[str]:
+    """Variables in a regular expression whose values Grafana does not escape for one: those with one value only."""
+    asked = " ".join(expr for _, expr in expressions(dashboard))
+    asked += " ".join(variable_query(one)[0] for one in query_variables(dashboard))
+    several = {one["name"] for one in query_variables(dashboard) if one.get("multi") or one.get("includeAll")}
+    return sorted({*re.findall(r'[=!]~"[^"]*\$\{?(\w+)', asked)} - several)
+
+
 def _reload_on_time_change(dashboard: JsonObject) -> Iterator[str]:
     yield from (f"{one['name']}: refresh must be 2" for one in query_variables(dashboard) if one["refresh"] != 2)
 
