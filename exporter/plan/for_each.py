@@ -25,18 +25,21 @@ def find_feeders(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: F
                     findings.add(place, f"there is no query {name}", remedy)
             elif feeder.query.rows is None:
                 findings.add(place, f"the query {name} has no rows", f"add rows: to {name}")
-            elif not _run_together(parsed, feeder):
-                findings.add(place, f"the query {name} does not run on all sources of this one", "give both the same")
-            else:
+            elif check_sources(parsed, feeder, place, findings):
                 feeders[parsed.query.name] = feeder
     return feeders
 
 
-def _run_together(parsed: ParsedQuery, feeder: ParsedQuery) -> bool:
-    """Whether the feeding query runs wherever that one does, as far as is known."""
-    if parsed.lacks("sources") or feeder.lacks("sources"):
+def check_sources(parsed: ParsedQuery, other: ParsedQuery, place: KeyPath, findings: Findings) -> bool:
+    """Whether the query whose rows one needs runs wherever that one does, as far as is known. A problem at the key that
+    names it, where it does not: rows of one source say nothing of another."""
+    if parsed.lacks("sources") or other.lacks("sources"):
         return True
-    return {source.name for source in parsed.sources} <= {source.name for source in feeder.sources}
+    if {source.name for source in parsed.sources} <= {source.name for source in other.sources}:
+        return True
+    wrong = f"the query {other.query.name} does not run on all sources of this one"
+    findings.add(place, wrong, "give both the same")
+    return False
 
 
 def _feeder_names(parsed: ParsedQuery) -> Iterator[tuple[KeyPath, str]]:

@@ -12,6 +12,7 @@ from exporter.config.nodes import KeyPath
 from exporter.model.response_path import ResponsePath
 from exporter.model.template import Reference
 from exporter.plan.findings import Findings
+from exporter.plan.for_each import check_sources
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, LookupPlan, MadeText
 from exporter.plan.response_paths import ParsedQuery, PathProblem, Scopes, column
 
@@ -37,6 +38,18 @@ def lookup_plans(loaded: Loaded, queries: Mapping[str, ParsedQuery], findings: F
             continue
         found[lookup.name] = LookupPlan(lookup.name, lookup.rows_of, str(lookup.key), fields, lookup.table or {})
     return found
+
+
+def check_lookups(
+    parsed: ParsedQuery, lookups: Lookups, queries: Mapping[str, ParsedQuery], findings: Findings
+) -> None:
+    """Notes the labels of a query whose lookup has no rows on one of its sources, so that they would stay empty."""
+    for place, spec in parsed.label_specs():
+        for part in parts_of(spec):
+            known = lookups.get(part.lookup) if isinstance(part, LookupLabel) else None
+            other = None if known is None or known.query is None else queries.get(known.query)
+            if other is not None:
+                check_sources(parsed, other, place, findings)
 
 
 def used_lookups(parsed: ParsedQuery, lookups: Lookups) -> tuple[LookupPlan, ...]:

@@ -18,6 +18,7 @@ from exporter.model.samples import Family, MetricType, Number
 from exporter.model.template import references
 from exporter.model.value import QUANTITIES, ValueKind, ValueRule
 from exporter.plan.findings import Findings, impossible_conditions
+from exporter.plan.for_each import check_sources
 from exporter.plan.labels import Labels
 from exporter.plan.plan import (
     BucketPlan,
@@ -230,6 +231,7 @@ class Metrics:
             wrong = f"there is no query {missing.rows_of} with rows"
             self._findings.add((*place, "missing", "rows_of"), wrong, "name one that has rows")
             return None
+        check_sources(parsed, other, (*place, "missing", "rows_of"), self._findings)
         feeds_known = not (other.lacks("for_each") or parsed.lacks("for_each"))
         if feeds_known and other.query.for_each and other.query.for_each != parsed.query.for_each:
             wrong = f"{missing.rows_of} has another for_each"

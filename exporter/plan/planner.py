@@ -15,7 +15,7 @@ from exporter.plan.documents import check_source_labels, parse_queries
 from exporter.plan.families import agree_on_families, families_of
 from exporter.plan.findings import Findings
 from exporter.plan.for_each import find_feeders, in_order
-from exporter.plan.labels import Labels, lookup_plans, used_lookups
+from exporter.plan.labels import Labels, check_lookups, lookup_plans, used_lookups
 from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
 from exporter.plan.queries import check_query, query_plan
@@ -52,6 +52,7 @@ def _plan(loaded: Loaded, findings: Findings) -> Plan | None:
     for parsed in order:
         give_way()
         findings.extend(variable_problems(parsed, feeders))
+        check_lookups(parsed, lookups, queries, findings)
         if has_unused_window(parsed):
             wrong = "no variable has its start or end, so the API answers for other times than these"
             remedy = "write {{ window.start }} or {{ window.end }} in variables, or leave out window"

@@ -51,6 +51,23 @@ def test_a_label_is_looked_up_by_a_column_or_a_reference() -> None:
     }
 
 
+def test_a_lookup_has_rows_on_each_source_of_the_query_that_uses_it() -> None:
+    """Rows of one source say nothing of another; the query with the rows may run on more. A text may use one, too."""
+    two = f"{SOURCE}  - {{name: other, url: 'https://other.example/graphql', labels: {{organization: o}}}}\n{LOOKUPS}"
+    on_one = APIS.replace("rows: api", "rows: api, sources: [other]")
+    assert "sources: [other]" in on_one
+    looked_up = "{lookup: apis, key: api, field: name}"
+    wrong = "the query apis does not run on all sources of this one; give both the same"
+    for more in ("", ", sources: [acme, other]", ", sources: [acme]"):
+        assert plan_problems(on_one + metric(f"a: {looked_up}", more), two) == [
+            f"queries[1].metrics[0].labels.a: {wrong}"
+        ]
+        of_query = metric("b: code", f"{more}, labels: {{a: {{of: [code, {looked_up}]}}}}")
+        assert plan_problems(on_one + of_query, two) == [f"queries[1].labels.a: {wrong}"]
+    assert plan_problems(on_one + metric(f"a: {looked_up}", ", sources: [other]"), two) == []
+    assert plan_problems(APIS + metric(f"a: {looked_up}", ", sources: [other]"), two) == []
+
+
 def test_the_labels_of_a_query_are_on_all_its_metrics() -> None:
     """They stand among those of the metric, sorted by name."""
     assert list(labels("z: api, b: code", ", labels: {m: {const: y}}")) == ["b", "m", "z"]
