@@ -17,13 +17,13 @@ from urllib.parse import quote_plus, urlencode
 import structlog
 from msgspec import Struct
 
-from exporter.config.credentials import OAuth2
+from exporter.config.credentials import OAuth2, TLSConfig
 from exporter.config.headers import header_secrets
 from exporter.model.censor import Censor
 from exporter.model.errors import Failure, Reason, SecretUnreadable, TokenFailure
 from exporter.model.secret import Secret
 from exporter.upstream.hints import log_fields
-from exporter.upstream.tls import tls_file_states
+from exporter.upstream.tls import look_at_tls_files
 from exporter.upstream.token_response import read_token, revocation_failure
 from exporter.upstream.transport import Transport, WireResponse
 
@@ -323,7 +323,7 @@ class TokenSource:
         """The client's id, and its secret or what changes with its certificate. Raises `SecretUnreadable`."""
         oauth2 = self._oauth2
         if not oauth2.has_secret:
-            return await oauth2.id_secret.read(), repr(tls_file_states(oauth2.tls_config))
+            return await oauth2.id_secret.read(), await _certificate_state(oauth2.tls_config)
         return await oauth2.id_secret.read(), await oauth2.key_secret.read()
 
     async def _stable_credentials(self) -> tuple[str, str]:
@@ -490,3 +490,11 @@ class TokenSource:
             content=urlencode(fields).encode(),
             deadline_seconds=self._oauth2.timeout.total_seconds() if deadline_seconds is None else deadline_seconds,
         )
+
+
+async def _certificate_state(config: TLSConfig) -> str:
+    """What changes with a client's certificate. Raises `SecretUnreadable`."""
+    try:
+        return repr(await look_at_tls_files(config))
+    except OSError as error:
+        raise SecretUnreadable(f"cannot look at the files of tls_config: {error.strerror}") from None

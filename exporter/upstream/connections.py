@@ -34,7 +34,7 @@ from exporter.upstream.limits import header_limits
 from exporter.upstream.memory import BIG_BYTES, Share
 from exporter.upstream.network import Network, Stream, Unanswered
 from exporter.upstream.proxies import Choice
-from exporter.upstream.tls import ssl_context, tls_file_states
+from exporter.upstream.tls import look_at_tls_files, ssl_context, tls_file_states
 
 _KEEPALIVE_SECONDS: Final = 75.0  # longer than the usual interval, so that polls need no new handshake
 _GREATEST_AGE_SECONDS: Final = 300.0  # a name is looked up again after that at the latest
@@ -134,7 +134,10 @@ class Connections(httpx.AsyncBaseTransport):
         """Takes authorities and certificates that have changed; no request goes over a connection made before."""
         if not self._file_states:
             return
-        states = await result_of(lambda: tls_file_states(self._tls), "TLS files")
+        try:
+            states = await look_at_tls_files(self._tls)
+        except OSError:  # a mount hangs: what was read before it did still serves
+            return
         if states == self._file_states:
             return
         self._file_states = states

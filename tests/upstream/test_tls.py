@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from exporter.config.credentials import OAuth2, TLSConfig
 from exporter.model.errors import Failure, Reason
+from exporter.model.file_watch import FileState, file_states
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.tls import ssl_context
@@ -20,7 +22,7 @@ from exporter.upstream.transport import Transport
 from tests.support.authorities import KINDS, PROVES_NOTHING, REFUSED_STRICTLY, Kind
 from tests.support.certificates import FOREIGN, OURS, authority_file, pair
 from tests.support.upstream import Proxy, Upstream, answer, raw, server_context
-from tests.support.wiring import failure_of
+from tests.support.wiring import failure_of, post
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -102,6 +104,91 @@ def test_the_token_endpoint_is_verified_too(ca_file: Path) -> None:
 
         asyncio.run(renew())
         assert upstream.token.journal == []
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], threading.Event]]:
+    """Has nothing say, until an event is set, what the files of a `tls_config` are, as where their mount hangs."""
+    released = threading.Event()
+
+    def states(files: Iterable[Path]) -> Mapping[Path, FileState]:
+        assert released.wait(60)
+        return file_states(files)
+
+    def hang() -> threading.Event:
+        monkeypatch.setattr("exporter.upstream.tls.file_states", states)
+        return released
+
+    yield hang
+    released.set()
+
+
+def looks() -> int:
+    """How many threads look at the files."""
+    return sum(thread.name == "TLS files" for thread in threading.enumerate())
+
+
+def test_a_mount_that_hangs_costs_one_thread(ca_file: Path, hanging: Callable[[], threading.Event]) -> None:
+    """However many requests wait for the certificates' files and are given up, one thread looks at them; when they are
+    there again, requests go on."""
+    with Upstream(tls=server_context(OURS, "127.0.0.1")) as upstream:
+        upstream.api.always(answer({}))
+
+        async def run() -> None:
+            transport = Transport(tls=TLSConfig(ca_file=ca_file))
+            assert await post(transport, upstream.api_url) == 200
+            released = hanging()
+            for _ in range(3):
+                given_up = (failure_of(post(transport, upstream.api_url, deadline_seconds=0.05)) for _ in range(10))
+                assert {failed.reason for failed in await asyncio.gather(*given_up)} == {Reason.TIMEOUT}
+            assert looks() == 1
+            released.set()
+            assert await post(transport, upstream.api_url) == 200
+            await transport.close()
+
+        asyncio.run(run())
+
+
+def test_requests_go_on_while_a_mount_hangs(
+    ca_file: Path, hanging: Callable[[], threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of the files before they hung serves on: they are waited for for seconds, not for ever."""
+    monkeypatch.setattr("exporter.upstream.tls.READ_SECONDS", 0.05)
+    with Upstream(tls=server_context(OURS, "127.0.0.1")) as upstream:
+        upstream.api.always(answer({}))
+
+        async def run() -> None:
+            transport = Transport(tls=TLSConfig(ca_file=ca_file))
+            hanging()
+            assert await post(transport, upstream.api_url) == 200
+            await transport.close()
+
+        asyncio.run(run())
+
+
+def test_a_mount_that_hangs_fails_renewals_and_nothing_else(
+    tmp_path: Path, hanging: Callable[[], threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a certificate proves the client, its files hold up no event loop: the renewal fails and says why."""
+    monkeypatch.setattr("exporter.upstream.tls.READ_SECONDS", 0.05)
+    shown = pair(tmp_path, "acme.example", name="client")
+
+    async def renew() -> None:
+        tls = TLSConfig(cert_file=shown.cert, key_file=shown.key)
+        oauth2 = OAuth2(
+            token_url="https://sts.test/token",
+            client_id=Secret(inline="acme"),
+            auth_style="tls_client_auth",
+            tls_config=tls,
+        )
+        transport = Transport()
+        source = TokenSource(oauth2, transport)
+        hanging()
+        failed = await failure_of(source.force_renewal())
+        assert failed.detail == "cannot look at the files of tls_config: no answer within 0.05 s"
+        await transport.close()
+
+    asyncio.run(renew())
 
 
 def test_not_tls_at_all(ca_file: Path) -> None:
