@@ -251,9 +251,11 @@ class TokenSource:
             response = await self._post(
                 self._oauth2.revocation_url, fields, await self._credentials(), deadline_seconds
             )
+            return revocation_failure(response)
         except Failure as failure:
             return failure
-        return revocation_failure(response)
+        except Exception as error:  # a fault of ours: it must end neither the renewals nor the process
+            return TokenFailure(Reason.INTERNAL, type(error).__name__)
 
     @property
     def can_revoke(self) -> bool:
@@ -278,7 +280,11 @@ class TokenSource:
     async def _replace(self, old: AccessToken | None) -> AccessToken:
         """Revokes first, as the endpoint may grant the same token again while it is valid."""
         self._token = self._spare = None
-        self._revocation_failure = None if old is None else await self.revoke(old.text)
+        try:
+            self._revocation_failure = None if old is None else await self.revoke(old.text)
+        except BaseException:
+            self._renewal = None  # else all who ask for a token get this again
+            raise
         if old is not None and self._revocation_failure is not None:
             self._token, self._renewal = old, None
             return old

@@ -904,6 +904,29 @@ def test_renewal_survives_a_fault_of_ours(upstream: Upstream, clock: Clock, monk
     asyncio.run(run())
 
 
+def test_a_revocation_survives_a_fault_of_ours(
+    upstream: Upstream, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody thought of is a revocation that is not confirmed: the token stays in use, and is renewed."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            with monkeypatch.context() as patch:
+                patch.setattr("exporter.upstream.access_token.revocation_failure", broken)
+                failed = await wire.source.replace()
+                assert failed is not None
+                assert (failed.reason, failed.detail) == (Reason.INTERNAL, "ZeroDivisionError")
+            assert wire.source.status().valid
+            await wire.source.force_renewal()
+            await wire.execute()
+
+    asyncio.run(run())
+
+
 # ---------------------------------------------------------------------------------------------------- lifetimes
 
 
