@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import chain, takewhile
+from math import ceil, prod
 from typing import Final
 
 from exporter.config.query import DEFAULT_MAX_SERIES, ForEachList, Pages, Query, RowsOf
@@ -11,6 +12,7 @@ from exporter.document.answer_shape import EXTENSIONS, ROWS_A_SERIES, AnswerShap
 from exporter.document.document import Selection, without_schema
 from exporter.model.response_path import Pick, ResponsePath
 from exporter.model.suggestion import suggestion
+from exporter.model.template import exact_text
 from exporter.model.template import references as references_in
 from exporter.model.time_format import ISO
 from exporter.model.window import Window
@@ -53,7 +55,7 @@ def query_plan(
     query = parsed.query
     window, zone = query.window, parsed.zone
     pages, rows = _pages(parsed, findings), wants.rows(parsed)
-    return QueryPlan(
+    made = QueryPlan(
         name=query.name,
         sources=parsed.sources,
         interval_seconds=query.interval.total_seconds(),
@@ -83,6 +85,24 @@ def query_plan(
         publishes_created=publishes_created,
         shape=_shape(parsed, metrics, rows, pages),
     )
+    _warn_of_calls(parsed, made, findings)
+    return made
+
+
+def _warn_of_calls(parsed: ParsedQuery, made: QueryPlan, findings: Findings) -> None:
+    """Warns where the lists of the file alone need more calls than there may be; several shards may have fewer each."""
+    targets = prod(_distinct(feed, made.needed) for feed in made.feeds if feed.query is None)
+    calls = ceil(ceil(targets / (made.batch or 1)) / (made.pack.size if made.pack is not None else 1))
+    if calls > made.max_calls:
+        key = "max_calls" if "max_calls" in parsed.query.model_fields_set else "for_each"
+        wrong = f"its lists need {calls} calls in a round, and max_calls is {made.max_calls}, so that it is not polled"
+        findings.warn((*parsed.place, key), wrong, "raise max_calls, use batch or pack, or run several shards")
+
+
+def _distinct(feed: Feed, needed: Set[str]) -> int:
+    """How many items of a list differ in what is referred to; those that do not are one target."""
+    names = [rest or SELF for root, _, rest in (name.partition(".") for name in needed) if root == feed.name]
+    return len({exact_text([item[name] for name in names]) for item in feed.items})
 
 
 def _shape(

@@ -122,7 +122,8 @@ class Targets:
     def is_elsewhere(self, course: Course) -> bool:
         """Whether all targets of a query are other shards' for good, as it is polled for no rows."""
         known = self._fan_outs.get(course.key)
-        return known is not None and not known.members and course.query.feeder is None
+        has_none = known is not None and not known.members and course.query.feeder is None
+        return has_none and course.key not in self._refused
 
     def needs_too_many_calls(self, course: Course) -> bool:
         """Whether a query would need more calls than it may make, so that its old targets were kept."""
@@ -210,7 +211,8 @@ class Targets:
 
     def _refuse(self, course: Course, calls: int) -> None:
         self._refused.add(course.key)
-        detail = f"{calls} calls are needed, and max_calls is {course.query.max_calls}; the old targets stay"
+        consequence = "the old targets stay" if self._fan_outs[course.key].members else "nothing is polled"
+        detail = f"{calls} calls are needed, and max_calls is {course.query.max_calls}; {consequence}"
         owner, outcome = Owner(*course.key, ""), PollOutcome(0.0, reason=Reason.FAN_OUT, detail=detail)
         self._observer.on_poll(owner, outcome, self._store.state(owner).decreases)
 

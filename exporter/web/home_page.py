@@ -61,7 +61,8 @@ def _query_view(
     problem, up = "" if worst is None else censor(worst.problem), not status.failing if status.tried else None
     failure = None if worst is None else worst.failure
     if status.needs_too_many_calls:
-        problem, up = f"more calls are needed than max_calls ({query.max_calls}) allows; the old targets stay", False
+        consequence = "the old targets stay" if status.targets else "nothing is polled"
+        problem, up = f"more calls are needed than max_calls ({query.max_calls}) allows; {consequence}", False
         failure = Reason.FAN_OUT
     return QueryView(
         query.name,

@@ -239,3 +239,48 @@ def test_the_shape_is_made_for_the_query() -> None:
     assert isinstance(one.shape, AnswerShape)
     assert one.shape is not two.shape
     assert one == two
+
+
+@pytest.mark.parametrize(
+    ("lists", "keys", "limit"),
+    [
+        ("{n: [1, 2, 3], m: [1, 2, 3, 4]}", "", 12),
+        ("{n: [1, 2, 3], m: [1, 2, 2, 4]}", "", 9),
+        ("{n: [1, 2, 3], m: [1, 2, 3, 4]}", "pack: 5", 3),
+        ("{n: [1, 2, 3, 4, 5, 6, 7], m: [1]}", "pack: 3", 3),
+    ],
+)
+def test_lists_that_need_more_calls_than_there_may_be_are_warned_of(lists: str, keys: str, limit: int) -> None:
+    """As many as there are different targets, in packs; several shards may share them, so that it is no error."""
+
+    def warnings(max_calls: int) -> list[str]:
+        made = planned(f"""
+        - name: q
+          for_each: {lists}
+          {keys}
+          max_calls: {max_calls}
+          document: "query ($n: Int, $m: Int) {{ n(n: $n, m: $m) }}"
+          variables: {{n: "{{{{ n }}}}", m: "{{{{ m }}}}"}}
+          labels: {{n: "{{{{ n }}}}", m: "{{{{ m }}}}"}}
+          {METRIC}
+        """)
+        return [f"{problem.key}: {problem.wrong}" for problem in made.warnings]
+
+    said = f"its lists need {limit} calls in a round, and max_calls is {limit - 1}, so that it is not polled"
+    assert warnings(limit - 1) == [f"queries[0].max_calls: {said}"]
+    assert not warnings(limit)
+
+
+def test_a_batch_is_one_call() -> None:
+    """A list of thousands may be asked for in few calls; one that nobody refers to is one target."""
+    text = f"""
+    - name: q
+      for_each: {{n: {list(range(5000))}}}
+      batch: SIZE
+      document: "query ($n: [Int]) {{ a(n: $n) {{ n }} }}"
+      variables: {{n: "{{{{ n }}}}"}}
+      metrics: [{{name: n, help: N., value: a.n}}]
+    """
+    assert [problem.key for problem in planned(text.replace("SIZE", "4")).warnings] == ["queries[0].for_each"]
+    assert not planned(text.replace("SIZE", "5")).warnings
+    assert not planned(text.replace("batch: SIZE", "").replace('"{{ n }}"', "1")).warnings

@@ -90,7 +90,8 @@ class Seen:
     """Polling that polls nothing, with the results that a test gives it."""
 
     def __init__(self, plan: Plan, shard: Shard) -> None:
-        self.polling = Polling(plan, Recorder(), shard)
+        self.recorder = Recorder()
+        self.polling = Polling(plan, self.recorder, shard)
 
         def begin(_course: Course, _fan_out: FanOut, _pack: Pack) -> asyncio.Task[None]:
             return asyncio.create_task(asyncio.sleep(3600))
@@ -112,6 +113,11 @@ class Seen:
         known = self.polling.targets.fan_out("value", "acme")
         assert known is not None
         return list(known.members)[number]
+
+    @property
+    def details(self) -> list[str]:
+        """What was said of polls."""
+        return [outcome.detail for _, outcome, _ in self.recorder.named("poll")]
 
     @property
     def queries(self) -> dict[str, QueryStatus]:
@@ -180,6 +186,22 @@ def test_targets_that_need_too_many_calls_are_shown() -> None:
         assert (found.up, found.needs_too_many_calls, found.targets) == (True, False, 1)
 
     seeing(work)
+
+
+def test_a_list_that_needs_too_many_calls_is_shown() -> None:
+    """It was never polled, and is no other shard's."""
+
+    async def work(seen: Seen) -> None:
+        found = seen.queries["many"]
+        assert (found.up, found.needs_too_many_calls, found.targets) == (False, True, 0)
+        assert found.failures == (("fan_out", 1),)
+        assert "4 calls are needed, and max_calls is 3; nothing is polled" in seen.details
+
+    many = """
+    - {name: many, for_each: {n: [1, 2, 3, 4]}, max_calls: 3, document: "query ($n: Int) { value(n: $n) }",
+       variables: {n: "{{ n }}"}, labels: {n: "{{ n }}"}, metrics: [{name: value, help: V., value: value}]}
+    """
+    seeing(work, many)
 
 
 def test_it_is_seen_how_a_query_is_polled() -> None:
