@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from exporter.config.headers import HttpHeaders
-from exporter.config.proxy import ConnectHeader, ProxySettings, ProxyUrl
+from exporter.config.headers import ConnectHeader, HttpHeaders, check_header_text
+from exporter.config.proxy import ProxySettings, ProxyUrl
 from exporter.config.scalars import File, NameText, Parameter, PositiveDuration, SecretText, Strict, Url
 from exporter.model.secret import Secret
 
@@ -183,7 +183,7 @@ class OAuth2(Strict):
 class Authorization(Strict):
     """A static `Authorization` header; Prometheus' `authorization`."""
 
-    type: str = "Bearer"
+    type: Annotated[str, Field(min_length=1), AfterValidator(check_header_text)] = "Bearer"
     """The scheme of the header.
 
     Example: Token"""

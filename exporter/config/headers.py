@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Final, Self, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from exporter.config.scalars import File, NameText, SecretText, Strict, mark_credentials
 from exporter.model.secret import Secret
+
+_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # a token of RFC 9110 §5.6.2
+_TEXT: Final = re.compile(r"[\t -~]*")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+
+
+def _header_name(value: str) -> str:
+    if not re.fullmatch(_NAME, value):
+        raise ValueError("not a header's name; use letters, digits and -, without a colon")
+    if value.lower() in _FRAMING:
+        raise ValueError(f"{value} says how long a request is, and is set for each; leave it out")
+    return value
+
+
+def check_header_text(value: str) -> str:
+    """A header's value as it is. Raises `ValueError` where it cannot be sent; RFC 9110 knows more than ASCII there, but
+    advises against it."""
+    if not _TEXT.fullmatch(value):
+        raise ValueError("has characters that a header cannot contain; write one line of ASCII")
+    if value != value.strip():
+        raise ValueError("has a blank before or after it, which a header cannot contain; leave it out")
+    return value
+
+
+HeaderName: TypeAlias = Annotated[
+    str, AfterValidator(_header_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"})
+]
+ConnectHeader: TypeAlias = Mapping[HeaderName, Annotated[tuple[SecretText, ...], Field(min_length=1)]]
+"""Headers for a proxy alone, with the values of each."""
 
 
 class HeaderValues(Strict):
     """The values of a header, one line for each; Prometheus' form."""
 
-    values: tuple[str, ...] = ()
+    values: tuple[Annotated[str, AfterValidator(check_header_text)], ...] = ()
     """Values that may be shown.
 
     Example: [acme]"""
@@ -58,7 +88,7 @@ def _header_text(value: object) -> object:
 
 
 _Headers: TypeAlias = Mapping[
-    str,
+    HeaderName,
     Annotated[
         Annotated[NameText, BeforeValidator(_header_text), Tag("[text]")] | Annotated[HeaderValues, Tag("[values]")],
         Discriminator(_kind_of_header),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from msgspec import Struct
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from exporter.config.scalars import SecretText, check_url
+from exporter.config.scalars import check_url
 from exporter.model.secret import Secret
 
 
@@ -21,7 +21,6 @@ def _proxy_url(value: str) -> str:
 
 
 ProxyUrl: TypeAlias = Annotated[str, AfterValidator(_proxy_url)]
-ConnectHeader: TypeAlias = Mapping[str, Annotated[tuple[SecretText, ...], Field(min_length=1)]]
 
 
 class ProxySettings(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -41,6 +42,8 @@ _RESERVED_PREFIXES: Final = ("insights_exporter_", "process_", "python_")
 _RESERVED_LABELS: Final = frozenset({"job", "instance"})
 _RESERVED_ROOTS: Final = frozenset({"source", "window", "period"})
 _CREDENTIAL_NAME: Final = re.compile(r"(?i)auth|cookie|credential|key|password|secret|session|token")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_FOUR_NUMBERS: Final = re.compile(r"[0-9]+(\.[0-9]+){3}")
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTE_UNITS: Final = {"B": 1, "KB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
@@ -100,15 +103,30 @@ def _time_format(value: object) -> TimeFormat:
     return value if isinstance(value, TimeFormat) else parse_time_format(str(value))
 
 
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_url(value: str) -> str:
-    """An HTTP URL as it is. Raises `ValueError`, also where it carries a user or a password."""
+    """An HTTP URL, without a line end behind it, as YAML's `|` leaves one. Raises `ValueError`, also where it carries a
+    user or a password."""
+    value = value.rstrip("\r\n")
+    if value != value.strip() or _CONTROL.search(value):  # which urlsplit drops, and who sends it refuses or encodes
+        raise ValueError("has a line end, a control character, or a blank around it; write it in one line without them")
     try:
         parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        valid = parts.scheme in ("http", "https") and host != "" and " " not in host and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
         raise ValueError("not a URL; write one such as https://host/path")
+    if _FOUR_NUMBERS.fullmatch(host) and not _is_address(host):
+        raise ValueError("its host is not an IPv4 address; write one such as 192.0.2.1")
     if parts.username or parts.password:
         raise ValueError("a URL must not carry a user or a password; use basic_auth")
     return value

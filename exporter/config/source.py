@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from exporter.config.credentials import Authorization, BasicAuth, OAuth2, TLSConfig, is_protected
-from exporter.config.headers import HttpHeaders, hidden_headers
-from exporter.config.proxy import ConnectHeader, ProxySettings, ProxyUrl
+from exporter.config.headers import ConnectHeader, HttpHeaders, hidden_headers
+from exporter.config.proxy import ProxySettings, ProxyUrl
 from exporter.config.scalars import (
     ByteCount,
     Count,
@@ -306,15 +306,15 @@ class Source(Strict):
         found: list[tuple[tuple[str, ...], Any]] = []
         if self.oauth2 is not None:
             params = self.oauth2.endpoint_params
-            found.append((("oauth2", "client_id_file"), self.oauth2.id_secret))
+            found.append((("oauth2", _written_key(self.oauth2, "client_id")), self.oauth2.id_secret))
             if self.oauth2.has_secret:
-                found.append((("oauth2", "client_secret_file"), self.oauth2.key_secret))
+                found.append((("oauth2", _written_key(self.oauth2, "client_secret")), self.oauth2.key_secret))
             found.extend(hidden_headers(self.oauth2, ("oauth2",)))
             found.extend((("oauth2", "endpoint_params", name), one) for name, one in params.items())
-        if self.authorization is not None:
-            found.append((("authorization", "credentials_file"), self.authorization.secret))
+        if (static := self.authorization) is not None:
+            found.append((("authorization", _written_key(static, "credentials")), static.secret))
         if self.basic_auth is not None:
-            found.append((("basic_auth", "password_file"), self.basic_auth.secret))
+            found.append((("basic_auth", _written_key(self.basic_auth, "password")), self.basic_auth.secret))
         found.extend(hidden_headers(self, ()))
         found.extend((("params", name), one) for name, some in self.params.items() for one in some)
         found.extend((("secret_values", name), secret) for name, secret in self.secret_values.items())
@@ -324,3 +324,8 @@ class Source(Strict):
     def access(self) -> Access:
         """How it is reached, and as whom."""
         return Access(**{name: getattr(self, name) for name in Access.__struct_fields__})
+
+
+def _written_key(section: Strict, name: str) -> str:
+    """The key of a section that has a secret: itself, or that of its file."""
+    return name if getattr(section, name) is not None else f"{name}_file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from exporter.config.credentials import TLSConfig
+from exporter.config.headers import check_header_text
 from exporter.config.load import Loaded, load
 from exporter.config.redacted import Redacted
 from exporter.config.source import Source
@@ -22,7 +22,6 @@ from exporter.plan.stored import StoredPlan
 from exporter.upstream.tls import ssl_context, tls_file_states
 
 _IN_HEADERS: Final = ("authorization", "http_headers", "proxy_connect_header")
-_HEADER_TEXT: Final = re.compile(r"[\t -~]+")
 
 
 class Checked(Struct, frozen=True):
@@ -76,9 +75,11 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
         for key, secret in source.secrets:
             try:
                 text = secret.reveal()
-                if key[0] in _IN_HEADERS and not _HEADER_TEXT.fullmatch(text):
-                    wrong = "has characters that a header cannot contain"
-                    problems.append(loaded.places.problem((*place, *key), wrong, "write one line of ASCII"))
+                if _is_in_header(key):
+                    check_header_text(_header_text(source, key, text))
+            except ValueError as error:
+                wrong, _, remedy = str(error).partition("; ")
+                problems.append(loaded.places.problem((*place, *key), wrong, remedy))
             except Failure as failure:
                 remedy = "make it readable for this user" if secret.file else "set it"
                 problems.append(loaded.places.problem((*place, *key), failure.detail, remedy))
@@ -92,6 +93,17 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
                 remedy = "name PEM files that this user can read"
                 problems.append(loaded.places.problem((*place, *key), wrong, remedy))
     return tuple(problems)
+
+
+def _is_in_header(key: tuple[str, ...]) -> bool:
+    """Whether a secret of a source is sent as a header, or in one, as it is."""
+    return key[0] in _IN_HEADERS or (key[0] == "oauth2" and key[1] in _IN_HEADERS)
+
+
+def _header_text(source: Source, key: tuple[str, ...], text: str) -> str:
+    """The header's value that a secret gives, as it is sent."""
+    static = source.authorization
+    return text if static is None or key[0] != "authorization" else f"{static.type} {text}"
 
 
 def _tls_configs(source: Source) -> list[tuple[tuple[str, ...], TLSConfig]]:

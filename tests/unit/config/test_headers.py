@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.config.headers import header_secrets, hidden_headers
+import httpcore
+import httpx
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from exporter.config.headers import HeaderName, check_header_text, header_secrets, hidden_headers
 from exporter.config.source import Source
 from exporter.model.secret import Secret
 
@@ -41,3 +46,34 @@ def test_only_values_may_be_seen() -> None:
         (("sources", "http_headers", "X-Key"), Secret(inline="s3cret")),
         (("sources", "proxy_connect_header", "X-Proxy"), Secret(inline="s3cret")),
     )
+
+
+def is_sent(name: str, value: str) -> bool:
+    """Whether the libraries that send requests take a header."""
+    api = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    try:
+        headers = httpx.Headers([("Host", "a"), (name, value)]).raw
+        with httpcore.ConnectionPool(network_backend=httpcore.MockBackend([api])) as pool:
+            return pool.request("GET", "http://a/", headers=headers).status == 200
+    except (UnicodeEncodeError, httpcore.LocalProtocolError):
+        return False
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "x_api.key", "X-Api-Key:", "X Y", "", "X-Ä", "X\nY", "X(Y)"])
+def test_a_name_is_taken_that_can_be_sent(name: str) -> None:
+    """And no other, as every poll would fail."""
+    try:
+        is_taken = bool(TypeAdapter(HeaderName).validate_python(name))
+    except ValidationError:
+        is_taken = False
+    assert is_taken is is_sent(name, "a")
+
+
+@pytest.mark.parametrize("text", ["a", "a b", "a\tb", "", "ü", " a", "a ", "a\t", "a\nb", "a\r", "a\0"])
+def test_a_value_is_taken_that_can_be_sent(text: str) -> None:
+    """And no other."""
+    try:
+        is_taken = check_header_text(text) == text
+    except ValueError:
+        is_taken = False
+    assert is_taken is is_sent("X", text)

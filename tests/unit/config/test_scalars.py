@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -180,6 +181,28 @@ def test_a_section_is_frozen_and_takes_no_other_keys_and_no_infinity() -> None:
     with pytest.raises(ValidationError, match="finite") as refused:
         Section.model_validate({"number": float("inf")})
     assert "input_value" not in str(refused.value)  # it may be a secret
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://a/b\n", "https://a/b"),
+        ("https://a/b\r\n", "https://a/b"),
+        ("https://10.0.0.1/ä?b c", "https://10.0.0.1/ä?b c"),
+        ("https://1.2.3/", "https://1.2.3/"),
+    ],
+)
+def test_a_url_may_have_a_line_end_behind_it(url: str, taken: str) -> None:
+    """As YAML leaves one behind a text of several lines."""
+    assert check_url(url) == taken
+    httpx.URL(taken)
+
+
+@pytest.mark.parametrize("url", ["https://a/\nb", "https://a/\tb", "\nhttps://a/", "https://a/ ", "https://a/\x7f"])
+def test_a_url_that_is_sent_in_another_way_is_refused(url: str) -> None:
+    """Who sends it would refuse or encode what stands there."""
+    with pytest.raises(ValueError, match="write it in one line"):
+        check_url(url)
 
 
 def test_names_and_urls_of_flags_follow_the_same_rules() -> None:
