@@ -91,9 +91,9 @@ def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: st
 
 def steps_in_range(counter: str, *variables: str, **matchers: str) -> str:
     """What a counter without windows grew by in the chosen time range, its birth included: a series that was not there
-    in the quarter of an hour before, or was above what it is now, has grown from 0."""
+    in the quarter of an hour before, or was last above what it is now, as at midnight, has grown from 0."""
     now = series(counter, *variables, **matchers)
-    before = f"max_over_time({now}[15m] offset {_WINDOW})"
+    before = f"last_over_time({now}[15m] offset {_WINDOW})"
     return f"sum_over_time(({now} - ({before} <= {now} or 0 * {now}))[$__range:{_WINDOW}])"
 
 
