@@ -72,9 +72,9 @@ def test_the_table_of_apis_says_what_is_wrong_with_each(tmp_path: Path, counters
     assert_answers(tmp_path / "states.json", list(series(counters=counters)), asked)
 
 
-def assert_answers(file: Path, given: list[dict[str, str]], *asked: dict[str, Any]) -> None:
+def assert_answers(file: Path, given: list[dict[str, str]], *asked: dict[str, Any], evaluation: str = "1m") -> None:
     """Prometheus has these answers to the expressions, of series a minute apart."""
-    rules_test(file, given, "1m", list(asked))
+    rules_test(file, given, evaluation, list(asked))
     command = [program("promtool"), "test", "rules", str(file)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -114,3 +114,23 @@ def test_an_exporter_that_works_does_not_hide_one_that_does_not(
     asked.append({"expr": expression_of(EXPORTER, "Queries", 1, "5m"), "eval_time": "20m",
                   "exp_samples": [{"labels": of_query, "value": age}]})  # fmt: skip
     assert_answers(tmp_path / "several.json", given, *asked)
+
+
+def test_the_budget_that_is_left_is_the_same_in_the_rules_and_on_the_dashboards(tmp_path: Path) -> None:
+    """After a first day at half of the errors that the objective allows, a sixtieth of the budget of 30 days is spent:
+    so say Overview and the rule that somebody may alert on."""
+    labels = (
+        'organization="acme",environment_id="e1",environment="Production",tenant="carbon.super",api_id="a1",'
+        'api="Orders API",version="1.0.0",job="insights-exporter",instance="one:10093"'
+    )
+    given = [
+        {"series": f"choreo_api_info{{{labels}}}", "values": "1x1450"},
+        {"series": f"choreo_api_requests_total{{{labels}}}", "values": "0+1200x1450"},
+        {"series": f'choreo_api_target_errors_total{{{labels},code="503"}}', "values": "0+3x1450"},
+    ]
+    shown = expression_of(OVERVIEW, "Error budget left now", 0, "5m")
+    asked = [
+        {"expr": f"round({expr}, 0.001)", "eval_time": "24h", "exp_samples": [{"labels": "{}", "value": 0.983}]}
+        for expr in (shown, "min(api:choreo_api_error_budget_left:ratio30d)")
+    ]
+    assert_answers(tmp_path / "budget.json", given, *asked, evaluation="5m")

@@ -49,7 +49,8 @@ def objectives() -> Dashboard:
 
 
 def budget_left(recorded_of: Callable[[str], str] = of_apis) -> str:
-    """The part of the error budget of 30 days that is left, of each API; below 0, it is overspent.
+    """The part of the error budget of 30 days that is left, of each API; below 0, it is overspent. The rule
+    `api:choreo_api_error_budget_left:ratio30d` in `prometheus/rules/slo.yaml` is the same.
 
     Days of which nothing is known count as days with as many requests and no error: a burst in the first hour after the
     rules were loaded spends an hour's part of the budget, and not all of it.
