@@ -85,15 +85,18 @@ def windows_in_range(window: str, *variables: str, ago: str = "", **matchers: st
 
     A sample of the past (`backfill`) that stands at a step would be seen at the next step as well, as Prometheus looks
     back for five minutes, both ends included until version 3: so steps look at the second before them.
+
+    The last good window stays while polls fail, until it is stale, and so is added more than once.
     """
     return f"sum_over_time(({series(window, *variables, **matchers)} offset 1s)[$__range:{_WINDOW}]{ago})"
 
 
 def steps_in_range(counter: str, *variables: str, **matchers: str) -> str:
     """What a counter without windows grew by in the chosen time range, its birth included: a series that was not there
-    in the quarter of an hour before, or was last above what it is now, as at midnight, has grown from 0."""
-    now = series(counter, *variables, **matchers)
-    before = f"last_over_time({now}[15m] offset {_WINDOW})"
+    in the hour before, from any replica or pod, or was above what it is now, has grown from 0."""
+    those = series(counter, *variables, **matchers)
+    now = f"max without (instance, pod) ({those})"
+    before = f"max without (instance, pod) (last_over_time({those}[1h] offset {_WINDOW}))"
     return f"sum_over_time(({now} - ({before} <= {now} or 0 * {now}))[$__range:{_WINDOW}])"
 
 

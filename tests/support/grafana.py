@@ -260,7 +260,8 @@ def shared_with_others(expression: str, ours: Iterable[str] = ()) -> list[str]:
 
 # a counter's own steps, with its birth: what `promql.steps_in_range` makes
 _STEPS: Final = re.compile(
-    r"sum_over_time\(\((?P<now>[\w:]+\{[^{}]*\}) - \(last_over_time\((?P=now)\[15m\] offset 5m\) <= (?P=now)"
+    r"sum_over_time\(\((?P<now>max without \(instance, pod\) \((?P<those>[\w:]+\{[^{}]*\})\)) - "
+    r"\(max without \(instance, pod\) \(last_over_time\((?P=those)\[1h\] offset 5m\)\) <= (?P=now)"
     r" or 0 \* (?P=now)\)\)\[\$__range:5m\]\)"
 )
 

@@ -14,6 +14,7 @@ from tests.support.grafana import expression_of, panels, shipped
 from tests.support.processes import program
 
 OVERVIEW: Final = shipped()["choreo-insights-overview.json"]
+ALERTS: Final = shipped()["choreo-insights-alerts.json"]
 EXPORTER: Final = shipped()["choreo-insights-exporter.json"]
 TABLE: Final = "APIs, the worst first"
 # Of each API: requests, answers with 5xx and with 429 in five minutes, and seconds of the 95th percentile.
@@ -134,3 +135,28 @@ def test_the_budget_that_is_left_is_the_same_in_the_rules_and_on_the_dashboards(
         for expr in (shown, "min(api:choreo_api_error_budget_left:ratio30d)")
     ]
     assert_answers(tmp_path / "budget.json", given, *asked, evaluation="5m")
+
+
+@pytest.mark.parametrize(
+    ("pods", "raised"),
+    [
+        ({"one": "50x50 stale _x28 51x60"}, 1),
+        ({"one": "50x70 stale", "two": "_x73 50x7 52x60"}, 2),
+        ({"one": "50x70 2x60"}, 2),
+        ({"one": "_x70 3x60"}, 3),
+        ({"one": "50x70 53x60", "two": "50x71 53x60"}, 3),
+    ],
+    ids=["absent for half an hour", "another pod", "midnight", "birth", "replicas"],
+)
+def test_alerts_of_choreo_are_counted_once(tmp_path: Path, pods: dict[str, str], raised: int) -> None:
+    """A gap in the figures, a new pod or midnight adds nothing to the alerts that were raised in the range."""
+    labels = (
+        'organization="acme",environment="Production",api="Orders API",severity="HIGH",job="insights-exporter",'
+        'instance="{0}",pod="{0}"'
+    )
+    given = [
+        {"series": f"choreo_alerts_total{{{labels.format(pod)}}}", "values": values} for pod, values in pods.items()
+    ]
+    asked = {"expr": expression_of(ALERTS, "Raised", 0, "1h"), "eval_time": "2h",
+             "exp_samples": [{"labels": "{}", "value": raised}]}  # fmt: skip
+    assert_answers(tmp_path / "alerts.json", given, asked)
