@@ -3,12 +3,13 @@ count from one sample to the next, and would never see what a series is born wit
 
 It is 0 for one poll, and at the next poll what it is. Never at the first poll, such as after a restart: the series may
 have been there before, and its whole total would count twice. So it is not after an answer that was not whole, and not
-where a series comes back that was away.
+where a series comes back that was away. Such a series keeps the highest value that it had in its period.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -25,21 +26,22 @@ class Births(Struct, frozen=True):
     """What is remembered of the counters that were published last.
 
     `whole` are the families of which the answer named every series. `begun` are the series that stand as 0, with what
-    they are; `ended` those that stand with their full total of the period before. `gone` are the hashes of series that
-    the answers of this period named earlier.
+    they are; `ended` those that stand with their full total of the period before. `gone` are the series that answers of
+    this period named, and the last one did not, with what they were; `forgot`: there were more than are remembered.
     """
 
     whole: frozenset[Family] = frozenset()
     begun: Counters = {}
     ended: Counters = {}
-    gone: frozenset[int] = frozenset()
+    gone: Counters = {}
+    forgot: bool = False
 
     def publish(self, before: Counters, now: Counters, result: Result, *, same_period: bool) -> tuple[Births, Counters]:
         """What is remembered next, and the values to publish in place of those of `now`, where they are others.
 
         `before` are the counters as the last answer had them.
         """
-        gone = self._gone(before, now) if same_period else frozenset()
+        gone, forgot = self._gone(before, now) if same_period else ({}, False)
         begun, shown = {}, {}
         ended = {} if same_period else self.begun
         for family, series in now.items():
@@ -49,34 +51,37 @@ class Births(Struct, frozen=True):
                 born |= _not_below(series, self.ended[family])
             elif not same_period:
                 # A new period that has reached the old one's total already would not be seen as a reset.
-                born |= _not_below(series, before.get(family, {}))
+                born |= _not_below(series, before.get(family, {})) | _not_below(series, self.gone.get(family, {}))
             if starting := {key: series[key] for key in born - carried.keys()}:
                 begun[family] = starting
             if starting or carried:
                 shown[family] = dict.fromkeys(starting, 0) | dict(carried)
-        return Births(_whole_families(now, result), begun, ended, gone), shown
+        return Births(_whole_families(now, result), begun, ended, gone, forgot), shown
 
     def _born(
         self, family: Family, before: Mapping[LabelValues, Number], now: Mapping[LabelValues, Number], *,
         same_period: bool,
     ) -> set[LabelValues]:  # fmt: skip
-        if family not in self.whole or len(self.gone) > MOST_GONE:
+        if family not in self.whole or self.forgot:
             return set()
-        return {
-            key
-            for key in now.keys() - before.keys()
-            if now[key] > 0 and not (same_period and hash((family.name, key)) in self.gone)
-        }
+        gone = self.gone.get(family, {}) if same_period else {}
+        return {key for key in now.keys() - before.keys() if now[key] > 0 and key not in gone}
 
-    def _gone(self, before: Counters, now: Counters) -> frozenset[int]:
-        if len(self.gone) > MOST_GONE:
-            return self.gone
-        away = {
-            hash((family.name, key))
-            for family, series in before.items()
-            for key in series.keys() - now.get(family, {}).keys()
-        }
-        return self.gone | away if away else self.gone
+    def _gone(self, before: Counters, now: Counters) -> tuple[Counters, bool]:
+        """The series of this period that are away now, at most `MOST_GONE`, and whether any was forgotten."""
+        found: dict[Family, dict[LabelValues, Number]] = {}
+        room, forgot = MOST_GONE, self.forgot
+        for family in {**self.gone, **before}:
+            present = now.get(family, {}).keys()
+            away: dict[LabelValues, Number] = {}
+            for known in (self.gone.get(family, {}), before.get(family, {})):
+                missing = known.keys() - present
+                forgot = forgot or len(missing) > room
+                away |= {key: known[key] for key in islice(missing, room)}
+                room = max(0, room - len(missing))
+            if away:
+                found[family] = away
+        return found, forgot
 
 
 _NO_BIRTHS: Final = Births()

@@ -110,17 +110,23 @@ def next_state(previous: State, outcome: PollOutcome, at: float, time: float) ->
     """The state after a poll, and the series to publish; a failure leaves both as they are.
 
     Within a period a counter does not fall: a lower value is held and counted (the upstream corrected itself, or
-    answered from an older copy). A new period begins at the upstream's own figure: a reset, which `rate()` knows.
-    A series of a period that begins is published as 0 first (see `Births`).
+    answered from an older copy), also where the series was away in between. A new period begins at the upstream's own
+    figure: a reset, which `rate()` knows. A series of a period that begins is published as 0 first (see `Births`).
     """
     result = outcome.result
     if result is None:
         return _state_after_failure(previous, outcome, time), ()
     same_period = result.period_start_time == previous.period_start_time
-    held = previous.counters if same_period and result.period_start_time is not None else {}
+    is_held = same_period and result.period_start_time is not None
+    held = (previous.counters, previous.births.gone) if is_held else ()
     counters = {one.family: one.series for one in result.samples if one.family.type is MetricType.COUNTER}
     kept = {
-        family: {key: value for key, value in held.get(family, {}).items() if series.get(key, value) < value}
+        family: {
+            key: value
+            for values in held
+            for key, value in values.get(family, {}).items()
+            if series.get(key, value) < value
+        }
         for family, series in counters.items()
     }
     for family, values in kept.items():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.model.samples import LabelValues, Number
 from tests.unit.series.test_births import PERIOD, Watched, increase
@@ -40,3 +41,17 @@ def test_prometheus_counts_every_event(events: list[set[int]], failures: set[int
             pages.append(watched.poll(answer))
     for number, happened in enumerate(events):
         assert increase([page.get((f"s{number}",)) for page in pages]) == len(happened)
+
+
+@given(st.lists(st.tuples(st.dictionaries(st.sampled_from("ab"), st.integers(0, 9)), st.booleans()), max_size=12))
+@example([({"a": 9}, True), ({}, True), ({"a": 8}, False)])
+def test_within_a_period_no_series_falls(answers: list[tuple[dict[str, int], bool]]) -> None:
+    """Whatever answers lack or correct downwards, whole ones or partial ones, Prometheus sees no reset."""
+    watched = Watched()
+    last: dict[LabelValues, Number] = {}
+    for totals, is_partial in answers:
+        answer = good(COUNTER, totals, 0.0)
+        assert answer.result is not None
+        page = watched.poll(replace(answer, result=replace(answer.result, partial=is_partial)))
+        assert all(value >= last.get(key, 0) for key, value in page.items())
+        last |= page
