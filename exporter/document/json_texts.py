@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.response_path import Mark
+from exporter.model.surrogates import without_lone_surrogates
 
 # The response keys from the data to a text; below a value that is JSON its own keys, or `Mark.EVERY` for each.
 Way: TypeAlias = tuple[str | Mark, ...]
@@ -70,7 +71,7 @@ class JsonTexts(Struct):
 def _content_for_python(text: str) -> Any:
     """What Python's own parser reads, which takes NaN, 1e999 and half of a surrogate pair, as in answers."""
     try:
-        return json.loads(text)
+        return json.loads(without_lone_surrogates(text))
     except (ValueError, RecursionError):
         return NotJson(text)
 

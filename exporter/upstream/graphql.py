@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from exporter.model.censor import EVERYTHING, Censor
 from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
+from exporter.model.surrogates import without_lone_surrogates
 from exporter.upstream import memory
 from exporter.upstream.diagnosis import clean_line, json_object, server_words
 from exporter.upstream.limits import (
@@ -341,24 +341,10 @@ def _decode(body: bytes) -> Any:
     if not body:
         raise UpstreamFailure(Reason.JSON, "the answer is empty")
     try:
-        text = _without_lone_surrogates(body.decode("utf-8-sig"))
+        text = without_lone_surrogates(body.decode("utf-8-sig"))
         return json.loads(text, object_hook=_as_it_is if len(body) > BIG_BYTES else None)
     except _UNREAD:
         raise UpstreamFailure(Reason.JSON, "the answer is not JSON in UTF-8") from None
-
-
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
-
-
-def _without_lone_surrogates(text: str) -> str:
-    """The JSON with U+FFFD for each half of a surrogate pair, which no page could carry, and which would make two
-    series of what looks the same on it."""
-    if "\\ud" not in text and "\\uD" not in text:
-        return text
-    return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["lone"] else escape[0], text)
 
 
 def _as_it_is(found: dict[str, Any]) -> dict[str, Any]:

@@ -26,11 +26,13 @@ def opened(data: Any, *ways: Way, most: int = MOST) -> Any:
     [
         ('{"a": [1, null]}', {"a": [1, None]}),
         ('"x"', "x"),
+        (r'["\ud800", "\\ud800", "\ud83d\ude00"]', ["\ufffd", r"\ud800", "\U0001f600"]),
+        (r'{"\udfff": 1}', {"\ufffd": 1}),
         ("  ", None),
         ("", None),
         ("null", None),
         ('{"a": NaN}', "NaN"),
-        ('"\\ud800"', "\ud800"),
+        ('"\\ud800"', "\ufffd"),
     ],
 )
 def test_a_text_is_what_it_holds(text: str, content: Any) -> None:
