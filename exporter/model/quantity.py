@@ -53,14 +53,19 @@ _BYTES: Final[Mapping[str, int]] = {
 
 
 def seconds_of(text: str) -> Number:
-    """Seconds of a duration: ISO 8601 (`PT1H2M`, without years and months), `1h2m`, `3 days`, `01:02:03`.
+    """Seconds of a duration: ISO 8601 (`PT1H2M`, without years and months), `1h2m`, `3 days`, `01:02:03`. The sign of
+    days before a clock is theirs alone, as in Python: `-1 day, 23:59:59` is a second less than none.
 
     Raises `ValueError`.
     """
     text = _bounded(text)
     if (match := _ISO.fullmatch(text) or _CLOCK.fullmatch(text)) is not None:
         parts = {unit: count for unit, count in match.groupdict().items() if unit != "sign" and count}
-        return _signed(sum(_fraction(count) * _SECONDS[unit] for unit, count in parts.items()), match["sign"])
+        seconds = {unit: _fraction(count) * _SECONDS[unit] for unit, count in parts.items()}
+        if match.re is _CLOCK and match["d"] and match["sign"] == "-":  # as Python writes it: a clock counts up
+            seconds["d"] *= -1
+            return _number(sum(seconds.values(), Fraction(0)))
+        return _signed(sum(seconds.values()), match["sign"])
     sign, rest = (text[0], text[1:]) if text[0] in "+-" else ("", text)
     at, total = 0, Fraction(0)
     while (part := _PART.match(rest, at)) is not None and part[2] in _SECONDS:

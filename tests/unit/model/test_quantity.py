@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -21,11 +22,18 @@ from exporter.model.samples import Number
         ("300µs", 0.0003), ("300us", 0.0003), ("5ns", 5e-9), ("-2m", -120), ("+2m", 120), ("3 days", 259200),
         ("1 day 2 hours", 93600), ("2 min", 120), (" 90s ", 90), ("01:02:03", 3723), ("120:00:00.5", 432000.5),
         ("-00:00:01", -1), ("1 day 02:03:04", 93784), ("2 days, 0:00:01", 172801), ("1m1m", 120),
+        ("-1 day, 23:59:59", -1), ("-2 days, 12:00:00", -129600), ("-1 day 00:00:00", -86400), ("-P1DT1H", -90000),
     ],
 )  # fmt: skip
 def test_a_duration_is_its_seconds(text: str, seconds: Number) -> None:
     """ISO 8601, units behind numbers, and the clock's form."""
     assert seconds_of(text) == seconds
+
+
+@given(st.timedeltas())
+def test_a_duration_as_python_writes_it_is_read(duration: timedelta) -> None:
+    """Of either sign: its days may be negative, and its clock never is."""
+    assert seconds_of(str(duration)) == pytest.approx(duration.total_seconds(), rel=1e-15)
 
 
 @pytest.mark.parametrize(
