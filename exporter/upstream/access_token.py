@@ -404,7 +404,7 @@ class TokenSource:
     def _note(self, failure: Failure, credentials: tuple[str, str] | None) -> RenewalFailure:
         """The failure as one of the renewal, with the wait that it brings."""
         if not isinstance(failure, RenewalFailure):
-            failure = TokenFailure(failure.reason, failure.detail)
+            failure = TokenFailure(failure.reason, failure.detail, retry_after_seconds=failure.retry_after_seconds)
         is_known = self._failure is not None and self._failure.detail == failure.detail
         self._failure = failure
         self._failures_in_a_row += 1

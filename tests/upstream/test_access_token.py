@@ -714,8 +714,18 @@ def test_an_endpoint_that_is_down_from_the_start(upstream: Upstream) -> None:
         (reply(code=429, headers={"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": DATE}), 30),
         (status(401, retry_after="900"), 900),
         (status(401, retry_after="40"), 300),
+        (reply(b"x", code=503, headers={"retry-after": "100", "content-encoding": "gzip"}), 100),
     ],
-    ids=["429", "503", "none", "for ever", "a date", "a client that is refused", "one that is refused for a while"],
+    ids=[
+        "429",
+        "503",
+        "none",
+        "for ever",
+        "a date",
+        "a client that is refused",
+        "one that is refused for a while",
+        "503 with a broken body",
+    ],
 )
 def test_the_endpoint_is_left_alone_as_long_as_it_asks(
     upstream: Upstream, clock: Clock, behaviour: Behaviour, seconds: float
