@@ -16,7 +16,7 @@ _END: Final = re.compile(rb"\r?\n\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+")  # RFC 9110 §5.6.2
 _NOT_IN_A_VALUE: Final = bytes.maketrans(b"\0\v\f\r\x1c\x1d\x1e\x1f", b"        ")
-_INTERIM: Final = re.compile(rb"HTTP/\d\.\d 1\d\d")
+_INTERIM: Final = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d(?!\d)")  # 101 is an answer: what follows is no HTTP
 
 
 class TooManyFields(ValueError):
@@ -35,7 +35,8 @@ class HeadReader:
         self.is_done = False
 
     def add(self, data: bytes) -> bytes:
-        """What can be passed on: nothing while a head is not whole; as it came where it is too long for one.
+        """What can be passed on: nothing while the final head is not whole; as it came where it is too long for one.
+        Interim answers are never passed on: h11 would take its time for thousands of them.
 
         Raises `TooManyFields`.
         """
@@ -45,8 +46,9 @@ class HeadReader:
             head = bytes(self._received[: end.end()])
             del self._received[: end.end()]
             self._searched = 0
-            self.is_done = _INTERIM.match(head) is None
-            passed += _clean(head)
+            if _INTERIM.match(head) is None:
+                self.is_done = True
+                passed = _clean(head)
         self._searched = len(self._received)
         if self.is_done or len(self._received) > MAX_BYTES:
             self.is_done = True

@@ -43,6 +43,7 @@ _MISDIRECTED: Final = 421  # RFC 9110 §15.5.20: this server is not the one for 
 SHARE: Final = "exporter.share"
 BODY: Final = "exporter.body"
 _PIECE_BYTES: Final = 65536
+_TURN_SECONDS: Final = 0.005
 _GZIP: Final = zlib.MAX_WBITS | 16
 _MAX_GZIP_MEMBERS: Final = 10_000  # a body of empty ones would keep the event loop
 _DROPPED_HEADERS: Final = frozenset(
@@ -233,11 +234,15 @@ class Connections(httpx.AsyncBaseTransport):
             raise UpstreamFailure(Reason.REDIRECT, _redirect(answer.status, headers.get("location", "")))
         body = _Body(headers.get("content-encoding", ""), headers.get("content-length", ""), self._max_body_bytes)
         assert isinstance(answer.stream, AsyncIterable)
+        turn_at = time.monotonic()
         try:
             async for chunk in answer.stream:
                 for size in body.add(chunk):
                     if size > BIG_BYTES:
                         await share.hold(size)
+                    if time.monotonic() - turn_at > _TURN_SECONDS:  # one read is a bomb, or thousands of chunks
+                        await asyncio.sleep(0)
+                        turn_at = time.monotonic()
         except _ERRORS as error:
             stream = answer.extensions["network_stream"]
             if isinstance(stream, Stream) and stream.ended:

@@ -42,7 +42,7 @@ from tests.support.upstream import (
     silence,
     status,
 )
-from tests.support.wiring import CLIENT_SECRET, OPERATION, failure_of, until, wired
+from tests.support.wiring import CLIENT_SECRET, OPERATION, failure_of, post, until, wired
 
 LIMIT = 2**20
 GOOD = b'{"data":{"value":1}}'
@@ -306,6 +306,38 @@ def test_a_flood_of_interim_answers_leaves_other_polls_alone(upstream: Upstream)
             await asyncio.wait([flooded])
 
     asyncio.run(polls())
+
+
+LONG_READS: dict[str, Behaviour] = {
+    "a bomb": reply(gzip.compress(GOOD + b" " * 2**25), headers={"content-encoding": "gzip"}),
+    "chunks of one byte": raw(
+        HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000 + b"14\r\n" + GOOD + b"\r\n0\r\n\r\n"
+    ),
+    "interim answers": raw(b"HTTP/1.1 100 \r\n\r\n" * 20_000 + HEAD + b"content-length: 20\r\n\r\n" + GOOD),
+}
+
+
+@pytest.mark.parametrize("behaviour", LONG_READS.values(), ids=LONG_READS.keys())
+def test_an_answer_that_takes_long_to_read_lets_others_have_their_turn(
+    upstream: Upstream, behaviour: Behaviour
+) -> None:
+    """Row 18: few bytes that become many, and many that become few, hold up the event loop for milliseconds. Counted is
+    the processor time of its thread between two turns, whatever else the machine does."""
+    upstream.api.always(behaviour)
+
+    async def longest_turn() -> float:
+        transport = Transport(max_body_bytes=2**26)
+        asked = asyncio.create_task(post(transport, upstream.api_url, deadline_seconds=30))
+        longest, last = 0.0, time.thread_time()
+        while not asked.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+        assert await asked == 200
+        await transport.close()
+        return longest
+
+    assert asyncio.run(longest_turn()) < 0.04
 
 
 def test_a_refused_connection_is_told(upstream: Upstream) -> None:

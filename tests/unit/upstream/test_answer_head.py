@@ -29,15 +29,19 @@ def test_a_good_head_and_its_body_are_passed_on_as_they_are(size: int) -> None:
 
 
 def test_nothing_is_passed_on_before_a_head_is_whole() -> None:
-    """h11 sees heads, not parts of them; interim ones at once."""
+    """h11 sees final heads, not parts of them, and no interim ones."""
     reader = HeadReader()
-    assert reader.add(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 2") == (
-        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-    )
+    assert reader.add(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 2") == b""
     assert reader.add(b"00 OK\r\n") == b""
     assert not reader.is_done
     assert reader.add(b"\r\nbody") == b"HTTP/1.1 200 OK\r\n\r\nbody"
     assert reader.is_done
+
+
+def test_a_switch_of_protocols_is_an_answer() -> None:
+    """What follows 101 is no HTTP, in which no further head is sought."""
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nHTTP/1.1 2"
+    assert HeadReader().add(switched) == switched
 
 
 def test_a_head_without_end_is_not_kept() -> None:
