@@ -90,6 +90,7 @@ class Scheduler:
         if self._clock_watch.look() != jumps:  # asked at a time that it is not: everybody is due still
             return
         closing: list[Member] = []
+        ended_at, jitter = self._clock.monotonic(), self._jitter()  # one of each: a pack that fails is retried as one
         for target, outcome in polled.outcomes.items():
             taken = await self._take_in(course, fan_out, target, outcome)
             member = fan_out.members.get(target)
@@ -101,8 +102,8 @@ class Scheduler:
             elif member.take_failure(polled.extra_requests):
                 member.due_at += course.query.interval_seconds
             elif self._targets.is_awaited(course, target):
-                now, interval = self._clock.monotonic(), course.query.interval_seconds
-                member.due_at = retry_at(member.failures, now, interval, phase, self._jitter())
+                interval = course.query.interval_seconds
+                member.due_at = retry_at(member.failures, ended_at, interval, phase, jitter)
             if _closes_period(taken, ends[target]):
                 closing.append(member)
         stands_until = self._clock.monotonic() + course.query.interval_seconds  # what is polled together stays together

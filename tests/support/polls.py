@@ -137,12 +137,20 @@ class Wired:
     scheduler: Scheduler
 
     @classmethod
-    def of(cls, plan: Plan, api: Client, recorder: Recorder, clock: Clock, shard: Shard = NOT_SPLIT) -> Wired:
+    def of(
+        cls,
+        plan: Plan,
+        api: Client,
+        recorder: Recorder,
+        clock: Clock,
+        shard: Shard = NOT_SPLIT,
+        jitter: Callable[[], float] = lambda: 0.0,
+    ) -> Wired:
         store = Store(plan.max_series)
         lanes = Lanes(store.surroundings, clock)
         lanes.follow(plan.sources, {"acme": api})
         targets = Targets(plan, store, recorder, shard, monotonic=clock.monotonic)
         clock_watch = ClockWatch(store, recorder, clock)
         results = Results(targets, store, recorder, clock_watch, clock)
-        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter=lambda: 0.0)
+        scheduler = Scheduler(targets, lanes, results, store, recorder, clock_watch, clock, jitter)
         return cls(store, lanes, targets, results, scheduler)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import Final
 
 from exporter.model.clock import Clock
+from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, Response
 from tests.support.plans import planned
-from tests.support.polls import Recorder, Wired, in_quick_time
+from tests.support.polls import Api, Recorder, Wired, in_quick_time
 
 SLOW_SECONDS: Final = 8.0
 SOURCE: Final = """\
@@ -56,3 +58,32 @@ def test_who_waits_for_names_looks_for_them_ever_more_rarely() -> None:
         return [at - began_at for at in looks if 1 < at - began_at < SLOW_SECONDS]
 
     assert 5 < len(in_quick_time(work)) < 50
+
+
+def test_a_pack_that_fails_is_tried_again_as_one() -> None:
+    """Its targets go into one request again, however the times of retries are spread."""
+    queries = f"""
+    - name: items
+      interval: 10m
+      for_each: {{of: {list(range(25))}}}
+      pack: 25
+      document: "query ($of: Int) {{ items(of: $of) {{ id }} }}"
+      variables: {{of: "{{{{ of }}}}"}}
+      rows: items
+    - {{name: value, for_each: {{item: items}}, document: "query ($id: ID) {{ v(id: $id) }}",
+       variables: {{id: "{{{{ item.id }}}}"}}, labels: {{id: "{{{{ item.id }}}}"}},
+       metrics: [{{name: v, help: V., value: v}}]}}
+    """
+    api, draws = Api(lambda _: Failure(Reason.CONNECT, "refused")), count()
+
+    async def work(clock: Clock) -> None:
+        plan = planned(queries)
+        wired = Wired.of(plan, api, Recorder(), clock, jitter=lambda: next(draws) % 10 / 10)
+        task = asyncio.create_task(wired.scheduler.run())
+        await asyncio.sleep(300)
+        task.cancel()
+        await asyncio.wait({task})
+
+    in_quick_time(work)
+    assert 3 <= len(api.sent) <= 5
+    assert {len(sent.variables) for sent in api.sent} == {25}
