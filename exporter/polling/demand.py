@@ -6,7 +6,7 @@ What further pages take comes on top. Polls that fail take no more than those th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 
@@ -32,20 +32,21 @@ class Term(Struct, frozen=True):
         return f"{_amount(self.calls, self.unit)}{audit}{pages}"
 
 
-def terms(plan: Plan, source: Source) -> tuple[Term, ...]:
-    """The calls a minute of each query that runs on a source."""
+def terms(plan: Plan) -> dict[str, tuple[Term, ...]]:
+    """The calls a minute of each query that runs on a source, by the name of the source."""
     units = _units(plan)
-    return tuple(
-        Term(
+    found: dict[str, list[Term]] = {source.name: [] for source in plan.sources}
+    for query in plan.queries:
+        term = Term(
             query.name,
             _calls(query),
             units.get(query.name),
             paged=query.pages is not None,
             audited=query.audit_after_seconds is not None,
         )
-        for query in plan.queries
-        if source in query.sources
-    )
+        for source in query.sources:
+            found[source.name].append(term)
+    return {name: tuple(each) for name, each in found.items()}
 
 
 def sum_text(found: Sequence[Term]) -> str:
@@ -123,16 +124,14 @@ class Demand(Struct, frozen=True):
         return ", ".join(f"{query} {calls:.3g}" for query, calls in ranked[:count])
 
 
-def present_demand(plan: Plan, source: Source, round_calls: Callable[[str, str], int]) -> Demand | None:
-    """The demand on a source with a `rate_limit`; `round_calls` tells how many calls a query's round has now."""
+def present_demand(
+    queries: Iterable[QueryPlan], source: Source, round_calls: Callable[[str, str], int]
+) -> Demand | None:
+    """The demand of the queries that run on a source with a `rate_limit`; `round_calls` tells how many calls a query's
+    round has now."""
     if (limit := _limit(source)) is None:
         return None
-    calls = {
-        query.name: _rounds(query) * round_calls(query.name, source.name)
-        for query in plan.queries
-        if source in query.sources
-    }
-    return Demand(calls, limit)
+    return Demand({query.name: _rounds(query) * round_calls(query.name, source.name) for query in queries}, limit)
 
 
 def _limit(source: Source) -> float | None:
@@ -144,8 +143,9 @@ def _limit(source: Source) -> float | None:
 def demand_report(plan: Plan) -> Iterator[str]:
     """The demand in lines for a person, once for sources that are asked the same under the same limit."""
     alike: dict[tuple[tuple[Term, ...], float | None], list[str]] = {}
+    by_source = terms(plan)
     for source in plan.sources:
-        alike.setdefault((terms(plan, source), _limit(source)), []).append(source.name)
+        alike.setdefault((by_source[source.name], _limit(source)), []).append(source.name)
     for (found, limit), names in alike.items():
         yield f"calls per minute to {', '.join(names)}{', to each' if len(names) > 1 else ''}:"
         width = max((len(term.query) for term in found), default=0)

@@ -54,6 +54,9 @@ class Targets:
     def _take_over(self, plan: Plan) -> None:
         self.plan = plan
         self._courses = {course.key: course for course in courses(plan)}
+        self._by_source: dict[str, list[QueryPlan]] = {}
+        for course in self._courses.values():
+            self._by_source.setdefault(course.source.name, []).append(course.query)
         self._read_by_others = plan.read_by_others
         self._fed: dict[str, list[QueryPlan]] = {}
         for query in plan.queries:
@@ -144,7 +147,7 @@ class Targets:
 
     def demand(self, source: Source) -> Demand | None:
         """What a source with a rate limit is asked, as the targets are now."""
-        return present_demand(self.plan, source, self._round_calls)
+        return present_demand(self._by_source.get(source.name, ()), source, self._round_calls)
 
     def feed(self, course: Course) -> None:
         """Lets the queries that this one feeds follow its rows."""

@@ -142,10 +142,12 @@ def test_the_present_demand_is_compared_with_the_limit() -> None:
     """A ratio above 1 means that polls fall behind; the dearest queries are named with their calls a minute."""
     plan = planned(QUERIES, SOURCES)
     rounds = {"environments": 1, "steady": 1, "overview": 10, "apis": 10, "latency": 30, "usage": 6, "listed": 3}
-    demand = present_demand(plan, plan.sources[0], lambda query, source: rounds[query] if source == "acme" else 0)
+    acme, other = plan.sources[0], plan.sources[2]
+    queries = [query for query in plan.queries if acme in query.sources]
+    demand = present_demand(queries, acme, lambda query, source: rounds[query] if source == "acme" else 0)
     assert demand is not None
     assert demand.dearest() == "latency 30, overview 30, steady 12"
     assert demand.limit == 30
     assert round(demand.ratio, 3) == round((0.1 + 12 + 30 + 1 + 30 + 1.2 + 3) / 30, 3)
-    assert present_demand(plan, plan.sources[2], lambda query, source: 1) is None
+    assert present_demand(queries, other, lambda query, source: 1) is None
     assert Demand({}, 60.0).ratio == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
+from exporter.config.source import Source
 from exporter.exposition import Format, Joiner
 from exporter.model.clock import Clock
 from exporter.model.errors import Reason
@@ -165,6 +167,52 @@ def test_the_demand_of_many_queries_is_told_once_when_all_have_begun() -> None:
         assert all(calls > 0 for demand in demands for calls in demand.calls.values())
 
     asyncio.run(work())
+
+
+class CountedSource(Source):
+    """A source that counts how often it is compared with others."""
+
+    compared: ClassVar[list[str]] = []
+
+    def __eq__(self, other: object) -> bool:
+        self.compared.append(self.name)
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+def test_the_demand_on_many_sources_compares_none_of_them() -> None:
+    """Each has its own queries at hand: a scrape of a thousand sources would compare them a million times."""
+    made = planned(
+        """
+        - {name: a, document: "{ n }", metrics: [{name: a, help: A., value: n}]}
+        - {name: b, sources: [s1], document: "{ n }", metrics: [{name: b, help: B., value: n}]}
+        """,
+        "sources:\n"
+        + "".join(
+            f'  - {{name: s{at}, url: "https://s{at}.example/", labels: {{s: "{at}"}},'
+            " rate_limit: {requests: 1, per: 1s}}\n"
+            for at in range(3)
+        ),
+    )
+    counted = {source.name: CountedSource.model_construct(**dict(source)) for source in made.sources}
+    plan = dataclasses.replace(
+        made,
+        sources=tuple(counted.values()),
+        queries=tuple(
+            dataclasses.replace(query, sources=tuple(counted[source.name] for source in query.sources))
+            for query in made.queries
+        ),
+    )
+
+    async def work(targets: Targets, _store: Store) -> None:
+        CountedSource.compared.clear()
+        found = [targets.demand(source) for source in targets.plan.sources]
+        assert [set(demand.calls) for demand in found if demand is not None] == [{"a"}, {"a", "b"}, {"a"}]
+        assert not CountedSource.compared
+
+    run(plan, work)
 
 
 ITEMS: Final = [f"i{number}" for number in range(30)]
