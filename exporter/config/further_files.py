@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from exporter.config.named_files import files_of, folders_of, only_name, pattern_in
+from exporter.config.named_files import files_of, only_name, pattern_in
 from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, file_text
 from exporter.config.yaml_reader import read_nodes
@@ -64,17 +64,6 @@ def idle_patterns(nodes: Nodes) -> Iterator[Problem]:
         is_wrong = _problem(nodes, place, whole_pattern) is not None
         if not is_wrong and not files_of(whole_pattern):
             yield Places(nodes).problem(place, "no file has a name like that", "write one there, or mend the pattern")
-
-
-def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
-    """What changes when a file that a pattern names is written, or when one comes or goes: these files and all folders
-    where one may come. Those that are not there may come, too."""
-    for pattern in patterns:
-        place = pattern
-        while (name := only_name(place)) is None:
-            yield from files_of(place) if place is pattern else folders_of(place)
-            place = place.parent
-        yield name
 
 
 def _patterns(nodes: Nodes) -> Iterator[tuple[KeyPath, str]]:

@@ -16,6 +16,7 @@ from exporter.config.problems import Places, file_text
 from exporter.config.yaml_reader import read_nodes
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Problem
+from exporter.model.file_watch import sought_now
 
 LISTS: Final = ("sources", "queries", "lookups", "include", "source_files", "query_files")
 """The sections that may stand in several files; each other key stands in one."""
@@ -69,11 +70,29 @@ def only_name(pattern: Path) -> Path | None:
 
 def files_of(pattern: Path) -> tuple[Path, ...]:
     """The files that a pattern names now; none where its folder cannot be reached."""
+    if (sought := sought_now()) is not None:
+        sought.patterns[pattern] = None
+        for one in watched((pattern,)):
+            sought.note(one)
+    return _files_of(pattern)
+
+
+def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
+    """What changes when a file that a pattern names is written, or when one comes or goes: these files and all folders
+    where one may come. Those that are not there may come, too."""
+    for pattern in patterns:
+        place = pattern
+        while (name := only_name(place)) is None:
+            yield from _files_of(place) if place is pattern else _folders_of(place)
+            place = place.parent
+        yield name
+
+
+def _files_of(pattern: Path) -> tuple[Path, ...]:
     return tuple(Path(found) for found in _found(pattern) if os.path.isfile(found))  # noqa: PTH113 - as above
 
 
-def folders_of(pattern: Path) -> tuple[Path, ...]:
-    """The folders that a pattern names now; the same."""
+def _folders_of(pattern: Path) -> tuple[Path, ...]:
     return tuple(Path(found) for found in _found(pattern) if os.path.isdir(found))  # noqa: PTH112 - as above
 
 

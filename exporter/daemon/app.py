@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from exporter.config.further_files import watched
+from exporter.config.named_files import watched
 from exporter.daemon.check import Ready, ready_to_start
 from exporter.daemon.log_limit import LIMIT
 from exporter.daemon.options import Options
@@ -86,7 +86,7 @@ async def serve(
         asyncio.create_task(LIMIT.keep_reporting()),
     ]
     loop.add_signal_handler(signal.SIGHUP, reloading.request if options.reload_on_hangup else stop.set)
-    watch = FileWatch(partial(_files, options, polling))
+    watch = FileWatch(partial(_files, options, polling, reloading), lambda: reloading.sought.states)
     is_needed = partial(_follows_files, options, polling)
     tasks.append(asyncio.create_task(keep_watching(watch, reloading, is_needed)))
     if web_config is not None:
@@ -157,8 +157,9 @@ def _follows_files(options: Options, polling: Polling) -> bool:
     return options.auto_reload or bool(polling.plan.target_patterns)
 
 
-def _files(options: Options, polling: Polling) -> Iterator[Path]:
-    """The files that are followed: all of which the plan was made, or those with targets alone."""
+def _files(options: Options, polling: Polling, reloading: Reloading) -> Iterator[Path]:
+    """The files that are followed: all of which the plan was made, or those with targets alone. Where the last
+    configuration was refused, all that it names, too: it may want a file that comes later."""
     if not options.auto_reload:
         yield from watched(polling.plan.target_patterns)
         return
@@ -168,3 +169,6 @@ def _files(options: Options, polling: Polling) -> Iterator[Path]:
     for source in polling.plan.sources:
         if source.schema_ is not None:
             yield from watched(schema_patterns(source.schema_))
+    if reloading.is_refused:
+        yield from tuple(reloading.sought.states)
+        yield from watched(tuple(reloading.sought.patterns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
@@ -13,7 +14,7 @@ from exporter.daemon.check import Ready
 from exporter.daemon.process import Collector
 from exporter.model.background import result_of
 from exporter.model.errors import ConfigError, Failure, fault_text
-from exporter.model.file_watch import FileWatch
+from exporter.model.file_watch import FileWatch, Sought, note_sought
 from exporter.telemetry.reload_status import ReloadStatus
 
 _WATCH_SECONDS: Final = 2.0
@@ -43,6 +44,10 @@ class Reloading:
         self._status = status
         self._limit_seconds = limit_seconds
         self._calm_seconds = calm_seconds
+        self.sought = Sought()
+        """What the last loading looked for."""
+        self.is_refused = False
+        """Whether its configuration is not in use."""
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Problems] | None = None
         self._collector = Collector()
@@ -65,7 +70,9 @@ class Reloading:
         async with self._turn:
             self._next = None  # the file may change from now on: who comes later needs another loading
             with self._undisturbed():
-                problems = await self._attempt()
+                sought = Sought()
+                problems = await self._attempt(sought)
+            self.sought, self.is_refused = sought, bool(problems)
         self._status.note(successful=not problems)
         for problem in problems:
             _log.error("the new configuration is not used; the old one stays in use", problem=problem)
@@ -86,10 +93,10 @@ class Reloading:
         finally:
             self._resuming = asyncio.get_running_loop().call_later(self._calm_seconds, self._collector.resume)
 
-    async def _attempt(self) -> Problems:
+    async def _attempt(self, sought: Sought) -> Problems:
         try:
             async with asyncio.timeout(self._limit_seconds):
-                found = await result_of(self._load, "configuration")
+                found = await result_of(partial(self._load_noting, sought), "configuration")
             self._take_over(found)
         except TimeoutError:
             return (f"the loading took longer than {self._limit_seconds:g} s and was given up",)
@@ -100,6 +107,10 @@ class Reloading:
         except Exception as error:  # a fault of ours must not end the polling
             return (f"{type(error).__name__} while the configuration was loaded",)
         return ()
+
+    def _load_noting(self, sought: Sought) -> Ready:
+        with note_sought(sought):
+            return self._load()
 
 
 async def keep_watching(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.model.background import begin
+from exporter.model.file_watch import Sought, sought_now
 
 READ_SECONDS: Final = 5.0
 MAX_SECRET_BYTES: Final = 64 * 2**10
@@ -31,10 +32,14 @@ def read_file(file: Path, max_bytes: int) -> bytes:
 
     There is never more than one thread that waits for a file.
     """
+    sought = sought_now()
     try:
-        return _reading(file, max_bytes).result(READ_SECONDS)
+        return _reading(file, max_bytes, sought).result(READ_SECONDS)
     except TimeoutError:
         raise _late() from None
+    finally:
+        if sought is not None:
+            sought.states.setdefault(file, None)  # it hangs, or another one reads it
 
 
 async def read_file_soon(file: Path, max_bytes: int) -> bytes:
@@ -52,12 +57,12 @@ def _late() -> OSError:
     return OSError(errno.ETIMEDOUT, f"no data within {READ_SECONDS:g} s")
 
 
-def _reading(file: Path, max_bytes: int) -> Future[bytes]:
+def _reading(file: Path, max_bytes: int, sought: Sought | None = None) -> Future[bytes]:
     key = (file, max_bytes)
     reading = _under_way.get(key)
     if reading is None or reading.done():
         try:
-            reading = begin(lambda: _content(file, max_bytes), f"file {file.name}")
+            reading = begin(lambda: _content(file, max_bytes, sought), f"file {file.name}")
         except RuntimeError:
             raise OSError(errno.EAGAIN, "no further thread can be started") from None
         _under_way[key] = reading
@@ -65,7 +70,9 @@ def _reading(file: Path, max_bytes: int) -> Future[bytes]:
     return reading
 
 
-def _content(file: Path, max_bytes: int) -> bytes:
+def _content(file: Path, max_bytes: int, sought: Sought | None) -> bytes:
+    if sought is not None:
+        sought.note(file)
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError:

@@ -23,6 +23,7 @@ LOADED = "insights_exporter_config_last_reload_successful"
 # long enough that no poll fails on a busy machine; a reload has what is new polled at once
 PATIENT_ENVIRONMENTS = ENVIRONMENTS.replace("interval: 1s", "interval: 20s")
 PATIENT = PATIENT_ENVIRONMENTS + TRAFFIC.replace("interval: 1s", "interval: 20s")
+GRAPHQL = "query ($org: OrgFilter!) { listEnvironments(org: $org) { id name type } }"
 OTHER = ENVIRONMENTS.replace("name: environments", "name: other").replace("choreo_environment_info", "other_info")
 
 
@@ -303,15 +304,32 @@ def test_further_files_are_followed(insights: Simulator, start_exporter: StartEx
     assert exporter.value(LOADED) == 1
 
 
+def test_a_file_that_comes_after_its_name_is_taken(
+    insights: Simulator, start_exporter: StartExporter, config: Path
+) -> None:
+    """With `--config.auto-reload` a configuration is refused that names a file which is not there, and taken when the
+    file comes: a document, a secret."""
+    exporter = start_exporter(insights, ENVIRONMENTS, "--config.auto-reload").wait_until_ready()
+    good = config.read_text()
+    document = OTHER[OTHER.index("    document:") : OTHER.index("    variables:")]
+    header = "http_headers: {x-key: {files: [key.txt]}}"
+    for name, text, content in (
+        ("other.graphql", good + OTHER.replace(document, "    document_file: other.graphql\n"), GRAPHQL),
+        ("key.txt", choreo_source(header) + ENVIRONMENTS, "test-value"),
+    ):
+        config.write_text(text)
+        eventually(lambda: exporter.value(LOADED) == 0, f"notice that there is no {name}")
+        config.with_name(name).write_text(content)
+        eventually(lambda: exporter.value(LOADED) == 1, f"notice of {name}; the log is: {exporter.log}")
+
+
 def test_a_folder_is_followed(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:
     """With `--config.auto-reload`, each file of a folder counts that comes, and each document that changes. In a volume
     of Kubernetes all files change when one link does."""
     volume, old, new = config.with_name("volume"), config.with_name("old"), config.with_name("new")
     for folder in (volume, old, new):
         folder.mkdir()
-        (folder / "asked.graphql").write_text(
-            "query ($org: OrgFilter!) { listEnvironments(org: $org) { id name type } }"
-        )
+        (folder / "asked.graphql").write_text(GRAPHQL)
     (volume / "..data").symlink_to(old)
     (volume / "asked.graphql").unlink()
     (volume / "asked.graphql").symlink_to("..data/asked.graphql")

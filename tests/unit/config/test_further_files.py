@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.further_files import watched, with_further_files
+from exporter.config.further_files import with_further_files
 from exporter.config.load import load
-from exporter.config.named_files import files_of, pattern_in
+from exporter.config.named_files import files_of, pattern_in, watched
 from exporter.config.yaml_reader import parse_nodes
 from exporter.daemon.check import check
 from exporter.model.errors import ConfigError

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from exporter.model.file_watch import FileWatch, file_states
+from exporter.config.named_files import files_of
+from exporter.model.file_read import read_file
+from exporter.model.file_watch import FileWatch, Sought, file_states, note_sought
 
 
 def test_a_change_is_one_when_nobody_writes_any_more(tmp_path: Path) -> None:
@@ -53,3 +56,29 @@ def test_a_name_that_no_file_can_have_has_no_state(tmp_path: Path) -> None:
     """As one that is not there: a look never fails."""
     files = [tmp_path / "a\0b", tmp_path / ("x" * 300)]
     assert file_states(files) == dict.fromkeys(files)
+
+
+def test_a_file_that_was_seen_otherwise_has_changed(tmp_path: Path) -> None:
+    """What changes between the reading of a file and the first look at it is not missed."""
+    file = tmp_path / "file"
+    files, sought = list[Path](), Sought()
+    watch = FileWatch(lambda: files, lambda: sought.states)
+    sought.note(file)
+    file.write_text("text")
+    sought.note(file)
+    files.append(file)
+    assert [watch.has_changed() for _ in range(3)] == [False, True, False]
+
+
+def test_what_is_looked_for_is_noted(tmp_path: Path) -> None:
+    """Files that are there or not, as they were, and the folders of patterns; not what others look for meanwhile."""
+    there, none, folder = tmp_path / "there", tmp_path / "none", tmp_path / "later"
+    there.write_text("text")
+    with note_sought(sought := Sought()):
+        for file in (there, none):
+            with suppress(FileNotFoundError):
+                read_file(file, 100)
+        files_of(folder / "*.yaml")
+    read_file(there.rename(tmp_path / "other"), 100)
+    assert {file: state is None for file, state in sought.states.items()} == {there: False, none: True, folder: True}
+    assert list(sought.patterns) == [folder / "*.yaml"]
