@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs
 
 from msgspec.structs import replace
@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from exporter.web.messages import Answer, Application, Request
 from exporter.web.negotiation import Representation, representation
 
+_MAX_FIELDS: Final = 8
+_MAX_SEARCH: Final = 4096  # a filter has 200 characters at most, of 12 here
 Handler: TypeAlias = Callable[[], Answer | Awaitable[Answer]]
 
 
@@ -50,7 +52,7 @@ class Routes:
         if request.path == self._telemetry_path and request.method in ("GET", "HEAD"):
             return self._metrics(request)
         if request.path == "/" and request.method in ("GET", "HEAD"):
-            asked = parse_qs(request.search, keep_blank_values=True)
+            asked = _fields(request.search)
             return self._site.home(asked.get("q", [""])[0], refresh="refresh" in asked)
         handlers = self._routes.get(request.path)
         if handlers is None:
@@ -71,6 +73,12 @@ class Routes:
             answer = Answer.of(body, form.content_type, fields=(("vary", "Accept, Accept-Encoding"), *coding))
             self._metrics_answers[form] = answer
         return answer
+
+
+def _fields(search: str) -> dict[str, list[str]]:
+    """The fields of a form. Its few come first: the rest, which may be thousands, is not looked at."""
+    first = "&".join(search[:_MAX_SEARCH].split("&", _MAX_FIELDS)[:_MAX_FIELDS])
+    return parse_qs(first, keep_blank_values=True)
 
 
 def below(prefix: str, application: Application) -> Application:

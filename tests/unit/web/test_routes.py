@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 
 import pytest
@@ -66,6 +67,18 @@ def test_the_same_page_is_the_same_answer(site: ASite, routes: Routes) -> None:
 def test_what_is_sought_is_on_the_first_page(routes: Routes, search: str, sought: str) -> None:
     """The first `q` of the address, decoded."""
     assert f"Insights Exporter {sought}</title>".encode() in answer(routes, request("/", search=search)).body
+
+
+def test_a_search_of_many_fields_costs_little(routes: Routes) -> None:
+    """Whoever sends thousands of them holds up nobody, and is answered by the first."""
+
+    def seconds(search: str) -> float:
+        began = time.process_time()
+        assert b"Insights Exporter a</title>" in answer(routes, request("/", search=search)).body
+        return time.process_time() - began
+
+    many, few = "q=a&" + "%&" * 8000, "q=a&" + "%&" * 8
+    assert min(seconds(many) for _ in range(5)) < 20 * min(seconds(few) for _ in range(5))
 
 
 def test_probes_say_what_the_site_says(site: ASite, routes: Routes) -> None:
