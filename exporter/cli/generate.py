@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import click
 
@@ -13,6 +14,8 @@ from exporter.cli.shipped_files import copy_shipped_files
 from exporter.dashboards.configured import configured
 from exporter.dashboards.model import dashboard_text
 from exporter.model.config_files import ConfigFiles
+
+_STANDARD_OUTPUT: Final = ("-", "<stdout>")
 
 
 @click.group(short_help="Make files for other programs from a configuration.")
@@ -34,12 +37,27 @@ def generate() -> None:
 @click.option("--title", help="The dashboard's title, which also gives its uid (default: from the file's name).")
 def dashboard(config_file: ConfigFiles, output: IO[str], title: str | None) -> None:
     """A Grafana dashboard for the metrics of a configuration."""
+    _check_place(output.name)
     plan = plan_of(config_file, needs_account=False)
     made = configured(plan, title or f"Insights Exporter / {_name_of(config_file)}")
     output.write(dashboard_text(made))
-    if output.name not in ("-", "<stdout>"):
+    if output.name not in _STANDARD_OUTPUT:
         panels = sum(len(row.panels) for row in made.rows if row.title)
         click.echo(f"{output.name}: dashboard {made.title!r}, uid {made.uid}, a panel for each metric: {panels}")
+
+
+def _check_place(name: str) -> None:
+    """Ends the command where the file is there already and no dashboard: a slip must not cost a configuration."""
+    file = Path(name)
+    if name in _STANDARD_OUTPUT or not file.is_file():
+        return
+    try:
+        text = file.read_text("utf-8")
+        is_dashboard = not text or "panels" in json.loads(text)
+    except (OSError, TypeError, ValueError, RecursionError):
+        is_dashboard = False
+    if not is_dashboard:
+        fail(f"{file} is there already and no dashboard, so it is not replaced; name another file")
 
 
 def _name_of(config_file: ConfigFiles) -> str:

@@ -59,11 +59,26 @@ def test_a_dashboard_goes_to_a_file(tmp_path: Path) -> None:
 def test_a_bad_configuration_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """What is wrong is said with its line, and a dashboard that was there stays."""
     (tmp_path / "config.yaml").write_text(CONFIG.replace("value: open", "value: closed"))
-    (tmp_path / "d.json").write_text("as it was")
+    (tmp_path / "d.json").write_text('{"panels": "as they were"}')
     run = insights_exporter("generate", "dashboard", "--output=d.json", folder=tmp_path)
     assert run.returncode == 1
     assert run.stderr.startswith("error: config.yaml:6: queries[0].metrics[0].value: ")
-    assert (tmp_path / "d.json").read_text() == "as it was"
+    assert (tmp_path / "d.json").read_text() == '{"panels": "as they were"}'
+
+
+@pytest.mark.parametrize("content", [CONFIG, "[]", "3", '{"title": "a"}'])
+def test_a_file_that_is_no_dashboard_is_not_replaced(content: str, tmp_path: Path) -> None:
+    """A dashboard that is there is replaced; a configuration that is named by a slip stays."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    file = tmp_path / "other"
+    file.write_text(content)
+    arguments = ["generate", "dashboard", f"--config.file={tmp_path}/config.yaml", f"--output={file}"]
+    with kept_logging():
+        run = CliRunner().invoke(command, arguments)
+        assert (run.exit_code, file.read_text()) == (1, content)
+        assert f"{file} is there already and no dashboard" in run.stderr
+        file.write_text('{"panels": []}')
+        assert CliRunner().invoke(command, arguments).exit_code == 0
 
 
 @pytest.mark.parametrize(

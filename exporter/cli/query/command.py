@@ -25,7 +25,14 @@ from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
-from exporter.cli.query.recording import RecordingError, read_recording, recording_json, recording_of, write_recording
+from exporter.cli.query.recording import (
+    RecordingError,
+    check_place,
+    read_recording,
+    recording_json,
+    recording_of,
+    write_recording,
+)
 from exporter.exposition import Format, head, pieces
 from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
@@ -71,6 +78,8 @@ def query(
     """
     given = {"--target": wanted, "--all": everything, "--save": save is not None, "--response": response is not None}
     _check_flags(name, [flag for flag, value in given.items() if value], changes)
+    if save is not None:
+        _check_place(save)
     plan = plan_of(config_file, needs_account=response is None)
     if name.startswith(PREFIX):
         run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Output()))
@@ -146,6 +155,14 @@ async def _replay(plan: Plan, course: Course, choice: _Choice, file: Path) -> _P
         fail(str(error))
     a_round = Round(plan, recording.client, Clock(wall=lambda: recording.time))
     return await _ask(a_round, course, choice, recording.time, None)
+
+
+def _check_place(file: Path) -> None:
+    """Ends the command where no recording can be written there, before anything is asked."""
+    try:
+        check_place(file)
+    except RecordingError as error:
+        fail(str(error))
 
 
 def _save(file: Path, content: Json) -> None:

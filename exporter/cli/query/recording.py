@@ -27,6 +27,7 @@ from exporter.polling.course import Course
 from exporter.upstream.graphql import Client
 
 _FORMAT: Final = "insights-exporter recording 1"
+_MAX_BEGINNING: Final = 1000  # bytes, among which is the format
 
 
 class RecordingError(ExporterError):
@@ -110,10 +111,24 @@ def recording_json(recording: Recording) -> Json:
     return {"format": _FORMAT, "time": at, "answers": answers}
 
 
-def write_recording(file: Path, content: Json) -> None:
-    """Writes such a file, for this user alone: answers are the account's data. Raises `RecordingError`."""
+def check_place(file: Path) -> None:
+    """Raises `RecordingError` unless a recording can stand there: a file that is something else is not replaced."""
     if file.is_symlink() or (file.exists() and not file.is_file()):
         raise RecordingError(f"{file}: is a link or no ordinary file, and is not written to; name another file")
+    try:
+        with file.open("rb") as stream:
+            beginning = stream.read(_MAX_BEGINNING)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RecordingError(f"{file}: cannot be read: {error.strerror}; name another file") from None
+    if beginning and _FORMAT.rpartition(" ")[0].encode() not in beginning:
+        raise RecordingError(f"{file}: is there already and no recording, so it is not replaced; name another file")
+
+
+def write_recording(file: Path, content: Json) -> None:
+    """Writes such a file, for this user alone: answers are the account's data. Raises `RecordingError`."""
+    check_place(file)
     try:
         with atomic_file(file, mode=0o600) as stream:
             stream.write(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -24,7 +24,7 @@ from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import Output, show_progress
-from exporter.cli.query.recording import RecordingError, recording_json, recording_of, write_recording
+from exporter.cli.query.recording import RecordingError, check_place, recording_json, recording_of, write_recording
 from exporter.cli.verify.anonymity import anonymous
 from exporter.cli.verify.freshness import LEAST_QUIET_SECONDS, Freshness, freshness
 from exporter.cli.verify.operations import (
@@ -70,9 +70,17 @@ class _Findings(Struct):
 @config_file_option
 @click.option("--source", "source_name", help="The source to ask; without it, the first that the queries run on.")
 @queries_option
-@click.option("--targets", default=3, show_default=True, help="Targets to ask a query for until one has an answer.")
+@click.option(
+    "--targets",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Targets to ask a query for until one has an answer.",
+)
 @click.option("--watch", default="5m", show_default=True, help="How long to watch for changes; 0 for not at all.")
-@click.option("--max-aliases", default=64, show_default=True, help="The most aliases to try; 0 for none.")
+@click.option(
+    "--max-aliases", type=click.IntRange(0), default=64, show_default=True, help="The most aliases to try; 0 for none."
+)
 @click.option(
     "--record", type=click.Path(path_type=Path, dir_okay=False), help="Write an anonymized recording of the answers."
 )
@@ -93,11 +101,13 @@ def verify(
         watch_seconds = duration_seconds(watch)
     except ValueError as error:
         fail(f"--watch {watch}: {error}")
+    if record is not None:
+        _check_place(record)
     plan = plan_of(config_file)
     named = [query_of(plan, name) for name in names]
     source = _source_to_ask(plan, named, source_name)
     chosen = named or [query for query in plan.queries if source in query.sources]
-    findings = run(_examine(plan, chosen, source, max(1, targets), watch_seconds, max_aliases))
+    findings = run(_examine(plan, chosen, source, targets, watch_seconds, max_aliases))
     output = Output()
     _show(output, findings, source)
     if record is not None:
@@ -228,6 +238,14 @@ def _show_probed(output: Output, found: Probed) -> None:
     output.line(f"  aliases in one operation: {aliases}")
     if found.trouble:
         output.line(f"  some requests had no answer: {found.trouble}", "yellow")
+
+
+def _check_place(file: Path) -> None:
+    """Ends the command where no recording can be written there, before anything is asked."""
+    try:
+        check_place(file)
+    except RecordingError as error:
+        fail(str(error))
 
 
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:
