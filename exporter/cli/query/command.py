@@ -82,7 +82,8 @@ def query(
         _check_place(save)
     plan = plan_of(config_file, needs_account=response is None)
     if name.startswith(PREFIX):
-        run(ask_on_demand(name, source_of(plan.sources, source_name), changes, Output()))
+        of_choreo = [one for one in plan.sources if one.schema_ == "choreo"] if source_name is None else []
+        run(ask_on_demand(name, source_of(tuple(of_choreo) or plan.sources, source_name), changes, Output()))
         return
     asked_query = query_of(plan, name)
     source = source_of(asked_query.sources, source_name)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from exporter.cli.query.command import query
 from exporter.cli.verify.command import verify
 from exporter.simulator import Simulator
-from tests.support.configurations import choreo_environ
+from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import finished
 
 
@@ -59,3 +59,15 @@ def test_a_document_that_is_not_polled_runs_by_name(insights: Simulator, config:
     unknown = finished("query", "choreo/on_demand/nothing", f"--config.file={config}", environ=environ)
     assert unknown.returncode == 1
     assert "choreo/on_demand/providers" in unknown.stderr
+
+
+def test_a_document_of_choreo_is_asked_of_choreo(insights: Simulator, tmp_path: Path) -> None:
+    """Without --source it is the first source with Choreo's schema, and not another API that comes before it."""
+    shop = "sources:\n  - {name: shop, url: 'http://127.0.0.1:9/', labels: {organization: shop}}\n"
+    file, name = tmp_path / "config.yaml", "choreo/on_demand/providers"
+    of_shop = '\n  - {name: q, document: "{ n }", sources: [shop], metrics: [{name: n, help: N., value: n}]}\n'
+    file.write_text(choreo_source().replace("sources:\n", shop) + of_shop)
+    run = finished(
+        "query", name, f"--config.file={file}", "--var=data.environmentId=x", environ=choreo_environ(insights)
+    )
+    assert f"{name} on acme" in run.stdout, run.stderr
