@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -97,6 +97,10 @@ class Response:
     budget: Budget | None = None
 
 
+Names: TypeAlias = Mapping[str, Mapping[str, str]]
+"""What a lookup knows: key -> field -> text."""
+
+
 class Result(Struct, frozen=True):
     """What one query and target yielded: its series, and what other queries refer to of its `row_count` rows.
 
@@ -107,6 +111,7 @@ class Result(Struct, frozen=True):
     it with each of them.
     `period_complete` is whether the window ends with the period, so that counters have its full total.
     `rows_cut` is how many rows `max_rows` left behind; with `rows_cut_at_least`, there are so many or more of them.
+    `names` is what its lookups knew: lookup -> key -> field -> text.
     `largest_only` are the families of which the configuration keeps the largest series alone (`top`).
     """
 
@@ -118,6 +123,7 @@ class Result(Struct, frozen=True):
     skipped_rows: Mapping[str, int] = {}
     first_skipped_row: str = ""
     lookup_misses: int = 0
+    names: Mapping[str, Names] = {}
     rows_cut: int = 0
     rows_cut_at_least: bool = False
     nulls: Mapping[str, int] = {}

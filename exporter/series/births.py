@@ -2,8 +2,9 @@
 count from one sample to the next, and would never see what a series is born with.
 
 It is 0 for one poll, and at the next poll what it is. Never at the first poll, such as after a restart: the series may
-have been there before, and its whole total would count twice. So it is not after an answer that was not whole, and not
-where a series comes back that was away. Such a series keeps the highest value that it had in its period.
+have been there before, and its whole total would count twice. So it is not after an answer that was not whole, not
+where a lookup knows other texts than before, as those make other series of the same totals, and not where a series
+comes back that was away. Such a series keeps the highest value that it had in its period.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from exporter.model.outcome import Result
+from exporter.model.outcome import Names, Result
 from exporter.model.samples import Family, LabelValues, Number
 
 Counters: TypeAlias = Mapping[Family, Mapping[LabelValues, Number]]
@@ -28,6 +29,7 @@ class Births(Struct, frozen=True):
     `whole` are the families of which the answer named every series. `begun` are the series that stand as 0, with what
     they are; `ended` those that stand with their full total of the period before. `gone` are the series that answers of
     this period named, and the last one did not, with what they were; `forgot`: there were more than are remembered.
+    `names` is what the lookups knew, and `lacked_names`: there was a key that they did not know.
     """
 
     whole: frozenset[Family] = frozenset()
@@ -35,6 +37,8 @@ class Births(Struct, frozen=True):
     ended: Counters = {}
     gone: Counters = {}
     forgot: bool = False
+    names: Mapping[str, Names] = {}
+    lacked_names: bool = False
 
     def publish(self, before: Counters, now: Counters, result: Result, *, same_period: bool) -> tuple[Births, Counters]:
         """What is remembered next, and the values to publish in place of those of `now`, where they are others.
@@ -43,9 +47,12 @@ class Births(Struct, frozen=True):
         """
         gone, forgot = self._gone(before, now) if same_period else ({}, False)
         begun, shown = {}, {}
+        is_renamed = same_period and self._is_renamed(result)
         ended = {} if same_period else self.begun
         for family, series in now.items():
-            born = self._born(family, before.get(family, {}), series, same_period=same_period)
+            born = set()
+            if not is_renamed:
+                born = self._born(family, before.get(family, {}), series, same_period=same_period)
             carried = ended.get(family, {})
             if same_period and family in self.ended:
                 born |= _not_below(series, self.ended[family])
@@ -56,7 +63,19 @@ class Births(Struct, frozen=True):
                 begun[family] = starting
             if starting or carried:
                 shown[family] = dict.fromkeys(starting, 0) | dict(carried)
-        return Births(_whole_families(now, result), begun, ended, gone, forgot), shown
+        remembered = Births(
+            _whole_families(now, result), begun, ended, gone, forgot, result.names, result.lookup_misses > 0
+        )
+        return remembered, shown
+
+    def _is_renamed(self, result: Result) -> bool:
+        """Whether a series may have other labels than before, as lookups know another text for what they had been asked
+        before."""
+        pairs = [(known, result.names.get(name, {})) for name, known in self.names.items()]
+        changed = [(known, now) for known, now in pairs if known is not now and known != now]
+        if self.lacked_names:
+            return bool(changed)
+        return any(now.get(key) != texts for known, now in changed for key, texts in known.items())
 
     def _born(
         self, family: Family, before: Mapping[LabelValues, Number], now: Mapping[LabelValues, Number], *,
@@ -89,7 +108,9 @@ _NO_BIRTHS: Final = Births()
 
 def first_births(now: Counters, result: Result) -> Births:
     """What is remembered after a first poll."""
-    return Births(_whole_families(now, result)) if now else _NO_BIRTHS
+    if not now:
+        return _NO_BIRTHS
+    return Births(_whole_families(now, result), names=result.names, lacked_names=result.lookup_misses > 0)
 
 
 def _whole_families(now: Counters, result: Result) -> frozenset[Family]:

@@ -110,6 +110,7 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
         skipped_rows={} if left.rows is None else left.rows.counts(),
         first_skipped_row="" if left.rows is None else left.rows.first,
         lookup_misses=labels.misses,
+        names=around.names,
         nulls=nulls,
         partial=any(response.errors for response in responses),
         largest_only=frozenset(metric.family for metric in query.metrics if metric.top is not None),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
 
 from msgspec import Struct
 
 from exporter.model.errors import Reason, ResultFailure
+from exporter.model.outcome import Names
 from exporter.model.samples import Json, LabelValues
 from exporter.model.template import bind, scalar_text
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, MadeText, MissingPlan, label_columns
 from exporter.series.records import Records, Texts, hops_text
-
-# What a lookup knows: key -> field -> text.
-Names: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 class Surroundings(Struct, frozen=True):

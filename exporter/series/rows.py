@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from exporter.model.outcome import Names
 from exporter.model.samples import Json
 from exporter.model.template import scalar_text
 from exporter.plan.operation import FeedingRow
 from exporter.plan.plan import LookupPlan, Target
 
-Names: TypeAlias = Mapping[str, Mapping[str, str]]
 Exports: TypeAlias = Mapping[str, Json]
 
 

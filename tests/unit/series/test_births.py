@@ -105,6 +105,40 @@ def test_what_was_away_at_midnight_is_seen_as_a_new_day() -> None:
     assert watched.answer(86400.0, a=3) == {("a",): 3}
 
 
+def named(names: Mapping[str, str], series: Mapping[str, Number], misses: int = 0, period: float = 0.0) -> PollOutcome:
+    """An answer whose series have these names, and what the lookup knows by their ids."""
+    answer = good(COUNTER, series, period)
+    assert answer.result is not None
+    known = {"api": {key: {"name": name} for key, name in names.items()}}
+    return replace(answer, result=replace(answer.result, names=known, lookup_misses=misses))
+
+
+def test_a_series_that_is_renamed_counts_nothing_twice() -> None:
+    """A lookup that knows another name for an id makes another series of the same total; so does one that no longer
+    knows it."""
+    for names in ({"1": "b", "2": "z"}, {"2": "z"}):
+        watched = Watched()
+        watched.poll(named({"1": "a", "2": "z"}, {"a": 50}))
+        assert watched.poll(named(names, {"b": 51})) == {("b",): 51}
+        assert watched.poll(named(names, {"b": 52, "c": 1})) == {("b",): 52, ("c",): 0}
+
+
+def test_a_series_whose_name_comes_late_counts_nothing_twice() -> None:
+    """It is there without its name first, with the same total."""
+    watched = Watched()
+    watched.poll(named({}, {"": 50}, misses=1))
+    assert watched.poll(named({"1": "a"}, {"a": 51})) == {("a",): 51}
+
+
+def test_a_new_name_is_no_other_name() -> None:
+    """What the lookup knows before it is first asked for begins at 0, and so does each series of a new period."""
+    watched = Watched()
+    watched.poll(named({"1": "a"}, {"a": 50}))
+    assert watched.poll(named({"1": "a", "2": "b"}, {"a": 50, "b": 2})) == {("a",): 50, ("b",): 0}
+    watched.poll(named({"1": "a", "2": "b"}, {"a": 50, "b": 2}))
+    assert watched.poll(named({"1": "a", "2": "c"}, {"c": 3}, period=86400.0)) == {("c",): 0}
+
+
 def test_an_answer_that_was_not_whole_makes_no_births() -> None:
     """What an answer left out may have been there: a partial one, one whose pages were cut, one with values that
     cannot be read, one of which the largest series alone are kept."""

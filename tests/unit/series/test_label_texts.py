@@ -92,4 +92,5 @@ def test_a_row_that_is_left_out_adds_no_miss_of_the_others() -> None:
     around = Surroundings({"source_label.organization": "acme"}, {"names": {"known": {"title": "Known"}}})
     found = extract(plan.queries[0], [Response({"a": rows})], around, Moment(None, None))
     assert found.lookup_misses == 1
+    assert found.names == {"names": {"known": {"title": "Known"}}}
     assert found.skipped_rows == {"wrong_form": 1, "duplicate_series": 1}
