@@ -24,6 +24,8 @@ SHORTEST_IN_ANSWERS: Final = 8  # where `demo` or `test` is more likely a name t
 _BIG_BYTES: Final = 65_536
 _PREFIX: Final = 16  # characters of a credential that are too many: who quotes one may cut it
 _MAX_SENT: Final = 6  # of a source: those before are tokens that have expired
+_LEVELS: Final = 2  # of escapes: JSON is often put into a text of JSON
+_LONGEST_ESCAPES: Final = 12  # in bytes, of those that are likely to come again
 _MAX_OF_OTHERS: Final = 64  # credentials of other sources, whose API may be the same
 _LITERAL: Final = re.compile(
     rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
@@ -60,6 +62,8 @@ class Censor:
         """A censor for these texts and parts of them: it looks only for those credentials that are in any of them,
         which of thousands of texts takes a hundredth of the time."""
         whole = "\n".join(texts)
+        if "\\u" in whole:
+            whole = f"{whole}\n{_text_with_letters(whole)}"
         return _OfSome([one for one in self._sought(self._texts()) if any(part in whole for part in one.beginnings)])
 
     def clean_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
@@ -82,7 +86,7 @@ class Censor:
         where there is one, and runs in any thread."""
         texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
         sought = self._sought(texts)
-        if not _is_found(body, sought) and not (b"\\u00" in body and _is_found(_with_letters(body), sought)):
+        if not _is_said(body, sought):
             return body
         return _CleanLiterals(sought, _places(body, sought)).of(body)
 
@@ -155,12 +159,27 @@ def _places_of(one: bytes, body: bytes) -> Iterator[int]:
         yield at
 
 
+_ESCAPES: Final = re.compile(rb'(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))++')
+
+
 def _with_letters(body: bytes) -> bytes:
-    """The body with letters for their escapes, to look for something in it: `\\\\u0041` is taken for one too."""
-    for code in range(0x20, 0x7F):
-        for escape_ in {b"\\u%04x" % code, b"\\u%04X" % code}:
-            body = body.replace(escape_, bytes((code,)))
-    return body
+    """The body with letters for all their escapes, to look for something in it: it is no JSON any more."""
+    return _ESCAPES.sub(_letters, body)
+
+
+def _text_with_letters(text: str) -> str:
+    return _with_letters(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def _letters(escapes: re.Match[bytes]) -> bytes:
+    found = escapes[0]
+    return _letters_of(found) if len(found) <= _LONGEST_ESCAPES else _letters_of.__wrapped__(found)
+
+
+@lru_cache(maxsize=1024)
+def _letters_of(escapes: bytes) -> bytes:
+    letters: str = json.loads(f'"{escapes.decode()}"')
+    return letters.encode("utf-8", "surrogatepass")
 
 
 class _Credential:
@@ -204,11 +223,33 @@ def _credential_of(text: str) -> _Credential:
     return _Credential(text)
 
 
+def _is_said(body: bytes, sought: Sequence[_Credential]) -> bool:
+    """Whether a body of JSON has a credential in a text, or in the JSON that a text is, with whichever escapes."""
+    for _ in range(_LEVELS):
+        if _is_found(body, sought):
+            return True
+        if b"\\u" not in body:
+            return False
+        body = _with_letters(body)
+    return _is_found(body, sought)
+
+
 def _is_found(body: bytes, sought: Sequence[_Credential]) -> bool:
     return any(one in body for credential in sought for one in credential.in_bodies)
 
 
 def _clean(text: str, sought: Sequence[_Credential]) -> str:
+    """The text without credentials; where letters of one are escapes, as JSON has them, without any escapes."""
+    cleaned = _without(text, sought)
+    if "\\u" in cleaned:
+        letters = _text_with_letters(cleaned)
+        without = _without(letters, sought)
+        if without != letters:
+            return without
+    return cleaned
+
+
+def _without(text: str, sought: Sequence[_Credential]) -> str:
     """The longest first, as one may be part of another."""
     found: dict[str, list[str]] = {}
     for credential in sought:

@@ -156,6 +156,37 @@ def test_a_body_cannot_hide_a_credential_behind_escapes() -> None:
     assert known().clean_json(f'{{"data": "{half}"}}'.encode()) == b'{"data": "<secret>"}'
 
 
+def _in_capitals(text: str) -> str:
+    """JSON's escapes as .NET and Java write them: of all that is not ASCII, of quotes and of plus signs."""
+    escapes = re.sub(r"\\u[0-9a-f]{4}", lambda code: "\\u" + code[0][2:].upper(), json.dumps(text)[1:-1])
+    return escapes.replace('\\"', "\\u0022").replace("+", "\\u002B")
+
+
+@pytest.mark.parametrize(
+    "credential", ["grüße-aus-köln", "key-😀-key-of-all", 'a\\b"c+d/ü-credential', "ключ-от-всего"]
+)
+@pytest.mark.parametrize("levels", [1, 2])
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "cut"])
+def test_escapes_in_capitals_hide_nothing(credential: str, levels: int, is_whole: bool) -> None:
+    """Letters beyond ASCII, and others, may be escaped in many ways, in JSON and in the JSON that a text of it is."""
+    censor = Censor()
+    censor.add(credential + "-and-the-rest-of-it")
+    said = _in_capitals(credential + ("-and-the-rest-of-it" if is_whole else "-and-"))
+    if levels == 2:
+        said = json.dumps(said)[1:-1]
+    assert json.loads(censor.clean_json(f'{{"data": "so: {said}!"}}'.encode())) == {"data": "so: <secret>!"}
+
+
+def test_a_text_with_escapes_is_cleaned() -> None:
+    """What is quoted of JSON, such as a header or a message."""
+    censor = Censor()
+    censor.add("grüße-aus-köln")
+    assert censor.clean('{"a": "gr\\u00FC\\u00DFe-aus-k\\u00F6ln"}') == '{"a": "<secret>"}'
+    fields = {"x": '{"a": "gr\\u00FC\\u00DFe-aus-k\\u00F6ln"}'}
+    assert censor.clean_fields(fields) == {"x": '{"a": "<secret>"}'}
+    assert censor.clean('{"a": "k\\u00F6ln"}') == '{"a": "k\\u00F6ln"}'
+
+
 def test_a_body_without_a_credential_stays_as_it_is() -> None:
     """Nothing is made of a body that says nothing back, with or without escapes; numbers are never touched."""
     body = b'{"data": {"\\u0041": "\\u003cb\\u003e", "n": 12345678901}}'
@@ -168,7 +199,7 @@ def test_a_body_without_a_credential_stays_as_it_is() -> None:
 def test_a_hostile_body_is_cleaned_in_time() -> None:
     """Half a megabyte of escapes, or of text without an end, take no long time and do not overflow."""
     secret = json.dumps(CREDENTIAL).encode()
-    for part in (b'\\"', b"\\u0041", b"a", b'"",'):
+    for part in (b'\\"', b"\\u0041", b"\\u00FCa", b"\\\\u00FC", b"\\\\", b"a", b'"",'):
         for end in (b'"]', b""):
             body = b"[" + secret + b',"' + part * (2**19 // len(part)) + end
             assert b"wraps" not in known().clean_json(body)
