@@ -150,6 +150,16 @@ class FanOut:
         self.size = PackSize(pack, pack)
         self.packs: list[Pack] = []
         self.members: dict[Target, Member] = {}
+        self._untried: dict[Target, None] = {}  # among them all that are; those that were tried leave when it is asked
+
+    def are_tried(self, is_tried: Callable[[Target], bool]) -> bool:
+        """Whether each target has been polled. Asked again and again, it looks at each that was polled once."""
+        while self._untried:
+            target, _ = self._untried.popitem()
+            if not is_tried(target):
+                self._untried[target] = None
+                return False
+        return True
 
     def next_in_seconds(self, now: float) -> float | None:
         """Seconds until a target is polled; None while all are being polled, or if there is none."""
@@ -160,6 +170,9 @@ class FanOut:
         """Follows the targets that there are, and the size of packs. New targets are due at once; who stays is due
         when it was, whichever pack it is in."""
         gone = tuple(self.members.keys() - set(wanted))
+        for target in gone:
+            self._untried.pop(target, None)
+        self._untried.update(dict.fromkeys(target for target in wanted if target not in self.members))
         self.members = {target: self.members.get(target) or Member(now) for target in wanted}
         groups = into_packs([list(pack.members) for pack in self.packs], wanted, self.size.present)
         numbers = {pack.number for pack in self.packs}

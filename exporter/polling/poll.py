@@ -127,6 +127,7 @@ class Poller:
             return PackOutcome(outcomes, size)
         for call, answer in zip(calls, answers, strict=True):
             outcomes[call.target] = self._outcome(course, call, answer, monotonic() - started_at)
+            await asyncio.sleep(0)  # so that scrapes go on between the targets of a big pack
         return PackOutcome(outcomes, packed.accepted, packed.refusal, packed.extra_requests)
 
     def _outcome(self, course: Course, call: _Call, answer: Answer, duration_seconds: float) -> PollOutcome:

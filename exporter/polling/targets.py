@@ -23,6 +23,9 @@ from exporter.polling.observer import Observer
 from exporter.polling.shard import NOT_SPLIT, Shard
 from exporter.series.store import Owner, Store
 
+_BIG: Final = 200  # rows or targets: to go through them takes a millisecond or more
+_FOLLOW_SECONDS: Final = (0.05, 5.0)  # the shortest and the longest time after which targets follow many rows
+_FOLLOW_SHARE: Final = 0.1  # of the time goes into that, at most
 _BEGUN_TOGETHER: Final = 20  # queries: to begin their first polls, on connections of their own, takes some 10 ms
 
 # Starts to poll a pack.
@@ -48,6 +51,8 @@ class Targets:
         self._refused: set[tuple[str, str]] = set()
         self._begin: Begin | None = None
         self._to_begin: deque[Course] = deque()
+        self._to_reconcile: set[tuple[str, str]] = set()
+        self._reconcile_seconds: dict[tuple[str, str], float] = {}  # what it took last
         self._to_tell: set[str] = set()  # sources with a rate limit
         self._take_over(plan)
 
@@ -72,6 +77,7 @@ class Targets:
     def end(self) -> None:
         """Begins nothing any more."""
         self._to_begin.clear()
+        self._to_reconcile.clear()
 
     def follow(self, plan: Plan, moved: Set[str]) -> None:
         """Goes over to another plan at once. What is the same in both is polled on as if nothing had been.
@@ -87,6 +93,8 @@ class Targets:
                 for pack in fan_out.packs:
                     pack.end()
             self._refused.discard(key)
+            self._to_reconcile.discard(key)
+            self._reconcile_seconds.pop(key, None)
             if key in after:
                 self._store.leave_over(*key)
             else:
@@ -150,10 +158,16 @@ class Targets:
         return present_demand(self._by_source.get(source.name, ()), source, self._round_calls)
 
     def feed(self, course: Course) -> None:
-        """Lets the queries that this one feeds follow its rows."""
+        """Lets the queries that this one feeds follow its rows: at once, or of many rows within a moment, once for all
+        targets that bring some meanwhile."""
+        rows = len(self._store.feeding_rows(*course.key))
         for other in self._fed.get(course.query.name, ()):
             if (fed := self._courses.get((other.name, course.source.name))) is not None:
-                self._reconcile(fed)
+                known = self._fan_outs.get(fed.key)
+                if known is None or max(rows, len(known.members)) < _BIG:
+                    self._reconcile(fed)
+                else:
+                    self._reconcile_soon(fed)
 
     def settle(self, course: Course) -> None:
         """Drops what is left over of targets that there are no more, once all present ones have succeeded."""
@@ -192,6 +206,23 @@ class Targets:
         """Whether it is known what a query is polled for."""
         feeder = self._feeder(course)
         return feeder is None or self._is_tried(feeder) or bool(self._store.feeding_rows(*feeder.key))
+
+    def _reconcile_soon(self, course: Course) -> None:
+        if course.key in self._to_reconcile:
+            return
+        self._to_reconcile.add(course.key)
+        shortest, longest = _FOLLOW_SECONDS
+        seconds = self._reconcile_seconds.get(course.key, 0.0) / _FOLLOW_SHARE
+        asyncio.get_running_loop().call_later(min(max(shortest, seconds), longest), self._reconcile_late, course.key)
+
+    def _reconcile_late(self, key: tuple[str, str]) -> None:
+        if key not in self._to_reconcile:  # the query has changed meanwhile, or nothing is polled any more
+            return
+        self._to_reconcile.remove(key)
+        course, began_at = self._courses[key], self._monotonic()
+        self._reconcile(course)
+        self._reconcile_seconds[key] = self._monotonic() - began_at
+        self.settle(course)
 
     def _reconcile(self, course: Course) -> None:
         """Starts the targets that came and ends those that went, with their series."""
@@ -239,18 +270,19 @@ class Targets:
     def _is_tried(self, course: Course) -> bool:
         """Whether every target that a query has now has been polled; one that waits for its rows has none yet."""
         known = self._fan_outs.get(course.key)
-        return known is not None and all(self._store.state(course.owner(target)).tried for target in known.members)
+        if known is None or course.key in self._to_reconcile:
+            return False
+        return known.are_tried(lambda target: self._store.state(course.owner(target)).tried)
 
     def _is_well(self, course: Course) -> bool:
         """Whether the last poll of every target succeeded; without targets, of the query that would give them."""
         known = self._fan_outs.get(course.key)
-        if known is None:
+        if known is None or not self._is_tried(course):
             return False
         feeder = self._feeder(course)
         if not known.members and feeder is not None:
             return self._is_well(feeder)
-        states = (self._store.state(course.owner(target)) for target in known.members)
-        return all(state.tried and state.up for state in states)
+        return all(self._store.state(course.owner(target)).up for target in known.members)
 
     def _tell_demand_soon(self, source: Source) -> None:
         """Tells it once for all targets that come and go within a moment, as it takes a look at every query."""

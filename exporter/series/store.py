@@ -329,6 +329,8 @@ class Store:
 
     def left_over(self, query: str, source: str) -> list[Owner]:
         """Whose results under another configuration are still there."""
+        if not self._left_over:  # as after every poll but those soon after a reload
+            return []
         return [owner for owner in self._owners_of(query, source) if owner in self._left_over]
 
     def _owners_of(self, query: str, source: str) -> list[Owner]:

@@ -155,3 +155,28 @@ def test_a_failure_that_cost_more_requests_is_paid_back() -> None:
     assert [member.take_failure(extra) for extra in (2, 0, 0, 0, 3, 0)] == [False, True, True, False, False, True]
     member.take_success()
     assert [member.take_failure(0) for _ in range(3)] == [False, False, False]
+
+
+def test_all_are_tried_when_each_was_polled() -> None:
+    """Who comes is not yet, and who goes does not count; each that was polled is looked at once."""
+    looks: list[str] = []
+    polled: set[str] = set()
+
+    def is_tried(target: Target) -> bool:
+        looks.append(target.key)
+        return target.key in polled
+
+    fan_out = FanOut(1)
+    assert fan_out.are_tried(is_tried)
+    first, second, third = targets("a", "b", "c")
+    fan_out.regroup((first, second), 0.0)
+    assert not fan_out.are_tried(is_tried)
+    polled |= {"a", "b"}
+    assert fan_out.are_tried(is_tried)
+    looks.clear()
+    assert fan_out.are_tried(is_tried)
+    assert not looks
+    fan_out.regroup((first, second, third), 0.0)
+    assert not fan_out.are_tried(is_tried)
+    fan_out.regroup((first, second), 0.0)
+    assert fan_out.are_tried(is_tried)

@@ -24,6 +24,7 @@ from exporter.series.store import Store
 from exporter.telemetry.reporter import Reporter
 from tests.support.plans import SOURCE, planned
 from tests.support.polls import Recorder, Wired, in_quick_time
+from tests.support.wiring import until
 
 QUERIES = """
 - name: items
@@ -306,3 +307,86 @@ def test_what_others_need_after_a_reload_is_polled_by_each_shard() -> None:
             assert (len(published), set(published.values())) == (len(ITEMS), {1})
 
     asyncio.run(work())
+
+
+WIDE: Final = """
+- name: items
+  for_each: {group: GROUPS}
+  document: "query ($group: Int) { items(group: $group) { id } }"
+  variables: {group: "{{ group }}"}
+  rows: items
+- name: value
+  for_each: {item: items}
+  max_calls: 100000
+  document: "query ($id: ID) { value(id: $id) }"
+  variables: {id: "{{ item.id }}"}
+  labels: {id: "{{ item.id }}"}
+  metrics: [{name: value, help: V., value: value}]
+"""
+
+
+class CountedShard(Shard, frozen=True):
+    """The only shard, which counts how often it is asked whether a target is its own."""
+
+    asked: ClassVar[list[str]] = []
+
+    def owns(self, *parts: str) -> bool:
+        self.asked.append(parts[0])
+        return True
+
+
+class Groups:
+    """An API of groups with five items each, and a value of each item."""
+
+    async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+        del deadline_seconds
+        if "items" not in operation.document:
+            return Response({"value": 1})
+        return Response({"items": [{"id": f"{operation.variables['group']} {number}"} for number in range(5)]})
+
+
+def test_the_targets_of_many_rows_are_not_gone_through_at_each_answer() -> None:
+    """A first round of hundreds of targets that give thousands takes no look at all of them for each; when it is over,
+    each has been polled."""
+    groups = 400
+    CountedShard.asked.clear()
+
+    async def work(clock: Clock) -> int:
+        plan = planned(WIDE.replace("GROUPS", str(list(range(groups)))))
+        wired = Wired.of(plan, Groups(), Recorder(), clock, CountedShard())
+        task = asyncio.create_task(wired.scheduler.run())
+        while not wired.targets.are_tried():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+        return sum(state.tried for owner, state in wired.store.states() if owner.query == "value")
+
+    assert in_quick_time(work) == 5 * groups
+    assert CountedShard.asked.count("value") < 100 * 5 * groups
+
+
+def test_targets_that_are_still_to_follow_many_rows_are_not_tried() -> None:
+    """Nobody takes the first round for over meanwhile; a reload or the end of all polls begins none of them late."""
+    many = [str(number) for number in range(300)]
+
+    async def work(targets: Targets, store: Store) -> None:
+        _items, value = courses(targets.plan)
+        give_rows(targets, store)
+        assert targets.are_tried()
+        give_rows(targets, store, *many)
+        assert ids(targets, "value") == set()
+        assert not targets.are_tried()
+        await until(lambda: ids(targets, "value") == set(many))
+        for target in (targets.fan_out("value", "acme") or FanOut(1)).members:
+            store.fold(value.owner(target), target, PollOutcome(0.1, Result()), 0.0, 0.0)
+        assert targets.are_tried()
+        give_rows(targets, store, *many[1:])
+        assert not targets.are_tried()
+        targets.follow(planned(QUERIES.replace("max_calls: 3", "max_calls: 500")), frozenset())
+        assert ids(targets, "value") == set(many[1:])
+        give_rows(targets, store, *many[2:])
+        targets.end()
+        await asyncio.sleep(0.1)
+        assert ids(targets, "value") == set(many[1:])
+
+    run(planned(QUERIES.replace("max_calls: 3", "max_calls: 400")), work)
