@@ -234,6 +234,7 @@ WRONG_REQUESTS = [
     pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n", 431, id="1 MB header field"),
     pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 431, id="many header fields"),
     pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n", 431, id="a little too much"),
+    pytest.param(b"GET /" + b"%" * 2048 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, id="a path that is too long"),
     pytest.param(b"GET /" + b"a" * 100_000, 431, id="request line without end"),
     pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nabc", 413, id="1 GB body announced"),
     pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n" + b"a" * 20_000_000, 413, id="20 MB body sent"),
