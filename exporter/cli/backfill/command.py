@@ -131,6 +131,8 @@ def _labels(given: Sequence[str]) -> dict[str, str]:
         match = _LABEL.fullmatch(text)
         if match is None or match[1].startswith("__"):
             fail(f"--label {text}: write NAME=VALUE, such as job=insights")
+        if match[1] in labels:
+            fail(f"--label {match[1]}=…: is given twice; keep one")
         labels[match[1]] = match[2]
     if missing := [f"--label {name}=…" for name in ("job", "instance") if not labels.get(name)]:
         fail(

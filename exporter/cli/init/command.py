@@ -137,6 +137,7 @@ def _source(account: Account) -> Source:
                 "url": account.url,
                 "oauth2": {
                     "token_url": account.token_url,
+                    "revocation_url": account.revocation_url,
                     "client_id": Secret(inline=account.key),
                     "client_secret": account.secret,
                     "scopes": ["apim:api_manage"],

@@ -26,6 +26,7 @@ from exporter.cli.options import config_file_option, epilog, query_names
 from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import (
+    Recording,
     RecordingError,
     check_place,
     read_recording,
@@ -90,7 +91,7 @@ def query(
     course, choice = Course(asked_query, source), _Choice(wanted, everything)
     polls = run(_poll(plan, course, choice) if response is None else _replay(plan, course, choice, response))
     if save is not None:
-        _save(save, EVERYTHING.clean_value(recording_json(recording_of(polls.all, polls.time))))
+        _save(save, recording_of(polls.all, polls.time))
     output = Output()
     for position, asked in enumerate(polls.asked, start=1):
         _show(output, asked, f"{position} of {polls.targets}" if polls.targets > 1 else "")
@@ -166,9 +167,13 @@ def _check_place(file: Path) -> None:
         fail(str(error))
 
 
-def _save(file: Path, content: Json) -> None:
+def _save(file: Path, recording: Recording) -> None:
+    """Keeps the answers. Without any, a file with those of another day stays."""
+    if not recording.answers:
+        click.echo(f"{file}: not written, as there is no answer to keep", err=True)
+        return
     try:
-        write_recording(file, content)
+        write_recording(file, EVERYTHING.clean_value(recording_json(recording)))
     except RecordingError as error:
         fail(str(error))
 

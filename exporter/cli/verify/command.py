@@ -111,8 +111,7 @@ def verify(
     output = Output()
     _show(output, findings, source)
     if record is not None:
-        _record(record, findings, plan, source)
-        output.line(f"\nWritten: {record}; try it with: insights-exporter query NAME --response={record}")
+        output.line(f"\n{_record(record, findings, plan, source)}")
     if not _is_well(findings):
         tell_causes(causes_of_polls(findings.polls, source))
         raise click.exceptions.Exit(1)
@@ -248,9 +247,13 @@ def _check_place(file: Path) -> None:
         fail(str(error))
 
 
-def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> None:
-    content = recording_json(recording_of(anonymous(findings.polls, plan), findings.time))
+def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> str:
+    """Writes the recording, and says so. Without answers, a file with those of another day stays."""
+    recording = recording_of(anonymous(findings.polls, plan), findings.time)
+    if not recording.answers:
+        return f"{file}: not written, as there is no answer to keep"
     try:
-        write_recording(file, EVERYTHING.clean_value(content))
+        write_recording(file, EVERYTHING.clean_value(recording_json(recording)))
     except RecordingError as error:
         fail(str(error))
+    return f"Written: {file}; try it with: insights-exporter query NAME --response={file}"

@@ -280,6 +280,7 @@ def test_by_itself_it_ends_where_it_is_safe(insights: Simulator, config: Path, t
     [
         (("--from=30d",), "--label job=… and --label instance=… missing"),
         (("--from=30d", "--label", "job"), "write NAME=VALUE"),
+        (("--from=30d", *LABELS, "--label", "job=b"), "--label job=…: is given twice; keep one"),
         (("--from=yesterday", *LABELS), "--from yesterday: not a time; write 2026-10-25"),
         (("--from=1d", "--to=2d", *LABELS), "is not before the end"),
         (("--from=1d", "--step=5", *LABELS), "--step 5: not a duration"),

@@ -112,6 +112,7 @@ def test_nothing_is_replaced_without_being_told_to(insights: Simulator, tmp_path
         (Settings(), {"CHOREO_TOKEN_URL": "http://127.0.0.1:1/"}, "cannot connect", "cannot reach it"),
         (Settings(), {"CHOREO_CONSUMER_KEY": ""}, "Consumer key is missing", "CHOREO_CONSUMER_KEY"),
         (Settings(), {"CHOREO_TOKEN_URL": "http://a.example/"}, "clear text", "https://"),
+        (Settings(), {"CHOREO_REVOCATION_URL": "nowhere"}, "oauth2.revocation_url: not a URL", "write one such as"),
         (Settings(), {"CHOREO_INSIGHTS_URL": "nowhere"}, "not a URL", "write one such as"),
         (Settings(refused_operations=("listEnvironments",)), {}, "not permitted", "UUID is wrong"),
     ],

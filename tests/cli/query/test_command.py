@@ -129,6 +129,17 @@ def test_a_configuration_that_does_not_fit_a_kept_answer_fails(
     assert "the file has no answer to this request" in other.stderr
 
 
+def test_a_poll_without_an_answer_costs_no_kept_ones(insights: Simulator, config: Path, tmp_path: Path) -> None:
+    """What was saved on a better day stays, and the command says so before it tells what failed."""
+    environ = {**choreo_environ(insights), "CHOREO_INSIGHTS_URL": "http://127.0.0.1:1/"}
+    kept, content = tmp_path / "kept.json", '{"format": "insights-exporter recording 1", "of": "a better day"}'
+    kept.write_text(content)
+    run = finished("query", "environments", f"--config.file={config}", f"--save={kept}", environ=environ)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"{kept}: not written, as there is no answer to keep\nerror: environments")
+    assert kept.read_text() == content
+
+
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [("{", "not JSON"), ('{"data": {}}', "has no"), ('{"format": "insights-exporter recording 1"}', "not a whole")],
