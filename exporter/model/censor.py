@@ -56,7 +56,7 @@ class Censor:
 
     def clean(self, text: str) -> str:
         """The text with `<secret>` for each credential, in whatever form, also where it is cut off."""
-        return _clean(text, self._sought(self._texts()))
+        return _clean(text, self._credentials(self._texts()))
 
     def within(self, texts: Iterable[str]) -> Censor:
         """A censor for these texts and parts of them: it looks only for those credentials that are in any of them,
@@ -64,7 +64,8 @@ class Censor:
         whole = "\n".join(texts)
         if "\\u" in whole:
             whole = f"{whole}\n{_text_with_letters(whole)}"
-        return _OfSome([one for one in self._sought(self._texts()) if any(part in whole for part in one.beginnings)])
+        known = self._credentials(self._texts())
+        return _OfSome([one for one in known if any(part in whole for part in one.beginnings)])
 
     def clean_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Header fields with `<secret>` in their values."""
@@ -85,12 +86,12 @@ class Censor:
         """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
         where there is one, and runs in any thread."""
         texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
-        sought = self._sought(texts)
+        sought = self._credentials(texts)
         if not _is_said(body, sought):
             return body
         return _CleanLiterals(sought, _places(body, sought)).of(body)
 
-    def _sought(self, texts: Iterable[str]) -> Sequence[_Credential]:
+    def _credentials(self, texts: Iterable[str]) -> Sequence[_Credential]:
         fit = (text for text in dict.fromkeys(texts) if len(text) >= self._shortest and text not in SHOWN)
         return [_credential(text) for text in fit]
 
@@ -109,13 +110,13 @@ class _OfEverything(Censor):
 class _OfSome(Censor):
     def __init__(self, credentials: Sequence[_Credential]) -> None:
         super().__init__()
-        self._credentials = credentials
+        self._some = credentials
 
     def clean(self, text: str) -> str:
-        return _clean(text, self._credentials) if self._credentials else text
+        return _clean(text, self._some) if self._some else text
 
-    def _sought(self, texts: Iterable[str]) -> Sequence[_Credential]:
-        return self._credentials
+    def _credentials(self, texts: Iterable[str]) -> Sequence[_Credential]:
+        return self._some
 
 
 EVERYTHING: Final = _OfEverything(shortest=SHORTEST)
