@@ -266,8 +266,8 @@ def test_rows_that_are_null_move_no_page(nulls: Collection[int], ask: str, field
         return await Conversation(query, api, None, 10.0, lambda: 0.0).answer(SENT)
 
     found = asyncio.run(run())
-    answers: list[Any] = [one.data for one in found.responses]
-    rows = [row for one in answers for row in one["calls"]["rows"]]
+    data: list[Any] = [one.data for one in found.responses]
+    rows = [row for one in data for row in one["calls"]["rows"]]
     assert rows == [None if n in nulls else {"n": n} for n in range(10)]
     assert (found.rows_cut, found.at_least, len(api.sent)) == (0, False, 3)
 

@@ -122,9 +122,9 @@ NODE: Json = {"node": {"id": 1}}
 def test_what_takes_the_place_of_a_row_counts_as_an_item(edges: Json, rows: int, items: int) -> None:
     """The API counts them where it cuts its pages, be they nulls in the list, or objects without the row."""
     query = planned_query(EDGES)
-    one: Json = {"edges": edges}
-    several: Json = [None, one, {"edges": []}]
-    for boxes in (one, several):
+    alone: Json = {"edges": edges}
+    among_others: Json = [None, {"edges": edges}, {"edges": []}]
+    for boxes in (alone, among_others):
         assert page_rows(query, Response({"boxes": boxes})) == PageRows(rows, items)
 
 
