@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text_format
 
-from exporter.config.further_files import watched
 from exporter.config.load import load
+from exporter.config.named_files import watched
 from exporter.exposition.lines import Format
 from exporter.model.errors import ConfigError, ResultFailure
 from exporter.model.outcome import PollOutcome, Response, Result
