@@ -89,14 +89,14 @@ def watched(patterns: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _files_of(pattern: Path) -> tuple[Path, ...]:
-    return tuple(Path(found) for found in _found(pattern) if os.path.isfile(found))  # noqa: PTH113 - as above
+    return tuple(Path(found) for found in _matches(pattern) if os.path.isfile(found))  # noqa: PTH113 - as above
 
 
 def _folders_of(pattern: Path) -> tuple[Path, ...]:
-    return tuple(Path(found) for found in _found(pattern) if os.path.isdir(found))  # noqa: PTH112 - as above
+    return tuple(Path(found) for found in _matches(pattern) if os.path.isdir(found))  # noqa: PTH112 - as above
 
 
-def _found(pattern: Path) -> list[str]:
+def _matches(pattern: Path) -> list[str]:
     try:
         return sorted(glob.glob(str(pattern)))  # noqa: PTH207 - the pattern has a folder
     except ValueError:  # it has a character that no name has

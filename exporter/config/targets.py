@@ -90,10 +90,10 @@ def _put_in(text: str, labels: Sequence[str]) -> str:
     whole = TARGET_REFERENCE.sub(lambda _: next(filled), text)
     if not values:
         return whole
-    return FromEnvironment(whole, tuple(values), TARGET_REFERENCE.sub(lambda _: _shown(next(shown)), _shown(text)))
+    return FromEnvironment(whole, tuple(values), TARGET_REFERENCE.sub(lambda _: _display(next(shown)), _display(text)))
 
 
-def _shown(text: str) -> str:
+def _display(text: str) -> str:
     return text.shown if isinstance(text, FromEnvironment) else text
 
 

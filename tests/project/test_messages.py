@@ -25,6 +25,7 @@ IN_NO_FILE: Final[Mapping[str, str]] = {
     "the credentials could not be read within … s…": "said when it polls",
     "headers could not be read within … s…": "said when it polls",
     "secret_values could not be read within … s…": "said when it polls",
+    "cannot look at the files of tls_config: ……": "said when it polls",
     "the folder has no file whose name ends in .yaml or .yml; write one there, or name a file": "about a folder",
     "stands in …, line …, too; keep it in one of the files": "about several files",
     "…; choose another value": "OpenSSL takes all versions and ciphers that may be written",
