@@ -85,7 +85,7 @@ def _text(file: Path) -> str:
 def _reason(file: Path, error: OSError | ValueError) -> str:
     match error:
         case OSError():
-            return f"{file} cannot be read: {error.strerror}"
+            return str(error.strerror) if "\0" in str(file) else f"{file} cannot be read: {error.strerror}"
         case UnicodeDecodeError():
             return f"{file} is not UTF-8 (byte {error.start})"
     return f"{file} is empty"

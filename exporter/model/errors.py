@@ -88,7 +88,8 @@ class Problem(Struct, frozen=True):
 
 
 def _short(text: str) -> str:
-    """The text, or the beginning of one that nobody would read to its end."""
+    """The text, or the beginning of one that nobody would read to its end; without NUL, which ends a text elsewhere."""
+    text = text.replace("\0", "\\0")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
 
 

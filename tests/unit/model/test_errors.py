@@ -40,6 +40,7 @@ def test_reasons_can_be_label_values() -> None:
         (Problem("c.yaml", 3, "", "is no mapping"), "c.yaml:3: is no mapping"),
         (Problem("c.yaml", None, "sources", "is missing"), "c.yaml: sources: is missing"),
         (Problem("c.yaml", None, "", "cannot be read", "see its rights"), "c.yaml: cannot be read; see its rights"),
+        (Problem("c.yaml", 1, "a", "cannot use a\0b"), "c.yaml:1: a: cannot use a\\0b"),
         (
             Problem("c.yaml", 1, "a", f"'{'b' * 50_000}' is no name", "write one"),
             f"c.yaml:1: a: '{'b' * 999}… (50013 characters); write one",
