@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 _Result = TypeVar("_Result")
 _TURN_SECONDS: Final = 0.005
@@ -22,6 +23,7 @@ class _Thread(threading.local):
 
 
 _thread: Final = _Thread()
+_under_way: Final[dict[Hashable, Future[Any]]] = {}
 
 
 def begin(work: Callable[[], _Result], name: str) -> Future[_Result]:
@@ -30,6 +32,29 @@ def begin(work: Callable[[], _Result], name: str) -> Future[_Result]:
     future: Future[_Result] = Future()
     threading.Thread(target=_run, args=(work, future), name=name, daemon=True).start()
     return future
+
+
+def begin_once(key: Hashable, work: Callable[[], _Result], name: str) -> Future[_Result]:
+    """The same, by one thread for all who ask for it by this key while it is under way: what hangs takes no further
+    ones. Raises `OSError` where no further thread can be started."""
+    future = _under_way.get(key)
+    if future is None or future.done():
+        try:
+            future = begin(work, name)
+        except RuntimeError:
+            raise OSError(errno.EAGAIN, "no further thread can be started") from None
+        _under_way[key] = future
+        future.add_done_callback(lambda _: _under_way.pop(key, None))
+    return future
+
+
+async def within(seconds: float, future: Future[_Result]) -> _Result:
+    """What such work yields, for the event loop; who is cancelled or too late leaves it to itself. Raises
+    `TimeoutError`."""
+    waiting = asyncio.wrap_future(future)
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits
+    async with asyncio.timeout(seconds):
+        return await asyncio.shield(waiting)
 
 
 def _run(work: Callable[[], _Result], future: Future[_Result]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import select
@@ -12,7 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
-from exporter.model.background import begin
+from exporter.model.background import begin_once, within
 from exporter.model.file_watch import Sought, sought_now
 
 READ_SECONDS: Final = 5.0
@@ -22,8 +21,6 @@ MAX_CONFIG_BYTES: Final = 16 * 2**20
 MAX_DOCUMENT_BYTES: Final = 2**20
 MAX_SCHEMA_BYTES: Final = 32 * 2**20
 _PIECE_BYTES: Final = 2**20
-
-_under_way: dict[tuple[Path, int], Future[bytes]] = {}
 
 
 def read_file(file: Path, max_bytes: int) -> bytes:
@@ -44,11 +41,8 @@ def read_file(file: Path, max_bytes: int) -> bytes:
 
 async def read_file_soon(file: Path, max_bytes: int) -> bytes:
     """The same, for the event loop."""
-    waiting = asyncio.wrap_future(_reading(file, max_bytes))
-    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.shield(waiting)
+        return await within(READ_SECONDS, _reading(file, max_bytes))
     except TimeoutError:
         raise _late() from None
 
@@ -58,16 +52,7 @@ def _late() -> OSError:
 
 
 def _reading(file: Path, max_bytes: int, sought: Sought | None = None) -> Future[bytes]:
-    key = (file, max_bytes)
-    reading = _under_way.get(key)
-    if reading is None or reading.done():
-        try:
-            reading = begin(lambda: _content(file, max_bytes, sought), f"file {file.name}")
-        except RuntimeError:
-            raise OSError(errno.EAGAIN, "no further thread can be started") from None
-        _under_way[key] = reading
-        reading.add_done_callback(lambda _: _under_way.pop(key, None))
-    return reading
+    return begin_once((file, max_bytes), lambda: _content(file, max_bytes, sought), f"file {file.name}")
 
 
 def _content(file: Path, max_bytes: int, sought: Sought | None) -> bytes:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ssl
 from collections.abc import Hashable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -14,7 +12,7 @@ from weakref import WeakValueDictionary
 import certifi
 
 from exporter.config.credentials import TLSConfig
-from exporter.model.background import begin
+from exporter.model.background import begin_once, within
 from exporter.model.certificates import set_verification
 from exporter.model.file_read import MAX_PEM_BYTES, READ_SECONDS, read_file
 from exporter.model.file_watch import FileState, file_states
@@ -22,7 +20,6 @@ from exporter.model.system_errors import os_problem, tls_problem
 
 # Those in use, by all that they were made of. The system's authorities take 0.1 s to read, and a megabyte.
 _contexts: Final[WeakValueDictionary[Hashable, ssl.SSLContext]] = WeakValueDictionary()
-_looks: Final[dict[tuple[Path, ...], Future[Mapping[Path, FileState]]]] = {}
 _MIN_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
@@ -37,25 +34,10 @@ async def look_at_tls_files(config: TLSConfig) -> Mapping[Path, FileState]:
     files = tuple(_files(config))
     if not files:
         return {}
-    waiting = asyncio.wrap_future(_look(files))
-    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, even if nobody waits
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await asyncio.shield(waiting)
+        return await within(READ_SECONDS, begin_once(files, lambda: file_states(files), "TLS files"))
     except TimeoutError:
         raise OSError(errno.ETIMEDOUT, f"no answer within {READ_SECONDS:g} s") from None
-
-
-def _look(files: tuple[Path, ...]) -> Future[Mapping[Path, FileState]]:
-    look = _looks.get(files)
-    if look is None or look.done():
-        try:
-            look = begin(lambda: file_states(files), "TLS files")
-        except RuntimeError:
-            raise OSError(errno.EAGAIN, "no further thread can be started") from None
-        _looks[files] = look
-        look.add_done_callback(lambda _: _looks.pop(files, None))
-    return look
 
 
 def ssl_context(config: TLSConfig) -> ssl.SSLContext:
