@@ -27,12 +27,11 @@ from exporter.cli.output import Output
 from exporter.cli.query.on_demand import PREFIX, ask_on_demand
 from exporter.cli.query.recording import (
     Recording,
-    RecordingError,
     check_place,
+    keep_answers,
     read_recording,
-    recording_json,
+    recording_errors,
     recording_of,
-    write_recording,
 )
 from exporter.exposition import Format, head, pieces
 from exporter.model.censor import EVERYTHING
@@ -80,7 +79,8 @@ def query(
     given = {"--target": wanted, "--all": everything, "--save": save is not None, "--response": response is not None}
     _check_flags(name, [flag for flag, value in given.items() if value], changes)
     if save is not None:
-        _check_place(save)
+        with recording_errors():
+            check_place(save)
     plan = plan_of(config_file, needs_account=response is None)
     if name.startswith(PREFIX):
         of_choreo = [one for one in plan.sources if one.schema_ == "choreo"] if source_name is None else []
@@ -151,31 +151,17 @@ async def _poll(plan: Plan, course: Course, choice: _Choice) -> _Polls:
 
 
 async def _replay(plan: Plan, course: Course, choice: _Choice, file: Path) -> _Polls:
-    try:
+    with recording_errors():
         recording = read_recording(file)
-    except RecordingError as error:
-        fail(str(error))
     a_round = Round(plan, recording.client, Clock(wall=lambda: recording.time))
     return await _ask(a_round, course, choice, recording.time, None)
 
 
-def _check_place(file: Path) -> None:
-    """Ends the command where no recording can be written there, before anything is asked."""
-    try:
-        check_place(file)
-    except RecordingError as error:
-        fail(str(error))
-
-
 def _save(file: Path, recording: Recording) -> None:
-    """Keeps the answers. Without any, a file with those of another day stays."""
-    if not recording.answers:
+    with recording_errors():
+        is_kept = keep_answers(file, recording)
+    if not is_kept:
         click.echo(f"{file}: not written, as there is no answer to keep", err=True)
-        return
-    try:
-        write_recording(file, EVERYTHING.clean_value(recording_json(recording)))
-    except RecordingError as error:
-        fail(str(error))
 
 
 async def _ask(a_round: Round, course: Course, choice: _Choice, now: float, seconds_for_token: float | None) -> _Polls:

@@ -7,13 +7,15 @@ Answers are found by query, source and variables as they are written: references
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
 
+from exporter.cli.account import fail
 from exporter.cli.ad_hoc import Asked
 from exporter.cli.atomic_file import atomic_file
 from exporter.model.censor import EVERYTHING
@@ -109,6 +111,23 @@ def recording_json(recording: Recording) -> Json:
     ]
     at = iso_text(datetime.fromtimestamp(recording.time, UTC))
     return {"format": _FORMAT, "time": at, "answers": answers}
+
+
+@contextmanager
+def recording_errors() -> Iterator[None]:
+    """Ends the command where a recording cannot be read, or not stand there."""
+    try:
+        yield
+    except RecordingError as error:
+        fail(str(error))
+
+
+def keep_answers(file: Path, recording: Recording) -> bool:
+    """Whether there was anything to keep. Without answers, a file with those of another day stays. Raises
+    `RecordingError`."""
+    if recording.answers:
+        write_recording(file, EVERYTHING.clean_value(recording_json(recording)))
+    return bool(recording.answers)
 
 
 def check_place(file: Path) -> None:

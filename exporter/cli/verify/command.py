@@ -24,7 +24,7 @@ from exporter.cli.ad_hoc import Asked, Round
 from exporter.cli.hints import causes_of_polls
 from exporter.cli.options import config_file_option, epilog, queries_option
 from exporter.cli.output import Output, show_progress
-from exporter.cli.query.recording import RecordingError, check_place, recording_json, recording_of, write_recording
+from exporter.cli.query.recording import check_place, keep_answers, recording_errors, recording_of
 from exporter.cli.verify.anonymity import anonymous
 from exporter.cli.verify.freshness import LEAST_QUIET_SECONDS, Freshness, freshness
 from exporter.cli.verify.operations import (
@@ -38,7 +38,6 @@ from exporter.cli.verify.operations import (
 )
 from exporter.cli.verify.probing import GRANULARITIES, Probed, data_filter, probe_api
 from exporter.config.source import Source
-from exporter.model.censor import EVERYTHING
 from exporter.model.clock import Clock
 from exporter.model.config_files import ConfigFiles
 from exporter.model.duration import duration_seconds, duration_text
@@ -102,7 +101,8 @@ def verify(
     except ValueError as error:
         fail(f"--watch {watch}: {error}")
     if record is not None:
-        _check_place(record)
+        with recording_errors():
+            check_place(record)
     plan = plan_of(config_file)
     named = [query_of(plan, name) for name in names]
     source = _source_to_ask(plan, named, source_name)
@@ -239,21 +239,10 @@ def _show_probed(output: Output, found: Probed) -> None:
         output.line(f"  some requests had no answer: {found.trouble}", "yellow")
 
 
-def _check_place(file: Path) -> None:
-    """Ends the command where no recording can be written there, before anything is asked."""
-    try:
-        check_place(file)
-    except RecordingError as error:
-        fail(str(error))
-
-
 def _record(file: Path, findings: _Findings, plan: Plan, source: Source) -> str:
-    """Writes the recording, and says so. Without answers, a file with those of another day stays."""
-    recording = recording_of(anonymous(findings.polls, plan), findings.time)
-    if not recording.answers:
+    """Writes the recording, and says so."""
+    with recording_errors():
+        is_kept = keep_answers(file, recording_of(anonymous(findings.polls, plan), findings.time))
+    if not is_kept:
         return f"{file}: not written, as there is no answer to keep"
-    try:
-        write_recording(file, EVERYTHING.clean_value(recording_json(recording)))
-    except RecordingError as error:
-        fail(str(error))
     return f"Written: {file}; try it with: insights-exporter query NAME --response={file}"
