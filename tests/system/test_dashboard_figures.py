@@ -21,6 +21,8 @@ from tests.support.processes import Prometheus, eventually, finished, program
 pytestmark = pytest.mark.timeout(300)
 
 STEP: Final = 300
+DAY: Final = 86400
+HALF_PAST_ONE: Final = 5400
 QUERIES: Final = ("api_traffic", "api_proxy_errors", "api_target_errors", "errors_by_reason", "alerts")
 GROUPS: Final = ("traffic", "errors", "alerts")
 SETTINGS: Final = Settings(
@@ -57,10 +59,12 @@ class Past:
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
-    """Two hours and a half, backfilled."""
+    """Two hours and a half, backfilled, up to half past one of the last day (UTC) that has come so far. It is always
+    the same time of day, as counters of a day begin anew at midnight: the longer range has a midnight, and no range
+    begins in the steps that still see the day before."""
     program("promtool")
     folder = tmp_path_factory.mktemp("past")
-    end = time.time() // STEP * STEP
+    end = (time.time() - HALF_PAST_ONE) // DAY * DAY + HALF_PAST_ONE
     with Simulator(SETTINGS) as insights:
         included = ", ".join(f"choreo/{group}" for group in GROUPS)
         source = choreo_source().removesuffix("queries:").rstrip()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from exporter.cli.query.command import query
-from exporter.cli.verify.command import verify
+from exporter.cli.main import command
 from exporter.simulator import Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import finished
@@ -26,17 +24,17 @@ from tests.support.processes import finished
 )
 def test_a_flag_that_would_have_no_effect_is_refused(arguments: tuple[str, ...], said: str) -> None:
     """No request is sent, and no configuration is read."""
-    run = CliRunner().invoke(query, [*arguments, "--config.file=/nonexistent/config.yaml"])
+    run = CliRunner().invoke(command, ["query", *arguments, "--config.file=/nonexistent/config.yaml"])
     assert run.exit_code == 2
     assert said in " ".join(run.stderr.split())
 
 
-@pytest.mark.parametrize(("called", "flag"), [((query, "environments"), "--save"), ((verify,), "--record")])
-def test_a_file_that_is_no_recording_is_not_replaced(called: tuple[Any, ...], flag: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("called", "flag"), [(("query", "environments"), "--save"), (("verify",), "--record")])
+def test_a_file_that_is_no_recording_is_not_replaced(called: tuple[str, ...], flag: str, tmp_path: Path) -> None:
     """And nothing is asked. A configuration that is named by a slip stays."""
     file = tmp_path / "config.yaml"
     file.write_text("sources:")
-    run = CliRunner().invoke(called[0], [*called[1:], f"--config.file={file}", f"{flag}={file}"])
+    run = CliRunner().invoke(command, [*called, f"--config.file={file}", f"{flag}={file}"])
     assert run.exit_code == 1
     assert run.stderr == f"error: {file}: is there already and no recording, so it is not replaced; name another file\n"
     assert file.read_text() == "sources:"
