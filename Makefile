@@ -67,7 +67,7 @@ manifests: setup ## Write the rules in deploy/kubernetes/, and what the Helm cha
 	@$(BIN)/python scripts/prometheus_rules.py $(ARGS)
 	@$(BIN)/python scripts/helm_values.py $(ARGS)
 
-lock: ## Write the lock files anew; ARGS=--upgrade takes newer versions
+lock: setup ## Write the lock files anew; ARGS=--upgrade takes newer versions
 	@sh scripts/lock.sh $(ARGS)
 
 dist: setup ## Build the source archive and the wheel, the same bytes each time
@@ -76,12 +76,12 @@ dist: setup ## Build the source archive and the wheel, the same bytes each time
 sbom: dist ## Write the bill of materials (CycloneDX) beside them
 	@sh scripts/sbom.sh
 
-audit: ## Look up known weaknesses of every locked package
+audit: setup ## Look up known weaknesses of every locked package
 	@sh scripts/audit.sh $(ARGS)
 
 clean: ## Remove everything that make has made
 	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build dist htmlcov
+	rm -rf build dist htmlcov exporter/commit.txt
 	find exporter tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || :
 
 setup:

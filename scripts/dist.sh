@@ -10,6 +10,8 @@ rm -f "$folder"/*.tar.gz "$folder"/*.whl
 # The commit goes into the package; where the sources are no checkout, what stands there stays.
 if commit=$(git rev-parse HEAD 2>/dev/null); then
     trap 'rm -f exporter/commit.txt' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     printf '%s\n' "$commit" >exporter/commit.txt
 fi
 .venv/bin/python -m hatchling build --directory "$folder" -t sdist -t wheel >/dev/null 2>&1

@@ -8,6 +8,8 @@ folder=${1:-dist}
 tools=$(sh scripts/tool.sh cyclonedx-bom 7.3.0)
 installed=$(mktemp -d)
 trap 'rm -rf "$installed"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 "$tools/python" -m venv --without-pip "$installed"
 pip_install() { "$tools/python" -m pip --python "$installed/bin/python" install --quiet --disable-pip-version-check "$@"; }
 pip_install --require-hashes --requirement requirements.lock

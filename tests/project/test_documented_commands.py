@@ -36,7 +36,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     r"docker ": "needs a container engine; tests/system tries the image and the stack, where there is one",
     r"kubectl ": "needs a cluster; test_kubernetes checks the manifests",
     r"python3 -m venv|\S+/pip install|/tmp/try/": "takes packages from an index; test_dist tries the archives",
-    r"install -|systemctl ": "would change this machine; tests/system/test_systemd tries the unit",
+    r"install -|systemctl |sed .* /etc/": "would change this machine; tests/system/test_systemd tries the unit",
     r"curl .*:8428|vmctl |mimirtool |thanos ": "needs a store that Debian does not have",
 }
 BEGINS_WITH_NOTHING: Final = ("README.md", "commands.md", "quick-start.md")
@@ -87,7 +87,7 @@ def environment(insights: Simulator) -> dict[str, str]:
     """The environment of a reader whose account is the simulated API's."""
     return {
         **choreo_environ(insights),
-        "HOME": os.environ["HOME"],
+        "HOME": os.environ.get("HOME", "/tmp"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "ENVIRONMENT_ID": insights.model.organizations[0].environments[0].id,
         "GITHUB_TOKEN": "any",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -45,8 +46,8 @@ def helm() -> Path:
 def render(helm: Path) -> Render:
     """Renders the chart with these values, for a release of the chart's name."""
 
-    def made(*values: str, release: str = "insights-exporter") -> Objects:
-        run = templated(helm, *values, release=release)
+    def made(*values: str, texts: Sequence[str] = (), release: str = "insights-exporter") -> Objects:
+        run = templated(helm, *values, texts=texts, release=release)
         assert run.returncode == 0, run.stderr
         found = [each for each in yaml.safe_load_all(run.stdout) if each]
         assert [fault for each in found for fault in faults(each)] == []
@@ -55,8 +56,10 @@ def render(helm: Path) -> Render:
     return made
 
 
-def templated(helm: Path, *values: str, release: str = "insights-exporter") -> subprocess.CompletedProcess[str]:
-    sets = [f"--set={value}" for value in values]
+def templated(
+    helm: Path, *values: str, texts: Sequence[str] = (), release: str = "insights-exporter"
+) -> subprocess.CompletedProcess[str]:
+    sets = [*(f"--set={value}" for value in values), *(f"--set-string={value}" for value in texts)]
     # a Helm that is built without flags knows no version of Kubernetes
     command = [str(helm), "template", release, str(CHART), "--namespace=insights-exporter", "--kube-version=1.34.0"]
     return subprocess.run([*command, *sets], capture_output=True, text=True, check=False)
@@ -204,3 +207,48 @@ def test_the_chart_is_linted(helm: Path) -> None:
         [helm, "lint", "--strict", CHART, f"--set={IMAGE}"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout
+
+
+def test_the_notes_name_the_keys_of_the_secret(helm: Path, tmp_path: Path) -> None:
+    """Whoever creates the Secret as they say has every key that the pod asks for."""
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    notes = (chart / "templates" / "NOTES.txt").read_text()  # `helm template` prints none
+    (chart / "templates" / "notes.yaml").write_text(
+        f'{{{{ define "notes" }}}}{notes}{{{{ end }}}}'
+        'kind: ConfigMap\nmetadata: {name: notes}\ndata: {notes: {{ include "notes" . | quote }}}\n'
+    )
+    command = [str(helm), "template", "acme", str(chart), "--kube-version=1.34.0", f"--set={IMAGE}"]
+    mapping = ("--set-json", 'existingSecret.env={"A": "first", "B": null}')
+    for more, keys in (
+        ((), ["consumer-key", "consumer-secret", "org-handle", "org-id"]),
+        (mapping, ["consumer-key", "consumer-secret", "first"]),
+    ):
+        run = subprocess.run(
+            [*command, "--show-only=templates/notes.yaml", *more], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert re.findall(r"--from-literal=(\S*)=…", run.stdout) == keys
+
+
+@pytest.mark.parametrize("name", ["nameOverride", "fullnameOverride"])
+def test_the_job_is_the_same_by_any_name(name: str, render: Render) -> None:
+    """The alerts know the exporter by it. A StatefulSet's label has room for what it puts behind a long name."""
+    made = render(IMAGE, "serviceMonitor.enabled=true", "shards=2", f"{name}={'x' * 70}", release="2024")
+    by_kind = {kind: each for (kind, _), each in made.items()}
+    job = by_kind["ServiceMonitor"]["spec"]["jobLabel"]
+    assert by_kind["Service"]["metadata"]["labels"][job] == "insights-exporter"
+    assert by_kind["StatefulSet"]["metadata"]["labels"]["app.kubernetes.io/instance"] == "2024"
+    assert len(by_kind["StatefulSet"]["metadata"]["name"]) == 52
+
+
+def test_names_that_look_like_numbers_are_text(render: Render) -> None:
+    """A Secret, its keys and a namespace may be digits alone; a path of the metrics is scraped."""
+    secret = ("name=1", "files={2}", "env[0].name=A", "env[0].key=true")
+    texts = (*(f"existingSecret.{each}" for each in secret), "networkPolicy.prometheusNamespace=3")
+    made = render(
+        *(IMAGE, "networkPolicy.enabled=true", "serviceMonitor.enabled=true", "serviceMonitor.path=/x/metrics"),
+        texts=texts,
+    )
+    assert made["ServiceMonitor", "insights-exporter"]["spec"]["endpoints"][0]["path"] == "/x/metrics"
+    volumes = made["Deployment", "insights-exporter"]["spec"]["template"]["spec"]["volumes"]
+    assert volumes[1]["secret"]["items"] == [{"key": "2", "path": "2"}]

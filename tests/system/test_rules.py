@@ -123,3 +123,11 @@ def test_every_threshold_of_an_api_follows_the_table() -> None:
             assert metric_names(made[of_api]) == {"api:choreo_api_info:max", name}, name
     used = {name for kind in ("alert", "record") for rule in rules(kind) for name in metric_names(str(rule["expr"]))}
     assert table <= used
+
+
+def test_every_recorded_series_can_be_asked_for_at_any_time() -> None:
+    """An instant query looks back for five minutes: a group that is evaluated less often has gaps."""
+    files = sorted((ROOT / "prometheus" / "rules").glob("*.yaml"))
+    groups = [group for file in files for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
+    for group in groups:
+        assert re.fullmatch(r"[1-4]m|\d{1,2}s", group.get("interval", "1m")), group["name"]

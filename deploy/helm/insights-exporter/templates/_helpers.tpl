@@ -2,20 +2,22 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* The name of the objects. A StatefulSet puts a dash and ten characters behind it in a label, which takes 63. */}}
 {{- define "insights-exporter.fullname" -}}
 {{- $name := include "insights-exporter.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
+{{/* The name is constant: the ServiceMonitor makes the job of it, which the alerts know. */}}
 {{- define "insights-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "insights-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: insights-exporter
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "insights-exporter.labels" -}}
@@ -68,8 +70,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- if and .name $variables -}}
 {{- range $variables }}
-- name: {{ .name }}
-  valueFrom: {secretKeyRef: {name: {{ $.Values.existingSecret.name }}, key: {{ .key }}}}
+- name: {{ .name | quote }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.existingSecret.name | quote }}, key: {{ .key | quote }}}}
 {{- end }}
 {{- end -}}
 {{- end -}}
