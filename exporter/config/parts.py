@@ -172,7 +172,19 @@ class _Reading:
             for details in error.errors(include_url=False, include_input=False):
                 key, *within = _place(details)
                 self._drop(str(key), within)
-        return _fields_alone(self._model, needs_all=False).model_validate(self._rest, context=dict(self._context))
+        return self._read_what_is_left()
+
+    def _read_what_is_left(self) -> Strict:
+        """The keys without what was dropped: a stand-in may be of another type, and a mapping now be too small."""
+        fields = _fields_alone(self._model, needs_all=False)
+        while True:
+            try:
+                return fields.model_validate(self._rest, context=dict(self._context))
+            except ValidationError as error:
+                wrong = {str(_place(one)[0]) for one in error.errors(include_url=False, include_input=False)}
+                self.unknown |= wrong
+                for key in wrong:
+                    del self._rest[key]
 
     def _take_as_known(self, error: ValidationError) -> None:
         """Keys that are written with another name are not missing."""

@@ -50,6 +50,16 @@ def test_a_key_with_another_name_is_not_missing_too() -> None:
     assert places(read_part(Source, source, context={}, stand_ins={})) == [("authorization", "token")]
 
 
+def test_a_fault_for_which_nothing_can_stand_in_is_told() -> None:
+    """Where the stand-in of a key is of another type, and where no item of a mapping is sound."""
+    for missing in ({"labels": {"api": "id"}, "value": "none"}, {"labels": {"api-id": "id"}}):
+        metric = {"name": "n", "help": "N.", "value": "x", "missing": {"rows_of": "apis", **missing}}
+        part = query(metrics=[metric])
+        (place,) = places(part)
+        assert place[:3] == ("metrics", 0, "missing")
+        assert part.below == {("metrics", 0): {"missing"}}
+
+
 def test_a_part_with_rules_of_its_own_is_looked_into() -> None:
     """A fault of form beside the fault of a rule."""
     oauth2 = {"token_url": "https://a.example/", "client_id": "a", "scope": "b", "timeout": 3}
