@@ -17,7 +17,7 @@ from exporter.config.source import Source
 from exporter.model.clock import CLOCK, Clock
 from exporter.model.errors import Failure, Reason, ResultFailure
 from exporter.model.outcome import Operation, PollOutcome, Response
-from exporter.plan.operation import Moment, targets
+from exporter.plan.operation import Moment, TooManyTargets, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.course import Course
 from exporter.polling.lanes import Lane
@@ -146,12 +146,11 @@ class Round:
         """The targets of a query, by the rows of the queries that were asked. Raises `ResultFailure` (`fan_out`)."""
         query = course.query
         rows = self.store.feeding_rows(query.feeder, course.source.name) if query.feeder is not None else ()
-        found = targets(query, rows)
-        if len(found) > query.max_calls:
-            raise ResultFailure(
-                Reason.FAN_OUT, f"{query.name}: {len(found)} calls are needed, and max_calls is {query.max_calls}"
-            )
-        return found
+        try:
+            return targets(query, rows, query.max_calls)
+        except TooManyTargets as error:
+            wrong = f"{query.name}: {error.count} calls are needed, and max_calls is {query.max_calls}"
+            raise ResultFailure(Reason.FAN_OUT, wrong) from None
 
     async def poll_at(
         self, course: Course, members: Sequence[Target], now: float, published_end_time: float | None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import product
+from math import prod
 from typing import Final
 
 from msgspec import Struct
@@ -144,20 +145,45 @@ def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:
     tree[path[-1]] = value
 
 
+class TooManyTargets(Exception):
+    """A query has more targets than are wanted of it: `count`, about so many where several share them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
 def targets(
-    query: QueryPlan, rows: Iterable[FeedingRow], is_ours: Callable[[str], bool] = lambda _: True
+    query: QueryPlan,
+    rows: Iterable[FeedingRow],
+    most: int,
+    is_ours: Callable[[str], bool] = lambda _: True,
+    shares: int = 1,
 ) -> tuple[Target, ...]:
     """The targets of a query: one for each row of the query that feeds it, for each item of its lists.
 
     With `batch` the rows that came from one outer target are grouped, sorted by their values. `is_ours` chooses, by
-    its key, what becomes a target, or a part of one.
+    its key, what becomes a target, or a part of one; of `shares` such choices each takes about as many. Raises
+    `TooManyTargets` where there are more than `most`, before they are made.
     """
-    by_feed = [tuple(_feed_values(query, feed, rows, is_ours)) for feed in query.feeds]
-    found: dict[str, Target] = {}
-    for values in product(*by_feed):
-        target = _target({name: value for part in values for name, value in part.items()})
-        if query.batch is not None or is_ours(target.key):
-            found.setdefault(target.key, target)
+    by_feed = [_distinct(_feed_values(query, feed, rows, is_ours)) for feed in query.feeds]
+    count = prod(map(len, by_feed))
+    if query.batch is not None or shares == 1:
+        if count > most:
+            raise TooManyTargets(count)
+    elif count > 2 * most * shares:  # no choice is so uneven
+        raise TooManyTargets(count // shares)
+    found = (_target({name: value for part in values for name, value in part.items()}) for values in product(*by_feed))
+    chosen = tuple(target for target in found if query.batch is not None or is_ours(target.key))
+    if len(chosen) > most:
+        raise TooManyTargets(len(chosen))
+    return chosen
+
+
+def _distinct(values: Iterable[dict[str, Json]]) -> tuple[dict[str, Json], ...]:
+    found: dict[str, dict[str, Json]] = {}
+    for each in values:
+        found.setdefault(_key(each), each)
     return tuple(found.values())
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence, Set
+from functools import partial
 from math import ceil
 from typing import Final, TypeAlias
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from exporter.config.source import Source
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome
-from exporter.plan.operation import targets
+from exporter.plan.operation import TooManyTargets, targets
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.course import Course, courses
 from exporter.polling.demand import Demand, present_demand
@@ -147,7 +148,20 @@ class Targets:
     def names_are_known(self, course: Course) -> bool:
         """Whether the queries whose rows the answers are read with have been tried."""
         needed = (self._courses.get((name, course.source.name)) for name in course.query.reads)
-        return all(self._is_tried(one) for one in needed if one is not None)
+        return all(self._is_tried(one) or self._waits_for(one, course) for one in needed if one is not None)
+
+    def _waits_for(self, course: Course, other: Course) -> bool:
+        """Whether a query waits for the rows of another, or is that one, so that the other must not wait for it."""
+        seen, ahead = set[str](), [course]
+        while ahead:
+            one = ahead.pop()
+            if one.key == other.key:
+                return True
+            if one.query.name not in seen:
+                seen.add(one.query.name)
+                needed = one.query.reads | {name for feed in one.query.feeds if (name := feed.query) is not None}
+                ahead += [self._courses[key] for name in needed if (key := (name, course.source.name)) in self._courses]
+        return False
 
     def is_awaited(self, course: Course, target: Target) -> bool:
         """Whether other queries wait for the rows of a target, as it has never worked."""
@@ -228,11 +242,13 @@ class Targets:
         """Starts the targets that came and ends those that went, with their series."""
         query, feeder = course.query, self._feeder(course)
         rows = self._store.feeding_rows(*feeder.key) if feeder is not None else ()
-        wanted = targets(query, rows, lambda key: self._is_polled_here(course, key))
         pack = query.pack.size if query.pack is not None else 1
         fan_out = self._fan_outs.setdefault(course.key, FanOut(pack))
-        if (calls := ceil(len(wanted) / pack)) > query.max_calls:
-            self._refuse(course, calls)
+        shares = 1 if query.name in self._read_by_others else self.shard.count
+        try:
+            wanted = targets(query, rows, query.max_calls * pack, partial(self._is_polled_here, course), shares)
+        except TooManyTargets as error:
+            self._refuse(course, ceil(error.count / pack))
             return
         if course.key in self._refused:
             self._refused.remove(course.key)

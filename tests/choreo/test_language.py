@@ -742,7 +742,7 @@ def test_targets_are_those_that_are_not_left_out(loader: Loader) -> None:
     kinds = {1: "A", 2: "TEST", 3: None, 4: "A"}
     tenants: list[Json] = [{"id": number, "type": kind} for number, kind in kinds.items()]
     rows = result(replace(made, queries=made.queries[:1]), {"tenants": tenants}).rows
-    found = targets(made.queries[1], [FeedingRow(row, {}) for row in rows])
+    found = targets(made.queries[1], [FeedingRow(row, {}) for row in rows], 10)
     assert [target.values for target in found] == [{"tenant.id": 1}]
 
 
@@ -888,7 +888,7 @@ def test_the_environment_has_numbers_booleans_and_lists(tmp_path: Path) -> None:
     file.write_text("\ufeff" + QUERY, "utf-8")
     (query,) = (made := plan(load(file, ENVIRON))).queries
     assert made.sources[0].values == {"n": 5, "quoted": "5"}
-    shops = targets(query, ())
+    shops = targets(query, (), 10)
     assert [dict(target.values) for target in shops] == [{"shop": "s-1"}, {"shop": "s-2"}]
     sent = operation(query, made.sources[0], shops[0], Moment(), {}).variables
     assert sent == {"n": 5, "q": "5", "on": True, "t": "5 pieces", "l": [1, 2], "s": "s-1"}

@@ -64,7 +64,7 @@ def polled(ids: list[str], answer: Answer, size: int = 100) -> tuple[PackOutcome
         async with scripted(script) as upstream:
             client = GraphQLClient(upstream.url, transport, None)
             poller = Poller(client, lambda _, source, target: Surroundings(label_values(source, target)))
-            found = await poller.poll(Course(query, source), dict.fromkeys(targets(query, ())), size)
+            found = await poller.poll(Course(query, source), dict.fromkeys(targets(query, (), 1000)), size)
             over.set()
             await transport.close()
             by_id = {str(target.values["id"]): outcome for target, outcome in found.outcomes.items()}

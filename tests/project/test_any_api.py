@@ -80,7 +80,7 @@ def lines(made: Plan, answer: str) -> list[str]:
     found: list[str] = []
     for query in made.queries:
         answers = answers_to(query, data)
-        for target in targets(query, ()):
+        for target in targets(query, (), 1000):
             around = Surroundings(label_values(query.sources[0], target), rows=rows)  # type: ignore[arg-type]
             result = extract(query, asked(query, answers), around, moment_at(query, NOW, None))
             rows[query.name] = result.rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from zlib import crc32
 
 import pytest
 
@@ -14,6 +15,7 @@ from exporter.model.samples import Json
 from exporter.plan.operation import (
     FeedingRow,
     Moment,
+    TooManyTargets,
     first_position,
     label_values,
     moment_at,
@@ -37,6 +39,8 @@ CHAIN = """
   variables: {t: "{{ environment.tenant.id }}", e: "{{ environment.id }}"}
   metrics: [{name: n, help: N., value: n}]
 """
+MOST = 100  # targets
+
 TIMES = """
 - name: q
   interval: 1m
@@ -56,12 +60,12 @@ def utc(text: str) -> datetime:
 
 
 def values(plan: Plan, query: int, rows: list[FeedingRow]) -> list[Mapping[str, Json]]:
-    return [target.values for target in targets(plan.queries[query], rows)]
+    return [target.values for target in targets(plan.queries[query], rows, MOST)]
 
 
 def test_a_query_without_for_each_is_one_call() -> None:
     """It has one target, without values."""
-    assert targets(planned(CHAIN).queries[0], ()) == (Target({}),)
+    assert targets(planned(CHAIN).queries[0], (), MOST) == (Target({}),)
 
 
 def test_there_is_one_call_for_each_row_and_the_outer_levels_come_along() -> None:
@@ -86,8 +90,10 @@ def test_a_target_is_known_by_its_values() -> None:
     """Equal values are the same target at the next round, whatever the order of the rows."""
     plan = planned(CHAIN)
     rows = [FeedingRow({"id": "t1"}, {}), FeedingRow({"id": "t2"}, {})]
-    assert set(targets(plan.queries[1], rows)) == set(targets(plan.queries[1], reversed(rows)))
-    keys = {target.key for target in targets(plan.queries[1], [FeedingRow({"id": id_}, {}) for id_ in (1, "1", None)])}
+    assert set(targets(plan.queries[1], rows, MOST)) == set(targets(plan.queries[1], reversed(rows), MOST))
+    keys = {
+        target.key for target in targets(plan.queries[1], [FeedingRow({"id": id_}, {}) for id_ in (1, "1", None)], MOST)
+    }
     assert len(keys) == 3
 
 
@@ -100,9 +106,38 @@ def test_lists_in_the_file_are_multiplied() -> None:
       variables: {r: "{{ region }}", t: "{{ tier.id }}"}
       metrics: [{name: n, help: N., value: n, labels: {region: "{{ region }}", tier: "{{ tier.id }}"}}]
     """)
-    assert [dict(target.values) for target in targets(query, ())] == [
+    assert [dict(target.values) for target in targets(query, (), MOST)] == [
         {"region": region, "tier.id": tier} for region in ("eu", "us") for tier in (1, 2)
     ]
+
+
+MANY = """
+- name: q
+  for_each: {a: &many [%s], b: *many, c: *many, d: *many}
+  document: "query ($a: Int, $b: Int, $c: Int, $d: Int) { n(a: $a, b: $b, c: $c, d: $d) }"
+  variables: {a: "{{ a }}", b: "{{ b }}", c: "{{ c }}", d: "{{ d }}"}
+  metrics: [{name: n, help: N., value: n, labels: {a: "{{ a }}", b: "{{ b }}", c: "{{ c }}", d: "{{ d }}"}}]
+"""
+
+
+@pytest.mark.parametrize(("shares", "count"), [(1, 8_100_000_000), (3, 2_700_000_000)])
+def test_more_targets_than_are_wanted_are_not_made(shares: int, count: int) -> None:
+    """Nor are billions counted one by one: a reload with four long lists would take all memory."""
+    query = planned_query(MANY % ", ".join(map(str, range(300))))
+    with pytest.raises(TooManyTargets) as raised:
+        targets(query, (), MOST, lambda _: True, shares)
+    assert raised.value.count == count
+
+
+def test_what_several_share_is_counted_by_each() -> None:
+    """Of 81 targets each of two takes its own, which are few enough; all of them would not be."""
+    query = planned_query(MANY % "1, 2, 3")
+    taken = targets(query, (), 50, lambda key: crc32(key.encode()) % 2 == 0, 2)
+    assert 30 < len(taken) < 50
+    with pytest.raises(TooManyTargets):
+        targets(query, (), 50)
+    with pytest.raises(TooManyTargets):
+        targets(query, (), 50, lambda _: True, 2)
 
 
 def test_batches_are_sorted_and_of_one_outer_target_each() -> None:

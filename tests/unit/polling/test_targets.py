@@ -106,6 +106,42 @@ def test_more_targets_than_calls_are_refused_as_a_whole() -> None:
     run(planned(QUERIES), work)
 
 
+LOOKUPS = """
+lookups:
+  - {name: folder, rows_of: folders, key: id, fields: {name: name}}
+  - {name: file, rows_of: files, key: id, fields: {name: name}}
+  - {name: owner, rows_of: owners, key: id, fields: {name: name}}
+"""
+IN_A_CIRCLE = """
+- name: folders
+  document: "{ folders { id name parent } }"
+  rows: folders
+  metrics:
+    - name: folder
+      help: F.
+      value: 1
+      labels: {parent: {lookup: folder, key: parent, field: name}, file: {lookup: file, key: id, field: name}}
+- name: files
+  for_each: {folder: folders}
+  document: "query ($f: ID) { files(folder: $f) { id name } }"
+  variables: {f: "{{ folder.id }}"}
+  rows: files
+  metrics: [{name: file, help: F., value: 1, labels: {owner: {lookup: owner, key: id, field: name}}}]
+- {name: owners, document: "{ owners { id name } }", rows: owners}
+"""
+
+
+def test_no_query_waits_for_itself() -> None:
+    """A query that looks up names in its own rows, or in those of a query that waits for it, is polled at once; one
+    that does not lead back is waited for."""
+
+    async def work(targets: Targets, _: Store) -> None:
+        known = {course.query.name: targets.names_are_known(course) for course in courses(targets.plan)}
+        assert known == {"folders": True, "files": False, "owners": True}
+
+    run(planned(IN_A_CIRCLE, SOURCE + LOOKUPS.lstrip()), work)
+
+
 def test_a_query_is_awaited_until_it_has_worked() -> None:
     """What others wait for is another thing than what nobody reads, and than what failed later."""
 
