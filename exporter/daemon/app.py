@@ -160,10 +160,13 @@ def _follows_files(options: Options, polling: Polling) -> bool:
 def _files(options: Options, polling: Polling, reloading: Reloading) -> Iterator[Path]:
     """The files that are followed: all of which the plan was made, or those with targets alone. Where the last
     configuration was refused, all that it names, too: it may want a file that comes later."""
+    configuration = options.config_file if isinstance(options.config_file, tuple) else (options.config_file,)
     if not options.auto_reload:
         yield from watched(polling.plan.target_patterns)
+        if reloading.is_refused:  # a target may name a file that comes later
+            yield from reloading.sought.states.keys() - {*configuration, *polling.plan.files}
         return
-    yield from options.config_file if isinstance(options.config_file, tuple) else (options.config_file,)
+    yield from configuration
     yield from polling.plan.files
     yield from watched(polling.plan.file_patterns)
     for source in polling.plan.sources:

@@ -14,11 +14,13 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 
-FileState: TypeAlias = tuple[int, int, int, int] | None
+FileState: TypeAlias = tuple[int, int, int, int, int] | None
+_MOST_LOOKS: Final = 5  # without a change, because some file changes all the time
 
 
 def file_states(files: Iterable[Path]) -> Mapping[Path, FileState]:
-    """What changes when a file is written or replaced, also where a link is pointed elsewhere; None for none."""
+    """What changes when a file is written, replaced or made readable, also where a link is pointed elsewhere; None for
+    none."""
     return {file: file_state(file) for file in files}
 
 
@@ -27,7 +29,7 @@ def file_state(file: Path) -> FileState:
         found = file.stat()
     except (OSError, ValueError):  # it cannot be reached, or its name can be none
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class Sought(Struct):
@@ -69,13 +71,17 @@ class FileWatch:
         """What the files are now is not a change, nor is a further one, unless it was `seen` otherwise."""
         self._files, self._seen = files, seen
         self._known = self._last = file_states(files())
+        self._looks = 0
 
     def has_changed(self) -> bool:
-        """Whether files are others than at the last change, and no others than at the last look."""
-        now = file_states(self._files())
-        is_settled, self._last = now == self._last, now
-        seen = self._seen()
-        has_changed = any(self._known.get(file, seen.get(file, state)) != state for file, state in now.items())
-        if is_settled:
-            self._known = now
-        return is_settled and has_changed
+        """Whether files are others than at the last change, and no others than at the last look. A file that changes
+        at every look does not keep the others back for ever."""
+        now, before = file_states(self._files()), self._last
+        self._last, self._looks = now, self._looks + 1
+        if now != before and self._looks < _MOST_LOOKS:
+            return False
+        self._looks, seen = 0, self._seen()
+        settled = {file: state for file, state in now.items() if before.get(file, state) == state}
+        has_changed = any(self._known.get(file, seen.get(file, state)) != state for file, state in settled.items())
+        self._known = {file: state for file, state in self._known.items() if file in now} | settled
+        return has_changed

@@ -19,7 +19,7 @@ sources:
     authorization: {credentials_file: "{{ target.__secret }}"}
 queries:
   - name: open
-    interval: 1s
+    interval: 20s
     document: "{ value }"
     metrics: [{name: shop_open, help: Open orders., value: value}]
 """
@@ -66,7 +66,10 @@ def test_targets_come_and_go_with_their_file(tmp_path: Path, shops: dict[str, Up
             return {labels["shop"]: value for labels, value in exporter.samples("shop_open")}
 
         eventually(lambda: published() == {"bern": 1}, f"one shop; the log is: {exporter.log}")
+        token = (tmp_path / "zug.token").rename(tmp_path / "later")
         file.write_text(targets(shops, "bern", "zug"))
+        eventually(lambda: "zug.token" in exporter.log, "the token that is not there yet in the log")
+        token.rename(tmp_path / "zug.token")
         eventually(lambda: published() == {"bern": 1, "zug": 2}, "both shops")
         eventually(lambda: exporter.value("insights_exporter_query_up", source="shop-zug") == 1, "its own metrics")
         hidden = folder.rename(tmp_path / "hidden")

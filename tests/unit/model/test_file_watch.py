@@ -39,6 +39,31 @@ def test_a_file_that_goes_and_comes_has_changed(tmp_path: Path) -> None:
     assert [watch.has_changed() for _ in range(3)] == [False, False, False]
 
 
+def test_a_file_that_may_be_read_now_has_changed(tmp_path: Path) -> None:
+    """Also where nothing was written: it was refused before."""
+    file = tmp_path / "file"
+    file.write_text("text")
+    file.chmod(0o000)
+    watch = FileWatch(lambda: (file,))
+    file.chmod(0o600)
+    assert [watch.has_changed() for _ in range(3)] == [False, True, False]
+
+
+def test_a_file_that_always_changes_keeps_no_other_back(tmp_path: Path) -> None:
+    """The others are taken after a few looks, and then are no change any more; it is one when it rests."""
+    file, busy = tmp_path / "file", tmp_path / "busy"
+    watch = FileWatch(lambda: (file, busy))
+
+    def look() -> bool:
+        busy.write_text(f"{busy.read_text() if busy.exists() else ''}x")
+        return watch.has_changed()
+
+    assert not any(look() for _ in range(7))
+    file.write_text("text")
+    assert sum(look() for _ in range(20)) == 1
+    assert [watch.has_changed() for _ in range(2)] == [True, False]
+
+
 def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
     """As Kubernetes replaces the files of a Secret; one that is not there has no state."""
     for name in ("one", "two"):
