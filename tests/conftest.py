@@ -25,6 +25,10 @@ hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("new", deadline=None, derandomize=False)
 hypothesis.settings.load_profile("same")
 
+# Within a hook of Git these name the project's repository, also for a test in a folder of its own.
+for _variable in [name for name in os.environ if name.startswith("GIT_")]:
+    del os.environ[_variable]
+
 _TESTS = Path(__file__).parent
 StartInsights = Callable[[Settings], Simulator]
 StartExporter = Callable[..., Exporter]

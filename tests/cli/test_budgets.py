@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +73,7 @@ def test_a_spent_budget_is_left_alone(way: str, command: tuple[str, ...], upstre
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     run = finished(*command, "--config.file=config.yaml", cwd=tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "acme: the next request is sent in 3 s" in run.stderr
+    assert re.search(r"acme: the next request is sent in [23] s", run.stderr)
     assert run.stderr.count("the next request is sent") == 1
     (shops,), orders = upstream.operation("shops").journal, upstream.operation("orders").journal
     assert orders

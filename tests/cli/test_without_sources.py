@@ -21,7 +21,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package as `.pyc` files and its data, without a line of source."""
     folder = tmp_path_factory.mktemp("compiled")
     package = folder / "exporter"
-    shutil.copytree(ROOT / "exporter", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "exporter", package, ignore=shutil.ignore_patterns("__pycache__", "commit.txt"))
     assert compileall.compile_dir(package, legacy=True, quiet=1)
     for source in package.rglob("*.py"):
         source.unlink()

@@ -183,7 +183,7 @@ def test_a_running_exporter_replaces_its_token(upstream: Upstream, start: Start)
     """`POST /-/renew-token` revokes the token and takes another, without losing a poll; polls wait meanwhile."""
     upstream.token.always(same_token_until_revoked)
     upstream.revocation.always(after(1, revokes))
-    exporter = start("--web.enable-lifecycle", interval="2s", revocation_url=upstream.revocation_url).wait_until_ready()
+    exporter = start("--web.enable-lifecycle", interval="5s", revocation_url=upstream.revocation_url).wait_until_ready()
     for number in (1, 2):
         answer = httpx.post(f"{exporter.url}/-/renew-token", timeout=30)
         assert (answer.status_code, answer.text) == (200, "api: the token was revoked, and another is in use\n")

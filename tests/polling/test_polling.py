@@ -13,8 +13,8 @@ from tests.support.polls import Recorder
 from tests.support.upstream import Upstream, answer, grants, revokes, status
 from tests.support.wiring import until
 
-QUERY = '- {name: q, interval: 1h, document: "{ n }", metrics: [{name: n, help: N., value: n}]}\n'
-OTHER = '- {name: r, interval: 1h, document: "{ m }", metrics: [{name: m, help: M., value: m}]}\n'
+QUERY = '- {name: q, interval: 30d, document: "{ n }", metrics: [{name: n, help: N., value: n}]}\n'
+OTHER = '- {name: r, interval: 30d, document: "{ m }", metrics: [{name: m, help: M., value: m}]}\n'
 
 
 def source(upstream: Upstream, name: str = "acme", more: str = "") -> str:

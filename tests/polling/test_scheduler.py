@@ -84,7 +84,7 @@ def test_no_more_polls_at_once_than_the_source_allows(
     start_insights: StartInsights, start_exporter: StartExporter
 ) -> None:
     """`concurrency` bounds the requests under way, also in the first round of a fan-out."""
-    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.1))
+    insights = start_insights(Settings(delay_seconds=0, latency_seconds=0.5))
     source = choreo_source("concurrency: 3")
     exporter = start_exporter(insights, fan_out(12, "1m"), source=source).wait_until_ready()
     assert exporter.value("environments") == 12
@@ -279,7 +279,9 @@ def test_chained_targets_follow_their_rows(insights: Simulator, start_exporter: 
         return {(labels["environment"], labels["tenant"]) for labels, _ in samples}
 
     eventually(lambda: found() and found() <= wanted and len(found()) >= len(organization.environments), "applications")
-    assert exporter.value("insights_exporter_query_targets", query="applications") == len(wanted)
+    eventually(
+        lambda: exporter.value("insights_exporter_query_targets", query="applications") == len(wanted), "targets"
+    )
 
 
 def test_a_row_that_vanishes_takes_the_series_of_all_levels_below(
@@ -322,7 +324,7 @@ def test_what_is_stale_goes_also_while_the_source_is_left_alone(
 ) -> None:
     """`stale_after` holds while no poll is made, because the upstream asked to wait for a minute."""
     insights = start_insights(Settings(delay_seconds=0, limit=2))
-    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 500ms\n    stale_after: 6s")
+    queries = ENVIRONMENTS.replace("interval: 1s", "interval: 2s\n    stale_after: 10s")
     exporter = start_exporter(insights, queries).wait_until_ready()
     eventually(lambda: exporter.value("insights_exporter_upstream_backoff_seconds"), "pause")
     assert exporter.samples("choreo_environment_info")

@@ -54,15 +54,21 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENC
     raise AssertionError(f"within {seconds:g} s there was no {what}")
 
 
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
     """A port of the loopback address that nothing listens on, of those that no outgoing connection is given, and no
-    other worker of this run."""
+    other worker of this or of another run on this machine."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
         port = random.randrange(20_000 + worker, 32_000, workers)  # the usual ephemeral ports begin at 32768
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
+            claim = socket.socket(socket.AF_UNIX)  # a name without a file, which ends with this process
+            claim.bind(f"\0port-of-a-test-{port}")
+            _claims.append(claim)
             return port
 
 
