@@ -100,6 +100,7 @@ class TokenSource:
         self._wanted = asyncio.Event()
         self._token: AccessToken | None = None
         self._spare: AccessToken | None = None  # the one before, until the API has taken the present one
+        self._dropped: AccessToken | None = None  # what others may be answered with, until there is another
         self._taken_generation = 0
         self._refused_trials = 0
         self._next_trial_at = -math.inf
@@ -185,9 +186,9 @@ class TokenSource:
         is_new = token is not None and token.generation != self._taken_generation
         if token is not None and is_new and self._forced_in_a_row and now < token.obtained_at + _SPREADING_SECONDS:
             return False  # it was renewed for this very reason, and may only not be known yet
-        if now < self._force_not_before_at:
+        if now < self._force_not_before_at or now + _PATIENCE_SECONDS < self._next_request_at():
             return False
-        self._token = self._spare = None
+        self._token, self._spare, self._dropped = None, None, None if is_new else token
         _log.info("the API does not know the access token; it is renewed", **self._about)
         self._forced += 1
         self._forced_in_a_row += 1
@@ -240,7 +241,7 @@ class TokenSource:
                 with suppress(Failure, TimeoutError):
                     async with asyncio.timeout(None if deadline_seconds is None else deadline_seconds / 2):
                         await asyncio.shield(self._renewal)
-            token, self._token, self._spare = self._token, None, None
+            token, self._token, self._spare, self._dropped = self._token or self._dropped, None, None, None
             if token is None:
                 return None
             text = token.text
@@ -279,7 +280,7 @@ class TokenSource:
 
     async def _replace(self, old: AccessToken | None) -> AccessToken:
         """Revokes first, as the endpoint may grant the same token again while it is valid."""
-        self._token = self._spare = None
+        self._token = self._spare = self._dropped = None
         try:
             self._revocation_failure = None if old is None else await self.revoke(old.text)
         except BaseException:
@@ -388,7 +389,7 @@ class TokenSource:
         self._refused_credentials, self._granted_credentials, self._changed = None, credentials, False
         self._renewals["ok", ""] += 1
         self._keep_spare(self._token, token)
-        self._token = token
+        self._token, self._dropped = token, None
         return token
 
     def _keep_spare(self, old: AccessToken | None, new: AccessToken) -> None:
@@ -412,6 +413,7 @@ class TokenSource:
         self._changed = False
         wait_seconds = self._wait_seconds(failure)
         self._not_before_at = self._monotonic() + wait_seconds
+        self._take_back_dropped()
         self._renewals["error", failure.reason.value] += 1
         say = _log.debug if is_known else _log.warning
         say(
@@ -423,6 +425,13 @@ class TokenSource:
             **log_fields(self.hints(failure)),
         )
         return failure
+
+    def _take_back_dropped(self) -> None:
+        """Uses a dropped token on, as there is no other and the API may have refused one query alone. It is renewed as
+        soon as the endpoint may be asked."""
+        dropped, self._dropped = self._dropped, None
+        if self._token is None and dropped is not None and self._monotonic() < dropped.expires_at:
+            self._token = replace(dropped, renew_at=-math.inf)
 
     @property
     def _about(self) -> dict[str, str]:

@@ -433,6 +433,61 @@ def test_after_recovery_a_refusal_renews_at_once_again(upstream: Upstream, clock
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [status(429, retry_after="3600"), status(503), oauth_error("invalid_client")],
+    ids=["429", "503", "blocked"],
+)
+def test_one_refused_query_does_not_cost_the_others_their_token(
+    upstream: Upstream, clock: Clock, fault: Behaviour
+) -> None:
+    """Row 46: where the endpoint is down while the API refuses one query, the others go on with the token, and the
+    endpoint is asked no more often. The next token is used as soon as there is one."""
+    upstream.token.once(grants(lifetime_seconds=7200))
+    upstream.token.always(fault)
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            for _ in range(30):
+                upstream.api.once(status(401))
+                refused = asyncio.create_task(failure_of(wire.execute()))
+                while not refused.done():
+                    clock.advance(0.05)  # the first short waits for the endpoint are waited out
+                    await asyncio.sleep(0.001)
+                await wire.execute()
+                assert wire.source.status().valid
+                clock.advance(60)
+            assert len(upstream.token.journal) <= 1 + 3 + 30
+            upstream.token.always(grants())
+            assert len(await renewed_in_background(wire, clock, seconds=2000)) == 1
+            await wire.execute()
+
+    asyncio.run(run())
+    assert [request.bearer for request in upstream.api.journal][:-1] == ["token-1"] * 61
+    assert upstream.api.journal[-1].bearer != "token-1"
+
+
+@pytest.mark.parametrize("ends", ["renewal", "expiry"])
+def test_a_dropped_token_is_not_used_beyond_its_end(upstream: Upstream, clock: Clock, ends: str) -> None:
+    """Row 47: a token that no request was ever answered with, or that has expired, is not taken back."""
+    upstream.token.once(grants(lifetime_seconds=60))
+    upstream.token.always(status(429, retry_after="3600"))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            if ends == "expiry":
+                await wire.execute()
+            upstream.api.once(status(401))
+            await failure_of(wire.execute())
+            assert wire.source.status().valid == (ends == "expiry")
+            clock.advance(61)
+            assert (await failure_of(wire.execute())).reason is Reason.TOKEN
+            assert not wire.source.status().valid
+
+    asyncio.run(run())
+
+
 def _spreads(clock: Clock, seconds: float, refusal: Behaviour) -> Behaviour:
     """An API that knows a token only so many seconds after it was granted (it lives for 600)."""
 
