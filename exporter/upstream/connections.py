@@ -228,7 +228,20 @@ class Connections(httpx.AsyncBaseTransport):
             self._codes[code] += 1
 
     async def _whole(self, answer: httpcore.Response, share: Share) -> httpx.Response:
-        """The answer with its body, without the headers by which httpx would act on its own."""
+        """The answer with its body, without the headers by which httpx would act on its own. Where it refuses the
+        credentials, its head says enough: a body that cannot be read is left out."""
+        try:
+            body = await self._body(answer, share)
+        except UpstreamFailure:
+            if not _refuses_credentials(answer):
+                raise
+            body = b""
+        kept = [(name, value) for name, value in answer.headers if name.lower() not in _DROPPED_HEADERS]
+        # Not as its content: httpx's responses and their streams refer to each other, so that they are freed late.
+        return httpx.Response(answer.status, headers=kept, extensions={BODY: body})
+
+    async def _body(self, answer: httpcore.Response, share: Share) -> bytes:
+        """The whole body, inflated. Raises `UpstreamFailure`, also for a redirect."""
         headers = httpx.Headers(answer.headers)
         if 300 <= answer.status < 400:
             raise UpstreamFailure(Reason.REDIRECT, _redirect(answer.status, headers.get("location", "")))
@@ -249,9 +262,14 @@ class Connections(httpx.AsyncBaseTransport):
                 raise UpstreamFailure(Reason.RESET, "the connection ended before the answer did") from None
             raise _failure(error) from None
         await answer.aclose()
-        kept = [(name, value) for name, value in answer.headers if name.lower() not in _DROPPED_HEADERS]
-        # Not as its content: httpx's responses and their streams refer to each other, so that they are freed late.
-        return httpx.Response(answer.status, headers=kept, extensions={BODY: body.whole()})
+        return body.whole()
+
+
+def _refuses_credentials(answer: httpcore.Response) -> bool:
+    """Whether an answer's head may say that the credentials are not good, or no longer (RFC 6750 §3)."""
+    return answer.status == 401 or (
+        answer.status >= 400 and any(name.lower() == b"www-authenticate" for name, _ in answer.headers)
+    )
 
 
 @contextmanager

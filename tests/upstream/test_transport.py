@@ -429,10 +429,50 @@ def test_a_bomb_is_cut_at_the_limit(upstream: Upstream) -> None:
 
 
 def test_a_bomb_in_a_refusal_is_cut_too(upstream: Upstream) -> None:
-    """The body of a 401 or a 500 has the same limit as any other."""
-    for code in (401, 500):
-        upstream.api.always(reply(gzip.compress(b" " * 2 * LIMIT), code=code, headers={"content-encoding": "gzip"}))
-        assert failure(upstream).reason is Reason.TOO_LARGE
+    """The body of a 401 or a 500 has the same limit as any other; a 401 says all by its status."""
+    bomb = gzip.compress(b" " * 20 * LIMIT)
+    for code, reason in ((401, Reason.UNAUTHORIZED), (500, Reason.TOO_LARGE)):
+        upstream.api.always(reply(bomb, code=code, headers={"content-encoding": "gzip"}))
+        tracemalloc.start()
+        try:
+            assert failure(upstream).reason is reason
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 6 * LIMIT
+
+
+CHALLENGE = {"www-authenticate": 'Bearer error="invalid_token"'}
+BROKEN_REFUSALS = {
+    "a broken gzip": reply(b"no gzip", code=401, headers={"content-encoding": "gzip"}),
+    "a gzip that ends early": reply(gzip.compress(b"no" * 99)[:-9], code=401, headers={"content-encoding": "gzip"}),
+    "an encoding that was not asked for": reply(b"x", code=401, headers={"content-encoding": "br"}),
+    "a bomb": reply(gzip.compress(b" " * 2 * LIMIT), code=401, headers={"content-encoding": "gzip"}),
+    "a length of 10 GB": raw(b"HTTP/1.1 401 No\r\ncontent-length: 10000000000\r\n\r\nx"),
+    "an end before its length": raw(b"HTTP/1.1 401 No\r\ncontent-length: 99\r\n\r\nx"),
+    "a challenge": reply(b"x", code=403, headers={"content-encoding": "br", **CHALLENGE}),
+}
+
+
+@pytest.mark.parametrize("refusal", BROKEN_REFUSALS.values(), ids=BROKEN_REFUSALS)
+def test_a_refused_token_is_renewed_whatever_the_body_is(upstream: Upstream, refusal: Behaviour) -> None:
+    """Rows 39 and 85: a 401, or a challenge, whose body cannot be read costs one renewal, and no poll."""
+    upstream.api.once(answer({"data": {"value": 1}}), refusal)
+
+    async def polls() -> None:
+        async with wired(upstream, transport=Transport(max_body_bytes=LIMIT)) as wire:
+            for _ in range(3):
+                await wire.execute()
+            assert wire.source.status().forced_renewals == 1
+
+    asyncio.run(polls())
+    assert [request.bearer for request in upstream.api.journal] == ["token-1"] * 2 + ["token-2"] * 2
+
+
+def test_a_403_with_a_body_that_cannot_be_read_is_said_as_before(upstream: Upstream) -> None:
+    """Only where the credentials may be refused is the head enough."""
+    upstream.api.always(reply(b"x", code=403, headers={"content-encoding": "br"}))
+    assert failure(upstream).reason is Reason.DECODE
 
 
 GOOD_ANSWERS = {
