@@ -99,7 +99,7 @@ class TokenSource:
         self._jitter = jitter
         self._wanted = asyncio.Event()
         self._token: AccessToken | None = None
-        self._spare: AccessToken | None = None  # the one before, until the API has taken the present one
+        self._spare: AccessToken | None = None  # the one before, until every node of the API knows the present one
         self._dropped: AccessToken | None = None  # what others may be answered with, until there is another
         self._taken_generation = 0
         self._refused_trials = 0
@@ -150,13 +150,20 @@ class TokenSource:
         spare = self._spare
         if spare is None or not self._refused_trials:
             return None
-        if now >= spare.waiting_at:  # a request with it might arrive when it has expired
+        if not self._serves(spare, now):
             self._spare = None
             return None
         if now < self._next_trial_at:
             return spare
         self._next_trial_at = now + self._trial_seconds()  # one request at a time tries it
         return None
+
+    def _serves(self, spare: AccessToken, now: float) -> bool:
+        """Whether the token before the present one may still be used: not so late that a request with it might arrive
+        when it has expired, and where the API has taken the present one, only until that is known to all its nodes."""
+        token = self._token
+        is_taken = token is not None and token.generation == self._taken_generation
+        return now < spare.waiting_at and not (token is not None and is_taken and now >= _spread_at(token))
 
     def _trial_seconds(self) -> float:
         return float(min(_LONGEST_TRIAL_SECONDS, 2.0 ** min(self._refused_trials - 1, 10)))
@@ -174,7 +181,7 @@ class TokenSource:
                 return True
         elif self._token is None or self._token.generation != token.generation:
             return True
-        elif self._spare is not None and now < self._spare.waiting_at:
+        elif self._spare is not None and self._serves(self._spare, now):
             self._refused_trials += 1
             self._next_trial_at = now + self._trial_seconds()
             return True
@@ -184,7 +191,7 @@ class TokenSource:
         """Drops the present token, unless it is too soon for that. Whether another try makes sense."""
         token = self._token
         is_new = token is not None and token.generation != self._taken_generation
-        if token is not None and is_new and self._forced_in_a_row and now < token.obtained_at + _SPREADING_SECONDS:
+        if token is not None and self._forced_in_a_row and now < _spread_at(token):
             return False  # it was renewed for this very reason, and may only not be known yet
         if now < self._force_not_before_at or now + _PATIENCE_SECONDS < self._next_request_at():
             return False
@@ -200,7 +207,7 @@ class TokenSource:
         forced renewal was right. That other requests are taken says nothing of the refusal."""
         if self._token is None or token.generation != self._token.generation:
             return
-        self._taken_generation, self._spare = token.generation, None
+        self._taken_generation, self._refused_trials = token.generation, 0
         if was_forced:
             self._forced_in_a_row = 0
             self._force_not_before_at = -math.inf
@@ -505,6 +512,11 @@ class TokenSource:
             content=urlencode(fields).encode(),
             deadline_seconds=self._oauth2.timeout.total_seconds() if deadline_seconds is None else deadline_seconds,
         )
+
+
+def _spread_at(token: AccessToken) -> float:
+    """When a token is known to every node of an API, at the latest."""
+    return token.obtained_at + _SPREADING_SECONDS
 
 
 async def _certificate_state(config: TLSConfig) -> str:

@@ -534,6 +534,79 @@ def test_a_token_serves_until_the_next_is_known(
     assert len(bearers) <= 291 + 4 + delay_seconds / 4  # the new one is tried now and then
 
 
+@pytest.mark.parametrize("refusal", UNKNOWN.values(), ids=UNKNOWN.keys())
+@pytest.mark.parametrize("delay_seconds", [0.5, 3, 10])
+def test_a_token_that_one_node_knows_serves_before_the_next_one_does(
+    upstream: Upstream, clock: Clock, delay_seconds: float, refusal: Behaviour
+) -> None:
+    """Row 87: where one node of an API takes a new token and another does not know it yet, no poll fails, and the token
+    is not dropped. The one before it ends with that."""
+    upstream.token.always(grants(lifetime_seconds=600))
+    late = _spreads(clock, delay_seconds, refusal)
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.api.always(in_turn([OK, late, late]))
+            clock.advance(300)
+            await wire.source.force_renewal()
+            for _ in range(60):
+                await wire.execute()
+                clock.advance(0.25)
+            assert wire.source.status().forced_renewals == 0
+            upstream.api.always(status(401))  # by now every node knows it: it was revoked
+            await failure_of(wire.execute())
+            assert wire.source.status().forced_renewals == 1
+
+    asyncio.run(run())
+    bearers = [request.bearer for request in upstream.api.journal]
+    assert bearers[1] == "token-2"
+    assert bearers[-2:] == ["token-2", "token-3"]
+    assert len(upstream.token.journal) == 3
+
+
+def test_a_renewed_token_that_another_query_uses_is_not_thrown_away(upstream: Upstream, clock: Clock) -> None:
+    """Row 87: also a token that was renewed because of a refusal, that one node takes and another does not know yet."""
+    upstream.token.always(grants(lifetime_seconds=600))
+    late = _spreads(clock, 10, status(401))
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            await wire.execute()
+            upstream.revoke_all()
+            for _ in range(10):
+                upstream.api.always(late)
+                await failure_of(wire.execute())
+                upstream.api.always(OK)
+                await wire.execute()
+                clock.advance(1)
+            upstream.api.always(late)
+            await wire.execute()
+
+    asyncio.run(run())
+    assert len(upstream.token.journal) == 2
+
+
+def test_a_token_that_was_taken_is_used_at_once(upstream: Upstream, clock: Clock) -> None:
+    """Whatever another node said before of a new token, an answer to it ends the use of the one before."""
+
+    async def run() -> None:
+        async with wired(upstream, clock=clock) as wire:
+            source = wire.source
+            old = await source.token()
+            source.accept(old)
+            new = await source.force_renewal()
+            assert source.reject(new)
+            assert await source.token() is old
+            source.accept(new)
+            assert await source.token() is new
+            assert source.reject(new)  # by a node that does not know it yet
+            assert await source.token() is old
+            assert source.status().forced_renewals == 0
+
+    asyncio.run(run())
+
+
 def test_a_token_that_was_never_tried_serves_when_the_one_before_it_has_run_out(
     upstream: Upstream, clock: Clock
 ) -> None:
