@@ -72,6 +72,11 @@ class Table(Sequence[Any]):
         found = [column[at] for column in self._columns]
         return Table(self._kind, found, self._different) if isinstance(at, slice) else self._kind(*found)
 
+    @property
+    def columns(self) -> Sequence[Sequence[Any]]:
+        """The values of all fields."""
+        return self._columns
+
     def column(self, name: str) -> Sequence[Any]:
         """The values of a field. Raises `AttributeError` where there is no such field."""
         names = self._kind.__struct_fields__

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -12,12 +15,52 @@ from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
 from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.page_state import PageRows, PageState, page_rows, page_state
-from exporter.upstream.graphql import Client
+from exporter.series.page_state import PageRows, PageState, page_bytes, page_rows, page_state
+from exporter.upstream.graphql import BIG_BYTES, Client
+from exporter.upstream.memory import DEFAULT_BYTES
 from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
 _MOST_EMPTY_PAGES: Final = 100  # in a row; an API that filters after it has read may give some
+_ROW_BYTES: Final = 1024  # of a page: what a row may take, of which there are `max_rows` at most
+
+
+class PageMemory:
+    """The memory of pages that wait for the last one. Each row may take a kilobyte, and what is beyond that shares so
+    many bytes with the pages of all other polls. Nobody waits for it: who has it may wait for the API for an hour."""
+
+    def __init__(self, limit_bytes: int = DEFAULT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._beyond: WeakKeyDictionary[PageShare, int] = WeakKeyDictionary()
+
+    def take(self, share: PageShare, size: int, rows: int) -> None:
+        """Gives a share that many bytes. Raises `UpstreamFailure` (`too_large`) where there are not so many."""
+        beyond = max(0, size - rows * _ROW_BYTES)
+        others = sum(self._beyond.values()) - self._beyond.get(share, 0)
+        if beyond and others + beyond > self._limit:
+            allowed = f"1 KiB a row and {self._limit // 2**20} MiB that all polls share are allowed"
+            detail = f"the pages take {size // 2**20} MiB together, with {rows} rows; {allowed}"
+            raise UpstreamFailure(Reason.TOO_LARGE, detail)
+        self._beyond[share] = beyond
+
+
+class PageShare:
+    """What the pages of one answer take, as long as anything refers to it."""
+
+    def __init__(self, memory: PageMemory) -> None:
+        self._memory = memory
+        self._size = 0
+        self._rows = 0
+
+    async def add(self, page: Response, rows: int) -> None:
+        """Counts a page. Raises `UpstreamFailure`."""
+        is_big = page.bytes_received > BIG_BYTES
+        self._size += await asyncio.to_thread(page_bytes, page) if is_big else page_bytes(page)
+        self._rows += rows
+        self._memory.take(self, self._size, self._rows)
+
+
+_PAGE_MEMORY: Final = PageMemory()  # of the process, as its memory is
 
 
 class _Course:
@@ -69,12 +112,14 @@ class Conversation:
         pace: Admission | None,
         deadline_at: float,
         monotonic: Callable[[], float],
+        memory: PageMemory = _PAGE_MEMORY,
     ) -> None:
         self._query = query
         self._client = client
         self._pace = pace
         self._deadline_at = deadline_at
         self._monotonic = monotonic
+        self._memory = memory
         self.graphql_errors = 0
 
     async def answer(self, sent: Operation) -> Pages:
@@ -90,12 +135,14 @@ class Conversation:
     async def _all_pages(self, sent: Operation, pages: PagesPlan) -> Pages | None:
         """All pages of one moment; None where the total changed meanwhile, so that they do not belong together."""
         responses: list[Response] = []
+        share = PageShare(self._memory)
         course = _Course(pages, None if pages.by == "cursor" else first_position(sent, pages))
         count, items, total = 0, course.items_before, None
         while True:
             response = await self._response(with_page(sent, pages, course.position))
-            responses.append(response)
+            responses.append(replace(response, share=share))
             found = page_rows(self._query, response)
+            await share.add(response, found.rows)
             state = page_state(self._query, pages, response)
             if total is not None and state.total != total:
                 return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from sys import getsizeof
 
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from exporter.document.table import Table
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response
 from exporter.plan.plan import Column, PagesPlan, QueryPlan
@@ -63,6 +67,27 @@ def page_rows(query: QueryPlan, response: Response) -> PageRows:
     odd = OddRows() if query.skips_bad_rows else None
     records = records_at([answer_data(query, response)], query.rows.walk, odd=odd)
     return PageRows(len(records), len(records) + records.lacking)
+
+
+def page_bytes(response: Response) -> int:
+    """The memory that a page takes: its data as it was read, and its errors."""
+    size, left = 0, [response.shaped, response.data, response.errors]
+    while left:
+        node = left.pop()
+        size += getsizeof(node)
+        match node:
+            case str():
+                pass
+            case Table():
+                left.extend(node.columns)
+            case list() | tuple():
+                left.extend(node)
+            case dict():
+                left.extend(node)
+                left.extend(node.values())
+            case Struct():
+                left.extend(astuple(node))
+    return size
 
 
 def row_count(query: QueryPlan, response: Response) -> int:

@@ -79,19 +79,18 @@ def packed(body: bytes) -> Behaviour:
     return reply(packing.compress(body) + packing.flush(), headers={"content-encoding": "gzip"})
 
 
-def watched(start: Start, stack: ExitStack, upstream: Upstream, **more: Any) -> Exporter:
+def watched(start: Start, stack: ExitStack, upstream: Upstream, sound: bytes = SOUND, **more: Any) -> Exporter:
     """An exporter in its limit of memory whose query has ten targets, all well, beside a query that stays well."""
     prefix = stack.enter_context(memory_limit(LIMIT_BYTES))
-    upstream.operation("large").always(reply(SOUND))
+    upstream.operation("large").always(reply(sound))
     large = query(
         "large",
         "2s",
         timeout="2s",
-        document="query large { rows { id value } }",
         rows="rows",
         for_each={"number": list(range(TARGETS))},
         labels={"id": "id", "number": "{{ number }}"},
-        **more,
+        **{"document": "query large { rows { id value } }", **more},
     )
     exporter = start([source_of(upstream)], [query("sound", "2s"), large], prefix=prefix)
     exporter.wait_until_ready()
@@ -134,6 +133,35 @@ def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstr
     assert reasons
     assert grown <= 100 * 2**20, f"{grown / 2**20:.0f} MiB"
     assert slowest <= SLOWEST_SECONDS
+
+
+@pytest.mark.long
+def test_row_81_large_pages(start: Start, stack: ExitStack, upstream: Upstream) -> None:
+    """Ten answers at once, each of pages without end with one row and a megabyte of text whose letters take four bytes
+    each, are refused in the same memory, and the other query is polled."""
+    sound = b'{"data":{"rows":[{"id":"a","value":1}],"more":false}}'
+    exporter = watched(
+        start,
+        stack,
+        upstream,
+        sound,
+        document="query large($at: Int) { rows(at: $at) { id value } more }",
+        pages={"size": 1, "page": "at", "more": "more"},
+    )
+    series, idle = exporter.samples("large"), memory_bytes(exporter, "VmRSS")
+    forget_highest(exporter)
+    page = filled('{"data":{"more":true,"rows":[{"value":1,"id":"🦊'.encode(), b"a", b'"}]}}', size=2**20)
+    upstream.operation("large").always(packed(page))
+    eventually(
+        lambda: (exporter.value(f"{OWN}poll_failures_total", query="large", reason="too_large") or 0) >= TARGETS,
+        "refusals of all",
+        60,
+    )
+    grown = memory_bytes(exporter, "VmHWM") - idle
+    assert exporter.samples("large") == series
+    assert exporter.value(f"{OWN}query_up", query="sound") == 1
+    assert exporter.value(f"{OWN}poll_failures_total", query="sound") is None
+    assert grown <= 100 * 2**20, f"{grown / 2**20:.0f} MiB"
 
 
 def test_ten_honest_answers_of_two_mebibytes_at_once_are_taken(

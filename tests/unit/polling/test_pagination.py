@@ -15,7 +15,7 @@ from exporter.model.outcome import Operation, Response
 from exporter.model.samples import Json
 from exporter.plan.operation import Moment
 from exporter.plan.plan import QueryPlan
-from exporter.polling.pagination import Conversation, Pages, refuse_partial
+from exporter.polling.pagination import Conversation, PageMemory, Pages, refuse_partial
 from exporter.series.extraction import extract
 from exporter.series.label_texts import Surroundings
 from exporter.upstream.rate_limit import Pace
@@ -407,3 +407,62 @@ def test_errors_of_all_answers_are_counted() -> None:
         return [first.graphql_errors, second.graphql_errors]
 
     assert asyncio.run(run()) == [1, 2]
+
+
+WIDE = "\N{GRINNING FACE}" + 99_999 * "x"  # a letter of four bytes has all others take four
+
+
+def of_large_pages(text: str = WIDE, pages: int = 100, errors: int = 0) -> Api:
+    """An API whose pages have one row each, with this text beside it, and so many errors with it."""
+
+    def answer(operation: Operation) -> Answer:
+        number = int(str(operation.variables.get("from") or 1))
+        calls: Json = {
+            "rows": [{"n": 1}],
+            "info": {"hasNextPage": number < pages, "endCursor": str(number + 1)},
+            "text": "" if errors else text,
+        }
+        return partial({"calls": calls}, *errors * [text])
+
+    return Api(answer)
+
+
+def of_pages(pages: int) -> QueryPlan:
+    query = dataclasses.replace(CURSOR, publishes_partial=True)
+    assert query.pages is not None
+    return dataclasses.replace(query, pages=replace(query.pages, max_rows=pages))
+
+
+@pytest.mark.parametrize("errors", [0, 1])
+def test_pages_that_are_large_in_memory_together_are_refused(errors: int) -> None:
+    """However small each of them is: the third of 400 kB, data or errors, is too much for one MiB."""
+    api, memory = of_large_pages(errors=errors), PageMemory(2**20)
+    with pytest.raises(UpstreamFailure) as caught:
+        talk(api, of_pages(100), memory=memory)
+    assert caught.value.reason is Reason.TOO_LARGE
+    assert caught.value.detail == (
+        "the pages take 1 MiB together, with 3 rows; 1 KiB a row and 1 MiB that all polls share are allowed"
+    )
+    assert len(api.sent) == 3
+
+
+def test_what_rows_usually_take_is_always_there() -> None:
+    """A kilobyte for each row on the pages is allowed beside what all polls share, which may be spent."""
+    assert talk(by_cursor(200), of_pages(200), memory=PageMemory(0))[1] == 0
+
+
+def test_polls_share_the_memory_of_their_pages() -> None:
+    """Two answers of 800 kB do not fit into one MiB at the same time, but one after the other."""
+    memory = PageMemory(2**20)
+
+    async def ask() -> Pages:
+        return await Conversation(of_pages(2), of_large_pages(pages=2), None, 9.0, lambda: 0.0, memory).answer(SENT)
+
+    first = asyncio.run(ask())
+    with pytest.raises(UpstreamFailure) as caught:
+        asyncio.run(ask())
+    assert caught.value.reason is Reason.TOO_LARGE
+    assert len(first.responses) == 2
+    del first
+    caught.value.__traceback__ = None
+    assert len(asyncio.run(ask()).responses) == 2

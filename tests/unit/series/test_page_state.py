@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.document.answer_shape import AnswerShape
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response
 from exporter.model.samples import Json
 from exporter.plan.plan import PagesPlan, QueryPlan
-from exporter.series.page_state import PageRows, PageState, page_rows, page_state, row_count
+from exporter.series.page_state import PageRows, PageState, page_bytes, page_rows, page_state, row_count
 from tests.support.plans import planned_query
 
 QUERY = """
@@ -146,3 +147,27 @@ def test_a_short_page_in_a_list_that_is_picked_is_not_the_last() -> None:
         True,
         False,
     ]
+
+
+NUMBERS = ",".join(10_000 * ["1.5"])
+LISTS = ",".join(1_000 * ['{"id": [[]]}'])
+TABLE = ",".join(5_000 * ['{"id": 1234567890.5}'])
+
+
+@pytest.mark.parametrize(
+    ("rows", "least", "most"),
+    [
+        ("[]", 0, 1_000),
+        (f'[{{"id": "{100_000 * "x"}"}}]', 100_000, 101_000),
+        (f'[{{"id": "\N{GRINNING FACE}{99_999 * "x"}"}}]', 400_000, 401_000),
+        (f'[{{"id": [{NUMBERS}]}}]', 320_000, 350_000),
+        (f"[{LISTS}]", 100_000, 250_000),
+        (f"[{TABLE}]", 160_000, 250_000),  # as columns
+    ],
+    ids=["nothing", "a text", "a wide text", "numbers", "lists", "a table"],
+)
+def test_a_page_is_as_large_as_what_python_keeps_of_it(rows: str, least: int, most: int) -> None:
+    """Texts by the width of their widest letter, and each object and list with what it takes itself."""
+    shape = AnswerShape([("box", "rows", "id")], max_values=1, rows_at=("box", "rows"))
+    read = shape.decode(f'{{"data": {{"box": {{"rows": {rows}}}}}}}'.encode())
+    assert least <= page_bytes(Response(None, shaped=read.data)) <= most
