@@ -14,11 +14,13 @@ from urllib.parse import urlencode
 
 from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.censor import EVERYTHING, Censor
+from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
 from exporter.model.surrogates import without_lone_surrogates
 from exporter.upstream import memory
+from exporter.upstream.deadline import Deadline
 from exporter.upstream.diagnosis import clean_line, json_object, server_words
 from exporter.upstream.limits import (
     Limits,
@@ -108,6 +110,7 @@ class GraphQLClient:
                 share.end()  # now, even if a traceback still refers to it
 
     async def _response(self, operation: Operation, deadline_seconds: float, share: Share) -> Response:
+        deadline = Deadline(deadline_seconds)
         body = json.dumps({"query": operation.document, "variables": operation.variables}, separators=(",", ":"))
         try:
             async with asyncio.timeout(deadline_seconds):
@@ -127,7 +130,7 @@ class GraphQLClient:
         )
         limits = header_limits(answer.status, answer.headers)
         try:
-            response = await self._read_answer(answer, operation.shape, share)
+            response = await self._read_answer(answer, operation.shape, share, deadline)
         except UpstreamFailure as failure:
             limits = limits.beside(Limits(failure.retry_after_seconds, failure.budget))
             is_spent = limits.budget is not None and limits.budget.remaining <= 0
@@ -153,32 +156,34 @@ class GraphQLClient:
             return self._own_wait.next_seconds()
         return limits.wait_seconds
 
-    async def _read_answer(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
+    async def _read_answer(
+        self, answer: WireResponse, shape: Shape | None, share: Share, deadline: Deadline
+    ) -> Response:
         _check_status(answer)
         if len(answer.body) <= BIG_BYTES:
             return _response(answer, shape)
-        return await self._read(answer, shape, share)
+        return await self._read(answer, shape, share, deadline)
 
     async def _url_with_params(self) -> str:
         """Raises `SecretUnreadable`."""
         pairs = [(name, await _text(value)) for name, values in self._params.items() for value in values]
         return f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(pairs)}" if pairs else self._url
 
-    async def _read(self, answer: WireResponse, shape: Shape | None, share: Share) -> Response:
+    async def _read(self, answer: WireResponse, shape: Shape | None, share: Share, deadline: Deadline) -> Response:
         """The response in a big answer, read beside the event loop once there is memory for it."""
         values = await asyncio.to_thread(value_count, answer.body)
         self._check_values(values, shape)
         if shape is not None:
-            await share.hold(len(answer.body) + _SHAPED_BYTES * values)
+            await _hold(share, len(answer.body) + _SHAPED_BYTES * values, deadline)
             try:
                 found = await asyncio.to_thread(_read_by_shape, answer, shape)
             except _UNREAD:
                 pass
             else:
-                await share.hold(_SHAPED_BYTES * values)
+                await share.hold(_SHAPED_BYTES * values)  # less than before, so it does not wait
                 return found if shape.in_pages else replace(found, share=share)
         self._check_slow(answer)
-        await share.hold(len(answer.body) + _UNSHAPED_BYTES * values)
+        await _hold(share, len(answer.body) + _UNSHAPED_BYTES * values, deadline)
         return await asyncio.to_thread(_read_as_json, answer, shape)
 
     def _check_values(self, values: int, shape: Shape | None) -> None:
@@ -197,6 +202,16 @@ class GraphQLClient:
         what = "is not JSON in UTF-8, or has NaN, a number beyond every float or half of a surrogate pair"
         detail = f"the answer {what}, which is read up to a quarter of max_body_size ({allowed} bytes)"
         raise UpstreamFailure(Reason.JSON, detail)
+
+
+async def _hold(share: Share, wanted: int, deadline: Deadline) -> None:
+    """Waits for that much memory. Raises `UpstreamFailure` (`timeout`)."""
+    try:
+        async with deadline.limit():
+            await share.hold(wanted)
+    except TimeoutError:
+        detail = f"other answers left no memory for the answer within {seconds_text(deadline.seconds)}"
+        raise UpstreamFailure(Reason.TIMEOUT, detail) from None
 
 
 async def _text(value: str | Secret) -> str:

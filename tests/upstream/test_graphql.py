@@ -16,14 +16,17 @@ import pytest
 import trustme
 
 from exporter.config.credentials import OAuth2, TLSConfig
+from exporter.document.answer_shape import AnswerShape
 from exporter.model.errors import Failure, Reason, TokenFailure
 from exporter.model.outcome import Operation, Response
 from exporter.model.secret import Secret
 from exporter.upstream.access_token import TokenSource
 from exporter.upstream.auth import BearerAuth
 from exporter.upstream.graphql import GraphQLClient
+from exporter.upstream.memory import AnswerMemory
 from exporter.upstream.transport import Transport
 from tests.support.scripted import Script, Scripted, Seen, http, json_answer, scripted
+from tests.support.wiring import failure_of
 
 DATA = {"data": {"things": 1}}
 LIMIT = 100_000
@@ -526,5 +529,29 @@ def test_secrets_and_tokens_have_no_text() -> None:
             token = await made.source.token()
             assert "test-token" not in f"{token!r} {token} {made.source.status()!r}"
             assert "test secret" not in repr(Secret(inline="test secret")) + str(Secret(inline="test secret"))
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "shape", [None, AnswerShape([("things",)], max_values=10**6)], ids=["any JSON", "by its shape"]
+)
+def test_a_poll_that_waits_for_memory_ends_at_its_deadline(shape: AnswerShape | None) -> None:
+    """An answer for which others leave no memory fails as late, and takes none: the next one is read once there is."""
+    memory, operation = AnswerMemory(2**20), Operation("{ things }", {}, shape)
+
+    async def test() -> None:
+        first = memory.share()
+        await first.hold(1)
+        async with scripted(answering(json_answer({"data": {"things": 150_000 * [1]}}))) as upstream:
+            transport = Transport()
+            client = GraphQLClient(upstream.url, transport, None, answer_memory=memory)
+            failed = await failure_of(client.execute(operation, deadline_seconds=0.5))
+            assert failed.reason is Reason.TIMEOUT
+            assert failed.detail == "other answers left no memory for the answer within 0.5 s"
+            assert memory.held_bytes == 1
+            first.end()
+            assert (await client.execute(operation, deadline_seconds=5)).bytes_received > 300_000
+            await transport.close()
 
     run(test())
