@@ -45,7 +45,7 @@ class ASGIApplication:
             return
         self._requests_by_code[str(answer.status.value)] += 1
         ends = refusal is not None or guard.is_last
-        guard.answer_begins()
+        guard.answer_begins(answer.body)
         await send(
             {
                 "type": "http.response.start",

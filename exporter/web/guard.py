@@ -21,6 +21,7 @@ from msgspec import Struct, field
 _LINGER_SECONDS: Final = 2.0
 _READ_BYTES: Final = 4096  # at a time: what a connection can hold unread by the server behind
 _TLS_WAITING_BYTES: Final = 65536
+_BIG_BYTES: Final = 65536
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -32,6 +33,7 @@ class Limits(Struct, frozen=True):
     idle_seconds: float = 75.0  # between requests: one scrape a minute keeps its connection
     head_bytes: int = 16384  # request line and header fields
     body_bytes: int = 65536  # with its framing and trailers
+    untaken_bytes: int = 64 * 2**20  # of the answers that clients have still to take, beside the largest of them
     connections: int = field(default_factory=lambda: _file_descriptors(1 / 2, at_most=1024))
     connections_per_client: int = field(default_factory=lambda: _file_descriptors(1 / 4, at_most=512))
 
@@ -99,9 +101,35 @@ class Connections:
 
     def sweep(self, now: float) -> None:
         """Closes the connections that are past a deadline, by the clock of the event loop."""
+        self.bound_untaken()
         for member in tuple(self.members):
             if member.is_overdue(now):
                 member.abort()
+
+    def bound_untaken(self) -> None:
+        """Closes connections where the answers that clients do not take are too large together: those of the client
+        that keeps most beside its largest, who has stalled longest first. An answer that many take is there once."""
+        untaken = {member: dict(bodies) for member in self.members if (bodies := member.untaken())}
+        sizes = {key: len(body) for bodies in untaken.values() for key, body in bodies.items()}
+        too_much = sum(sizes.values()) - self.limits.untaken_bytes - max(sizes.values(), default=0)
+        if too_much <= 0:
+            return
+        of_client: dict[str, set[int]] = {}
+        for member, bodies in untaken.items():
+            of_client.setdefault(member.client, set()).update(bodies)
+        beyond_one = {
+            client: sum(found) - max(found)
+            for client, keys in of_client.items()
+            for found in [[sizes[key] for key in keys]]
+        }
+        takers = Counter(key for bodies in untaken.values() for key in bodies)
+        now = asyncio.get_running_loop().time()
+        for member in sorted(untaken, key=lambda each: (beyond_one[each.client], each.stalled(now)), reverse=True):
+            member.abort()
+            takers.subtract(untaken[member].keys())
+            too_much -= sum(sizes[key] for key in untaken[member] if not takers[key])
+            if too_much <= 0:
+                return
 
     def _make_room(self, newcomer: Guard, members: list[Guard]) -> None:
         now = asyncio.get_running_loop().time()
@@ -148,6 +176,7 @@ class Guard(asyncio.BufferedProtocol):
         self._writes = 0
         self._begun = False  # whether the head of this answer came
         self._held = b""  # that head, which goes with the first of the body
+        self._bodies: dict[int, bytes] = {}  # by identity, of the answers that are not known to be taken
 
     # admission
 
@@ -199,6 +228,12 @@ class Guard(asyncio.BufferedProtocol):
             return (waited_seconds - limits.request_seconds) / limits.idle_seconds
         return 0.0 if self._phase is _Phase.ANSWER else waited_seconds / limits.request_seconds
 
+    def untaken(self) -> dict[int, bytes]:
+        """The bodies, by identity, of the answers that the client has not taken as a whole."""
+        if not self._has_to_take():
+            self._bodies.clear()
+        return self._bodies
+
     def _has_to_take(self) -> bool:
         """Whether there is something that the client has not taken yet."""
         return self._is_sending or self._waiting_bytes() > 0
@@ -233,10 +268,15 @@ class Guard(asyncio.BufferedProtocol):
         self._body_bytes = None
         self._enter(_Phase.ANSWER)
 
-    def answer_begins(self) -> None:
-        """Its answer is about to be written."""
+    def answer_begins(self, body: bytes = b"") -> None:
+        """Its answer, with this body, is about to be written."""
+        bodies = self.untaken()
         self._is_sending, self._begun = True, False
         self._answer_at = self._taken_at = self._loop.time()
+        self._unsent = (-1, 0)  # not looked at yet: it has not stalled
+        bodies[id(body)] = body
+        if len(body) >= _BIG_BYTES:  # of others there are not so many until the next sweep
+            self._connections.bound_untaken()
 
     def answer_ended(self) -> None:
         """Its answer is written, if not taken yet."""
@@ -269,6 +309,7 @@ class Guard(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.leave(self)
+        self._bodies.clear()  # the collector may come to this object late
         self._let_go()
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -351,7 +351,7 @@ async def receive(client: socket.socket) -> bytes:
 def answer(server: Guarded, number: int, *parts: bytes) -> None:
     """Answers a whole request, as the application does."""
     guard, transport = server.guards[number], server.behind[number].transport
-    guard.answer_begins()
+    guard.answer_begins(parts[-1])
     for part in parts:
         transport.write(part)
     guard.answer_ended()
@@ -594,6 +594,41 @@ def test_each_deadline_is_of_its_own_phase(loop_of: LoopOf) -> None:
         client.close()
 
     run(loop_of, Limits(request_seconds=10, response_seconds=30, idle_seconds=75), work)
+
+
+@LOOPS
+def test_answers_that_nobody_takes_are_bounded_together(loop_of: LoopOf) -> None:
+    """A client that asks on many connections and never reads loses those that stalled longest, and no other client
+    loses one, however large its only answer. Of an answer that several have to take there is one."""
+    bodies = [bytes([number]) * 8_000_000 for number in range(5)]
+
+    async def work(server: Guarded) -> None:
+        clients = [await server.client(receive_buffer=4096) for _ in range(11)]  # from the sixth on they are one client
+        for client in clients:
+            await send(client, GET)
+        await until(lambda: all(behind.pieces for behind in server.behind))
+
+        def begin(number: int, body: bytes) -> set[int]:
+            server.guards[number].head_ended(has_body=False)
+            answer(server, number, body)
+            return {at for at, guard in enumerate(server.guards) if guard not in server.connections.members}
+
+        assert begin(0, bodies[0]) == set()
+        for number, body in ((5, bodies[1]), (6, bodies[1]), (7, bodies[2]), (8, bodies[2])):
+            assert begin(number, body) == set()
+        assert begin(9, bodies[3]) == {5, 6}
+        assert begin(10, bodies[4]) == {5, 6, 7, 8}
+        assert begin(1, LARGE) == {5, 6, 7, 8, 9}
+        for client, body in ((clients[0], bodies[0]), (clients[1], LARGE)):
+            taken = 0
+            while taken < len(body):
+                taken += len(await asyncio.get_running_loop().sock_recv(client, 1 << 20))
+        server.connections.sweep(asyncio.get_running_loop().time())
+        assert [bool(guard.untaken()) for guard in server.guards] == 10 * [False] + [True]
+        for client in clients:
+            client.close()
+
+    run(loop_of, Limits(untaken_bytes=20_000_000), work)
 
 
 @LOOPS
