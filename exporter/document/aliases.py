@@ -49,10 +49,12 @@ def pack_operations(operations: Sequence[Operation], shared: frozenset[str]) -> 
 def unpack_response(response: Response, size: int, shape: Shape | None = None) -> tuple[Response, ...]:
     """A response for each call of a pack. An error of one alias is an error of that call, any other one of all.
 
-    `shape` is what reads the answer to one call, where the response was read by a shape.
+    `shape` is what reads the answer to one call, where the response was read by a shape. Each has the bytes of the
+    whole, of which any part may be its own.
     """
     data: list[dict[str, Json]] = [{} for _ in range(size)]
     errors: list[list[GraphQLError]] = [[] for _ in range(size)]
+    received = response.bytes_received
     for alias, value in (response.data or {}).items():
         if (found := _ALIAS.fullmatch(alias)) and int(found[1]) < size:
             data[int(found[1])][found[2]] = value
@@ -64,9 +66,9 @@ def unpack_response(response: Response, size: int, shape: Shape | None = None) -
             for of_call in errors:
                 of_call.append(error)
     if shape is None or response.shaped is None:
-        return tuple(Response(part, tuple(of_call)) for part, of_call in zip(data, errors, strict=True))
+        return tuple(Response(part, tuple(of_call), received) for part, of_call in zip(data, errors, strict=True))
     return tuple(
-        Response(None, tuple(of_call), shaped=shape.unpack(response.shaped, position), share=response.share)
+        Response(None, tuple(of_call), received, shape.unpack(response.shaped, position), share=response.share)
         for position, of_call in enumerate(errors)
     )
 

@@ -126,18 +126,18 @@ class Poller:
             outcomes |= {call.target: failed_outcome(error, monotonic() - started_at) for call in calls}
             return PackOutcome(outcomes, size)
         for call, answer in zip(calls, answers, strict=True):
-            outcomes[call.target] = self._outcome(course, call, answer, monotonic() - started_at)
+            outcomes[call.target] = await self._outcome(course, call, answer, monotonic() - started_at)
             await asyncio.sleep(0)  # so that scrapes go on between the targets of a big pack
         return PackOutcome(outcomes, packed.accepted, packed.refusal, packed.extra_requests)
 
-    def _outcome(self, course: Course, call: _Call, answer: Answer, duration_seconds: float) -> PollOutcome:
+    async def _outcome(self, course: Course, call: _Call, answer: Answer, duration_seconds: float) -> PollOutcome:
         query, errors = course.query, 0
         try:
             if isinstance(answer, Failure):
                 raise answer
             errors = len(answer.errors)
             refuse_partial(query, answer)
-            result = extract(query, [answer], self._around(query, course.source, call.target), call.moment)
+            result = await _extract(query, [answer], self._around(query, course.source, call.target), call.moment)
         except Exception as error:
             return failed_outcome(error, duration_seconds, errors)
         return PollOutcome(duration_seconds, result=result, graphql_errors=errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from exporter.polling.course import Course, courses
 from exporter.polling.poll import PackOutcome, Poller, failed_outcome, render_ahead
 from exporter.series.label_texts import Surroundings
 from exporter.series.store import Rendered
+from exporter.upstream.graphql import BIG_BYTES
 from tests.support.plans import planned
 from tests.support.polls import WALL_AT_START, Answer, Api, partial
 
@@ -199,6 +201,33 @@ def test_an_answer_of_a_pack_is_judged_call_by_call() -> None:
         return {key: found[key] for key in others}
 
     assert values(poll(Api(mixed), PACKED, 3, 4).outcomes) == {"a": Reason.SCHEMA, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("size", [4, 1], ids=["packed", "one by one"])
+@pytest.mark.parametrize("is_big", [True, False])
+def test_big_answers_of_packs_are_read_beside_the_event_loop(size: int, is_big: bool) -> None:
+    """Scrapes go on while the series are made, also of a big answer that is one of several targets'."""
+    threads: set[int] = set()
+
+    class Watched(dict[str, Json]):
+        """Values that know who reads them."""
+
+        def __getitem__(self, name: str) -> Json:
+            threads.add(threading.get_ident())
+            return super().__getitem__(name)
+
+    def around(_query: object, source: object, target: Target) -> Surroundings:
+        return Surroundings(Watched(label_values(source, target)))  # type: ignore[arg-type]
+
+    def answer(operation: Operation) -> Response:
+        found = numbered(operation)
+        assert isinstance(found, dict)
+        return Response(found, bytes_received=BIG_BYTES if is_big else BIG_BYTES - 1)
+
+    polled = asyncio.run(Poller(Api(answer), around).poll(course(PACKED), dict.fromkeys(TARGETS[:3]), size))
+    assert values(polled.outcomes) == {"a": 1, "b": 2, "c": 3}
+    assert (threading.get_ident() in threads) is not is_big
+    assert threads
 
 
 def test_a_fault_of_ours_fails_every_target_of_a_pack() -> None:
