@@ -95,7 +95,7 @@ def _has_foreign_name(request: Request, names: frozenset[str]) -> bool:
     host = request.field(b"host").strip().lower()
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.rstrip(".")
-    if "." not in name or name in names or name.split(".", 1)[0] in names or _is_address(name):
+    if "." not in name or name in names or _is_address(name):
         return False
     if any(name.endswith(f".{each}") for each in _NOBODYS):
         return False

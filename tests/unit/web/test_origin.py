@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from exporter.web.messages import Answer, Request
 from exporter.web.origin import own_names, same_site
 
-NAMES = own_names(["exporter.example.com", None, "127.0.0.1"])
+NAMES = own_names(["exporter.example.com", None, "127.0.0.1", "localhost", "listening"])
 
 
 def status(method: str, path: str, fields: dict[str, str], names: frozenset[str] | None = NAMES) -> int:
@@ -52,6 +54,8 @@ def test_posts_of_another_site(path: str, fields: dict[str, str], expected: int)
         "LOCALHOST.",
         "a.localhost:1",
         "exporter:10093",
+        "listening:10093",
+        f"{socket.gethostname().upper()}:10093",
         "Exporter.Example.com:10093",
         "insights.monitoring.svc",
         "insights.monitoring.svc.cluster.local:10093",
@@ -66,7 +70,16 @@ def test_pages_are_shown_under_names_that_no_stranger_owns(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example:10093", "127.0.0.1.evil.example", "localhost.evil.example", "10.1.2.3x"]
+    "host",
+    [
+        "evil.example:10093",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "listening.evil.example",
+        f"{socket.gethostname()}.evil.example",
+        "exporter.example.com.evil.example",
+        "10.1.2.3x",
+    ],
 )
 def test_pages_are_not_shown_under_a_foreign_name(host: str) -> None:
     """DNS rebinding: a stranger's name that leads here shows nothing; what is scraped or probed works."""
