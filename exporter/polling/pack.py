@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from exporter.document.aliases import pack_operations, unpack_response
@@ -17,6 +17,9 @@ from exporter.upstream.rate_limit import Admission
 _REFUSALS: Final = frozenset({Reason.GRAPHQL, Reason.HTTP_4XX, Reason.TOO_LARGE, Reason.TIMEOUT})
 
 Answer: TypeAlias = Response | Failure
+
+Take: TypeAlias = Callable[[int, Answer], Awaitable[None]]
+"""Takes the answer to the operation at that position."""
 
 
 class PackedCalls:
@@ -44,14 +47,14 @@ class PackedCalls:
         self._size = size
         self._splits = splits
         self.extra_requests = 0
-        self._answers: dict[int, Answer] = {}
+        self._worked: dict[int, bool] = {}  # by position, of the calls that have their answer
         self._largest = 1
         self._refused_size = size
         self._refusal = ""
 
     @property
     def _a_call_failed(self) -> bool:
-        return any(isinstance(answer, Failure) for answer in self._answers.values())
+        return not all(self._worked.values())
 
     @property
     def refusal(self) -> str:
@@ -63,45 +66,52 @@ class PackedCalls:
         """How many targets in one operation the server takes."""
         return min(self._largest, max(1, self._refused_size // 2)) if self.refusal else self._size
 
-    async def answers(self, operations: Sequence[Operation]) -> list[Answer]:
-        """An answer for each operation."""
+    async def ask(self, operations: Sequence[Operation], take: Take) -> None:
+        """Has each answer taken as it comes, before the next request is sent: none is kept while a request waits
+        for its turn, as a big one would keep memory from other sources."""
         waiting = deque(_chunks(list(range(len(operations))), self._size))
         self.extra_requests = -len(waiting)
         while waiting:
             chunk = waiting.popleft()
             asked = [operations[position] for position in chunk]
-            failure = await self._ask(chunk, asked)
+            failure = await self._ask(chunk, asked, take)
             if failure is None:
                 continue
             may_be_size = self._splits and failure.reason in _REFUSALS
-            if not may_be_size or not await self._single_works(chunk, operations):
-                self._answers.update((position, failure) for position in chunk if position not in self._answers)
+            if not may_be_size or not await self._single_works(chunk, operations, take):
+                for position in chunk:
+                    if position not in self._worked:
+                        await self._hand_on(position, failure, take)
                 continue
             self._refused_size = min(self._refused_size, len(chunk))
             self._refusal = self._refusal or failure.detail
-            left = [position for position in chunk if position not in self._answers]
+            left = [position for position in chunk if position not in self._worked]
             waiting.extendleft(reversed(_chunks(left, max(1, len(chunk) // 2))))
-        return [self._answers[position] for position in range(len(operations))]
 
-    async def _ask(self, chunk: Sequence[int], operations: Sequence[Operation]) -> Failure | None:
-        """Asks these calls at once and takes in the answers; or gives the failure of the pack."""
+    async def _ask(self, chunk: Sequence[int], operations: Sequence[Operation], take: Take) -> Failure | None:
+        """Asks these calls at once and hands on the answers; or gives the failure of the pack."""
         if len(chunk) == 1:
-            self._answers[chunk[0]] = await self._answer(operations[0])
+            await self._hand_on(chunk[0], await self._answer(operations[0]), take)
             return None
         answer = await self._answer(pack_operations(operations, self._pack.shared))
         if isinstance(answer, Failure):
             return answer
         self._largest = max(self._largest, len(chunk))
-        self._answers.update(zip(chunk, unpack_response(answer, len(chunk), operations[0].shape), strict=True))
+        for position, part in zip(chunk, unpack_response(answer, len(chunk), operations[0].shape), strict=True):
+            await self._hand_on(position, part, take)
         return None
 
-    async def _single_works(self, chunk: Sequence[int], operations: Sequence[Operation]) -> bool:
+    async def _hand_on(self, position: int, answer: Answer, take: Take) -> None:
+        self._worked[position] = isinstance(answer, Response)
+        await take(position, answer)
+
+    async def _single_works(self, chunk: Sequence[int], operations: Sequence[Operation], take: Take) -> bool:
         """Whether one of the calls works alone: the first or else the last, as long as none did before."""
-        if any(isinstance(answer, Response) for answer in self._answers.values()):
+        if any(self._worked.values()):
             return True
         for position in (chunk[0], chunk[-1]):
-            await self._ask([position], [operations[position]])
-            if isinstance(self._answers[position], Response):
+            await self._ask([position], [operations[position]], take)
+            if self._worked[position]:
                 return True
         return False
 

@@ -119,15 +119,18 @@ class Poller:
                 calls.append(_Call(target, moment, operation(query, course.source, target, moment, secrets)))
             except Exception as error:
                 outcomes[target] = failed_outcome(error, monotonic() - started_at)
+
+        async def take(position: int, answer: Answer) -> None:
+            call = calls[position]
+            outcomes[call.target] = await self._outcome(course, call, answer, monotonic() - started_at)
+            await asyncio.sleep(0)  # so that scrapes go on between the targets of a big pack
+
         packed = PackedCalls(query, pack, self._client, self._pace, size, splits=splits)
         try:
-            answers = await packed.answers([call.operation for call in calls])
+            await packed.ask([call.operation for call in calls], take)
         except Exception as error:
             outcomes |= {call.target: failed_outcome(error, monotonic() - started_at) for call in calls}
             return PackOutcome(outcomes, size)
-        for call, answer in zip(calls, answers, strict=True):
-            outcomes[call.target] = await self._outcome(course, call, answer, monotonic() - started_at)
-            await asyncio.sleep(0)  # so that scrapes go on between the targets of a big pack
         return PackOutcome(outcomes, packed.accepted, packed.refusal, packed.extra_requests)
 
     async def _outcome(self, course: Course, call: _Call, answer: Answer, duration_seconds: float) -> PollOutcome:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from weakref import WeakSet
 
 import pytest
 
@@ -201,6 +202,32 @@ def test_an_answer_of_a_pack_is_judged_call_by_call() -> None:
         return {key: found[key] for key in others}
 
     assert values(poll(Api(mixed), PACKED, 3, 4).outcomes) == {"a": Reason.SCHEMA, "b": 2, "c": 3}
+
+
+class Memory:
+    """What an answer counts for."""
+
+
+@pytest.mark.parametrize("largest", [4, 2, 1])
+def test_no_answer_of_a_pack_is_kept_while_the_next_waits(largest: int) -> None:
+    """A request may wait for long, and memory is given back with the answers: each is read before the next is sent."""
+    held: WeakSet[Memory] = WeakSet()
+    seen: list[int] = []
+
+    def answer(operation: Operation) -> Answer:
+        seen.append(len(held))
+        found = numbered(operation)
+        assert isinstance(found, dict)
+        if len(found) > largest:
+            return UpstreamFailure(Reason.HTTP_4XX, "too many")
+        response = Response(found, share=Memory())
+        held.add(response.share)  # type: ignore[arg-type]
+        return response
+
+    polled = poll(Api(answer), PACKED, 4, 4)
+    assert values(polled.outcomes) == {"a": 1, "b": 2, "c": 3, "d": 4}
+    assert seen == [0] * len(seen)
+    assert len(seen) == {4: 1, 2: 4, 1: 6}[largest]
 
 
 @pytest.mark.parametrize("size", [4, 1], ids=["packed", "one by one"])
