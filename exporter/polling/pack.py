@@ -11,6 +11,7 @@ from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, Response
 from exporter.plan.plan import PackPlan, QueryPlan
 from exporter.upstream.graphql import Client
+from exporter.upstream.memory import NoMemory
 from exporter.upstream.rate_limit import Admission
 
 # How a server takes more aliases, more complexity or a larger answer than it can, as far as it can be told.
@@ -77,7 +78,7 @@ class PackedCalls:
             failure = await self._ask(chunk, asked, take)
             if failure is None:
                 continue
-            may_be_size = self._splits and failure.reason in _REFUSALS
+            may_be_size = self._splits and failure.reason in _REFUSALS and not isinstance(failure, NoMemory)
             if not may_be_size or not await self._single_works(chunk, operations, take):
                 for position in chunk:
                     if position not in self._worked:

@@ -191,7 +191,8 @@ class Connections(httpx.AsyncBaseTransport):
             with _heeding(answer):
                 response = await self._whole(answer, share)
         except asyncio.CancelledError:  # mostly at the deadline: a firewall may have forgotten the others, too
-            self._distrust(kept.origin)
+            if not share.gave_up:
+                self._distrust(kept.origin)
             await connection.aclose()
             raise
         except BaseException:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 from exporter.config.source import INVALID_TOKEN_CODES
 from exporter.model.censor import EVERYTHING, Censor
-from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, SecretUnreadable, UpstreamFailure
 from exporter.model.outcome import ABSENT, CODE_KEYS, Envelope, GraphQLError, Operation, Response, Shape
 from exporter.model.secret import Secret
@@ -33,7 +32,7 @@ from exporter.upstream.limits import (
     means_throttled,
     refill_seconds,
 )
-from exporter.upstream.memory import AnswerMemory, Share
+from exporter.upstream.memory import AnswerMemory, NoMemory, Share
 from exporter.upstream.retry_after import http_date
 from exporter.upstream.token_refusal import TokenRefusal
 from exporter.upstream.transport import Auth, Transport, WireResponse
@@ -205,13 +204,12 @@ class GraphQLClient:
 
 
 async def _hold(share: Share, wanted: int, deadline: Deadline) -> None:
-    """Waits for that much memory. Raises `UpstreamFailure` (`timeout`)."""
+    """Waits for that much memory. Raises `NoMemory`."""
     try:
         async with deadline.limit():
             await share.hold(wanted)
     except TimeoutError:
-        detail = f"other answers left no memory for the answer within {seconds_text(deadline.seconds)}"
-        raise UpstreamFailure(Reason.TIMEOUT, detail) from None
+        raise NoMemory(deadline.seconds) from None
 
 
 async def _text(value: str | Secret) -> str:

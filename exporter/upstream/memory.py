@@ -8,8 +8,18 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
+from exporter.model.duration import seconds_text
+from exporter.model.errors import Reason, UpstreamFailure
+
 BIG_BYTES: Final = 262_144  # what is smaller counts for nothing, and is read on the event loop; of it json takes 3 ms
 DEFAULT_BYTES: Final = 32 * 2**20
+
+
+class NoMemory(UpstreamFailure):
+    """Other answers left no memory for an answer, which says nothing of its API."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(Reason.TIMEOUT, f"other answers left no memory for the answer within {seconds_text(seconds)}")
 
 
 class AnswerMemory:
@@ -61,16 +71,24 @@ class AnswerMemory:
 
 
 class Share:
-    """The bytes of one answer. They are given back when nothing refers to the share any more."""
+    """The bytes of one answer. They are given back when nothing refers to the share any more.
+
+    `gave_up` is whether a wait for more was ended from outside, as by a deadline.
+    """
 
     def __init__(self, memory: AnswerMemory, number: int) -> None:
         self._memory = memory
         self._number = number
+        self.gave_up = False
 
     async def hold(self, wanted: int) -> None:
         """Makes it that many bytes, once there are so many."""
         while (wait := self._memory.take(self._number, wanted)) is not None:
-            await wait
+            try:
+                await wait
+            except asyncio.CancelledError:
+                self.gave_up = True
+                raise
 
     def end(self) -> None:
         """Gives all of them back."""

@@ -23,7 +23,7 @@ from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.upstream.connections import BODY, SHARE, Connections
 from exporter.upstream.deadline import Deadline
-from exporter.upstream.memory import BIG_BYTES, AnswerMemory, Share
+from exporter.upstream.memory import BIG_BYTES, AnswerMemory, NoMemory, Share
 from exporter.upstream.proxies import proxy_choice
 
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
@@ -128,6 +128,9 @@ class Transport:
             async with deadline.limit():
                 response = await self._client.send(request, auth=None)
         except TimeoutError:
+            share: Share = request.extensions[SHARE]
+            if share.gave_up:
+                raise NoMemory(deadline.seconds) from None
             raise UpstreamFailure(Reason.TIMEOUT, f"no whole answer within {seconds_text(deadline.seconds)}") from None
         del response.stream  # it and the response refer to each other, so that the collector alone would free them
         headers, body = dict(response.headers.items()), response.extensions.pop(BODY)

@@ -14,6 +14,7 @@ import trustme
 
 from exporter.config.credentials import TLSConfig
 from exporter.model.errors import Reason, UpstreamFailure
+from exporter.upstream.memory import AnswerMemory, NoMemory
 from exporter.upstream.transport import Transport
 from tests.support.processes import free_port
 from tests.support.upstream import (
@@ -215,6 +216,34 @@ def test_a_query_that_always_fails_costs_the_others_few_connections(upstream: Up
         assert await post(transport, upstream.api_url) == 500
         await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
         assert upstream.connections == 6
+        await transport.close()
+
+    asyncio.run(polls())
+
+
+def test_a_body_that_others_leave_no_memory_for_says_nothing_of_the_server(upstream: Upstream) -> None:
+    """It fails by its deadline, with the cause, and the connections of other polls are kept: the server is well."""
+    clock = Clock()
+
+    async def polls() -> None:
+        transport, memory = Transport(monotonic=clock.monotonic), AnswerMemory(2**20)
+        upstream.api.always(after(0.05, OK))
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(3)))
+        assert upstream.connections == 3
+        clock.advance(6)
+        other, share = memory.share(), memory.share()
+        await other.hold(2**20)
+        upstream.api.once(reply(b"[" + 400_000 * b" " + b"]"))
+        failed = await failure_of(
+            transport.post(upstream.api_url, headers={}, content=b"", deadline_seconds=0.3, share=share)
+        )
+        assert isinstance(failed, NoMemory)
+        assert (failed.reason, failed.detail) == (
+            Reason.TIMEOUT,
+            "other answers left no memory for the answer within 0.3 s",
+        )
+        await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(2)))
+        assert upstream.connections == 3
         await transport.close()
 
     asyncio.run(polls())

@@ -22,6 +22,7 @@ from exporter.polling.poll import PackOutcome, Poller, failed_outcome, render_ah
 from exporter.series.label_texts import Surroundings
 from exporter.series.store import Rendered
 from exporter.upstream.graphql import BIG_BYTES
+from exporter.upstream.memory import NoMemory
 from tests.support.plans import planned
 from tests.support.polls import WALL_AT_START, Answer, Api, partial
 
@@ -202,6 +203,14 @@ def test_an_answer_of_a_pack_is_judged_call_by_call() -> None:
         return {key: found[key] for key in others}
 
     assert values(poll(Api(mixed), PACKED, 3, 4).outcomes) == {"a": Reason.SCHEMA, "b": 2, "c": 3}
+
+
+def test_a_pack_that_others_leave_no_memory_for_is_no_reason_for_smaller_ones() -> None:
+    """The server took it: its targets fail, none is asked alone, and the next pack is as large."""
+    api = Api(lambda _: NoMemory(2.0))
+    polled = poll(api, PACKED, 3, 4)
+    assert values(polled.outcomes) == dict.fromkeys("abc", Reason.TIMEOUT)
+    assert (len(api.sent), polled.accepted, polled.refusal) == (1, 4, "")
 
 
 class Memory:
