@@ -17,19 +17,19 @@ from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
 from exporter.series.page_state import PageRows, PageState, page_bytes, page_rows, page_state
 from exporter.upstream.graphql import BIG_BYTES, Client
-from exporter.upstream.memory import DEFAULT_BYTES
 from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
 _MOST_EMPTY_PAGES: Final = 100  # in a row; an API that filters after it has read may give some
 _ROW_BYTES: Final = 1024  # of a page: what a row may take, of which there are `max_rows` at most
+_SHARED_BYTES: Final = 16 * 2**20
 
 
 class PageMemory:
     """The memory of pages that wait for the last one. Each row may take a kilobyte, and what is beyond that shares so
     many bytes with the pages of all other polls. Nobody waits for it: who has it may wait for the API for an hour."""
 
-    def __init__(self, limit_bytes: int = DEFAULT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = _SHARED_BYTES) -> None:
         self._limit = limit_bytes
         self._beyond: WeakKeyDictionary[PageShare, int] = WeakKeyDictionary()
 

@@ -53,6 +53,8 @@ BYTES_A_VALUE: Final = 10  # an answer of max_body_size may have a value for eac
 # What a value takes at most, as an element of a list: read by a shape (a text), and by Python's own parser (an object).
 _SHAPED_BYTES: Final = 72
 _UNSHAPED_BYTES: Final = 200
+_BELOW_WIDE: Final = bytes(range(0xC4))  # of UTF-8 without letters that take more than a byte in memory
+_BELOW_WIDEST: Final = bytes(range(0xF0))  # ... more than two
 
 
 def largest_answer_bytes(max_body_bytes: int) -> int:
@@ -172,17 +174,19 @@ class GraphQLClient:
         """The response in a big answer, read beside the event loop once there is memory for it."""
         values = await asyncio.to_thread(value_count, answer.body)
         self._check_values(values, shape)
+        texts = await asyncio.to_thread(wide_text_bytes, answer.body)
         if shape is not None:
-            await _hold(share, len(answer.body) + _SHAPED_BYTES * values, deadline)
+            await _hold(share, len(answer.body) + _SHAPED_BYTES * values + texts, deadline)
             try:
                 found = await asyncio.to_thread(_read_by_shape, answer, shape)
             except _UNREAD:
                 pass
             else:
-                await share.hold(_SHAPED_BYTES * values)  # less than before, so it does not wait
+                await share.hold(_SHAPED_BYTES * values + texts)  # less than before, so it does not wait
                 return found if shape.in_pages else replace(found, share=share)
         self._check_slow(answer)
-        await _hold(share, len(answer.body) + _UNSHAPED_BYTES * values, deadline)
+        texts *= 2  # Python's parser has the whole body as a text, too
+        await _hold(share, len(answer.body) + _UNSHAPED_BYTES * values + texts, deadline)
         return await asyncio.to_thread(_read_as_json, answer, shape)
 
     def _check_values(self, values: int, shape: Shape | None) -> None:
@@ -218,8 +222,19 @@ async def _text(value: str | Secret) -> str:
 
 def value_count(body: bytes) -> int:
     """How many values a body has at most: each but the first stands after a comma or a bracket that opens."""
-    pieces = (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
-    return sum(len(piece) - len(piece.translate(None, b",[{")) for piece in pieces)
+    return sum(len(piece) - len(piece.translate(None, b",[{")) for piece in _pieces(body))
+
+
+def wide_text_bytes(body: bytes) -> int:
+    """What the texts of a body may take where they have wide letters: in Python all letters of a text take as much as
+    its widest. 0 where they take no more than in the body."""
+    if b"\\ud" in body or b"\\uD" in body or any(piece.translate(None, _BELOW_WIDEST) for piece in _pieces(body)):
+        return 4 * len(body)
+    return 2 * len(body) if b"\\u" in body or any(piece.translate(None, _BELOW_WIDE) for piece in _pieces(body)) else 0
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
 
 
 class _Throttled(UpstreamFailure):

@@ -60,6 +60,7 @@ def hostile() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "fraction", partial(filled, b'{"data":{"rows":[{"id":"a","value":0.', b"9", b"e}]}}")
     yield "escapes", partial(filled, b'{"data":{"rows":[{"value":{},"id":"', b"\\u0041", b'"}]}}')
     yield "wide_letters", partial(filled, b'{"data":{"rows":[{"value":{},"id":"', "🦊".encode(), b'"}]}}')
+    yield "a_wide_text", partial(filled, '{"data":{"rows":[{"value":{},"id":"🦊'.encode(), b"a", b'"}]}}')
     yield "spaces", partial(filled, b'{"data":{"rows":', b" ", b"}}")
     yield "halves_of_pairs", partial(filled, b'{"data":{"rows":[{"value":{},"id":"', b"\\ud800", b'"}]}}')
     yield "not_a_number", partial(filled, rows, b'{"value":NaN},', end, size=BODY_BYTES // 2)
@@ -136,9 +137,10 @@ def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstr
 
 
 @pytest.mark.long
-def test_row_81_large_pages(start: Start, stack: ExitStack, upstream: Upstream) -> None:
-    """Ten answers at once, each of pages without end with one row and a megabyte of text whose letters take four bytes
-    each, are refused in the same memory, and the other query is polled."""
+@pytest.mark.parametrize("size", [2**18, BODY_BYTES])
+def test_row_81_large_pages(size: int, start: Start, stack: ExitStack, upstream: Upstream) -> None:
+    """Ten answers at once, each of pages without end with one row and a text whose letters take four bytes each, are
+    refused in the same memory, and the other query is polled."""
     sound = b'{"data":{"rows":[{"id":"a","value":1}],"more":false}}'
     exporter = watched(
         start,
@@ -150,7 +152,7 @@ def test_row_81_large_pages(start: Start, stack: ExitStack, upstream: Upstream) 
     )
     series, idle = exporter.samples("large"), memory_bytes(exporter, "VmRSS")
     forget_highest(exporter)
-    page = filled('{"data":{"more":true,"rows":[{"value":1,"id":"🦊'.encode(), b"a", b'"}]}}', size=2**20)
+    page = filled('{"data":{"more":true,"rows":[{"value":1,"id":"🦊'.encode(), b"a", b'"}]}}', size=size)
     upstream.operation("large").always(packed(page))
     eventually(
         lambda: (exporter.value(f"{OWN}poll_failures_total", query="large", reason="too_large") or 0) >= TARGETS,

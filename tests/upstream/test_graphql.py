@@ -555,3 +555,25 @@ def test_a_poll_that_waits_for_memory_ends_at_its_deadline(shape: AnswerShape | 
             await transport.close()
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("a", 0), ("ü", 0), ("Ł", 2), ("字", 2), ("🦊", 4), ("\\u0041", 2), ("\\ud83e\\udd8a", 4), ("\\uD83E\\uDD8A", 4)],
+)
+def test_a_text_counts_by_its_widest_letter(text: str, width: int) -> None:
+    """One emoji makes a text of millions of letters four times as large in memory, which the other answers wait for."""
+    body = f'{{"data": {{"things": "{text}{300_000 * "a"}"}}}}'.encode()
+    memory, shape = AnswerMemory(), AnswerShape([("things",)], max_values=1000)
+
+    async def test() -> None:
+        async with scripted(answering(http(200, body))) as upstream:
+            transport = Transport()
+            client = GraphQLClient(upstream.url, transport, None, answer_memory=memory)
+            response = await client.execute(Operation("{ things }", {}, shape), deadline_seconds=5)
+            assert memory.held_bytes == width * len(body) + 2 * 72
+            del response
+            assert memory.held_bytes == 0
+            await transport.close()
+
+    run(test())
