@@ -16,13 +16,14 @@ from exporter.model.samples import Json
 from exporter.plan.operation import first_position, with_page
 from exporter.plan.plan import PagesPlan, QueryPlan
 from exporter.series.page_state import PageRows, PageState, page_bytes, page_rows, page_state
-from exporter.upstream.graphql import BIG_BYTES, Client
+from exporter.upstream.graphql import Client
 from exporter.upstream.rate_limit import Admission
 
 _ATTEMPTS: Final = 3
 _MOST_EMPTY_PAGES: Final = 100  # in a row; an API that filters after it has read may give some
 _ROW_BYTES: Final = 1024  # of a page: what a row may take, of which there are `max_rows` at most
 _SHARED_BYTES: Final = 16 * 2**20
+_LONG_BYTES: Final = 65_536  # a page of so many may take 15 ms to be measured
 
 
 class PageMemory:
@@ -54,8 +55,8 @@ class PageShare:
 
     async def add(self, page: Response, rows: int) -> None:
         """Counts a page. Raises `UpstreamFailure`."""
-        is_big = page.bytes_received > BIG_BYTES
-        self._size += await asyncio.to_thread(page_bytes, page) if is_big else page_bytes(page)
+        is_long = page.bytes_received > _LONG_BYTES
+        self._size += await asyncio.to_thread(page_bytes, page) if is_long else page_bytes(page)
         self._rows += rows
         self._memory.take(self, self._size, self._rows)
 

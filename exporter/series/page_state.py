@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sys import getsizeof
+from types import NoneType
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from msgspec.structs import astuple
 
 from exporter.document.table import Table
@@ -13,6 +16,8 @@ from exporter.model.outcome import Response
 from exporter.plan.plan import Column, PagesPlan, QueryPlan
 from exporter.series.odd_rows import OddRows
 from exporter.series.records import Node, Records, hops_text, records_at
+
+_WITHOUT_PARTS: Final = frozenset({NoneType, UnsetType, bool, int, float, str})
 
 
 class PageState(Struct, frozen=True):
@@ -71,23 +76,26 @@ def page_rows(query: QueryPlan, response: Response) -> PageRows:
 
 def page_bytes(response: Response) -> int:
     """The memory that a page takes: its data as it was read, and its errors."""
-    size, left = 0, [response.shaped, response.data, response.errors]
+    left: list[Sequence[object]] = [[response.shaped, response.data, response.errors]]
+    size = 0
     while left:
-        node = left.pop()
-        size += getsizeof(node)
-        match node:
-            case str():
-                pass
-            case Table():
-                left.extend(node.columns)
-            case list() | tuple():
-                left.extend(node)
-            case dict():
-                left.extend(node)
-                left.extend(node.values())
-            case Struct():
-                left.extend(astuple(node))
+        parts = left.pop()
+        size += sum(map(getsizeof, parts))
+        left += [_parts(part) for part in parts if type(part) not in _WITHOUT_PARTS]
     return size
+
+
+def _parts(node: object) -> Sequence[object]:
+    match node:
+        case Table():
+            return node.columns
+        case list() | tuple():
+            return node
+        case dict():
+            return [*node, *node.values()]
+        case Struct():
+            return astuple(node)
+    return ()
 
 
 def row_count(query: QueryPlan, response: Response) -> int:

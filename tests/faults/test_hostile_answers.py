@@ -138,7 +138,7 @@ def test_row_81_large_in_memory(name: str, start: Start, stack: ExitStack, upstr
 
 @pytest.mark.long
 @pytest.mark.parametrize("size", [2**18, BODY_BYTES])
-def test_row_81_large_pages(size: int, start: Start, stack: ExitStack, upstream: Upstream) -> None:
+def test_large_pages_without_end_are_refused(size: int, start: Start, stack: ExitStack, upstream: Upstream) -> None:
     """Ten answers at once, each of pages without end with one row and a text whose letters take four bytes each, are
     refused in the same memory, and the other query is polled."""
     sound = b'{"data":{"rows":[{"id":"a","value":1}],"more":false}}'
