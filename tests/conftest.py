@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from exporter.model.secret import forget, known_texts
+from exporter.model.secret import forget, known_texts, use_variables
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import choreo_environ, choreo_source
 from tests.support.processes import Exporter, Prometheus
@@ -62,6 +62,7 @@ def no_secret_of_another_test() -> Iterator[None]:
     """What one test reads as a secret is plain text in the next, as each process begins with none."""
     before = frozenset(known_texts())
     yield
+    use_variables(())
     for text in frozenset(known_texts()) - before:
         forget(text)
 

@@ -18,6 +18,7 @@ from exporter.daemon.logs import configure_logging
 from exporter.model.censor import EVERYTHING
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import ConfigError, Failure
+from exporter.model.secret import use_variables
 from exporter.plan.plan import Plan, QueryPlan
 from exporter.upstream.hints import likely_causes
 from exporter.upstream.upstream import Upstream, upstreams
@@ -48,6 +49,7 @@ def plan_of(files: ConfigFiles, *, needs_account: bool = True) -> Plan:
         refuse(error)
     if found.unmet and (needs_account or not found.plan.sources):
         refuse(ConfigError(found.unmet))
+    use_variables(found.loaded.confidential_texts)
     return found.plan
 
 

@@ -31,7 +31,7 @@ from exporter.config.targets import with_targets
 from exporter.model.background import give_way
 from exporter.model.config_files import ConfigFiles
 from exporter.model.errors import Problem, in_file_order
-from exporter.model.secret import remember_variable
+from exporter.model.secret import remember_unused
 
 _Model = TypeVar("_Model", bound=Strict)
 _SECTIONS: Final[Mapping[str, type[Strict]]] = {"sources": Source, "queries": Query, "lookups": Lookup}
@@ -66,7 +66,8 @@ class Loaded(Struct, frozen=True):
 
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
     what can run, but is hardly meant. `files` were read, `file_patterns` name further ones, of
-    which `target_patterns` are followed always.
+    which `target_patterns` are followed always. `confidential_texts` are what variables gave to places of credentials;
+    whoever uses the configuration hands them to `use_variables`.
     """
 
     config: Config
@@ -83,6 +84,7 @@ class Loaded(Struct, frozen=True):
     files: tuple[Path, ...] = ()
     file_patterns: tuple[Path, ...] = ()
     target_patterns: tuple[Path, ...] = ()
+    confidential_texts: tuple[str, ...] = ()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
         """Where the entries of a section stand, in their order in `config`."""
@@ -122,8 +124,9 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     documents = with_document_files(nodes, tree.get("queries"), variables.unset)
     targets = with_targets(documents.nodes, {**tree, **documents.section}, variables)
     tree, places = targets.tree, Places(targets.nodes)
-    for text in confidential_texts(tree):
-        remember_variable(text)
+    confidential = tuple(dict.fromkeys(confidential_texts(tree)))
+    for text in confidential:
+        remember_unused(text)
     made = _Reading(places, tree, variables, (*documents.unknown, *targets.unknown)).result()
     return replace(
         made,
@@ -132,6 +135,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
         files=(*found.files, *documents.files, *targets.files),
         file_patterns=(*found.patterns, *patterns, *targets.patterns),
         target_patterns=tuple(targets.patterns),
+        confidential_texts=confidential,
     )
 
 

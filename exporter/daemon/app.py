@@ -25,6 +25,7 @@ from exporter.document.schema import schema_patterns
 from exporter.model.censor import EVERYTHING
 from exporter.model.config_files import ConfigFiles
 from exporter.model.file_watch import FileWatch
+from exporter.model.secret import use_variables
 from exporter.polling.polling import Polling
 from exporter.telemetry.metrics import Telemetry, WebFigures
 from exporter.telemetry.reload_status import ReloadStatus
@@ -51,6 +52,7 @@ async def serve(
     STOP_SIGNALS.take(partial(_stop_soon, loop, stop))
     reporter, config_status = Reporter(), ReloadStatus()
     reporter.on_plan(found.plan)
+    use_variables(found.confidential_texts)
     polling = Polling(found.plan, reporter, options.shard)
     site = ExporterSite(
         options.telemetry_path,
@@ -142,6 +144,7 @@ def _load(files: ConfigFiles) -> Ready:
 
 def _take_over(site: ExporterSite, found: Ready) -> None:
     site.polling.follow(found.plan)
+    use_variables(found.confidential_texts)
     site.shown = found.shown
     _warn(found)
 

@@ -33,10 +33,12 @@ class Checked(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """What runs: a plan, and the configuration as it is shown. All else that was read is given up."""
+    """What runs: a plan, and the configuration as it is shown; and `confidential_texts`, for which answers are searched
+    once it runs. All else that was read is given up."""
 
     plan: Plan
     shown: Redacted
+    confidential_texts: tuple[str, ...] = ()
 
 
 def check(files: ConfigFiles, environ: Mapping[str, str]) -> Checked:
@@ -56,16 +58,16 @@ def check(files: ConfigFiles, environ: Mapping[str, str]) -> Checked:
 
 def ready_to_start(files: ConfigFiles, environ: Mapping[str, str]) -> Ready:
     """The same to run it, refusing what a check only warns about. Raises `ConfigError`."""
-    made, shown = _plan_alone(check(files, environ))
-    stored = StoredPlan.of(made)
-    del made  # the new one is not to stand among it
-    return Ready(stored.read(), shown)
+    made = _ready(check(files, environ))
+    stored, shown, texts = StoredPlan.of(made.plan), made.shown, made.confidential_texts
+    del made  # the new plan is not to stand among it
+    return Ready(stored.read(), shown, texts)
 
 
-def _plan_alone(found: Checked) -> tuple[Plan, Redacted]:
+def _ready(found: Checked) -> Ready:
     if found.unmet:
         raise ConfigError(found.unmet)
-    return found.plan, Redacted.of(found.loaded)
+    return Ready(found.plan, Redacted.of(found.loaded), found.loaded.confidential_texts)
 
 
 def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
@@ -74,7 +76,7 @@ def _unreadable_files(loaded: Loaded) -> tuple[Problem, ...]:
     for place, source in zip(loaded.places_of("sources"), loaded.config.sources, strict=True):
         for key, secret in source.secrets:
             try:
-                text = secret.reveal()
+                text = secret.try_reading()
                 if _is_in_header(key):
                     check_header_text(_header_text(source, key, text))
             except ValueError as error:

@@ -17,7 +17,7 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from exporter.model.secret import SHOWN, Secret, forget, keep, kept, known_texts, read_texts, remember
+from exporter.model.secret import SHOWN, Secret, forget, keep, kept, known_texts, read_texts, remember, texts_in_use
 
 SHORTEST: Final = 4  # of what is hidden in what we say: "a" is no credential, but in every text
 SHORTEST_IN_ANSWERS: Final = 8  # where `demo` or `test` is more likely a name than a credential
@@ -96,7 +96,7 @@ class Censor:
         return [_credential(text) for text in fit]
 
     def _texts(self) -> tuple[str, ...]:
-        return (*self._own_texts(), *known_texts()[-_MAX_OF_OTHERS:])
+        return (*self._own_texts(), *texts_in_use(_MAX_OF_OTHERS))
 
     def _own_texts(self) -> tuple[str, ...]:
         return (*read_texts(self._secrets), *self._sent)

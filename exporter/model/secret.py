@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ _MAX_KNOWN: Final = 4096
 
 _read: dict[Secret, dict[str, None]] = {}
 _known: dict[str, object] = {}  # each with what was made of it to look for it
+_unused: set[str] = set()  # of those that are known: answers are not searched for them
 _from_environment: dict[str, None] = {}
 
 
@@ -40,14 +42,28 @@ class FromEnvironment(str):
 
 def remember(text: str) -> None:
     """Notes a credential that is in use, for whoever looks at all that we say."""
+    _unused.discard(text)
+    _note_known(text)
+
+
+def remember_unused(text: str) -> None:
+    """Notes a credential of a configuration that may be refused. Our own messages never quote it; answers are not
+    searched for it, as that would change labels of a configuration to which it is a plain text."""
+    if text not in _known:
+        _unused.add(text)
+        _note_known(text)
+
+
+def _note_known(text: str) -> None:
     _known[text] = _known.pop(text, None)
     if len(_known) > _MAX_KNOWN:
-        del _known[next(iter(_known))]
+        forget(next(iter(_known)))
 
 
 def forget(text: str) -> None:
     """Notes that nobody can use a credential any more."""
     _known.pop(text, None)
+    _unused.discard(text)
 
 
 def keep(text: str, made: object) -> None:
@@ -61,15 +77,30 @@ def kept(text: str) -> object:
     return _known.get(text)
 
 
-def remember_variable(text: str) -> None:
-    """Notes what a variable of the environment gave to a place of a credential, such as the query of a URL."""
-    _from_environment[text] = None
-    remember(text)
+def use_variables(texts: Iterable[str]) -> None:
+    """Has all answers searched for what variables gave to places of credentials, such as the query of a URL, in the
+    configuration that is in use from now on. What those of the one before gave is not searched for any more, unless it
+    was also read as a secret."""
+    new = dict.fromkeys(texts)
+    _from_environment.update(new)
+    secrets = {text for read in tuple(_read.values()) for text in tuple(read)}
+    for text in tuple(_from_environment):
+        if text in new:
+            remember(text)
+            continue
+        del _from_environment[text]
+        if text in _known and text not in secrets:
+            _unused.add(text)
 
 
 def known_texts() -> tuple[str, ...]:
-    """The credentials that are in use or were: secrets as they were read, tokens, headers."""
+    """The credentials that are in use, were, or may be: secrets as they were read, tokens, headers."""
     return tuple(_known)
+
+
+def texts_in_use(count: int) -> tuple[str, ...]:
+    """The last so many of them that are in use, or were: those for which answers are searched."""
+    return tuple(islice((text for text in reversed(tuple(_known)) if text not in _unused), count))
 
 
 def read_texts(secrets: Iterable[Secret]) -> tuple[str, ...]:
@@ -101,13 +132,14 @@ class Secret(Struct, frozen=True):
 
         Raises `SecretUnreadable` where the variable is unset, or the file unreadable or empty.
         """
-        content: bytes | OSError = b""
-        if self.file is not None:
-            try:
-                content = read_file(self.file, MAX_SECRET_BYTES)
-            except OSError as error:
-                content = error
-        return self._note(self._text(content))
+        return self._note(self._text(self._content()))
+
+    def try_reading(self) -> str:
+        """The same for who does not use it yet: answers are not searched for it until somebody does."""
+        text = self._text(self._content())
+        if self.is_credential:
+            remember_unused(text)
+        return text
 
     async def read(self) -> str:
         """The same, for the event loop: a file may hang."""
@@ -118,6 +150,14 @@ class Secret(Struct, frozen=True):
             except OSError as error:
                 content = error
         return self._note(self._text(content))
+
+    def _content(self) -> bytes | OSError:
+        if self.file is None:
+            return b""
+        try:
+            return read_file(self.file, MAX_SECRET_BYTES)
+        except OSError as error:
+            return error
 
     def _note(self, text: str) -> str:
         if self.is_credential:

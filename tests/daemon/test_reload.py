@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -145,6 +145,40 @@ def test_a_bad_file_changes_nothing(insights: Simulator, start_exporter: StartEx
         assert exporter.value(LOADED) == 1, name
     assert "Traceback" not in exporter.log
     assert len(insights.journal.entries("token")) == 1
+
+
+def test_a_variable_hides_a_text_of_answers_only_while_it_is_in_use(
+    stack: ExitStack, tmp_path: Path, config: Path
+) -> None:
+    """What a variable gave to a query is hidden in answers. A configuration that was refused, or is no longer in use,
+    hides nothing."""
+    upstream = stack.enter_context(Upstream())
+    upstream.api.always(answer({"data": {"name": "production"}}))
+    plain = f"""
+sources:
+  - {{name: api, url: "{upstream.api_url}"}}
+queries:
+  - name: deployment
+    interval: 100ms
+    document: "query ($name: String) {{ name(is: $name) }}"
+    metrics:
+      - {{name: deployment_info, help: A deployment., value: 1, labels: {{environment: name}}}}
+"""
+    hiding = plain.replace("    metrics:", '    variables: {name: "${DEPLOY_ENV}"}\n    metrics:')
+    config.write_text(plain)
+    environ = {"DEPLOY_ENV": "production"}
+    with Exporter(config, tmp_path / "exporter.log", environ=environ) as exporter:
+        exporter.wait_until_ready()
+
+        def follow(text: str, environment: str, *, successful: bool = True) -> None:
+            config.write_text(text)
+            reload(exporter, successful=successful)
+            upstream.api.wait_for(len(upstream.api.journal) + 3)
+            eventually(lambda: exporter.samples("deployment_info", environment=environment), f"label {environment}")
+
+        follow(hiding.replace("interval", "intervall"), "production", successful=False)
+        follow(hiding, "<secret>")
+        follow(plain, "production")
 
 
 def test_every_problem_of_a_bad_file_is_told(insights: Simulator, start_exporter: StartExporter, config: Path) -> None:

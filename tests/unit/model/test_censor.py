@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from exporter.model.censor import EVERYTHING, Censor
-from exporter.model.secret import Secret, remember_variable
+from exporter.model.secret import Secret, remember_unused, use_variables
 
 CREDENTIAL = 'kept-"under"/wraps\\and=more+7'
 FORMS = {
@@ -117,8 +117,34 @@ def test_a_rotated_secret_is_still_found(tmp_path: Path) -> None:
 
 def test_what_the_environment_gave_to_a_credentials_place_is_found() -> None:
     """A variable in the query of a URL is found in answers, although the URL is no secret."""
-    remember_variable("from-the-environment")
+    use_variables(["from-the-environment"])
     assert Censor().clean("?key=from-the-environment&x") == "?key=<secret>&x"
+
+
+def test_a_credential_of_a_configuration_that_is_not_in_use_is_plain_text_in_answers(tmp_path: Path) -> None:
+    """A configuration that was refused, or has been replaced, changes no label; what we say quotes none of it."""
+    file = tmp_path / "secret"
+    file.write_text("from-a-file\n")
+    secret = Secret(file=file)
+    said = "from-the-environment from-a-file"
+
+    def of_answers() -> str:
+        return Censor().clean(said)
+
+    remember_unused("from-the-environment")
+    assert secret.try_reading() == "from-a-file"
+    assert of_answers() == said
+    assert EVERYTHING.clean(said) == "<secret> <secret>"
+    use_variables(["from-the-environment", "from-a-file"])
+    assert of_answers() == "<secret> <secret>"
+    use_variables([])
+    assert of_answers() == said
+    assert EVERYTHING.clean(said) == "<secret> <secret>"
+    secret.reveal()
+    assert of_answers() == "from-the-environment <secret>"
+    use_variables(["from-a-file"])
+    use_variables([])
+    assert of_answers() == "from-the-environment <secret>"
 
 
 def test_a_short_text_is_not_searched_for_in_answers() -> None:
