@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import idna
 from msgspec.structs import replace
 from pydantic import (
     AfterValidator,
@@ -111,6 +112,18 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def _is_domain_name(host: str) -> bool:
+    """Whether httpx takes a host: it encodes letters beyond ASCII by IDNA 2008 (RFC 5891), and decodes `xn--…`."""
+    try:
+        if not host.isascii():
+            idna.encode(host)
+        elif host.startswith("xn--"):
+            idna.decode(host)
+    except idna.IDNAError:
+        return False
+    return True
+
+
 def check_url(value: str) -> str:
     """An HTTP URL, without a line end behind it, as YAML's `|` leaves one. Raises `ValueError`, also where it carries a
     user or a password."""
@@ -127,6 +140,8 @@ def check_url(value: str) -> str:
         raise ValueError("not a URL; write one such as https://host/path")
     if _FOUR_NUMBERS.fullmatch(host) and not _is_address(host):
         raise ValueError("its host is not an IPv4 address; write one such as 192.0.2.1")
+    if not _is_domain_name(host):
+        raise ValueError("its host is not an international domain name (IDNA); write one such as münchen.example")
     if parts.username or parts.password:
         raise ValueError("a URL must not carry a user or a password; use basic_auth")
     return value

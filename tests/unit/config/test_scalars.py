@@ -190,12 +190,15 @@ def test_a_section_is_frozen_and_takes_no_other_keys_and_no_infinity() -> None:
         ("https://a/b\r\n", "https://a/b"),
         ("https://10.0.0.1/ä?b c", "https://10.0.0.1/ä?b c"),
         ("https://1.2.3/", "https://1.2.3/"),
+        ("https://münchen.example/", "https://münchen.example/"),
+        ("https://xn--mnchen-3ya.example/", "https://xn--mnchen-3ya.example/"),
+        ("https://a_b/", "https://a_b/"),
     ],
 )
 def test_a_url_may_have_a_line_end_behind_it(url: str, taken: str) -> None:
     """As YAML leaves one behind a text of several lines."""
     assert check_url(url) == taken
-    httpx.URL(taken)
+    assert httpx.URL(taken).host
 
 
 @pytest.mark.parametrize("url", ["https://a/\nb", "https://a/\tb", "\nhttps://a/", "https://a/ ", "https://a/\x7f"])
@@ -203,6 +206,15 @@ def test_a_url_that_is_sent_in_another_way_is_refused(url: str) -> None:
     """Who sends it would refuse or encode what stands there."""
     with pytest.raises(ValueError, match="write it in one line"):
         check_url(url)
+
+
+@pytest.mark.parametrize("host", ["müller_proxy", "ä" * 70, "☃.example", "ä..example", "xn--a", "xn--zz--"])
+def test_a_host_that_cannot_be_sent_is_refused(host: str) -> None:
+    """It would fail each poll, or the start: `httpx` refuses it."""
+    with pytest.raises(ValueError, match=r"\(IDNA\); write one such as"):
+        check_url(f"https://{host}/")
+    with pytest.raises((httpx.InvalidURL, ValueError)):
+        assert httpx.URL(f"https://{host}/").host
 
 
 def test_names_and_urls_of_flags_follow_the_same_rules() -> None:
