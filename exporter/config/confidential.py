@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from exporter.config.nodes import KeyPath, texts
 from exporter.config.scalars import names_credential
+from exporter.model.censor import SHORTEST_IN_ANSWERS
+from exporter.model.samples import Json
 from exporter.model.secret import SHOWN, FromEnvironment
 
 _URLS: Final = frozenset({"url", "token_url", "revocation_url", "proxy_url"})
@@ -62,14 +65,27 @@ def is_url(path: KeyPath) -> bool:
     return path[:1] == ("sources",) and path[-1] in _URLS
 
 
-def confidential_texts(tree: Mapping[str, Any]) -> Iterator[str]:
+def confidential_texts(tree: Mapping[str, Any], typed: Mapping[KeyPath, Json] = MappingProxyType({})) -> Iterator[str]:
     """What variables gave to places of credentials, and parameters of URLs whose names say that they are credentials.
-    What stands in labels or values of a source too is public."""
-    public = set(_public_texts(tree))
+    What stands in labels or values of a source too is public. `typed` has what variables gave that is no text, by its
+    place."""
+    public = set(_public_texts(tree, typed))
     for path, text in texts(tree, ()):
         for value in _confidential_parts(path, text):
             if value not in public:
                 yield value
+    for path, value in typed.items():
+        if is_confidential(path):
+            yield from (text for text in _scalar_texts(value) if text not in public)
+
+
+def _scalar_texts(value: Json) -> Iterator[str]:
+    """The texts and numbers in a scalar or a list of some. A short number is more likely a figure than a credential."""
+    for item in value if isinstance(value, list) else (value,):
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, int | float) and len(str(item)) >= SHORTEST_IN_ANSWERS:
+            yield str(item)
 
 
 def _confidential_parts(path: KeyPath, text: str) -> Iterator[str]:
@@ -118,7 +134,14 @@ def _parts(url: FromEnvironment) -> Iterator[str]:
             yield value
 
 
-def _public_texts(tree: Mapping[str, Any]) -> Iterator[str]:
+def _public_texts(tree: Mapping[str, Any], typed: Mapping[KeyPath, Json]) -> Iterator[str]:
     for path, text in texts(tree, ()):
-        if path[0] == "sources" and len(path) > 2 and path[2] in _PUBLIC:
+        if _is_public(path):
             yield str(text)
+    for path, value in typed.items():
+        if _is_public(path):
+            yield from _scalar_texts(value)
+
+
+def _is_public(path: KeyPath) -> bool:
+    return path[0] == "sources" and len(path) > 2 and path[2] in _PUBLIC

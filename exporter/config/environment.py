@@ -50,6 +50,8 @@ class Variables:
         self._places = places
         self.unset: dict[KeyPath, Problem] = {}
         self.faulty: dict[KeyPath, Problem] = {}
+        self.typed: dict[KeyPath, Json] = {}
+        """What variables gave that is no text, as its text looks like a number or a list."""
 
     def expand(self, value: Json, path: KeyPath) -> Any:
         give_way()
@@ -67,7 +69,11 @@ class Variables:
         if not self._places.nodes.is_plain(path) or not _takes_any(path):
             return text
         found = with_type(text)
-        return text if isinstance(found, str) else found
+        if isinstance(found, str):
+            return text
+        if isinstance(text, FromEnvironment):
+            self.typed[path] = found
+        return found
 
     def _expand_text(self, text: str, path: KeyPath) -> str:
         values: list[str] = []

@@ -67,7 +67,8 @@ class Loaded(Struct, frozen=True):
     `unmet` are needs of the environment: unset variables. A check warns about them, a start refuses. `warnings` are
     what can run, but is hardly meant. `files` were read, `file_patterns` name further ones, of
     which `target_patterns` are followed always. `confidential_texts` are what variables gave to places of credentials;
-    whoever uses the configuration hands them to `use_variables`.
+    whoever uses the configuration hands them to `use_variables`. `typed` are the places to which a variable gave what
+    is no text.
     """
 
     config: Config
@@ -85,6 +86,7 @@ class Loaded(Struct, frozen=True):
     file_patterns: tuple[Path, ...] = ()
     target_patterns: tuple[Path, ...] = ()
     confidential_texts: tuple[str, ...] = ()
+    typed: frozenset[KeyPath] = frozenset()
 
     def places_of(self, section: str) -> tuple[KeyPath, ...]:
         """Where the entries of a section stand, in their order in `config`."""
@@ -124,7 +126,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     documents = with_document_files(nodes, tree.get("queries"), variables.unset)
     targets = with_targets(documents.nodes, {**tree, **documents.section}, variables)
     tree, places = targets.tree, Places(targets.nodes)
-    confidential = tuple(dict.fromkeys(confidential_texts(tree)))
+    confidential = tuple(dict.fromkeys(confidential_texts(tree, variables.typed)))
     for text in confidential:
         remember_unused(text)
     made = _Reading(places, tree, variables, (*documents.unknown, *targets.unknown)).result()
@@ -136,6 +138,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
         file_patterns=(*found.patterns, *patterns, *targets.patterns),
         target_patterns=tuple(targets.patterns),
         confidential_texts=confidential,
+        typed=frozenset(variables.typed),
     )
 
 

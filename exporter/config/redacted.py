@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import yaml
@@ -26,7 +26,7 @@ class Redacted(Struct, frozen=True):
 
     @classmethod
     def of(cls, loaded: Loaded) -> Redacted:
-        tree = _without_secrets(loaded.tree, loaded.config, ())
+        tree = _without_secrets(loaded.tree, loaded.config, (), loaded.typed)
         return cls(zlib.compress(json.dumps(tree).encode(), 1))
 
     def yaml(self, censored: Callable[[str], str]) -> str:
@@ -49,18 +49,21 @@ def _map_texts(value: Any, of_text: Callable[[str], str]) -> Any:
     return of_text(value).encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _without_secrets(written: Any, meant: Any, path: KeyPath) -> Any:
-    """What was written, without what it means to be secret, or took from the environment for a credential."""
+def _without_secrets(written: Any, meant: Any, path: KeyPath, typed: Set[KeyPath]) -> Any:
+    """What was written, without what it means to be secret, or took from the environment for a credential. `typed` are
+    the places to which a variable gave what is no text."""
     give_way()
-    if isinstance(meant, Secret):
+    if isinstance(meant, Secret) or (path in typed and is_confidential(path)):
         return SHOWN
     if isinstance(written, dict):
         within = _fields(meant)
-        return {str(key): _without_secrets(value, within.get(key), (*path, key)) for key, value in written.items()}
+        return {
+            str(key): _without_secrets(value, within.get(key), (*path, key), typed) for key, value in written.items()
+        }
     if isinstance(written, list):
         items = meant if isinstance(meant, tuple | list) and len(meant) == len(written) else [None] * len(written)
         return [
-            _without_secrets(value, item, (*path, index))
+            _without_secrets(value, item, (*path, index), typed)
             for index, (value, item) in enumerate(zip(written, items, strict=True))
         ]
     if not isinstance(written, str):

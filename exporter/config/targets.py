@@ -131,6 +131,8 @@ class _Reading:
             self.moved |= {(*here, key): (*place, key) for key in copy}
             for known in (variables.unset, variables.faulty):
                 known |= {(*here, *path[2:]): problem for path, problem in known.items() if path[:2] == place}
+            of_place = {path: value for path, value in variables.typed.items() if path[:2] == place}
+            variables.typed |= {(*here, *path[2:]): value for path, value in of_place.items()}
 
     def _add(self, place: KeyPath, wrong: str, remedy: str) -> None:
         self.faults.append((place, self._places.problem(place, wrong, remedy)))

@@ -69,6 +69,23 @@ def test_variables_are_found_at_places_of_credentials() -> None:
     ]
 
 
+def test_numbers_and_lists_of_variables_are_found() -> None:
+    """What a variable without quotes gave is searched for as text; not what may be any figure, or is public."""
+    pin = ("queries", 0, "variables", "pin")
+    given_typed: dict[int | float | None, list[str]] = {
+        90210442: ["90210442"],
+        1000: [],
+        True: [],
+        None: [],
+        12345678.5: ["12345678.5"],
+    }
+    for value, texts in given_typed.items():
+        assert list(confidential_texts({}, {pin: value})) == texts
+    assert list(confidential_texts({}, {pin: ["token-a", 90210442, 1]})) == ["token-a", "90210442"]
+    assert not list(confidential_texts({}, {("queries", 0, "for_each", "n"): ["token-a"]}))
+    assert not list(confidential_texts({}, {pin: 90210442, ("sources", 0, "values", "org"): 90210442}))
+
+
 def test_what_labels_and_values_show_is_public() -> None:
     """An organization's name in a label is no secret, though it is a parameter of the token endpoint, too."""
     assert not found(labels={"organization": given("acme")}, oauth2={"endpoint_params": {"orgHandle": given("acme")}})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
 import yaml
 
 from exporter.config.load import load
@@ -40,10 +41,12 @@ queries:
 ENVIRON = {"ID": "the-id", "SECRET": "the-secret", "ORG": "acme-org"}
 
 
-def shown(folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str) -> str:
+def shown(
+    folder: Path, text: str = CONFIG, censored: Callable[[str], str] = str, environ: Mapping[str, str] = ENVIRON
+) -> str:
     file = folder / "c.yaml"
     file.write_text(text, encoding="utf-8")
-    return Redacted.of(load(file, ENVIRON)).yaml(censored)
+    return Redacted.of(load(file, environ)).yaml(censored)
 
 
 def test_every_secret_is_hidden_and_the_rest_is_what_was_read(tmp_path: Path) -> None:
@@ -91,6 +94,36 @@ def test_a_url_is_shown_without_what_may_be_a_key(tmp_path: Path) -> None:
     text = CONFIG.replace("https://api.example/graphql", "https://api.example/${SECRET}/graphql?key=literal&a&b=${ID}")
     read = yaml.safe_load(shown(tmp_path, text, EVERYTHING.clean))["sources"][0]
     assert read["url"] == "https://api.example/<secret>/graphql?key=<secret>&<secret>&b=<secret>"
+
+
+@pytest.mark.parametrize("given", ["90210442", "[token-a, token-b]", "true", "1.5"])
+def test_what_looks_like_no_text_is_hidden_too(tmp_path: Path, given: str) -> None:
+    """A variable without quotes that holds a number or a list is as confidential as one that holds a text; values of a
+    source are shown."""
+    text = CONFIG.replace('values: {org: "${ORG}", enabled: yes}', "values:\n      enabled: ${GIVEN}")
+    text += """
+  - name: q
+    document: "query ($pin: Any) { a(pin: $pin) }"
+    variables:
+      limit: 10
+      pin: ${GIVEN}
+"""
+    read = yaml.safe_load(shown(tmp_path, text, environ={**ENVIRON, "GIVEN": given}))
+    assert read["queries"][2]["variables"] == {"pin": "<secret>", "limit": 10}
+    assert read["sources"][0]["values"]["enabled"] == yaml.safe_load(given)
+
+
+def test_what_looks_like_no_text_is_hidden_in_each_source_of_targets(tmp_path: Path) -> None:
+    """All that are made of one are like it."""
+    text = """
+sources:
+  - name: acme
+    static_configs: [{targets: ["https://a.example/", "https://b.example/"]}]
+    invalid_token_codes:
+      ${CODES}
+"""
+    read = yaml.safe_load(shown(tmp_path, text, environ={"CODES": "[EXPIRED, 900901]"}))
+    assert [source["invalid_token_codes"] for source in read["sources"]] == ["<secret>"] * 2
 
 
 def test_what_a_variable_gave_to_a_query_is_shown_only_where_it_is_no_argument(tmp_path: Path) -> None:
