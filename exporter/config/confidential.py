@@ -74,9 +74,9 @@ def confidential_texts(tree: Mapping[str, Any], typed: Mapping[KeyPath, Json] = 
         for value in _confidential_parts(path, text):
             if value not in public:
                 yield value
-    for path, value in typed.items():
+    for path, given in typed.items():
         if is_confidential(path):
-            yield from (text for text in _scalar_texts(value) if text not in public)
+            yield from (text for text in _scalar_texts(given) if text not in public)
 
 
 def _scalar_texts(value: Json) -> Iterator[str]:

@@ -249,5 +249,9 @@ def _check_one_of(section: Strict, name: str) -> None:
 
 def is_protected(url: str) -> bool:
     """Whether nobody on the way can read what is sent there: TLS, or loopback."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return urlsplit(url).scheme == "https" or is_on_loopback(url)
+
+
+def is_on_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")

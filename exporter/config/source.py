@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from exporter.config.credentials import Authorization, BasicAuth, OAuth2, TLSConfig, is_protected
+from exporter.config.credentials import Authorization, BasicAuth, OAuth2, TLSConfig, is_on_loopback, is_protected
 from exporter.config.headers import ConnectHeader, HttpHeaders, hidden_headers
 from exporter.config.proxy import ProxySettings, ProxyUrl
 from exporter.config.scalars import (
@@ -300,6 +301,20 @@ class Source(Strict):
             raise ValueError("url would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
 
+    @model_validator(mode="after")
+    def _sound_url_behind_proxy(self) -> Self:
+        has_credentials = self.oauth2 or self.authorization or self.basic_auth or self.secrets
+        access, oauth2 = self.access, self.oauth2
+        sent = [("url", self.url, access.proxy)] if has_credentials else []
+        if oauth2 is not None:
+            sent += [("token_url", oauth2.token_url, access.token_proxy)]
+            sent += [("revocation_url", oauth2.revocation_url or "", access.token_proxy)]
+        for key, url, proxy in sent:
+            if urlsplit(url).scheme == "http" and _leaves_machine(proxy):
+                wrong = f"{key} would send credentials in clear text to the proxy"
+                raise ValueError(f"{wrong}; add no_proxy: localhost beside proxy_url")
+        return self
+
     @property
     def secrets(self) -> tuple[tuple[tuple[str, ...], Secret], ...]:
         """Every secret, with its key."""
@@ -324,6 +339,11 @@ class Source(Strict):
     def access(self) -> Access:
         """How it is reached, and as whom."""
         return Access(**{name: getattr(self, name) for name in Access.__struct_fields__})
+
+
+def _leaves_machine(proxy: ProxySettings) -> bool:
+    """Whether a proxy elsewhere gets what is sent to loopback, too: with `no_proxy`, it never does."""
+    return proxy.url is not None and not proxy.no_proxy and not is_on_loopback(proxy.url)
 
 
 def _written_key(section: Strict, name: str) -> str:

@@ -172,3 +172,40 @@ def test_access_has_each_key_as_it_is() -> None:
     assert asdict(made.access) == {name: getattr(made, name) for name in Access.__struct_fields__}
     assert made.access == source(oauth2=OAUTH2, proxy_url="http://proxy.example", concurrency=3, name="b").access
     assert made.access != source(oauth2=OAUTH2, proxy_url="http://proxy.example", concurrency=4).access
+
+
+LOCAL = "http://localhost:8080/x"
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        ("url", {"url": LOCAL, "authorization": BEARER, "proxy_url": PROXY}),
+        ("url", {"url": LOCAL, "params": {"key": {"secret": "s3cret"}}, "proxy_url": "https://proxy.example"}),
+        ("url", {"url": LOCAL, "oauth2": {**OAUTH2, "no_proxy": "x", "proxy_url": PROXY}, "proxy_url": PROXY}),
+        ("token_url", {"oauth2": {**OAUTH2, "token_url": LOCAL}, "proxy_url": PROXY}),
+        ("token_url", {"oauth2": {**OAUTH2, "token_url": LOCAL, "proxy_url": PROXY}}),
+        ("revocation_url", {"oauth2": {**OAUTH2, "revocation_url": LOCAL}, "proxy_url": PROXY}),
+    ],
+)
+def test_no_proxy_gets_credentials_for_loopback(key: str, keys: dict[str, Any]) -> None:
+    """A proxy without exceptions gets what is sent to this machine, too, and without TLS it reads it."""
+    wrong = f"{key} would send credentials in clear text to the proxy; add no_proxy: localhost beside proxy_url"
+    assert place_and_reason(**keys) == ("", wrong)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"url": LOCAL, "proxy_url": PROXY},
+        {"url": LOCAL, "authorization": BEARER, "proxy_url": PROXY, "no_proxy": "localhost"},
+        {"url": LOCAL, "authorization": BEARER, "proxy_url": "http://127.0.0.1:3128"},
+        {"url": LOCAL, "authorization": BEARER, "proxy_from_environment": True},
+        {"oauth2": {**OAUTH2, "token_url": LOCAL, "proxy_url": PROXY, "no_proxy": "localhost"}, "proxy_url": PROXY},
+        {"authorization": BEARER, "proxy_url": PROXY},
+    ],
+)
+def test_credentials_for_loopback_need_no_more_than_that(keys: dict[str, Any]) -> None:
+    """Nothing else is refused: without credentials, with an exception, on loopback, with TLS."""
+    assert source(**keys)
