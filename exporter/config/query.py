@@ -30,7 +30,7 @@ from exporter.config.scalars import (
 )
 from exporter.model.response_path import ResponsePath
 from exporter.model.samples import Json
-from exporter.model.window import shortest
+from exporter.model.window import shortest, usual_length
 
 DEFAULT_MAX_SERIES: Final = 20_000
 
@@ -322,6 +322,10 @@ class Query(Strict):
     def _sound_period_length(self) -> Self:
         if isinstance(self.period, timedelta) and self.period < 2 * self.interval:
             raise ValueError("period is shorter than two intervals, so a poll could miss a period's end; lengthen it")
+        if self.period is not None and self.interval > usual_length(self.period):
+            raise ValueError("interval is longer than period, so polls cannot keep up with it; poll more often")
+        if self.period is not None and self.window is not None and self.window.align > 2 * usual_length(self.period):
+            raise ValueError("the window's align is longer than two periods, so it jumps over a period; shorten align")
         return self
 
     @model_validator(mode="after")

@@ -120,6 +120,11 @@ def shortest(period: Period) -> timedelta:
     return _SHORTEST_DAYS[period] * _DAY - _HOUR
 
 
+def usual_length(period: Period) -> timedelta:
+    """How long a period is where the clock is not set, at least: a month has 28 days."""
+    return period if isinstance(period, timedelta) else _SHORTEST_DAYS[period] * _DAY
+
+
 def last_bucket(end: datetime, width: timedelta, zone: tzinfo) -> TimeRange:
     """The last bucket of that width, by the clock, that ends at or before `end`."""
     bucket_end = floor(end, width, zone)

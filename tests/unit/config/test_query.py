@@ -62,6 +62,18 @@ def test_times_follow_the_interval(keys: dict[str, Any], timeout: float, stale_a
             {"for_each": {"a": "b", "c": "d"}},
             "for_each names more than one query; chain them: let one query be for each row of another",
         ),
+        (
+            {**WINDOW, "period": "day", "interval": "36h"},
+            "interval is longer than period, so polls cannot keep up with it; poll more often",
+        ),
+        (
+            {"period": "10m", "window": {"length": "5m", "align": "1h"}},
+            "the window's align is longer than two periods, so it jumps over a period; shorten align",
+        ),
+        (
+            {"period": "day", "window": {"length": "5m", "align": "7d"}},
+            "the window's align is longer than two periods, so it jumps over a period; shorten align",
+        ),
         ({"batch": 2}, "batch needs for_each, whose rows it groups; add for_each"),
         (
             {"batch": 2, "for_each": {"a": "b", "c": [1, 2]}},
@@ -89,6 +101,9 @@ def test_what_does_not_go_together_is_refused(keys: dict[str, Any], said: str) -
         {"timeout": "1m"},
         {**WINDOW, "period": "2m"},
         {**WINDOW, "period": "month"},
+        {**WINDOW, "period": "day", "interval": "24h"},
+        {"period": "10m", "window": {"length": "5m", "align": "20m"}},
+        {"period": "month", "window": {"length": "7d", "align": "7d"}},
         AUDITED,
         {**AUDITED, "audit": {"after": "22h"}},
         {**AUDITED, "period": "month", "audit": {"after": "26d"}},
