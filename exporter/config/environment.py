@@ -14,8 +14,8 @@ from exporter.model.errors import Problem
 from exporter.model.samples import Json
 from exporter.model.secret import SHOWN, FromEnvironment, without_line_end
 
-_VARIABLE: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<inner>[^}]*)\}")
-_UNCLOSED: Final = re.compile(r"\$(?P<literal>\$)?\{(?P<inner>)")
+_VARIABLE: Final = re.compile(r"(?P<literal>\$)\$\{|\$\{(?P<inner>[^}]*)\}")
+_UNCLOSED: Final = re.compile(r"(?P<literal>\$)\$\{|\$\{(?P<inner>)")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WHOLE: Final = re.compile(r"\$\{[^}]*\}")
 
@@ -93,15 +93,15 @@ class Variables:
 
     def _replacement(self, match: re.Match[str], path: KeyPath) -> str:
         if match["literal"]:
-            return match[0][1:]
+            return "${"
         name, has_default, default = match["inner"].partition(":-")
         if not _VARIABLE_NAME.fullmatch(name):  # not quoted, as it may be a piece of a secret
             remedy = "write ${NAME} or ${NAME:-default}, or $${ for a ${"
             self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)
             return ""
-        if "${" in default:  # its brace would end the default, and the rest of it stand in the text
-            remedy = "write the default as text alone, or set the whole text by the variable"
-            self.faulty[path] = self._places.problem(path, f"a ${{ in the default of {name}", remedy)
+        if "{" in default:  # its brace would end the default, and the rest of it stand in the text
+            remedy = "write the default without braces, or set the whole text by the variable"
+            self.faulty[path] = self._places.problem(path, f"a {{ in the default of {name}", remedy)
             return ""
         value = self._value(match)
         if value or has_default:

@@ -27,6 +27,10 @@ def variables() -> Variables:
         ("${NOWHERE:-}", ""),
         ("${NESTED}", "${HOST}"),
         ("$${HOST} costs $5", "${HOST} costs $5"),
+        ("$${ then ${HOST}", "${ then api.example"),
+        ("$${${HOST}}", "${api.example}"),
+        ("$${HOST} then $${", "${HOST} then ${"),
+        ("$$${HOST}", "$${HOST}"),
         ("$HOST", "$HOST"),
         (["${HOST}", {"${HOST}": "${HOST}"}], ["api.example", {"${HOST}": "api.example"}]),
         (5, 5),
@@ -64,6 +68,15 @@ def test_what_names_no_variable_is_told_without_quoting_it(written: str) -> None
         "c.yaml:1: one: a ${ that names no environment variable; write ${NAME} or ${NAME:-default}, or $${ for a ${"
     )
     assert given.unset == {}
+
+
+@pytest.mark.parametrize("written", ["${HOST:-{}}", "${HOST:-${NESTED}}", "${NOWHERE:-{{ source.a }}}"])
+def test_a_default_with_braces_is_refused(written: str) -> None:
+    """Its first closing brace ends it, and what follows would stand behind the value."""
+    given = variables()
+    given.expand(written, ("one",))
+    (problem,) = given.faulty.values()
+    assert str(problem).startswith("c.yaml:1: one: a { in the default of ")
 
 
 def test_very_many_braces_that_are_not_closed_are_read_in_time() -> None:
