@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import merge
 from html import escape
+from io import StringIO
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -27,6 +28,7 @@ _MAX_SENT: Final = 6  # of a source: those before are tokens that have expired
 _LEVELS: Final = 2  # of escapes: JSON is often put into a text of JSON
 _LONGEST_ESCAPES: Final = 12  # in bytes, of those that are likely to come again
 _MAX_OF_OTHERS: Final = 64  # credentials of other sources, whose API may be the same
+_DECODER: Final = json.JSONDecoder(strict=False)  # made once, as there may be a million texts
 _LITERAL: Final = re.compile(
     rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 )  # to the end, where none ends it: the next would again
@@ -86,10 +88,8 @@ class Censor:
         """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
         where there is one, and runs in any thread."""
         texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
-        sought = self._credentials(texts)
-        if not _is_said(body, sought):
-            return body
-        return _CleanLiterals(sought, _places(body, sought)).of(body)
+        said = _said(body, self._credentials(texts))
+        return _CleanLiterals(said, _places(body, said)).of(body) if said else body
 
     def _credentials(self, texts: Iterable[str]) -> Sequence[_Credential]:
         fit = (text for text in dict.fromkeys(texts) if len(text) >= self._shortest and text not in SHOWN)
@@ -133,20 +133,37 @@ class _CleanLiterals:
 
     def of(self, body: bytes) -> bytes:
         """The body with clean texts."""
-        return _LITERAL.sub(self._clean, body)
+        found, at, view = bytearray(), 0, memoryview(body)
+        for match in _LITERAL.finditer(body):
+            if self._may_say(match) and (cleaned := self._clean(match[0])) is not None:
+                found += view[at : match.start()]
+                found += cleaned
+                at = match.end()
+        found += view[at:]
+        return bytes(found) if at else body
 
-    def _clean(self, match: re.Match[bytes]) -> bytes:
-        literal = match[0]
-        while self._next < match.start():
+    def _may_say(self, literal: re.Match[bytes]) -> bool:
+        """Whether a credential begins in it, or letters of it are escaped, so that one might."""
+        while self._next < literal.start():
             self._next = next(self._places, sys.maxsize)
-        if self._next >= match.end() and b"\\" not in literal:
-            return literal
+        return self._next < literal.end() or literal.string.find(b"\\u", *literal.span()) >= 0
+
+    def _clean(self, literal: bytes) -> bytes | None:
+        """Another literal for it, None where it is clean."""
         try:
-            text = json.loads(literal, strict=False)
+            text = _DECODER.decode(literal.decode("utf-8", "surrogatepass"))
         except ValueError:  # the body is no JSON, and will be refused
-            return literal
+            return None
         cleaned = _clean(text, self._sought)
-        return literal if cleaned == text else json.dumps(cleaned).encode()
+        return None if cleaned == text else _literal(cleaned)
+
+
+def _literal(text: str) -> bytes:
+    """JSON of a text, which is not longer than it was: letters beyond ASCII are escaped only where they must be."""
+    try:
+        return json.dumps(text, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # halves of surrogate pairs
+        return json.dumps(text).encode()
 
 
 def _places(body: bytes, sought: Iterable[_Credential]) -> Iterator[int]:
@@ -163,9 +180,17 @@ def _places_of(one: bytes, body: bytes) -> Iterator[int]:
 _ESCAPES: Final = re.compile(rb'(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))++')
 
 
-def _with_letters(body: bytes) -> bytes:
-    """The body with letters for all their escapes, to look for something in it: it is no JSON any more."""
-    return _ESCAPES.sub(_letters, body)
+def _with_letters(body: bytes | bytearray) -> bytes | bytearray:
+    """The body with letters for all their escapes, to look for something in it: it is no JSON any more.
+
+    It is written piece by piece: of the millions that a body may have, `sub` keeps each as an object."""
+    found, at, view = bytearray(), 0, memoryview(body)
+    for match in _ESCAPES.finditer(body):
+        found += view[at : match.start()]
+        found += _letters(match)
+        at = match.end()
+    found += view[at:]
+    return found if at else body
 
 
 def _text_with_letters(text: str) -> str:
@@ -224,19 +249,19 @@ def _credential_of(text: str) -> _Credential:
     return _Credential(text)
 
 
-def _is_said(body: bytes, sought: Sequence[_Credential]) -> bool:
-    """Whether a body of JSON has a credential in a text, or in the JSON that a text is, with whichever escapes."""
+def _said(body: bytes | bytearray, sought: Sequence[_Credential]) -> Sequence[_Credential]:
+    """Those that a body of JSON has in a text, or in the JSON that a text is, with whichever escapes."""
+    said = _found(body, sought)
     for _ in range(_LEVELS):
-        if _is_found(body, sought):
-            return True
         if b"\\u" not in body:
-            return False
+            break
         body = _with_letters(body)
-    return _is_found(body, sought)
+        said |= _found(body, sought)
+    return tuple(said)
 
 
-def _is_found(body: bytes, sought: Sequence[_Credential]) -> bool:
-    return any(one in body for credential in sought for one in credential.in_bodies)
+def _found(body: bytes | bytearray, sought: Iterable[_Credential]) -> dict[_Credential, None]:
+    return dict.fromkeys(one for one in sought if any(beginning in body for beginning in one.in_bodies))
 
 
 def _clean(text: str, sought: Sequence[_Credential]) -> str:
@@ -264,11 +289,13 @@ def _without(text: str, sought: Sequence[_Credential]) -> str:
 
 def _replace(text: str, needle: str, forms: Sequence[str]) -> str:
     """The text without what begins with the needle and goes on as one of the forms does."""
-    parts, at = [], 0
+    cleaned, at = StringIO(), 0  # of millions of parts, a list would keep each as an object
     while (found := text.find(needle, at)) >= 0:
-        parts += [text[at:found], SHOWN]
+        cleaned.write(text[at:found])
+        cleaned.write(SHOWN)
         at = found + max(_common(text, found, form) for form in forms)
-    return "".join((*parts, text[at:]))
+    cleaned.write(text[at:])
+    return cleaned.getvalue()
 
 
 def _common(text: str, start: int, form: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 from typing import Final
 
 _ESCAPE: Final = re.compile(
@@ -16,4 +17,11 @@ def without_lone_surrogates(text: str) -> str:
     series of what looks the same on it."""
     if "\\ud" not in text and "\\uD" not in text:
         return text
-    return _ESCAPE.sub(lambda escape: "\\ufffd" if escape["lone"] else escape[0], text)
+    found, at = StringIO(), 0  # `sub` would keep each of a million escapes as an object
+    for escape in _ESCAPE.finditer(text):
+        if escape["lone"]:
+            found.write(text[at : escape.start()])
+            found.write("\\ufffd")
+            at = escape.end()
+    found.write(text[at:])
+    return found.getvalue() if at else text

@@ -11,6 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeAlias
 
 import httpx
@@ -29,6 +30,7 @@ from exporter.upstream.proxies import proxy_choice
 DEFAULT_MAX_BODY_BYTES: Final = 8 * 2**20
 _OBJECT: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{")
 _DEFAULT_TLS: Final = TLSConfig()
+_CLEANING: Final = ThreadPoolExecutor(2, thread_name_prefix="upstream: cleaning")  # it may take seconds of an answer
 
 
 class WireResponse(Struct, frozen=True):
@@ -138,8 +140,10 @@ class Transport:
             return WireResponse(response.status_code, headers, body)
         headers = self._censor.clean_fields(headers)
         if len(body) > BIG_BYTES:
-            return WireResponse(response.status_code, headers, await asyncio.to_thread(self._censor.clean_json, body))
-        return WireResponse(response.status_code, headers, self._censor.clean_json(body))
+            body = await asyncio.get_running_loop().run_in_executor(_CLEANING, self._censor.clean_json, body)
+        else:
+            body = self._censor.clean_json(body)
+        return WireResponse(response.status_code, headers, body)
 
     @property
     def is_closed(self) -> bool:

@@ -7,6 +7,7 @@ import gc
 import gzip
 import json
 import secrets
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from exporter.model.censor import Censor
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Response
 from exporter.upstream.transport import Transport
-from tests.support.processes import free_port
+from tests.support.processes import PATIENCE_SECONDS, free_port
 from tests.support.upstream import (
     HEAD,
     Behaviour,
@@ -798,3 +799,38 @@ def test_many_errors_are_read_in_time_whatever_is_secret(upstream: Upstream) -> 
     for _ in range(3):
         assert len(response(upstream).errors) == 1000
     assert time.process_time() - begun < 0.8
+
+
+class SlowCensor(Censor):
+    """Takes as long for an answer as a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = threading.Event()
+        self.begun = threading.Event()
+
+    def clean_json(self, body: bytes) -> bytes:
+        self.begun.set()
+        self.may_end.wait(PATIENCE_SECONDS)
+        return super().clean_json(body)
+
+
+def test_answers_that_are_long_to_clean_hold_up_nothing_else(upstream: Upstream) -> None:
+    """However many big answers are searched for credentials, files are read, and small answers."""
+    upstream.api.always(reply(GOOD + b" " * 2**18))
+    censor = SlowCensor()
+
+    async def polls() -> None:
+        transport = Transport(censor=censor, max_connections=40)
+        asked = [asyncio.create_task(post(transport, upstream.api_url, deadline_seconds=30)) for _ in range(40)]
+        try:
+            await until(lambda: len(upstream.api.journal) == 40 and censor.begun.is_set())
+            async with asyncio.timeout(PATIENCE_SECONDS / 2):
+                assert await asyncio.to_thread(threading.current_thread) is not threading.current_thread()
+            assert not any(one.done() for one in asked)
+        finally:
+            censor.may_end.set()
+        assert await asyncio.gather(*asked) == [200] * 40
+        await transport.close()
+
+    asyncio.run(polls())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -34,3 +35,17 @@ def test_what_is_left_can_be_written(text: str) -> None:
     """Whatever an answer has, its page is UTF-8."""
     found = json.loads(without_lone_surrogates(json.dumps(text)))
     assert found.encode().decode() == found
+
+
+@pytest.mark.parametrize("part", [r"\n", r"\\\ud800"])
+def test_escapes_take_little_memory(part: str) -> None:
+    """A text with one half of a pair in it, or thousands, does not become many times as much."""
+    text = '"\\ud800' + part * (2**21 // len(part)) + '"'
+    tracemalloc.start()
+    try:
+        found = without_lone_surrogates(text)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert json.loads(found)[0] == "\ufffd"
+    assert peak_bytes < 6 * len(text)
