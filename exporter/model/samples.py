@@ -101,4 +101,12 @@ class Samples:
 
 def counter_totals(samples: Iterable[Samples]) -> dict[str, float]:
     """The sum of each counter's series, by its name."""
-    return {one.family.name: float(sum(one.numbers)) for one in samples if one.family.type is MetricType.COUNTER}
+    return {one.family.name: total(one.numbers) for one in samples if one.family.type is MetricType.COUNTER}
+
+
+def total(numbers: Collection[Number]) -> float:
+    """The sum, which may be infinite; of integers that a float can hold together, the exact one."""
+    try:
+        return float(sum(numbers))
+    except OverflowError:  # integers that are too large for a float only together
+        return sum(map(float, numbers))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from exporter.polling.audit_finding import Finding, Totals
 from exporter.polling.course import Course
 from exporter.polling.lanes import Lanes
 from exporter.polling.observer import Observer
+from exporter.polling.poll import failed_outcome
 from exporter.polling.targets import Targets
 from exporter.series.store import State, Store
 
@@ -88,6 +90,15 @@ class Auditor:
         self._audits[course.key] = _Audit((course.query, course.source), start_time, task)
 
     async def _audit(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
+        """Audits a period; never raises, as a fault of ours must not end the polling of everything."""
+        try:
+            await self._compare(course, start_time, published)
+        except Exception as error:
+            outcome = failed_outcome(error, 0.0)
+            for target in published:
+                self._observer.on_audit_failure(course.owner(target), outcome)
+
+    async def _compare(self, course: Course, start_time: float, published: Mapping[Target, Totals]) -> None:
         """Asks until all targets have answered, those that failed again and again, ever more rarely; or until the time
         is over in which that period can be asked for."""
         found: dict[Target, Totals] = {}
@@ -141,7 +152,8 @@ def _will_close(state: State, start_time: float) -> bool:
 def _finding(time: float, published: Mapping[Target, Totals], found: Mapping[Target, Totals]) -> Finding:
     before, now = _sum([published[target] for target in found]), _sum(list(found.values()))
     names = sorted(before.keys() | now.keys())
-    return Finding(time, len(found), before, {name: now.get(name, 0.0) - before.get(name, 0.0) for name in names})
+    difference = {name: now.get(name, 0.0) - before.get(name, 0.0) for name in names}
+    return Finding(time, len(found), before, {name: one for name, one in difference.items() if isfinite(one)})
 
 
 def _sum(totals: Sequence[Totals]) -> Totals:

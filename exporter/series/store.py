@@ -13,7 +13,7 @@ from exporter.config.source import Source
 from exporter.exposition import Board, Body, Page, body
 from exporter.model.errors import Reason
 from exporter.model.outcome import PollOutcome, Result
-from exporter.model.samples import Family, Json, MetricType, Samples
+from exporter.model.samples import Family, Json, MetricType, Samples, total
 from exporter.plan.operation import FeedingRow, label_values
 from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.series.births import Births, Counters, first_births
@@ -185,7 +185,7 @@ def _state_after_failure(previous: State, outcome: PollOutcome, time: float) -> 
 def _period_end(result: Result, counters: Counters) -> ClosedPeriod | None:
     if result.period_start_time is None or not result.period_complete:
         return None
-    totals = {family.name: float(sum(series.values())) for family, series in counters.items()}
+    totals = {family.name: total(series.values()) for family, series in counters.items()}
     return ClosedPeriod(totals, result.period_start_time)
 
 

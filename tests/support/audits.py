@@ -53,10 +53,12 @@ def audited(
     *,
     audit: str = "audit: {after: 2m}",
     at_end: Callable[[Audited], None] = lambda _: None,
+    recorder: Recorder | None = None,
 ) -> Audited:
     """What comes of so many seconds of polls and audits. The API answers by operation and Unix time."""
     text = _QUERY.replace("AUDIT", audit)
-    plan, changed, recorder = planned(text), planned(text.replace("name: q\n", "name: q\n  timeout: 5s\n")), Recorder()
+    plan, changed = planned(text), planned(text.replace("name: q\n", "name: q\n  timeout: 5s\n"))
+    recorder = recorder or Recorder()
 
     async def work(clock: Clock) -> Audited:
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from exporter.model.samples import (
@@ -12,6 +14,7 @@ from exporter.model.samples import (
     Number,
     Samples,
     counter_totals,
+    total,
 )
 
 GAUGE = Family("load", MetricType.GAUGE, "Load.", ("api", "code"))
@@ -90,6 +93,20 @@ def test_totals_are_those_of_counters() -> None:
     found = counter_totals([Samples.of(GAUGE, {("a", "b"): 5}), Samples.of(counter, {("a",): 1, ("b",): 2.5})])
     assert found == {"calls_total": 3.5}
     assert all(isinstance(total, float) for total in found.values())
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [([10**308, 10**308], math.inf), ([-(10**308), -(10**308)], -math.inf), ([10**308, 10**308, 0.5], math.inf)],
+)
+def test_a_total_that_no_float_can_hold_is_infinite(numbers: list[Number], expected: float) -> None:
+    """Each of them may be a value of a series, so their sum must not end a poll or an audit."""
+    assert total(numbers) == expected
+
+
+def test_a_total_of_integers_is_exact() -> None:
+    """Large integers that cancel each other leave what is small."""
+    assert total([10**20, 1, -(10**20)]) == 1.0
 
 
 def test_the_largest_exact_integer_is_the_last_that_a_float_holds() -> None:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from exporter.model.errors import Reason, UpstreamFailure
 from exporter.model.outcome import Operation
+from exporter.polling.audit_finding import Finding
 from tests.support.audits import LATE, Audited, asked_late, audited
-from tests.support.polls import Answer
+from tests.support.polls import Answer, Recorder
 
 
 def test_totals_are_asked_for_again_once_a_period_when_it_was_over_for_so_long() -> None:
@@ -119,3 +120,19 @@ def test_a_reload_that_changes_the_query_forgets_what_was_found() -> None:
     assert before.keys() == {("q", "acme")}
     assert same == before
     assert changed == {}
+
+
+class FailsOnce(Recorder):
+    """An observer that fails at the first finding."""
+
+    def on_finding(self, query: str, source: str, finding: Finding) -> None:
+        super().on_finding(query, source, finding)
+        if len(self.named("finding")) == 1:
+            raise RuntimeError("a fault of ours")
+
+
+def test_a_fault_of_ours_ends_that_audit_alone() -> None:
+    """It counts as a failure of each target; polls and the next audits go on."""
+    found = audited(lambda _operation, _now: {"total": 5}, 1900.0, recorder=FailsOnce())
+    assert [outcome.reason for _, outcome in found.recorder.named("audit_failure")] == [Reason.INTERNAL] * 2
+    assert len(found.recorder.named("finding")) == 3

@@ -54,3 +54,13 @@ def test_only_targets_that_answered_are_compared() -> None:
     finding = found.auditor.findings["q", "acme"]
     assert (finding.targets, finding.published["value_total"], finding.difference["value_total"]) == (1, 5.0, 7.0)
     assert found.recorder.named("finding") == []
+
+
+def test_a_total_that_no_float_can_hold_ends_nothing() -> None:
+    """Two targets whose totals are too large together: the metric is left out of the finding, and others are not."""
+
+    def answer(operation: Operation, _now: float) -> Answer:
+        return {"total": 10**308, "other": 3}
+
+    ((_, _, finding),) = audited(answer, 700.0).recorder.named("finding")
+    assert finding.difference == {"other_total": 0.0}

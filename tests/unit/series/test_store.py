@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -91,6 +92,13 @@ def test_the_full_total_of_a_period_is_kept_until_the_next() -> None:
     assert later.closed == state.closed
     later, _ = fold(later, good(COUNTER, {"a": 9}, 2 * 86400.0, complete=True))
     assert later.closed == ClosedPeriod({"calls_total": 9}, 2 * 86400.0)
+
+
+def test_a_full_total_that_no_float_can_hold_is_infinite() -> None:
+    """Series that are too large together leave each of them on the page."""
+    state, series = fold(State(), good(COUNTER, {"a": 10**308, "b": 10**308}, 0.0, complete=True))
+    assert series == [{("a",): 10**308, ("b",): 10**308}]
+    assert state.closed == ClosedPeriod({"calls_total": math.inf}, 0.0)
 
 
 def test_a_counter_is_held_through_a_failure() -> None:
