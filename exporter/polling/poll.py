@@ -159,11 +159,15 @@ async def _secrets(query: QueryPlan, source: Source) -> Mapping[str, str]:
 
 
 async def render_ahead(outcome: PollOutcome) -> tuple[Rendered, ...]:
-    """What a result that is big becomes, made beside the event loop; none of a small one, which costs no time."""
+    """What a result that is big becomes, made beside the event loop; none of a small one, which costs no time, and none
+    where that failed: whoever takes the result in makes it again, and fails the poll. It never raises."""
     result = outcome.result
     if result is None or result.series_count < _BIG_SERIES:
         return ()
-    return await asyncio.to_thread(Rendered.of_result, result)
+    try:
+        return await asyncio.to_thread(Rendered.of_result, result)
+    except Exception:  # such as no memory, or no thread that can be started
+        return ()
 
 
 async def _extract(query: QueryPlan, responses: list[Response], around: Surroundings, moment: Moment) -> Result:

@@ -332,3 +332,9 @@ def test_big_results_are_rendered_ahead() -> None:
     assert len(rendered.keys) == 5000
     assert rendered.body.length > 5000
     assert asyncio.run(render_ahead(PollOutcome(0.1, reason=Reason.DNS))) == ()
+
+
+def test_a_big_result_that_cannot_be_rendered_ahead_ends_nothing() -> None:
+    """Nothing is there ahead, so that taking it in fails the poll, and no other."""
+    samples = Samples(Family("n", MetricType.GAUGE, "N.", ("a",)), [["a"] * 6000], [10**400] * 6000)
+    assert asyncio.run(render_ahead(PollOutcome(0.1, Result((samples,))))) == ()
