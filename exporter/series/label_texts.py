@@ -9,7 +9,7 @@ from msgspec import Struct
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Names
 from exporter.model.samples import Json, LabelValues
-from exporter.model.template import bind, scalar_text
+from exporter.model.template import Template, bind, references, scalar_text
 from exporter.plan.plan import Bound, Column, Constant, LabelPlan, LookupColumn, MadeText, MissingPlan, label_columns
 from exporter.series.records import Records, Texts, hops_text
 
@@ -62,7 +62,7 @@ class LabelTexts:
         parts = [part if isinstance(part, str) else (self._text(part),) for part in missing.labels]
         needed = {part for part in parts if isinstance(part, str)}
         return [
-            tuple(scalar_text(row[part]) if isinstance(part, str) else part[0] for part in parts)
+            tuple(_scalar_text(row[part], part) if isinstance(part, str) else part[0] for part in parts)
             for row in self._around.rows.get(missing.query, ())
             if row.keys() >= needed  # not so of rows that are left over from another configuration
         ]
@@ -73,12 +73,19 @@ class LabelTexts:
             case Constant(text):
                 return text
             case Bound(template):
-                return scalar_text(bind(template, self._around.values))
+                return self._bind(template)
             case LookupColumn(lookup, key, name):
                 return self._look_up(lookup, self._text(key), name)
             case MadeText(parts, change):
                 return change.of("".join(map(self._text, parts)))
         raise AssertionError("the planner takes no column here")
+
+    def _bind(self, template: Template) -> str:
+        values = self._around.values
+        for reference in references(template):
+            if isinstance(values[reference.name], list | dict):  # of an odd row of another query
+                raise _no_label(reference.name)
+        return scalar_text(bind(template, values))
 
     def _look_up(self, lookup: str, key: str, name: str) -> str:
         row = self._around.names.get(lookup, {}).get(key)
@@ -93,15 +100,21 @@ def _texts(records: Records, column: Column) -> Texts:
     values = records.column(column)
     kinds = set(map(type, values))
     if list in kinds or has_object(kinds):
-        raise _no_label(column)
+        raise _no_label(hops_text(column.hops))
     if kinds & {bool, float}:  # of which several are one key: 1, 1.0 and true
         values = list(map(scalar_text, values))
     texts = {value: scalar_text(value) for value in set(values)}
     return Texts(list(map(texts.__getitem__, values)), set(texts.values()))
 
 
-def _no_label(column: Column) -> ResultFailure:
-    return ResultFailure(Reason.SCHEMA, f"{hops_text(column.hops)} is a list or an object, which cannot be a label")
+def _scalar_text(value: Json, name: str) -> str:
+    if isinstance(value, list | dict):
+        raise _no_label(name)
+    return scalar_text(value)
+
+
+def _no_label(name: str) -> ResultFailure:
+    return ResultFailure(Reason.SCHEMA, f"{name} is a list or an object, which cannot be a label")
 
 
 def has_object(kinds: Iterable[type]) -> bool:

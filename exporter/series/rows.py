@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -84,14 +84,21 @@ class Rows:
             return {}
         which = (lookup.key, *lookup.fields.items())
         if which not in known.names:
+            needed = frozenset((lookup.key, *lookup.fields.values()))
             known.names[which] = {
                 scalar_text(row.exports[lookup.key]): {
                     name: scalar_text(row.exports[path]) for name, path in lookup.fields.items()
                 }
                 for row in self.of(lookup.query, source)
-                if row.exports.keys() >= {lookup.key, *lookup.fields.values()}  # not so where they are left over
+                if _has_scalars(row.exports, needed)
             }
         return known.names[which]
+
+
+def _has_scalars(exports: Exports, needed: Set[str]) -> bool:
+    """Whether a row has all that a lookup needs, as texts can be made of it; not so of rows that are left over from
+    another configuration, and of odd rows of an API without a schema."""
+    return exports.keys() >= needed and not any(isinstance(exports[name], list | dict) for name in needed)
 
 
 def _key_of_values(values: Exports, names: Iterable[str]) -> str:

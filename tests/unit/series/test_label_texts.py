@@ -8,7 +8,7 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.label_text import TextChange, TextForm
 from exporter.model.outcome import Response
 from exporter.model.samples import Json
-from exporter.model.template import Reference
+from exporter.model.template import Reference, parse_text
 from exporter.plan.operation import Moment
 from exporter.plan.plan import Bound, Column, Constant, Hop, LabelPlan, LookupColumn, MadeText, MissingPlan
 from exporter.series.extraction import extract
@@ -94,3 +94,15 @@ def test_a_row_that_is_left_out_adds_no_miss_of_the_others() -> None:
     assert found.lookup_misses == 1
     assert found.names == {"names": {"known": {"title": "Known"}}}
     assert found.skipped_rows == {"wrong_form": 1, "duplicate_series": 1}
+
+
+@pytest.mark.parametrize("value", [["x"], {"x": 1}])
+def test_a_list_or_an_object_of_another_query_is_no_label(value: Json) -> None:
+    """The failure names the reference or the field: it is a fault of the answer, and none of ours."""
+    around = Surroundings({"row.id": value, "site": 7}, {}, {"all": ({"id": value},)})
+    for template in (Reference("row.id"), parse_text("a {{ site }} {{ row.id }}")):
+        with pytest.raises(ResultFailure, match=r"^row\.id is a list or an object, which cannot be a label") as failed:
+            LabelTexts(around).texts(records(1), [Bound(template)])
+        assert failed.value.reason is Reason.SCHEMA
+    with pytest.raises(ResultFailure, match=r"^id is a list or an object"):
+        LabelTexts(around).keys_of_missing(MissingPlan("all", ("id",), 0))

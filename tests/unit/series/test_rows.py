@@ -125,3 +125,10 @@ def test_the_rows_of_a_target_follow_a_change() -> None:
     assert rows.beside("apis", "acme", Target({"env.id": "e1"})) == ({"id": "a"},)
     rows.put("apis", "acme", "one", [row(id="b")], {"env.id": "e1"})
     assert rows.beside("apis", "acme", Target({"env.id": "e1"})) == ({"id": "b"},)
+
+
+def test_an_odd_row_is_not_looked_up() -> None:
+    """A list or an object where a key or a text belongs is a name that is not known, and spoils no other."""
+    rows, odd = Rows(), [{"id": "a", "name": ["x"]}, {"id": {}, "name": "x"}, {"id": "b", "name": "Bills"}]
+    rows.put("apis", "acme", "one", odd, {})
+    assert rows.names(NAMES, "acme") == {"b": {"title": "Bills"}}
