@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -64,10 +64,11 @@ def free_port() -> int:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
         port = random.randrange(20_000 + worker, 32_000, workers)  # the usual ephemeral ports begin at 32768
-        with socket.socket() as listener, suppress(OSError):
+        with suppress(OSError), socket.socket() as listener, ExitStack() as if_taken:
             listener.bind(("127.0.0.1", port))
-            claim = socket.socket(socket.AF_UNIX)  # a name without a file, which ends with this process
-            claim.bind(f"\0port-of-a-test-{port}")
+            claim = if_taken.enter_context(socket.socket(socket.AF_UNIX))
+            claim.bind(f"\0port-of-a-test-{port}")  # a name without a file, which ends with this process
+            if_taken.pop_all()
             _claims.append(claim)
             return port
 
