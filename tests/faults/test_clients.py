@@ -84,7 +84,7 @@ class Site:
 
 
 def started(folder: Path, upstream: Upstream, *, tls: bool, prefix: tuple[str, ...] = ()) -> Exporter:
-    config = written(folder / "config.yaml", [source_of(upstream)], [query("sound", "1s")])
+    config = written(folder / "config.yaml", [source_of(upstream)], [query("sound", "4s")])
     flags = []
     if tls:
         authority_file(folder)
@@ -263,7 +263,7 @@ def test_row_69_scraper_stops_reading(site: Site, stalled: float) -> None:
 def test_row_80_no_descriptors(start: Start, upstream: Upstream, stack: ExitStack) -> None:
     """A flood of clients beyond the limit of file descriptors passes; afterwards everything works again."""
     prefix = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"]
-    exporter = start([source_of(upstream)], [query("sound", "1s")], prefix=prefix).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("sound", "3s")], prefix=prefix).wait_until_ready()
     with ExitStack() as flood:
         for _ in range(200):
             client = flood.enter_context(socket.create_connection(("127.0.0.1", exporter.port)))

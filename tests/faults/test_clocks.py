@@ -17,6 +17,7 @@ from tests.faults.invariants import OWN
 from tests.support.processes import Exporter, eventually, program
 from tests.support.upstream import Call, Request, Upstream, answer, answers_who_is_known, grants, when
 
+INTERVAL_SECONDS = 2
 LIFETIME_SECONDS = 8
 RENEWED_EVERY_SECONDS = LIFETIME_SECONDS / 2
 
@@ -49,7 +50,8 @@ def faked(wall_clock: Path) -> dict[str, str]:
 def test_row_60_clock_jumps(start: Start, upstream: Upstream, wall_clock: Path) -> None:
     """However the wall clock jumps, tokens are renewed when half their life is over, and polls keep their pace."""
     upstream.token.always(grants(lifetime_seconds=LIFETIME_SECONDS))
-    exporter = start([source_of(upstream)], [query("value", "1s")], environ=faked(wall_clock)).wait_until_ready()
+    value = query("value", f"{INTERVAL_SECONDS}s")
+    exporter = start([source_of(upstream)], [value], environ=faked(wall_clock)).wait_until_ready()
     first_at = upstream.token.journal[0].at
     for offset in ("+1h", "-1h", "-1d", "+1d", "+0"):
         begun_at, renewals, before = time.monotonic(), len(upstream.token.journal), polls(exporter)
@@ -57,7 +59,7 @@ def test_row_60_clock_jumps(start: Start, upstream: Upstream, wall_clock: Path) 
         eventually(lambda before=before: polls(exporter) >= before + 2, "polls")  # type: ignore[misc]
         made, renewed = polls(exporter) - before, len(upstream.token.journal) - renewals
         seconds = time.monotonic() - begun_at
-        assert made <= seconds + 3, f"a burst of polls at {offset}"
+        assert made <= seconds / INTERVAL_SECONDS + 3, f"a burst of polls at {offset}"
         assert renewed <= seconds / RENEWED_EVERY_SECONDS + 1, f"early at {offset}"
     elapsed_seconds = time.monotonic() - first_at
     eventually(lambda: len(upstream.token.journal) >= elapsed_seconds / LIFETIME_SECONDS, "renewals in time")
@@ -66,8 +68,8 @@ def test_row_60_clock_jumps(start: Start, upstream: Upstream, wall_clock: Path) 
 
 COUNTER = {
     "name": "counter",
-    "interval": "1s",
-    "timeout": "1s",
+    "interval": "2s",
+    "timeout": "2s",
     "window": {"length": "1m", "align": "1s"},
     "period": "day",
     "document": "query counter($from: String, $to: String) { value(from: $from, to: $to) }",
@@ -117,7 +119,7 @@ def test_row_83_clock_set(
     assert exporter.value("counted_total") == 1
     assert exporter.log.count("the clock was set") == jumps
     assert exporter.value(f"{OWN}poll_failures_total") is None
-    assert time.time() - jumped_at < 30
+    assert time.time() - jumped_at < 60
 
 
 def _ends_and_times(requests: list[Request], wrong_seconds: float) -> list[tuple[float, float]]:
@@ -151,7 +153,7 @@ def test_row_83_clock_set_while_an_answer_comes(start: Start, upstream: Upstream
 def test_row_61_process_suspended(seconds: int, start: Start, upstream: Upstream) -> None:
     """After a sleep each query is polled once, not once for every poll that was missed, and with a fresh token."""
     upstream.token.always(grants(lifetime_seconds=LIFETIME_SECONDS))
-    exporter = start([source_of(upstream)], [query("value", "1s")]).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("value", f"{INTERVAL_SECONDS}s")]).wait_until_ready()
     ended = polls(exporter)
     eventually(lambda: polls(exporter) > ended, "poll")  # just ended: one under way would have the token of before
     exporter.popen.send_signal(signal.SIGSTOP)
@@ -162,7 +164,7 @@ def test_row_61_process_suspended(seconds: int, start: Start, upstream: Upstream
     eventually(lambda: len(upstream.api.journal) >= before + 3, "polls after the sleep")
     since = [request.at - wakes_at for request in upstream.api.journal[before:]]
     assert sum(at < 0.9 for at in since) <= 2, "the missed polls were made up for"
-    assert (exporter.value(f"{OWN}poll_overruns_total", query="value") or 0) >= seconds - 3
+    assert (exporter.value(f"{OWN}poll_overruns_total", query="value") or 0) >= seconds / INTERVAL_SECONDS - 2
     assert exporter.value(f"{OWN}poll_failures_total") is None
     assert exporter.value(f"{OWN}token_forced_renewals_total") == 0
 

@@ -21,6 +21,7 @@ from tests.support.processes import Exporter, Snapshot, eventually, finished
 from tests.support.upstream import Behaviour, Call, Upstream, answer, grants, reply
 
 SOURCES: Final = ("oauth", "params", "basic", "bearer")
+_CHANCE: Final = random.Random(7)
 # Where credentials come from in the configuration of this test: from the environment, and from files.
 VARIABLES: Final = (
     "ID",
@@ -113,7 +114,7 @@ def said(call: Call, credentials: Mapping[str, str]) -> list[str]:
         raw = text.encode()
         forms = (text, quote(text, safe=""), quote_plus(text), json.dumps(text), base64.b64encode(raw).decode())
         found |= dict.fromkeys((*forms, text[: len(text) * 3 // 4], base64.b64encode(b"Bearer " + raw).decode()))
-    return random.sample(list(found), 40)
+    return _CHANCE.sample(list(found), 40)
 
 
 def errors(texts: list[str]) -> list[dict[str, Any]]:
@@ -216,6 +217,7 @@ def _await_polls(exporter: Exporter, count: int) -> None:
     eventually(lambda: all(now >= old + count for now, old in zip(polls(exporter), before, strict=True)), "polls", 60)
 
 
+@pytest.mark.timeout(300)
 def test_row_93_credentials_said_back(
     start: Start, upstream: Upstream, credentials: Mapping[str, str], canary: str
 ) -> None:

@@ -41,11 +41,11 @@ def large(series: int, interval: str) -> dict[str, object]:
     )
 
 
-def with_series(start: Start, upstream: Upstream, series: int, interval: str = "1s") -> Exporter:
+def with_series(start: Start, upstream: Upstream, series: int, interval: str = "3s") -> Exporter:
     """An exporter with so many series, scraped in every form once."""
     items = [{"id": f"{number:06}-of-the-large-page", "value": number} for number in range(series)]
     upstream.operation("large").always(reply(json.dumps({"data": {"items": items}}).encode()))
-    exporter = start([source_of(upstream)], [query("sound", "1s"), large(series, interval)])
+    exporter = start([source_of(upstream)], [query("sound", "3s"), large(series, interval)])
     exporter.wait_until_ready()
     eventually(lambda: exporter.value(f"{OWN}query_series", query="large") == series, "series")
     for coding in ("gzip", "identity"):
@@ -191,7 +191,7 @@ def test_row_98_crowd_silent_over_tls(tmp_path: Path, upstream: Upstream) -> Non
         assert site.value("poll_failures_total") == 0
 
 
-@pytest.mark.parametrize(("series", "interval"), [(20_000, "1s"), pytest.param(80_000, "5s", marks=pytest.mark.long)])
+@pytest.mark.parametrize(("series", "interval"), [(20_000, "3s"), pytest.param(80_000, "5s", marks=pytest.mark.long)])
 def test_row_99_crowd_for_pages(series: int, interval: str, start: Start, upstream: Upstream) -> None:
     """1 000 clients ask for `/config` and for different searches at once, and go: scrapes are in time, no page is made
     for who has gone, and no poll is missed."""

@@ -178,14 +178,14 @@ def test_ten_honest_answers_of_two_mebibytes_at_once_are_taken(
     upstream.operation("large").always(reply(body))
     large = query(
         "large",
-        "4s",
+        "10s",
         document="query large { rows { id value a b c } }",
         rows="rows",
         for_each={"number": list(range(TARGETS))},
         labels={**{name: name for name in ("id", "a", "b", "c")}, "number": "{{ number }}"},
     )
     prefix = stack.enter_context(memory_limit(LIMIT_BYTES))
-    exporter = start([source_of(upstream)], [query("sound", "2s"), large], prefix=prefix)
+    exporter = start([source_of(upstream)], [query("sound", "10s"), large], prefix=prefix)
     eventually(lambda: exporter.value(f"{OWN}query_series", query="large") == TARGETS * len(rows), "all series", 60)
     slowest_scrape(exporter, upstream, TARGETS)
     assert exporter.value(f"{OWN}poll_failures_total") is None

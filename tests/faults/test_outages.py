@@ -42,4 +42,4 @@ def test_row_88_failure_that_lasts(start: Start, start_upstream: Callable[[], Up
     assert often == {}, "one request a second, as a sound API has, and one more for a first tick that is late"
     assert {name: len(at) for name, at in times.items() if len(at) < len(sound) / 4} == {}
     failed = {labels["source"] for labels, value in exporter.samples(f"{OWN}poll_failures_total") if value}
-    assert failed == set(FAILURES)
+    assert failed >= set(FAILURES)

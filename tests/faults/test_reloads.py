@@ -40,7 +40,7 @@ def hup(exporter: Exporter) -> None:
 
 
 def started(start: Start, upstream: Upstream, *queries: dict[str, Any]) -> Exporter:
-    exporter = start([source_of(upstream)], [query("sound", "1s"), *queries]).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("sound", "2s"), *queries]).wait_until_ready()
     eventually(lambda: exporter.value(f"{OWN}query_up") == 1 + len(queries), "good start")
     return exporter
 
@@ -82,7 +82,7 @@ def test_row_74_reload_storm(rounds: int, start: Start, upstream: Upstream, tmp_
         loaded = exporter.log.count("was reloaded")
         asked = len(upstream.operation("slow").journal)
         eventually(lambda asked=asked: len(upstream.operation("slow").journal) > asked, "poll under way")  # type: ignore[misc]
-        changed = query("changed", "1s", labels={"number": {"const": str(number)}})
+        changed = query("changed", "2s", labels={"number": {"const": str(number)}})
         written(config, good["sources"], [*good["queries"], changed])
         for _ in range(100):
             hup(exporter)
@@ -106,11 +106,11 @@ def test_row_75_metric_removed_by_reload(start: Start, upstream: Upstream, tmp_p
     def rows(metric: str, label: str) -> dict[str, Any]:
         shape = {"name": metric, "help": "Items.", "value": "value", "labels": {label: "id"}}
         document = "query items { items { id value } }"
-        return {"name": "items", "interval": "1s", "document": document, "rows": "items", "metrics": [shape]}
+        return {"name": "items", "interval": "2s", "document": document, "rows": "items", "metrics": [shape]}
 
     exporter = started(start, upstream, rows("one", "id"))
     for metric, label in (("two", "id"), ("two", "other"), ("one", "other"), ("one", "id")):
-        written(config, [source_of(upstream)], [query("sound", "1s"), rows(metric, label)])
+        written(config, [source_of(upstream)], [query("sound", "2s"), rows(metric, label)])
         hup(exporter)
         while True:
             page = exporter.page()

@@ -20,7 +20,7 @@ AGAIN = "the access token is renewed again"
 def test_row_91_renewal_fails_in_the_background(start: Start, upstream: Upstream) -> None:
     """A renewal that fails long before a poll does is in the log once, with its reason, and so is its end."""
     upstream.token.always(grants(lifetime_seconds=60))
-    exporter = start([source_of(upstream)], [query("sound", "1s")]).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("sound", "2s")]).wait_until_ready()
     upstream.token.always(status(503))
     eventually(lambda: len(upstream.token.journal) >= 4, "three failed renewals", 90)
     eventually(lambda: FAILED in exporter.log, "log line")
@@ -48,7 +48,7 @@ def test_row_90_servers_words(kind: str, start: Start, upstream: Upstream) -> No
     """What the API says of its refusal is in the log, and on the page."""
     behaviour, words = WORDS[kind]
     upstream.api.always(behaviour)
-    exporter = start([source_of(upstream)], [query("sound", "1s")]).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("sound", "2s")]).wait_until_ready()
     eventually(lambda: words in exporter.log, "the API's words")
     assert words in html.unescape(get(exporter.url).text)
 
@@ -56,7 +56,7 @@ def test_row_90_servers_words(kind: str, start: Start, upstream: Upstream) -> No
 def test_row_90_servers_words_at_the_token_endpoint(start: Start, upstream: Upstream) -> None:
     """What the token endpoint says is in the log, and on the page."""
     upstream.token.always(oauth_error("invalid_scope"))
-    exporter = start([source_of(upstream)], [query("sound", "1s")]).wait_until_ready()
+    exporter = start([source_of(upstream)], [query("sound", "2s")]).wait_until_ready()
     words = "invalid_scope: the server's own words"
     eventually(lambda: words in exporter.log, "the endpoint's words")
     assert words in html.unescape(get(exporter.url).text)
@@ -71,7 +71,7 @@ def test_row_105_one_live_token(start: Start, upstream: Upstream) -> None:
 
     upstream.token.always(one_alive)
     other = source("other", upstream.api_url, upstream.token_url, {"client_secret": "${CANARY_SECRET}"})
-    exporter = start([source_of(upstream), other], [query("sound", "500ms")]).wait_until_ready()
+    exporter = start([source_of(upstream), other], [query("sound", "2s")]).wait_until_ready()
     granted = [request.at for request in upstream.token.wait_for(6)]
     assert exporter.value(f"{OWN}poll_failures_total") is None
     assert len(granted) <= 2 + (granted[-1] - granted[0]) / 2

@@ -78,7 +78,8 @@ def soak_seconds() -> list[object]:
     if said:
         return [pytest.param(float(said), id="soak", marks=pytest.mark.timeout(float(said) + 300))]
     long = [pytest.mark.long, pytest.mark.timeout(LONG_SECONDS + 300)]
-    return [pytest.param(5.0, id="quick"), pytest.param(float(LONG_SECONDS), id="full", marks=long)]
+    quick = pytest.param(5.0, id="quick", marks=pytest.mark.timeout(300))
+    return [quick, pytest.param(float(LONG_SECONDS), id="full", marks=long)]
 
 
 @pytest.fixture

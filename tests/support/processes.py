@@ -126,7 +126,7 @@ class Process:
         """What it has printed so far."""
         return self.log_file.read_text(errors="replace")
 
-    def stopped(self, seconds: float = 5.0) -> int:
+    def stopped(self, seconds: float = 7.0) -> int:
         """Asks it to stop with SIGTERM and gives its exit code; fails if it takes longer."""
         self.popen.terminate()
         return self.popen.wait(seconds)
