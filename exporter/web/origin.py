@@ -95,11 +95,17 @@ def _has_foreign_name(request: Request, names: frozenset[str]) -> bool:
     host = request.field(b"host").strip().lower()
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.rstrip(".")
-    if "." not in name or name in names or _is_address(name):
+    if "." not in name or name in names or _is_machines(name) or _is_address(name):
         return False
     if any(name.endswith(f".{each}") for each in _NOBODYS):
         return False
     return not any(request.field(each) for each in _PROXY_FIELDS)
+
+
+def _is_machines(name: str) -> bool:
+    """Whether it is how the machine calls itself, in whichever domain: many know no more than their first label."""
+    first, own = (each.lower().partition(".")[0] for each in (name, socket.gethostname()))
+    return first == own != "localhost"
 
 
 def _is_address(name: str) -> bool:
