@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -97,6 +99,43 @@ def _display(text: str) -> str:
     return text.shown if isinstance(text, FromEnvironment) else text
 
 
+class _Member(Struct, frozen=True):
+    """A source made of a target, before it has the name that follows from that of its source and from `values`."""
+
+    entry: dict[str, Any]
+    source: str
+    values: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Letters, digits and `_` of what it is named after."""
+        return "-".join(_cleaned(part) for part in (self.source, *self.values))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the name has nothing of one of the values."""
+        return any(value and not _cleaned(value) for value in self.values)
+
+    @property
+    def exact_name(self) -> str:
+        """The name with a digest of what it has not of the values."""
+        if self.values == tuple(map(_cleaned, self.values)):
+            return self.name
+        digest = blake2b("\0".join(self.values).encode("utf-8", "replace"), digest_size=4).hexdigest()
+        return f"{self.name.rstrip('-')}-{digest}"
+
+
+def _cleaned(text: str) -> str:
+    return _NOT_IN_A_NAME.sub("_", text).strip("_")
+
+
+def _with_names(members: Iterable[_Member]) -> list[dict[str, Any]]:
+    """The sources with their names, in which values that differ in other letters alone differ, too."""
+    made = list(members)
+    counts = Counter(member.name for member in made)
+    return [{**one.entry, "name": one.exact_name if one.is_empty or counts[one.name] > 1 else one.name} for one in made]
+
+
 class _Reading:
     """Reads the targets of each source, collecting faults."""
 
@@ -114,7 +153,7 @@ class _Reading:
         if "url" in entry:
             self._add((*place, "url"), "is given together with targets", "keep one of the two")
         groups = [*self._static(place, entry), *self._discovered(place, entry)]
-        made = [self._member(place, plain, url, group.labels) for group in groups for url in group.targets]
+        made = _with_names(self._member(place, plain, url, group.labels) for group in groups for url in group.targets)
         if not made and len(self.faults) == before:
             self._add(place, "has no target", "add one to static_configs or to a file of file_sd_configs")
         self._check_names(place, made)
@@ -192,13 +231,13 @@ class _Reading:
                 self.faults.append((where, problem))
             return ()
 
-    def _member(self, place: KeyPath, plain: Mapping[str, Any], url: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    def _member(self, place: KeyPath, plain: Mapping[str, Any], url: str, labels: Mapping[str, str]) -> _Member:
         filled: dict[str, Any] = self._fill(plain, place, url, labels)
         own = {name: text for name, text in labels.items() if not name.startswith(_PRIVATE)}
-        parts = list(own.values()) or [public_url(url).partition("?")[0].partition("://")[2]]
-        name = "-".join(_NOT_IN_A_NAME.sub("_", part).strip("_") for part in (str(filled.get("name")), *parts))
+        values = tuple(own.values()) or (public_url(url).partition("?")[0].partition("://")[2],)
         written = filled.get("labels", {})
-        return {**filled, "name": name, "url": url, "labels": written | own if isinstance(written, dict) else written}
+        labelled = written | own if isinstance(written, dict) else written
+        return _Member({**filled, "url": url, "labels": labelled}, str(filled.get("name")), values)
 
     def _fill(self, value: Any, place: KeyPath, url: str, labels: Mapping[str, str]) -> Any:
         """The value with the labels of a target for the references to them."""

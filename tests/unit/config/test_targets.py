@@ -96,6 +96,21 @@ def test_no_credential_of_a_url_becomes_a_name(tmp_path: Path, url: str, name: s
     forget("s3cr3tabcdef")
 
 
+def test_labels_in_all_letters_give_different_names(tmp_path: Path) -> None:
+    """Labels that differ are different sources, whatever their letters; in any order they have the same names."""
+    shops = ["東京", "大阪", "a.b", "a_b", "bern", "zürich", ""]
+    names: list[dict[str, str]] = []
+    for order in (shops, shops[::-1]):
+        groups = "".join(f'    - {{targets: ["https://a.example/"], labels: {{shop: "{shop}"}}}}\n' for shop in order)
+        found = loaded(tmp_path, f"  - name: shop\n    static_configs:\n{groups}")
+        assert found.problems == ()
+        names.append({source.labels["shop"]: source.name for source in found.config.sources})
+    assert names[0] == names[1]
+    assert len(set(names[0].values())) == len(shops)
+    assert [names[0][shop] for shop in shops[3:]] == ["shop-a_b", "shop-bern", "shop-z_rich", "shop-"]
+    assert all(re.fullmatch("shop-(a_b-)?[0-9a-f]{8}", names[0][shop]) for shop in shops[:3])
+
+
 def test_a_credential_in_the_url_of_a_file_is_hidden(tmp_path: Path) -> None:
     """It is known by the name of its parameter; other parameters are no credentials."""
     (tmp_path / "t.json").write_text(
