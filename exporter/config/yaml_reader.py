@@ -171,10 +171,13 @@ class _Reader:
 
     def _mapping(self, begin: yaml.MappingStartEvent, path: KeyPath, depth: int) -> Json:
         merged: dict[str, Json] = {}
+        givers: dict[str, _Reader] = {}
         own: dict[str, Json] = {}
         while not isinstance(event := self._events.next(), yaml.MappingEndEvent):
             if _is_merge(event):
-                merged |= self._merge(event, path, depth, own)
+                for reader, given in self._merge(event, path, depth, own):
+                    merged |= given
+                    givers |= dict.fromkeys(given, reader)
                 continue
             if isinstance(event, yaml.MappingStartEvent) and event.flow_style and begin.flow_style:
                 self._refuse(event, path, "a {{ reference }} without quotes, which YAML reads as a mapping", _QUOTE)
@@ -191,11 +194,18 @@ class _Reader:
                 continue
             self._skip(event)
             self._skip(self._events.next())
+        for reader in dict.fromkeys(
+            givers.values()
+        ):  # at last, as an own key may replace a merged one with all below it
+            keys = {name for name, giver in givers.items() if giver is reader and name not in own}
+            self._take_positions(reader, len(path), keys)
         return {**merged, **own}
 
-    def _merge(self, key: yaml.Event, path: KeyPath, depth: int, own: Container[str]) -> dict[str, Json]:
-        """What `<<` merges into a mapping: of several mappings, the first that has a key counts."""
-        merged: dict[str, Json] = {}
+    def _merge(
+        self, key: yaml.Event, path: KeyPath, depth: int, own: Container[str]
+    ) -> Iterator[tuple[_Reader, dict[str, Json]]]:
+        """What each mapping of `<<` gives to another, with who read it: of several, the first that has a key counts."""
+        merged: set[str] = set()
         for event in self._to_merge():
             if not isinstance(event, yaml.MappingStartEvent):
                 wrong = "a merge key (<<) whose value is not a mapping"
@@ -205,10 +215,9 @@ class _Reader:
             reader = _Reader(self._file, self._events, self.faults, self._refused)
             value = reader.value(event, path, depth + 1)
             assert isinstance(value, dict)
-            taken = {name for name in value if name not in merged and name not in own}
-            merged.update((name, value[name]) for name in value if name in taken)
-            self._take_positions(reader, len(path), taken)
-        return merged
+            taken = {name: item for name, item in value.items() if name not in merged and name not in own}
+            merged |= taken.keys()
+            yield reader, taken
 
     def _to_merge(self) -> Iterator[yaml.Event]:
         """The first events of the one value that stands there, or of the items of a list."""

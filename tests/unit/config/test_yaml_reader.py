@@ -111,6 +111,23 @@ def test_mappings_are_merged(text: str, value: Json) -> None:
     assert read["made"] == value
 
 
+def test_an_own_key_has_nothing_of_the_merged_one() -> None:
+    """What a merged key has below it stands nowhere where an own key, or that of a later mapping, replaces it."""
+    nodes = parse_nodes(
+        "x: &x {m: {a: plain, b: 't'}}\n"
+        "y: &y\n  m: {b: 1}\n"
+        "own:\n  <<: *x\n  m: {b: 1}\n"
+        "before:\n  m: {b: 1}\n  <<: *x\n"
+        "later:\n  <<: *x\n  <<: *y\n",
+        "c.yaml",
+    )
+    assert isinstance(nodes.value, dict)
+    assert nodes.value["own"] == nodes.value["before"] == nodes.value["later"] == {"m": {"b": 1}}
+    found = {path[0]: nodes.line((*path, "m", "a")) for path in (("own",), ("before",), ("later",))}
+    assert found == {"own": 6, "before": 8, "later": 3}
+    assert not any(nodes.is_plain((name, "m", "a")) for name in found)
+
+
 def test_merged_keys_know_their_lines() -> None:
     """They are those where the keys were written; a key of the mapping's own has its own line."""
     nodes = parse_nodes(f"{BASE}made:\n  d: own\n  <<: [*base, *more]\n  a: own\n", "c.yaml")
