@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -88,8 +89,11 @@ class LeftOut(Struct):
 
 
 def quote(node: object) -> str:
-    """An object or value of an answer as JSON, cut where it is long."""
+    """An object or value of an answer as JSON, cut where it is long. Characters that a terminal obeys, or that change
+    the order of others, are escapes in it."""
     text = msgspec.json.encode(_plain(node)).decode()
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 from msgspec import Struct, field
@@ -18,6 +20,7 @@ from exporter.telemetry.counts import Counts
 from exporter.upstream.hints import likely_causes, log_fields
 
 _log = structlog.get_logger()
+_MAX_TARGET: Final = 200  # characters: a row of an API may have an id of any length
 
 
 class Reporter(Struct):
@@ -153,4 +156,13 @@ def _counted(reasons: Mapping[str, int]) -> dict[str, str | int]:
 
 
 def _about(owner: Owner) -> dict[str, str]:
-    return {"query": owner.query, "source": owner.source, **({"target": owner.target} if owner.target else {})}
+    target = {"target": _shorten(owner.target)} if owner.target else {}
+    return {"query": owner.query, "source": owner.source, **target}
+
+
+def _shorten(target: str) -> str:
+    """A target in a line of the log; of a long one the beginning, and a digest that tells it from others."""
+    if len(target) <= _MAX_TARGET:
+        return target
+    digest = hashlib.sha256(target.encode("utf-8", "replace")).hexdigest()
+    return f"{target[:_MAX_TARGET]}… ({digest[:8]})"

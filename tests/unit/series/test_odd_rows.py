@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from exporter.model.samples import Family, MetricType
 from exporter.model.value import SkipReason
 from exporter.series.odd_rows import LeftOut, OddRows, RowReason, quote
@@ -44,3 +48,12 @@ def test_a_quotation_of_an_object_without_end_is_short() -> None:
     assert quote(deep).startswith('{"a":[{"a":[{')
     assert quote({str(at): at for at in range(100_000)}).startswith('{"0":0,"1":1,')
     assert quote({"\ud800": "\ud800"}) == '{"?":"?"}'
+
+
+@pytest.mark.parametrize("mark", ["\x7f", "\x9b", "\u202e", "\u2028", "\U000e0001"])
+def test_a_quotation_is_printable(mark: str) -> None:
+    """A terminal obeys control characters, and shows text behind a bidi mark in another order."""
+    found = quote({f"a{mark}": f"ü{mark}evil"})
+    assert found.isprintable()
+    assert json.loads(found) == {f"a{mark}": f"ü{mark}evil"}
+    assert len(quote(mark * 10_000)) <= 201

@@ -251,3 +251,14 @@ def test_a_null_where_rows_were_to_be_has_a_line_when_it_begins_and_ends(log: io
         ("warning", "things", 1), ("warning", "more, things", 3), ("info", None, None)
     ]  # fmt: skip
     assert reporter.counts.of("traffic", "acme").nulls == 5
+
+
+def test_a_target_of_any_length_makes_a_short_line(log: io.StringIO) -> None:
+    """A row of an API may have an id of a megabyte; two that begin alike differ in the log."""
+    reporter = Reporter()
+    for end in ("1", "2"):
+        outcome = PollOutcome(0.1, reason=Reason.TIMEOUT)
+        reporter.on_poll(Owner("q", "acme", '{"x":"' + "a" * 2**20 + end), outcome, 0)
+    one, other = (line["target"] for line in lines(log))
+    assert one != other
+    assert max(map(len, (one, other))) < 250
