@@ -67,11 +67,14 @@ def kept_gates(gates: Mapping[str, Gate], before: Sequence[Source], sources: Seq
     under another name of the source."""
     kept, formers = {}, _formers(before, sources)
     for source in sources:
-        former = formers[source.name]
-        kept[source.name] = gates[source.name] if former == source else Gate(Turns(source.concurrency))
-        if former is not None and former.url == source.url:
-            kept[source.name].paused_until = gates[former.name].paused_until
-            kept[source.name].budget = gates[former.name].budget
+        if source in formers[source.name]:
+            kept[source.name] = gates[source.name]
+            continue
+        gate = kept[source.name] = Gate(Turns(source.concurrency))
+        there = [gates[former.name] for former in formers[source.name] if former.url == source.url]
+        if there:
+            longest = max(there, key=lambda each: each.paused_until)
+            gate.paused_until, gate.budget = longest.paused_until, longest.budget
     return kept
 
 
@@ -83,24 +86,30 @@ def kept_paces(
     for source in sources:
         if source.rate_limit is None:
             continue
-        former = formers[source.name]
-        if former == source:
+        if source in formers[source.name]:
             kept[source.name] = paces[source.name]
             continue
         pace = Pace(source.rate_limit.requests, source.rate_limit.per.total_seconds(), monotonic=monotonic)
-        if former is not None and former.name in paces:
+        former = next((each for each in formers[source.name] if each.name in paces), None)
+        if former is not None:
             pace.continues(paces[former.name])
         kept[source.name] = pace
     return kept
 
 
-def _formers(before: Sequence[Source], sources: Sequence[Source]) -> Mapping[str, Source | None]:
-    """What each source was before, by its name: the one of its name; for a new name, the one at its URL whose name is
-    gone."""
-    names = {each.name for each in sources}
-    same_name = {each.name: each for each in before}
-    renamed: dict[str, Source] = {}
+def _formers(before: Sequence[Source], sources: Sequence[Source]) -> Mapping[str, Sequence[Source]]:
+    """What each source was before, by its name: the one of its name and URL; else those at its URL that are no longer
+    there under their names; else the one of its name, which was at another URL."""
+    stay = {(each.name, each.url) for each in sources}
+    by_name = {each.name: each for each in before}
+    left: dict[str, list[Source]] = {}
     for each in before:
-        if each.name not in names:
-            renamed.setdefault(each.url, each)
-    return {source.name: same_name.get(source.name) or renamed.get(source.url) for source in sources}
+        if (each.name, each.url) not in stay:
+            left.setdefault(each.url, []).append(each)
+    found: dict[str, Sequence[Source]] = {}
+    for source in sources:
+        same = by_name.get(source.name)
+        is_there = same is not None and same.url == source.url
+        at_url = [] if is_there else left.get(source.url, [])
+        found[source.name] = at_url or ([] if same is None else [same])
+    return found
