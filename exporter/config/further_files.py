@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.config.environment import Variables
 from exporter.config.named_files import files_of, only_name, pattern_in
 from exporter.config.nodes import KeyPath, Nodes
 from exporter.config.problems import Places, file_text
@@ -17,13 +18,14 @@ KEYS: Final = ("source_files", "query_files")
 _SECTIONS: Final = ("sources", "queries", "lookups")
 
 
-def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
+def with_further_files(nodes: Nodes, environ: Mapping[str, str]) -> tuple[Nodes, tuple[Path, ...]]:
     """The nodes with the entries of all files that they name, in the order of their names, and the patterns of these
     names. Relative ones begin at the folder of the file that names them."""
     patterns: dict[Path, None] = {}
     taken: dict[Path, KeyPath] = {}
     faults: list[tuple[KeyPath, Problem]] = []
-    for place, pattern in _patterns(nodes):
+    variables = Variables(environ, Places(nodes))
+    for place, pattern in _patterns(nodes, variables):
         whole_pattern = pattern_in(Path(nodes.file_of(place)).parent, pattern)
         patterns[whole_pattern] = None
         found = files_of(whole_pattern)
@@ -38,7 +40,8 @@ def with_further_files(nodes: Nodes) -> tuple[Nodes, tuple[Path, ...]]:
         except ConfigError as error:
             faults += [(place, problem) for problem in error.problems]
     whole = nodes.with_entries(read, _SECTIONS)
-    return whole.with_faults(faults, _SECTIONS if faults else ()), tuple(patterns)
+    is_incomplete = faults or variables.unset or variables.faulty
+    return whole.with_faults(faults, _SECTIONS if is_incomplete else ()), tuple(patterns)
 
 
 def _problem(nodes: Nodes, place: KeyPath, pattern: Path) -> Problem | None:
@@ -57,22 +60,27 @@ def _problem(nodes: Nodes, place: KeyPath, pattern: Path) -> Problem | None:
     return None
 
 
-def idle_patterns(nodes: Nodes) -> Iterator[Problem]:
+def idle_patterns(nodes: Nodes, environ: Mapping[str, str]) -> Iterator[Problem]:
     """Warnings of patterns that fit no file now."""
-    for place, pattern in _patterns(nodes):
+    for place, pattern in _patterns(nodes, Variables(environ, Places(nodes))):
         whole_pattern = pattern_in(Path(nodes.file_of(place)).parent, pattern)
         is_wrong = _problem(nodes, place, whole_pattern) is not None
         if not is_wrong and not files_of(whole_pattern):
             yield Places(nodes).problem(place, "no file has a name like that", "write one there, or mend the pattern")
 
 
-def _patterns(nodes: Nodes) -> Iterator[tuple[KeyPath, str]]:
+def _patterns(nodes: Nodes, variables: Variables) -> Iterator[tuple[KeyPath, str]]:
+    """The names and patterns of files, without those whose variables are unset or faulty, as is said of them later."""
     assert isinstance(nodes.value, dict)  # a file that is none is refused before
     for key in KEYS:
         entries = nodes.value.get(key)
         for index, pattern in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(pattern, str):
-                yield (key, index), pattern
+            place: KeyPath = (key, index)
+            if not isinstance(pattern, str):
+                continue
+            expanded = variables.expand(pattern, place)
+            if place not in variables.unset and place not in variables.faulty:
+                yield place, expanded
 
 
 def _further(file: Path) -> Nodes:

@@ -118,7 +118,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     """The configuration that a file has, a folder, or several of them together. Raises `ConfigError` where none can be
     read as YAML at all."""
     found = named_files(named)
-    nodes, patterns = with_further_files(read_named_files(named, found.files))
+    nodes, patterns = with_further_files(read_named_files(named, found.files), environ)
     nodes = with_overrides(with_included(nodes))
     places = Places(nodes)
     variables = Variables(environ, places)
@@ -133,7 +133,7 @@ def load(named: ConfigFiles, environ: Mapping[str, str]) -> Loaded:
     return replace(
         made,
         problems=in_file_order((*made.problems, *unfilled(nodes.value, places))),
-        warnings=(*doubtful(nodes.value, places), *idle_patterns(nodes)),
+        warnings=(*doubtful(nodes.value, places), *idle_patterns(nodes, environ)),
         files=(*found.files, *documents.files, *targets.files),
         file_patterns=(*found.patterns, *patterns, *targets.patterns),
         target_patterns=tuple(targets.patterns),

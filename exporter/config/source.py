@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -81,10 +82,16 @@ def _schema_name(value: object, info: ValidationInfo) -> str | tuple[str, ...] |
         case None:
             return None
         case str() if value:
-            return value if value in SHIPPED_SCHEMAS else str(resolve_path(Path(value), info))
+            return value if value in SHIPPED_SCHEMAS else _schema_pattern(value, info)
         case [*names] if names and all(isinstance(name, str) and name for name in names):
-            return tuple(str(resolve_path(Path(str(name)), info)) for name in names)
+            return tuple(_schema_pattern(str(name), info) for name in names)
     raise ValueError("not a schema; write choreo, a file, or a list of files and patterns")
+
+
+def _schema_pattern(name: str, info: ValidationInfo) -> str:
+    """The pattern, which begins at the configuration's folder, whatever characters its name has."""
+    folder = resolve_path(Path(), info)
+    return str(Path(glob.escape(str(folder))) / name)
 
 
 _SCHEMA_SCHEMA: Final = WithJsonSchema(

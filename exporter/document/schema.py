@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Container, Sequence
 from functools import cache, lru_cache
@@ -27,7 +26,7 @@ from graphql import (
     visit,
 )
 
-from exporter.config.named_files import files_of
+from exporter.config.named_files import files_of, only_name
 from exporter.config.source import SHIPPED_SCHEMAS
 from exporter.model.file_read import MAX_SCHEMA_BYTES, read_file
 
@@ -61,7 +60,8 @@ def _schema_files(name: SchemaName) -> tuple[Path, ...]:
     """The files that a schema is in now. A pattern may fit none."""
     found: dict[Path, None] = {}
     for pattern in schema_patterns(name):
-        found |= dict.fromkeys(files_of(pattern) if glob.has_magic(str(pattern)) else (pattern,))
+        one = only_name(pattern)
+        found |= dict.fromkeys(files_of(pattern) if one is None else (one,))
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ def test_entries_come_in_the_order_of_the_files(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(f"\nlookups:\n  - name: {name}\n")
     (tmp_path / "folder.yaml").mkdir()
     first = parse_nodes("query_files: ['*.yaml', a.yaml]\nlookups: [{name: own}]\n", f"{tmp_path}/c")
-    nodes, patterns = with_further_files(first)
+    nodes, patterns = with_further_files(first, {})
     assert isinstance(nodes.value, dict)
     assert nodes.value["lookups"] == [{"name": "own"}, {"name": "a"}, {"name": "b"}]
     assert patterns == (tmp_path / "*.yaml", tmp_path / "a.yaml")
@@ -51,10 +51,10 @@ def test_a_configuration_may_stand_in_any_folder(tmp_path: Path) -> None:
     (folder / "more").mkdir(parents=True)
     for name in ("a", "b"):
         (folder / "more" / f"{name}.yaml").write_text(f"lookups: [{{name: {name}}}]\n")
-    nodes, _ = with_further_files(parse_nodes("query_files: ['more/*.yaml', more/b.yaml]\n", f"{folder}/c"))
+    nodes, _ = with_further_files(parse_nodes("query_files: ['more/*.yaml', more/b.yaml]\n", f"{folder}/c"), {})
     assert isinstance(nodes.value, dict)
     assert nodes.value["lookups"] == [{"name": "a"}, {"name": "b"}]
-    found, _ = with_further_files(parse_nodes("query_files: [more/none.yaml]\n", f"{folder}/c"))
+    found, _ = with_further_files(parse_nodes("query_files: [more/none.yaml]\n", f"{folder}/c"), {})
     assert [problem.wrong for _, problem in found.faults] == ["there is no such file"]
     (folder / "targets.json").write_text('[{"targets": ["https://a.example/"]}]')
     source = "{name: a, file_sd_configs: [{files: [targets.json]}]}"
@@ -68,7 +68,7 @@ def test_files_come_in_the_order_in_which_they_are_named(tmp_path: Path) -> None
     for name in ("b", "a", "c"):
         (tmp_path / f"{name}.yaml").write_text(f"lookups: [{{name: {name}}}]\n")
     for names, expected in (("c.yaml, a.yaml", "ca"), ("'[bc].yaml', a.yaml", "bca"), ("a.yaml, '*.yaml'", "abc")):
-        nodes, _ = with_further_files(parse_nodes(f"query_files: [{names}, a.yaml]\n", f"{tmp_path}/c"))
+        nodes, _ = with_further_files(parse_nodes(f"query_files: [{names}, a.yaml]\n", f"{tmp_path}/c"), {})
         assert isinstance(nodes.value, dict)
         assert nodes.value["lookups"] == [{"name": name} for name in expected]
 
@@ -76,8 +76,8 @@ def test_files_come_in_the_order_in_which_they_are_named(tmp_path: Path) -> None
 def test_a_pattern_may_fit_nothing_and_a_name_may_not(tmp_path: Path) -> None:
     """As with Prometheus, files may come later; a name that fits nothing is more likely a mistake."""
     first = parse_nodes("query_files: ['*.yaml']\n", f"{tmp_path}/c")
-    assert with_further_files(first) == (first, (tmp_path / "*.yaml",))
-    found, _ = with_further_files(parse_nodes("source_files: [a.yaml]\n", f"{tmp_path}/c"))
+    assert with_further_files(first, {}) == (first, (tmp_path / "*.yaml",))
+    found, _ = with_further_files(parse_nodes("source_files: [a.yaml]\n", f"{tmp_path}/c"), {})
     ((place, problem),) = found.faults
     assert place == ("source_files", 0)
     assert problem.wrong == "there is no such file"
@@ -111,3 +111,18 @@ def test_a_further_file_may_be_empty_and_a_wrong_one_hides_nothing(tmp_path: Pat
         "b.yaml:2: polls: is not allowed in an included file; "
         "write one or more of the sections sources, queries, lookups",
     ]
+
+
+def test_a_name_may_have_variables(tmp_path: Path) -> None:
+    """As any text; of a name whose variable is unset, that alone is said."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "q.yaml").write_text('queries: [{name: q, document: "{ n }", metrics: []}]\n')
+    file = tmp_path / "c.yaml"
+    file.write_text('sources: [{name: s, url: "https://a.example"}]\nquery_files: ["${DIR}/*.yaml", "${DIR}/q.yaml"]\n')
+    found = load(file, {"DIR": "more"})
+    assert (found.unmet, found.warnings) == ((), ())
+    assert found.names("queries") == ("q",)
+    assert found.file_patterns == (tmp_path / "more" / "*.yaml", tmp_path / "more" / "q.yaml")
+    found = load(file, {})
+    assert found.problems == found.warnings == ()
+    assert [problem.wrong for problem in found.unmet] == ["the environment variable DIR is unset"] * 2

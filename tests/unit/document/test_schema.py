@@ -8,10 +8,28 @@ from pathlib import Path
 import pytest
 from graphql import build_schema, introspection_from_schema
 
+from exporter.config.source import Source
 from exporter.document.document import parse_document
 from exporter.document.schema import load_schema, no_schema, schema_patterns
 
 SCHEMA = build_schema("type Query { states: [Int] }")
+
+
+def test_a_schema_may_stand_in_any_folder(tmp_path: Path) -> None:
+    """Characters of patterns in the configuration's folder are no pattern; those of the name are."""
+    folder = tmp_path / "c[1]"
+    folder.mkdir()
+    (folder / "api.graphql").write_text("type Query { states: [Int] }")
+    for name in ("api.graphql", "*.graphql", ["api.graphql"], str(Path("..") / "c[[]1]" / "a*")):
+        source = Source.model_validate(
+            {"name": "s", "url": "https://a.example", "schema": name}, context={"folder": folder}
+        )
+        assert load_schema(source.schema_).query_type is not None
+    none = Source.model_validate(
+        {"name": "s", "url": "https://a.example", "schema": "none.graphql"}, context={"folder": folder}
+    )
+    with pytest.raises(FileNotFoundError):
+        load_schema(none.schema_)
 
 
 def test_a_schema_is_read_from_sdl_and_from_introspection(tmp_path: Path) -> None:
