@@ -98,9 +98,13 @@ def _in_turns(each: Iterable[_Each]) -> Iterator[_Each]:
 
 
 def _check_limits(loaded: Loaded, findings: Findings) -> None:
-    """Warns of a query whose limit is above that of all queries."""
+    """Warns of a query whose limit is above that of all queries, or whose values are dropped between two polls."""
     config = loaded.config
     for place, query in zip(loaded.places_of("queries"), config.queries, strict=True):
         if "max_series" in query.model_fields_set and query.max_series > config.max_series:
             wrong = f"all queries together publish at most {config.max_series} series"
             findings.warn((*place, "max_series"), wrong, "write no more here, or a greater max_series for all")
+        times = ("stale_after", "interval")
+        if query.stale_after is not None and query.stale_after <= query.interval and not loaded.lacks(place, *times):
+            wrong = "is not longer than interval, so series vanish before each poll"
+            findings.warn((*place, "stale_after"), wrong, "write two intervals or more")
