@@ -100,7 +100,7 @@ class Variables:
             self.faulty[path] = self._places.problem(path, "a ${ that names no environment variable", remedy)
             return ""
         if "{" in default:  # its brace would end the default, and the rest of it stand in the text
-            remedy = "write the default without braces, or set the whole text by the variable"
+            remedy = "write the default as text alone, or set the whole text by the variable"
             self.faulty[path] = self._places.problem(path, f"a {{ in the default of {name}", remedy)
             return ""
         value = self._value(match)
