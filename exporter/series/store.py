@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
@@ -24,6 +24,8 @@ from exporter.series.owners import NONE, Claims, Keys
 from exporter.series.rows import Rows
 
 _LOOKED_AT: Final = 2000  # series, to find the label with the most values
+_SERIES_BYTES: Final = 2**10  # of a series' lines, on average
+_LEAST_MAX_BYTES: Final = 64 * 2**20  # where few series are allowed, whose labels may be long
 
 
 class Owner(NamedTuple):
@@ -201,6 +203,8 @@ class Store:
         self._rows = Rows()
         self._left_over = Leftovers[Owner]()
         self._total = 0
+        self._bytes: dict[Owner, int] = {}
+        self._total_bytes = 0
         self._board = Board()
 
     def follow(self, plan: Plan) -> None:
@@ -341,7 +345,7 @@ class Store:
 
     def _make_way(self, owner: Owner, result: Result, ahead: Sequence[Rendered]) -> None:
         """Takes results that are left over from the page, each as a whole, where they cannot stay beside this one."""
-        if self._beside(owner) + result.series_count > self._max_series:
+        if self._are_too_many(owner, result) or self._are_too_long(owner, ahead):
             others = set(self._left_over.on_page())
         else:
             others = {
@@ -361,11 +365,25 @@ class Store:
         """How many series there are of all others."""
         return self._total - sum(map(len, self._series.get(owner, {}).values()))
 
+    def _are_too_many(self, owner: Owner, result: Result) -> bool:
+        return self._beside(owner) + result.series_count > self._max_series
+
+    def _are_too_long(self, owner: Owner, ahead: Sequence[Rendered]) -> bool:
+        """Whether the page would have more bytes than that many series need, as a label may be as long as an answer."""
+        return self._total_bytes - self._bytes.get(owner, 0) + _length(ahead) > self._max_bytes
+
+    @property
+    def _max_bytes(self) -> int:
+        return max(_LEAST_MAX_BYTES, self._max_series * _SERIES_BYTES)
+
     def _refusal(
         self, owner: Owner, outcome: PollOutcome, result: Result, ahead: Sequence[Rendered]
     ) -> PollOutcome | None:
-        if self._beside(owner) + result.series_count > self._max_series:
+        if self._are_too_many(owner, result):
             detail = f"more than max_series ({self._max_series}) in all: {self._growing(result)}"
+            return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
+        if self._are_too_long(owner, ahead):
+            detail = f"the series of all queries need more than {self._max_bytes >> 20} MiB; a label has long texts"
             return replace(outcome, result=None, reason=Reason.CARDINALITY, detail=detail)
         for samples, ready in zip(result.samples, ahead, strict=True):
             other = self._claims.other(owner, samples.family.name, ready.keys)
@@ -400,8 +418,16 @@ class Store:
             self._claims.put(owner, family.name, keys)
             self._board.put(owner, family, ready[family].body)
         self._total += sum(map(len, after.values())) - sum(map(len, before.values()))
+        length = _length(ready[family] for family in after)
+        self._total_bytes += length - self._bytes.pop(owner, 0)
         if after:
             self._series[owner] = after
+            self._bytes[owner] = length
+
+
+def _length(ready: Iterable[Rendered]) -> int:
+    """The bytes of their lines."""
+    return sum(one.body.length for one in ready)
 
 
 def _created_times(samples: Samples, result: Result, state: State, previous: State) -> Sequence[float]:

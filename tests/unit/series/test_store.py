@@ -195,6 +195,22 @@ def test_the_limit_of_all_series_is_all_or_nothing() -> None:
     assert store.fold(TWO, TARGET, good(GAUGE, {"c": 1, "d": 2}), 2, 2).reason is None
 
 
+def test_the_bytes_of_all_series_are_limited_too() -> None:
+    """Few series with labels of megabytes: 64 MiB in all may be on the page, of which an owner's own are replaced."""
+    store = Store(100)
+
+    def poll(number: int) -> PollOutcome:
+        long = good(GAUGE, {f"{number}" + "x" * (15 * 2**20): 1})
+        return store.fold(Owner("q", "acme", str(number)), TARGET, long, 0, 0)
+
+    assert [poll(number).reason for number in (0, 1, 2, 3, 3)] == [None] * 5
+    refused = poll(4)
+    assert refused.reason is Reason.CARDINALITY
+    assert refused.detail == "the series of all queries need more than 64 MiB; a label has long texts"
+    store.drop(Owner("q", "acme", "0"))
+    assert poll(4).reason is None
+
+
 def test_stale_values_are_dropped_on_time() -> None:
     """After `stale_after` without success, series and rows go; that there was a success, when, and what stood on the
     page at the end of an audited period stays known."""
