@@ -177,6 +177,13 @@ def _places_of(one: bytes, body: bytes) -> Iterator[int]:
         yield at
 
 
+_SAFE_IN_URLS: Final = (
+    "",  # RFC 3986 §2.3
+    "/",  # Python's
+    "!*'()",  # JavaScript's encodeURIComponent
+    ";,/?:@&=+$!*'()#",  # JavaScript's encodeURI
+    "@:&=+$",  # Go's PathEscape
+)
 _ESCAPES: Final = re.compile(rb'(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))++')
 
 
@@ -315,14 +322,18 @@ def _forms(text: str) -> frozenset[str]:
     """A credential in each form in which it is sent, or said back."""
     once = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     as_json = (*once, *(json.dumps(one)[1:-1] for one in once))  # JSON is often put into a text of JSON
-    in_urls = (
-        quote(text, safe="", errors="replace"),
-        quote(text, errors="replace"),
-        quote_plus(text, errors="replace"),
-    )
+    in_urls = tuple(_in_urls(text))
     in_lower_case = (re.sub("%..", lambda code: code[0].lower(), one) for one in in_urls)
     slashed = (one.replace("/", "\\/") for one in as_json)
     return frozenset((text, *as_json, *slashed, *in_urls, *in_lower_case, escape(text), *_encoded(text)))
+
+
+def _in_urls(text: str) -> Iterator[str]:
+    """A text as languages encode it in URLs; each of them leaves other letters as they are."""
+    for safe in _SAFE_IN_URLS:
+        yield quote(text, safe=safe, errors="replace")
+    yield quote_plus(text, errors="replace")
+    yield quote_plus(text, safe="*", errors="replace").replace("~", "%7E")  # Java's URLEncoder, browsers' forms
 
 
 def _encoded(text: str) -> Iterator[str]:

@@ -275,3 +275,22 @@ def test_a_lone_half_beside_a_credential_stays() -> None:
     censor = Censor()
     censor.add("many-are-said")
     assert censor.clean_json(b'["many-are-said \\ud83d"]') == b'["<secret> \\ud83d"]'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "%7Etilde%21*%27%28%29%2F%3F%3A%40%26%3D%2B%24+abc%7E",
+        "~tilde!*'()%2F%3F%3A%40%26%3D%2B%24%20abc~",
+        "~tilde!*'()/?:@&=+$%20abc~",
+        "~tilde%21%2A%27%28%29%2F%3F:@&=+$%20abc~",
+    ],
+    ids=["Java", "encodeURIComponent", "encodeURI", "Go"],
+)
+def test_a_credential_is_found_as_each_language_writes_it_in_urls(said: str) -> None:
+    """Languages differ in which letters they leave as they are."""
+    censor = Censor()
+    censor.add("~tilde!*'()/?:@&=+$ abc~")
+    assert censor.clean(f"https://api.example/?key={said}#x") == "https://api.example/?key=<secret>#x"
+    lower = re.sub("%..", lambda code: code[0].lower(), said)
+    assert censor.clean(f"https://api.example/?key={lower}#x") == "https://api.example/?key=<secret>#x"
