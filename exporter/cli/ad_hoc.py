@@ -25,7 +25,7 @@ from exporter.polling.poll import Poller
 from exporter.series.store import Owner, Store
 from exporter.upstream.gate import Gate
 from exporter.upstream.graphql import Client
-from exporter.upstream.rate_limit import Pace, Turns
+from exporter.upstream.rate_limit import FairPlaces, Pace
 
 _ATTEMPTS: Final = 3  # at a request that the source answers with a wish to be left alone
 _LONGEST_PAUSE_SECONDS: Final = 600.0  # that a person waits for
@@ -113,7 +113,7 @@ class Round:
         self._asked: dict[Owner, Asked] = {}
         self._pack_sizes: dict[str, int] = {}
         self.gates = {
-            source.name: Gate(Turns(source.concurrency), on_wait=partial(_tell_wait, source.name))
+            source.name: Gate(FairPlaces(source.concurrency), on_wait=partial(_tell_wait, source.name))
             for source in plan.sources
         }
         self.paces = paces(plan.sources)
@@ -160,7 +160,7 @@ class Round:
         clock = replace(self._clock, wall=lambda: now)
         poller = self._poller(course, self._client_of(course, members[0]), clock)
         size = self._pack_sizes.get(query.name, 1 if query.pack is None else query.pack.size)
-        async with self.gates[course.source.name].passed(query.name, clock.monotonic):
+        async with self.gates[course.source.name].place(query.name, clock.monotonic):
             polled = await poller.poll(course, dict.fromkeys(members, published_end_time), size)
         self._pack_sizes[query.name] = polled.accepted
         return polled.outcomes
@@ -172,8 +172,8 @@ class Round:
         async def once() -> Exchange:
             client = Listening(self._client_of(course, Target({})), monotonic)
             lane = self._lane(course, client)
-            async with self.gates[course.source.name].passed(query.name, monotonic):
-                await lane.passed(query.name)
+            async with self.gates[course.source.name].place(query.name, monotonic):
+                await lane.wait_to_pass(query.name)
                 with suppress(Failure):
                     await lane.execute(what, deadline_seconds=query.timeout_seconds)
             return client.exchanges[0]
@@ -189,7 +189,7 @@ class Round:
         poller = self._poller(course, self._client_of(course, target), self._clock)
 
         async def once() -> PollOutcome:
-            async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+            async with self.gates[course.source.name].place(course.query.name, self._clock.monotonic):
                 return await poller.poll_over(course, target, moment)
 
         return await self._repeat_after_pauses(course, once, _wait_after)
@@ -205,7 +205,7 @@ class Round:
         async def once() -> Asked:
             client = Listening(self._client_of(course, target), self._clock.monotonic)
             poller = self._poller(course, client, self._clock)
-            async with self.gates[course.source.name].passed(course.query.name, self._clock.monotonic):
+            async with self.gates[course.source.name].place(course.query.name, self._clock.monotonic):
                 polled = await poller.poll(course, {target: None})
             return Asked(course, target, tuple(client.exchanges), polled.outcomes[target])
 

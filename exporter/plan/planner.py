@@ -20,7 +20,7 @@ from exporter.plan.metrics import Metrics
 from exporter.plan.plan import Plan
 from exporter.plan.queries import check_query, query_plan
 from exporter.plan.references import has_unused_window, reference_problems
-from exporter.plan.tokens import warn_of_one_token
+from exporter.plan.shared_tokens import warn_of_one_token
 from exporter.plan.variables import variable_problems
 from exporter.plan.wants import wants
 

@@ -47,7 +47,7 @@ class Lanes:
 
     def place(self, course: Course) -> AbstractAsyncContextManager[None]:
         """A place among the polls of the course's source, once it is its turn and any pause is over."""
-        return self.gates[course.source.name].passed(course.query.name, self._clock.monotonic)
+        return self.gates[course.source.name].place(course.query.name, self._clock.monotonic)
 
     async def poll(
         self, course: Course, published_end_times: Mapping[Target, float | None], size: int, *, splits: bool = True
@@ -84,14 +84,14 @@ class Lane:
         self._monotonic = monotonic
         self._until_ready = until_ready
 
-    async def passed(self, query: str) -> float:
+    async def wait_to_pass(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
         await self._gate().until_over(self._monotonic)
         if self._pace is not None:
             if self._until_ready is not None:  # else many that passed one by one would be sent at once
                 await self._until_ready()
-            await self._pace.passed(query)
+            await self._pace.wait_to_pass(query)
             await self._gate().until_over(self._monotonic)
         return self._monotonic() - began_at
 

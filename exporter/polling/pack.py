@@ -119,7 +119,7 @@ class PackedCalls:
     async def _answer(self, asked: Operation) -> Answer:
         self.extra_requests += 1
         if self._pace is not None:
-            await self._pace.passed(self._query.name)
+            await self._pace.wait_to_pass(self._query.name)
         try:
             return await self._client.execute(asked, deadline_seconds=self._query.timeout_seconds)
         except Failure as failure:

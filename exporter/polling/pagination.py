@@ -158,7 +158,7 @@ class Conversation:
     async def _response(self, sent: Operation) -> Response:
         if self._pace is not None:
             # what we wait for ourselves is no fault of the upstream
-            self._deadline_at += await self._pace.passed(self._query.name)
+            self._deadline_at += await self._pace.wait_to_pass(self._query.name)
         remaining = self._deadline_at - self._monotonic()
         if remaining <= 0:
             raise UpstreamFailure(Reason.TIMEOUT, "not all pages arrived in time")

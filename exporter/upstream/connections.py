@@ -64,7 +64,7 @@ class _Kept(Struct, frozen=True):
     made_at: float
 
 
-class Connections(httpx.AsyncBaseTransport):
+class KeptConnections(httpx.AsyncBaseTransport):
     """Exchanges over connections of its own, at most `max_connections` at a time."""
 
     def __init__(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from exporter.config.source import Source
 from exporter.model.budget import Budget
-from exporter.upstream.rate_limit import Pace, Turns
+from exporter.upstream.rate_limit import FairPlaces, Pace
 
 MAX_PAUSE_SECONDS: Final = 3600.0
 
@@ -20,7 +20,7 @@ class Gate(Struct):
     """How many polls of a source run at once, until when it asked to be left alone (monotonic seconds), and what it
     said last of its budget. `on_wait` hears once of each pause that something waits for, with the seconds of it."""
 
-    turns: Turns
+    places: FairPlaces
     paused_until: float = 0.0
     budget: Budget | None = None
     in_flight: dict[str, int] = {}
@@ -51,9 +51,9 @@ class Gate(Struct):
             await asyncio.sleep(seconds)
 
     @asynccontextmanager
-    async def passed(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
+    async def place(self, query: str, monotonic: Callable[[], float]) -> AsyncIterator[None]:
         """A place among the source's polls, once it is the query's turn and any pause is over."""
-        async with self.turns.take(query):
+        async with self.places.take(query):
             await self.until_over(monotonic)
             self.in_flight[query] = self.in_flight.get(query, 0) + 1
             try:
@@ -70,7 +70,7 @@ def kept_gates(gates: Mapping[str, Gate], before: Sequence[Source], sources: Seq
         if source in formers[source.name]:
             kept[source.name] = gates[source.name]
             continue
-        gate = kept[source.name] = Gate(Turns(source.concurrency))
+        gate = kept[source.name] = Gate(FairPlaces(source.concurrency))
         there = [gates[former.name] for former in formers[source.name] if former.url == source.url]
         if there:
             longest = max(there, key=lambda each: each.paused_until)

@@ -22,8 +22,8 @@ from exporter.upstream import memory
 from exporter.upstream.deadline import Deadline
 from exporter.upstream.diagnosis import clean_line, json_object, server_words
 from exporter.upstream.limits import (
-    Limits,
     OwnWait,
+    ServerLimits,
     cost_limits,
     error_wait_seconds,
     fault_wait_seconds,
@@ -133,7 +133,7 @@ class GraphQLClient:
         try:
             response = await self._read_answer(answer, operation.shape, share, deadline)
         except UpstreamFailure as failure:
-            limits = limits.beside(Limits(failure.retry_after_seconds, failure.budget))
+            limits = limits.beside(ServerLimits(failure.retry_after_seconds, failure.budget))
             is_spent = limits.budget is not None and limits.budget.remaining <= 0
             if failure.reason in _TOKEN_REASONS and self._refusal.is_in(answer):
                 failure.reason = Reason.UNAUTHORIZED
@@ -143,13 +143,13 @@ class GraphQLClient:
             if failure.reason is Reason.FORBIDDEN and failure.retry_after_seconds:
                 failure.reason = Reason.HTTP_429  # what is forbidden for a while is too much, as GitHub has it
             raise
-        limits = limits.beside(Limits(response.retry_after_seconds, response.budget))
+        limits = limits.beside(ServerLimits(response.retry_after_seconds, response.budget))
         wait = self._wait_seconds(limits, throttled=_is_throttled(response.errors))
         if (wait, limits.budget) == (None, None):
             return response
         return replace(response, retry_after_seconds=wait, budget=limits.budget)
 
-    def _wait_seconds(self, limits: Limits, *, throttled: bool) -> float | None:
+    def _wait_seconds(self, limits: ServerLimits, *, throttled: bool) -> float | None:
         """How long the API wants to be left alone: as it says, or a time of our own where it only says "too fast"."""
         if not throttled:
             self._own_wait.end()
@@ -309,7 +309,7 @@ def _response_of(found: Envelope, answer: WireResponse, *, shaped: bool) -> Resp
     """The response that an answer has. Raises `UpstreamFailure`."""
     data, errors = _check(found.data, found.errors, found.extensions)
     waits = [error.retry_after_seconds for error in errors if error.retry_after_seconds is not None]
-    limits = cost_limits(found.extensions).beside(Limits(max(waits, default=None)))
+    limits = cost_limits(found.extensions).beside(ServerLimits(max(waits, default=None)))
     return Response(
         None if shaped else data,
         errors,

@@ -27,19 +27,19 @@ _LONGEST_OWN_WAIT_SECONDS: Final = 60.0
 _WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": MAX_WAIT_SECONDS}
 
 
-class Limits(Struct, frozen=True):
+class ServerLimits(Struct, frozen=True):
     """How long the server wants to be left alone, if it does, and the scarcest budget that it names, if any."""
 
     wait_seconds: float | None = None
     budget: Budget | None = None
 
-    def beside(self, other: Limits) -> Limits:
+    def beside(self, other: ServerLimits) -> ServerLimits:
         """Both: the longer wait, the scarcer budget."""
         waits = [one.wait_seconds for one in (self, other) if one.wait_seconds is not None]
-        return Limits(max(waits, default=None), _scarcest(one.budget for one in (self, other)))
+        return ServerLimits(max(waits, default=None), _scarcest(one.budget for one in (self, other)))
 
 
-NO_LIMITS: Final = Limits()
+NO_LIMITS: Final = ServerLimits()
 
 
 class _Quota(Struct):
@@ -50,7 +50,7 @@ class _Quota(Struct):
     reset_seconds: float | None = None
 
 
-def header_limits(status: int, headers: Mapping[str, str]) -> Limits:
+def header_limits(status: int, headers: Mapping[str, str]) -> ServerLimits:
     """What the headers say; `Retry-After` goes before the budgets' resets, as the draft has it."""
     now = http_date(headers.get("date"))
     now = time.time() if now is None else now
@@ -62,10 +62,10 @@ def header_limits(status: int, headers: Mapping[str, str]) -> Limits:
         resets = [one.reset_seconds for one in spent if one.reset_seconds is not None]
         wait = min(max(resets), MAX_WAIT_SECONDS) if resets else None
     known = (Budget(max(0.0, one.remaining), one.limit) for one in quotas if one.remaining is not None)
-    return Limits(wait, _scarcest(known))
+    return ServerLimits(wait, _scarcest(known))
 
 
-def cost_limits(extensions: object) -> Limits:
+def cost_limits(extensions: object) -> ServerLimits:
     """What Shopify's `extensions.cost.throttleStatus` says of an answer; a budget that is spent needs a wait until the
     same request can be made again."""
     cost = field(extensions, "cost")
@@ -74,7 +74,7 @@ def cost_limits(extensions: object) -> Limits:
     if remaining is None:
         return NO_LIMITS
     budget = Budget(max(0.0, remaining), limit)
-    return Limits(refill_seconds(extensions) if remaining <= 0 else None, budget)
+    return ServerLimits(refill_seconds(extensions) if remaining <= 0 else None, budget)
 
 
 def refill_seconds(extensions: object) -> float | None:

@@ -13,11 +13,11 @@ from typing import Protocol
 class Admission(Protocol):
     """Who lets requests pass, each in its time."""
 
-    async def passed(self, query: str) -> float:
+    async def wait_to_pass(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
 
 
-class Turns:
+class FairPlaces:
     """So many places. Who waits for one is let in query by query in turn, within a query in the order of coming, so
     that a query with a thousand targets does not keep out one with a single target."""
 
@@ -74,7 +74,7 @@ class Pace:
         self._requests = requests
         self._per_seconds = per_seconds
         self._passed_at: deque[float] = deque()
-        self._turns = Turns(1)
+        self._turns = FairPlaces(1)
         self._monotonic = monotonic
         self._sleep = sleep
         self.waited_seconds = 0.0
@@ -84,7 +84,7 @@ class Pace:
         self._passed_at.extend(other._passed_at)
         self.waited_seconds = other.waited_seconds
 
-    async def passed(self, query: str) -> float:
+    async def wait_to_pass(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
         async with self._turns.take(query):

@@ -1,7 +1,7 @@
 """HTTP as the upper floors want it: one bounded answer before a deadline, or an `UpstreamFailure`.
 
 httpx builds the requests, but its connection pool is not used: a cancelled request can leak a slot of it for good.
-`Connections` keeps idle connections itself; who uses one owns it, and closes it unless the exchange ended well.
+`KeptConnections` keeps idle connections itself; who uses one owns it, and closes it unless the exchange ended well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from exporter.config.credentials import TLSConfig
 from exporter.model.censor import Censor
 from exporter.model.duration import seconds_text
 from exporter.model.errors import Reason, UpstreamFailure
-from exporter.upstream.connections import BODY, SHARE, Connections
+from exporter.upstream.connections import BODY, SHARE, KeptConnections
 from exporter.upstream.deadline import Deadline
 from exporter.upstream.memory import BIG_BYTES, AnswerMemory, NoMemory, Share
 from exporter.upstream.proxies import proxy_choice
@@ -85,7 +85,7 @@ class Transport:
         self._censor = censor
         self.requests_by_code: Counter[str] = Counter()
         self._client = httpx.AsyncClient(
-            transport=Connections(tls, proxies, max_connections, max_body_bytes, self.requests_by_code, monotonic),
+            transport=KeptConnections(tls, proxies, max_connections, max_body_bytes, self.requests_by_code, monotonic),
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113 - the deadline is total, not per read

@@ -25,7 +25,7 @@ _BIG_BYTES: Final = 65536
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class Limits(Struct, frozen=True):
+class ClientLimits(Struct, frozen=True):
     """What one client may take. The defaults never meet a scraper that works."""
 
     request_seconds: float = 10.0  # from its first byte, or the connection, until the request is whole; TLS handshakes
@@ -44,13 +44,13 @@ def _file_descriptors(share: float, at_most: int) -> int:
     return at_most if limit == resource.RLIM_INFINITY else max(1, min(at_most, int(limit * share)))
 
 
-class Connections:
+class ClientConnections:
     """All connections of a server from `accept` on, and what they have in common.
 
     `refusal` words an answer to a request that is cut off, and is called once for each.
     """
 
-    def __init__(self, limits: Limits, refusal: Callable[[HTTPStatus], bytes]) -> None:
+    def __init__(self, limits: ClientLimits, refusal: Callable[[HTTPStatus], bytes]) -> None:
         self.limits = limits
         self.refusal = refusal
         self.buffer = memoryview(bytearray(_READ_BYTES))  # one for all: it is emptied before the next is read
@@ -148,7 +148,9 @@ class _Phase(enum.Enum):
 class Guard(asyncio.BufferedProtocol):
     """One connection, from `accept` on, whose requests the protocol behind it answers one after the other."""
 
-    def __init__(self, connections: Connections, client: str, behind: Callable[[Guard], asyncio.Protocol]) -> None:
+    def __init__(
+        self, connections: ClientConnections, client: str, behind: Callable[[Guard], asyncio.Protocol]
+    ) -> None:
         self.client = client
         self._connections = connections
         self._limits = connections.limits

@@ -14,7 +14,7 @@ from exporter.polling.polling import Polling
 from exporter.telemetry.counts import Counts
 from exporter.web.messages import Answer
 from exporter.web.negotiation import Representation
-from exporter.web.turns import Turns
+from exporter.web.shared_pages import SharedPages
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class ExporterSite:
     censor: Callable[[str], str]
     joiner: Joiner = field(default_factory=Joiner)
     was_ready: bool = False
-    turns: Turns[tuple[str, bool]] = field(init=False)
+    shared: SharedPages[tuple[str, bool]] = field(init=False)
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "web: pages"))
     rendering: tuple[Redacted, asyncio.Future[Answer]] | None = None
 
     def __post_init__(self) -> None:
-        self.turns = Turns(self._home)
+        self.shared = SharedPages(self._home)
 
     def metrics(self, form: Representation) -> bytes:
         own = self.own_metrics(form.format is Format.OPENMETRICS)
@@ -44,7 +44,7 @@ class ExporterSite:
 
     def home(self, sought: str, *, refresh: bool) -> Awaitable[Answer]:
         """The status page, at most a second old."""
-        return self.turns.page((sought, refresh))
+        return self.shared.page((sought, refresh))
 
     async def _home(self, asked: tuple[str, bool]) -> Answer:
         # with all that is for people alone: many an exporter is read by Prometheus and nobody else

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 
 from exporter.model.listen_address import ListenAddress
 from exporter.web.application import ASGIApplication
-from exporter.web.guard import Connections, Guard, Limits, client_of
+from exporter.web.guard import ClientConnections, ClientLimits, Guard, client_of
 from exporter.web.messages import Answer, Application
 from exporter.web.origin import own_names, same_site
 from exporter.web.routes import Handler, Routes, Site, below
@@ -78,7 +78,7 @@ class WebServer:
         telemetry_path: str = "/metrics",
         route_prefix: str = "",
         routes: Mapping[str, Mapping[str, Handler]] | None = None,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         tls: ssl.SSLContext | None = None,
         guard: Callable[[Application], Application] | None = None,
     ) -> None:
@@ -91,8 +91,8 @@ class WebServer:
             application = below(route_prefix, application)
         if guard is not None:
             application = guard(application)
-        self._limits = limits or Limits()
-        self._connections = Connections(self._limits, self._refusal)
+        self._limits = limits or ClientLimits()
+        self._connections = ClientConnections(self._limits, self._refusal)
         self._config = uvicorn.Config(
             ASGIApplication(application, self._limits.body_bytes, self.requests_by_code),
             http=_Protocol,

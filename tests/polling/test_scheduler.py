@@ -16,7 +16,7 @@ from exporter.polling.polling import Polling
 from exporter.simulator import Settings, Simulator
 from exporter.telemetry.reporter import Reporter
 from exporter.upstream.gate import Gate
-from exporter.upstream.rate_limit import Turns
+from exporter.upstream.rate_limit import FairPlaces
 from tests.conftest import StartExporter, StartInsights
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source, fan_out
 from tests.support.plans import planned
@@ -122,7 +122,7 @@ def test_more_calls_than_the_rate_limit_allows_are_said_once(
     assert "allowed_per_minute=60" in lines[0]
 
 
-class CountedTurns(Turns):
+class CountedTurns(FairPlaces):
     """Places that are counted as they are given."""
 
     given = 0

@@ -10,7 +10,7 @@ from exporter.config.query import Pages, Query
 from exporter.config.schema import Config
 from exporter.config.source import Source
 from exporter.upstream.deadline import GRACE_SECONDS
-from exporter.web.guard import Limits
+from exporter.web.guard import ClientLimits
 from tests.faults.report import DOCUMENT, collected, table
 from tests.faults.rows import ROWS
 
@@ -34,7 +34,7 @@ def test_the_limits_are_those_of_the_program() -> None:
     """The defaults in the table of limits are those in the code."""
     text = DOCUMENT.read_text("utf-8")
     limits = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in text.splitlines() if "| " in line}
-    web = Limits()
+    web = ClientLimits()
     assert limits["answer body"] == f"{_default(Source, 'max_body_size') // 2**20} MiB"
     assert limits["series of a query"] == f"{_default(Query, 'max_series'):,}".replace(",", " ")
     assert limits["series in all"] == f"{_default(Config, 'max_series'):,}".replace(",", " ")

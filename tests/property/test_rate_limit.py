@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.upstream.rate_limit import Pace, Turns
+from exporter.upstream.rate_limit import FairPlaces, Pace
 from tests.support.clocks import Clock
 
 
@@ -25,7 +25,7 @@ def test_no_stretch_of_time_has_more_requests_than_allowed(
         for _ in range(count):
             clock.now += chance.choice((0.0, 0.0, per_seconds / 3))
             came_at = clock.now
-            waited = await pace.passed("q")
+            waited = await pace.wait_to_pass("q")
             assert waited == clock.now - came_at
             if len(passed_at) < requests or came_at >= passed_at[-requests] + per_seconds:
                 assert waited == 0
@@ -44,7 +44,7 @@ def test_places_are_neither_lost_nor_made(places: int, comers: list[tuple[str, i
     """Whoever gives up while waiting, or with a place, leaves as many places as there were."""
 
     async def test() -> None:
-        turns = Turns(places)
+        turns = FairPlaces(places)
         inside: set[int] = set()
 
         async def stay(number: int, query: str, steps: int) -> None:

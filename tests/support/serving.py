@@ -18,7 +18,7 @@ import uvloop
 from exporter.exposition import Board, Format, Joiner, body
 from exporter.model.listen_address import ListenAddress
 from exporter.model.samples import Family, MetricType, Samples
-from exporter.web.guard import Limits
+from exporter.web.guard import ClientLimits
 from exporter.web.home_page import html_answer
 from exporter.web.messages import Answer, Application
 from exporter.web.negotiation import Representation
@@ -112,7 +112,7 @@ class Running:
 def running(
     site: ASite,
     *,
-    limits: Limits | None = None,
+    limits: ClientLimits | None = None,
     routes: Mapping[str, Mapping[str, Handler]] | None = None,
     tls: ssl.SSLContext | None = None,
     guard: Callable[[Application], Application] | None = None,

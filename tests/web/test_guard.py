@@ -21,14 +21,14 @@ import trustme
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from exporter.web.guard import Connections, Guard, Limits, client_of
+from exporter.web.guard import ClientConnections, ClientLimits, Guard, client_of
 from tests.support.processes import get, http_client
 from tests.support.serving import PATIENCE_SECONDS, ASite, cut_off, eventually, is_closed, received, running
 from tests.support.wiring import until
 from tests.web.test_server import CUT_REQUESTS
 
 # Long enough that a busy machine does in time what the tests do before a deadline.
-SHORT = Limits(request_seconds=2.0, response_seconds=2.0, idle_seconds=2.0)
+SHORT = ClientLimits(request_seconds=2.0, response_seconds=2.0, idle_seconds=2.0)
 LOOPS = pytest.mark.parametrize("loop_of", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 GET = b"GET / HTTP/1.1\r\n\r\n"
 LoopOf = Callable[[], asyncio.AbstractEventLoop]
@@ -71,7 +71,7 @@ def test_a_client_that_drips_is_closed(site: ASite) -> None:
 
 def test_the_deadline_counts_for_later_requests_too(site: ASite) -> None:
     """A connection that once had a good request cannot hang on the next."""
-    with running(site, limits=Limits(request_seconds=0.4)) as web, web.connect() as client:
+    with running(site, limits=ClientLimits(request_seconds=0.4)) as web, web.connect() as client:
         client.sendall(b"GET /-/healthy HTTP/1.1\r\n\r\nGET /-")
         assert client.recv(1000).endswith(b"Healthy\n")
         assert is_closed(client)
@@ -80,7 +80,7 @@ def test_the_deadline_counts_for_later_requests_too(site: ASite) -> None:
 def test_an_idle_connection_is_kept_for_a_while(site: ASite) -> None:
     """The next scrape finds its connection open, but not for ever."""
     request = b"GET /-/healthy HTTP/1.1\r\n\r\n"
-    limits = Limits(request_seconds=0.2, idle_seconds=3 * PATIENCE_SECONDS)
+    limits = ClientLimits(request_seconds=0.2, idle_seconds=3 * PATIENCE_SECONDS)
     with running(site, limits=limits) as web, web.connect() as client:
         for _ in range(2):
             client.sendall(request)
@@ -89,7 +89,7 @@ def test_an_idle_connection_is_kept_for_a_while(site: ASite) -> None:
             with pytest.raises(TimeoutError):
                 client.recv(1)
             client.settimeout(PATIENCE_SECONDS)
-    with running(site, limits=Limits(request_seconds=0.2, idle_seconds=1.0)) as web, web.connect() as client:
+    with running(site, limits=ClientLimits(request_seconds=0.2, idle_seconds=1.0)) as web, web.connect() as client:
         begin = time.monotonic()
         client.sendall(request)
         assert client.recv(1000).endswith(b"Healthy\n")
@@ -125,7 +125,7 @@ def test_a_client_that_only_asks_is_not_read_for_ever() -> None:
 
 def test_a_slow_reader_s_next_request_has_its_full_time() -> None:
     """The deadline of a request does not run while the server itself has stopped reading."""
-    limits = Limits(request_seconds=1.0)
+    limits = ClientLimits(request_seconds=1.0)
     with (
         running(ASite(rows=200_000), limits=limits) as web,
         web.connect(receive_buffer=4096) as finishing,
@@ -147,7 +147,7 @@ def test_a_slow_reader_s_next_request_has_its_full_time() -> None:
 def test_a_scraper_that_keeps_reading_is_not_closed() -> None:
     """The deadline is for an answer, not for a connection: back-to-back scrapes go on for as long as they like."""
     ask = b"GET /metrics HTTP/1.1\r\n\r\n"
-    limits = Limits(response_seconds=1.0)
+    limits = ClientLimits(response_seconds=1.0)
     with running(ASite(rows=50_000), limits=limits) as web, web.connect(receive_buffer=65536) as client:
         size = len(web.exchange(ask[:-2] + b"Connection: close\r\n\r\n")) - len(b"connection: close\r\n")
         client.sendall(8 * ask)  # so that something always waits to be taken, more than buffers hold
@@ -162,7 +162,7 @@ def test_a_scraper_that_keeps_reading_is_not_closed() -> None:
 
 def test_idle_connections_make_room(site: ASite) -> None:
     """If all places are taken by connections at rest, the one that rested longest goes."""
-    with running(site, limits=Limits(connections=3)) as web, contextlib.ExitStack() as stack:
+    with running(site, limits=ClientLimits(connections=3)) as web, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(http_client(base_url=web.url)) for _ in range(5)]
         for client in clients:
             assert client.get("/-/healthy").status_code == 200
@@ -175,7 +175,7 @@ def test_idle_connections_make_room(site: ASite) -> None:
 
 def test_too_many_connections_cost_those_that_wait_longest(site: ASite) -> None:
     """A flood of half-open clients shuts out the flood, not the scraper."""
-    with running(site, limits=Limits(connections=20)) as web, contextlib.ExitStack() as stack:
+    with running(site, limits=ClientLimits(connections=20)) as web, contextlib.ExitStack() as stack:
         scraper = stack.enter_context(http_client(base_url=web.url))
         scraper.get("/-/healthy")
         flood = []
@@ -281,7 +281,7 @@ class Behind(asyncio.Protocol):
 class Guarded:
     """A guarded server: its connections, and the guard and the protocol behind it of each, in the order of `accept`."""
 
-    connections: Connections
+    connections: ClientConnections
     port: int = 0
     guards: list[Guard] = field(default_factory=list)
     behind: list[Behind] = field(default_factory=list)
@@ -299,10 +299,10 @@ class Guarded:
 
 
 @asynccontextmanager
-async def guarded(limits: Limits) -> AsyncIterator[Guarded]:
+async def guarded(limits: ClientLimits) -> AsyncIterator[Guarded]:
     """A server of guards. Every client counts as another, unless there are more than five."""
     loop = asyncio.get_running_loop()
-    made = Guarded(Connections(limits, lambda status: f"refused {status.value}".encode()))
+    made = Guarded(ClientConnections(limits, lambda status: f"refused {status.value}".encode()))
 
     def behind(guard: Guard) -> Behind:
         made.behind.append(Behind(guard))
@@ -324,7 +324,7 @@ async def guarded(limits: Limits) -> AsyncIterator[Guarded]:
         await asyncio.wait_for(made.connections.empty.wait(), PATIENCE_SECONDS)
 
 
-def run(loop_of: LoopOf, limits: Limits, work: Callable[[Guarded], Any]) -> None:
+def run(loop_of: LoopOf, limits: ClientLimits, work: Callable[[Guarded], Any]) -> None:
     """Runs some work with a guarded server."""
 
     async def main() -> None:
@@ -386,7 +386,7 @@ def test_one_head_at_a_time_is_handed_on(loop_of: LoopOf) -> None:
         await until(lambda: behind.ended == [None])
         client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 @LOOPS
@@ -405,7 +405,7 @@ def test_what_only_looks_like_a_head_is_none(loop_of: LoopOf) -> None:
         assert await receive(client) == b"done"
         client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 @LOOPS
@@ -434,7 +434,7 @@ def test_a_head_that_is_too_long_is_refused(loop_of: LoopOf, size: int) -> None:
         client.close()
         other.close()
 
-    run(loop_of, Limits(head_bytes=50), work)
+    run(loop_of, ClientLimits(head_bytes=50), work)
 
 
 @LOOPS
@@ -457,7 +457,7 @@ def test_a_body_that_is_too_long_is_refused(loop_of: LoopOf) -> None:
         fits.close()
         too_long.close()
 
-    run(loop_of, Limits(body_bytes=6000), work)
+    run(loop_of, ClientLimits(body_bytes=6000), work)
 
 
 @LOOPS
@@ -489,7 +489,7 @@ def test_head_and_body_go_together(loop_of: LoopOf) -> None:
         assert await receive(client) == b"the last"
         client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 @LOOPS
@@ -509,7 +509,7 @@ def test_a_client_that_sends_nothing_more_gets_what_is_ready(loop_of: LoopOf, is
         await until(lambda: not server.connections.members)
         client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 @LOOPS
@@ -529,7 +529,7 @@ def test_the_protocol_behind_decides_when_it_takes_more(loop_of: LoopOf) -> None
         await until(lambda: b"".join(behind.pieces) == body)
         client.close()
 
-    run(loop_of, Limits(head_bytes=100_000), work)
+    run(loop_of, ClientLimits(head_bytes=100_000), work)
 
 
 @LOOPS
@@ -555,7 +555,7 @@ def test_finishing_waits_for_answers_alone(loop_of: LoopOf) -> None:
         for client in (idle, half, asked, refused):
             client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 LARGE = b"x" * 20_000_000
@@ -593,7 +593,7 @@ def test_each_deadline_is_of_its_own_phase(loop_of: LoopOf) -> None:
         assert await receive(client) == b""
         client.close()
 
-    run(loop_of, Limits(request_seconds=10, response_seconds=30, idle_seconds=75), work)
+    run(loop_of, ClientLimits(request_seconds=10, response_seconds=30, idle_seconds=75), work)
 
 
 @LOOPS
@@ -628,7 +628,7 @@ def test_answers_that_nobody_takes_are_bounded_together(loop_of: LoopOf) -> None
         for client in clients:
             client.close()
 
-    run(loop_of, Limits(untaken_bytes=20_000_000), work)
+    run(loop_of, ClientLimits(untaken_bytes=20_000_000), work)
 
 
 @LOOPS
@@ -654,7 +654,7 @@ def test_a_last_answer_has_its_time_whatever_comes_behind_its_request(loop_of: L
         assert len(page + await receive(client)) == len(LARGE)
         client.close()
 
-    run(loop_of, Limits(response_seconds=30), work)
+    run(loop_of, ClientLimits(response_seconds=30), work)
 
 
 @LOOPS
@@ -678,7 +678,7 @@ def test_a_refused_client_has_a_moment_to_read_why(loop_of: LoopOf) -> None:
         assert len(behind.pieces) == 1
         client.close()
 
-    run(loop_of, Limits(), work)
+    run(loop_of, ClientLimits(), work)
 
 
 @LOOPS
@@ -708,7 +708,7 @@ def test_who_reads_nothing_makes_room_before_who_sends_slowly(loop_of: LoopOf) -
         deaf.close()
         sending.close()
 
-    run(loop_of, Limits(request_seconds=10, response_seconds=30), work)
+    run(loop_of, ClientLimits(request_seconds=10, response_seconds=30), work)
 
 
 @LOOPS
@@ -729,7 +729,7 @@ def test_the_one_that_stalled_longest_makes_room(loop_of: LoopOf) -> None:
         for client in (asked, stalled, later, newcomer):
             client.close()
 
-    run(loop_of, Limits(connections=3), work)
+    run(loop_of, ClientLimits(connections=3), work)
 
 
 @LOOPS
@@ -746,7 +746,7 @@ def test_a_client_with_too_many_connections_loses_one_of_its_own(loop_of: LoopOf
             client.close()
         await until(server.connections.empty.is_set)
 
-    run(loop_of, Limits(connections_per_client=2), work)
+    run(loop_of, ClientLimits(connections_per_client=2), work)
 
 
 @pytest.mark.parametrize(

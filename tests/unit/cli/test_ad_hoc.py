@@ -199,9 +199,9 @@ def test_only_sources_with_a_rate_limit_have_a_pace() -> None:
 
     async def run() -> None:
         for _ in range(2):
-            await asyncio.wait_for(found["a"].passed("q"), 5)
+            await asyncio.wait_for(found["a"].wait_to_pass("q"), 5)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(found["a"].passed("q"), 0.05)
+            await asyncio.wait_for(found["a"].wait_to_pass("q"), 0.05)
 
     asyncio.run(run())
 

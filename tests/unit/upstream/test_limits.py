@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter.model.budget import Budget
-from exporter.upstream.limits import Limits, fault_wait_seconds, header_limits, means_throttled
+from exporter.upstream.limits import ServerLimits, fault_wait_seconds, header_limits, means_throttled
 
 NOW = 1_795_478_400  # the moment of DATE
 DATE = "Tue, 24 Nov 2026 00:00:00 GMT"
@@ -48,7 +48,7 @@ X = "x-ratelimit-"
 )
 def test_a_good_answer_says_what_is_left(headers: dict[str, str], wait: float | None, budget: Budget | None) -> None:
     """The scarcest budget, and how long to wait if one is spent: in each form that APIs are known to have."""
-    assert header_limits(200, {"date": DATE, **headers}) == Limits(wait, budget)
+    assert header_limits(200, {"date": DATE, **headers}) == ServerLimits(wait, budget)
 
 
 def test_a_refusal_says_when_to_come_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from exporter.upstream.rate_limit import Pace, Turns
+from exporter.upstream.rate_limit import FairPlaces, Pace
 from tests.support.clocks import Clock
 
 
@@ -17,7 +17,7 @@ def test_so_many_requests_pass_at_once_and_the_next_when_the_first_is_old_enough
         waited = []
         for pause in (0.0, 1.0, 1.0, 0.0, 20.0):
             clock.now += pause
-            waited.append(await pace.passed("q"))
+            waited.append(await pace.wait_to_pass("q"))
         assert pace.waited_seconds == sum(waited)
         return waited
 
@@ -33,7 +33,7 @@ def test_a_query_with_one_target_is_not_kept_out_by_one_with_a_thousand() -> Non
         pace = Pace(1, 1.0, monotonic=clock, sleep=clock.sleep)
 
         async def call(query: str, number: int) -> None:
-            await pace.passed(query)
+            await pace.wait_to_pass(query)
             order.append((query, number))
 
         calls = [call("many", number) for number in range(1000)]
@@ -50,7 +50,7 @@ def test_who_gives_up_takes_no_place_along() -> None:
     """While it waits, while it has the place, and while the place is just being given to it."""
 
     async def test() -> None:
-        turns = Turns(1)
+        turns = FairPlaces(1)
 
         async def stay(steps: int) -> None:
             async with turns.take("q"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exporter.web.application import ASGIApplication
-from exporter.web.guard import Connections, Guard, Limits
+from exporter.web.guard import ClientConnections, ClientLimits, Guard
 from exporter.web.messages import Answer, Application, Request
 from tests.support.logs import printed
 
@@ -43,7 +43,7 @@ class Exchange:
         asyncio.run(self._run())
 
     async def _run(self) -> None:
-        guard = Guard(Connections(Limits(), lambda _: b""), "192.0.2.1", lambda _: asyncio.Protocol())
+        guard = Guard(ClientConnections(ClientLimits(), lambda _: b""), "192.0.2.1", lambda _: asyncio.Protocol())
         self._scope["state"] = {"guard": guard}
         await asyncio.wait_for(self._application(self._scope, self._receive, self._send), 10)
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from exporter.web.messages import Answer
-from exporter.web.turns import FRESH_SECONDS, MAX_WAITING, Turns
+from exporter.web.shared_pages import FRESH_SECONDS, MAX_WAITING, SharedPages
 
 
 def test_a_page_is_made_once_for_all_who_ask() -> None:
@@ -19,7 +19,7 @@ def test_a_page_is_made_once_for_all_who_ask() -> None:
             made.append(key)
             return Answer.of(key.encode())
 
-        turns = Turns(make)
+        turns = SharedPages(make)
         answers = await asyncio.gather(*(turns.page("a") for _ in range(1000)))
         assert {answer.body for answer in answers} == {b"a"}
         assert (await turns.page("a")).body == b"a"
@@ -42,7 +42,7 @@ def test_nothing_is_made_for_those_who_have_gone() -> None:
             await go_on.wait()
             return Answer.of(key.encode())
 
-        turns = Turns(make)
+        turns = SharedPages(make)
         asking = [asyncio.create_task(turns.page(f"{number}")) for number in range(MAX_WAITING)]
         await asyncio.sleep(0)
         assert (await turns.page("one more")).status.value == 429
@@ -72,7 +72,7 @@ def test_a_page_that_is_given_up_counts() -> None:
                 await go_on.wait()
             return Answer.of(b"%d" % len(begun))
 
-        turns = Turns(make)
+        turns = SharedPages(make)
         assert (await turns.page("wanted")).body == b"1"
         asking = asyncio.create_task(turns.page("given up"))
         await is_begun.wait()
@@ -93,7 +93,7 @@ def test_a_page_that_cannot_be_made_fails_for_its_askers_alone() -> None:
                 raise ValueError(key)
             return Answer.of(b"")
 
-        turns = Turns(make)
+        turns = SharedPages(make)
         results = await asyncio.gather(*(turns.page("bad") for _ in range(3)), return_exceptions=True)
         assert [type(result) for result in results] == [ValueError] * 3
         assert (await turns.page("good")).body == b""

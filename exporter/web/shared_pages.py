@@ -25,7 +25,7 @@ class _Turn(Struct):
     askers: int = 0
 
 
-class Turns(Generic[Key]):
+class SharedPages(Generic[Key]):
     """Has pages made by `make`, one a second at most, and gives the same again for so long."""
 
     def __init__(self, make: Callable[[Key], Awaitable[Answer]]) -> None:
