@@ -8,7 +8,7 @@ from exporter.model.errors import Reason, ResultFailure
 from exporter.model.label_text import TextChange, TextForm
 from exporter.model.outcome import Response
 from exporter.model.samples import Json
-from exporter.model.template import Reference, parse_text
+from exporter.model.template import Reference, Text
 from exporter.plan.operation import Moment
 from exporter.plan.plan import Bound, Column, Constant, Hop, LabelPlan, LookupColumn, MadeText, MissingPlan
 from exporter.series.extraction import extract
@@ -100,7 +100,7 @@ def test_a_row_that_is_left_out_adds_no_miss_of_the_others() -> None:
 def test_a_list_or_an_object_of_another_query_is_no_label(value: Json) -> None:
     """The failure names the reference or the field: it is a fault of the answer, and none of ours."""
     around = Surroundings({"row.id": value, "site": 7}, {}, {"all": ({"id": value},)})
-    for template in (Reference("row.id"), parse_text("a {{ site }} {{ row.id }}")):
+    for template in (Reference("row.id"), Text(("a ", Reference("row.id")))):
         with pytest.raises(ResultFailure, match=r"^row\.id is a list or an object, which cannot be a label") as failed:
             LabelTexts(around).texts(records(1), [Bound(template)])
         assert failed.value.reason is Reason.SCHEMA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter.model.samples import Json
 from exporter.plan.operation import FeedingRow
 from exporter.plan.plan import LookupPlan, Target
 from exporter.series.rows import Rows
@@ -129,6 +130,7 @@ def test_the_rows_of_a_target_follow_a_change() -> None:
 
 def test_an_odd_row_is_not_looked_up() -> None:
     """A list or an object where a key or a text belongs is a name that is not known, and spoils no other."""
-    rows, odd = Rows(), [{"id": "a", "name": ["x"]}, {"id": {}, "name": "x"}, {"id": "b", "name": "Bills"}]
+    odd: list[dict[str, Json]] = [{"id": "a", "name": ["x"]}, {"id": {}, "name": "x"}, {"id": "b", "name": "Bills"}]
+    rows = Rows()
     rows.put("apis", "acme", "one", odd, {})
     assert rows.names(NAMES, "acme") == {"b": {"title": "Bills"}}
