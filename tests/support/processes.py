@@ -12,12 +12,13 @@ import ssl
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 import pytest
@@ -54,7 +55,8 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = PATIENC
     raise AssertionError(f"within {seconds:g} s there was no {what}")
 
 
-_claims: list[socket.socket] = []
+_CLAIMS_KEPT: Final = 200  # each takes a file descriptor, of which a process often has 1024
+_claims: deque[socket.socket] = deque()
 
 
 def free_port() -> int:
@@ -70,6 +72,8 @@ def free_port() -> int:
             claim.bind(f"\0port-of-a-test-{port}")  # a name without a file, which ends with this process
             if_taken.pop_all()
             _claims.append(claim)
+            if len(_claims) > _CLAIMS_KEPT:
+                _claims.popleft().close()
             return port
 
 
