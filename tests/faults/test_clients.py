@@ -83,8 +83,10 @@ class Site:
         return Snapshot(self.get()[1]).total(OWN + name, **labels)
 
 
-def started(folder: Path, upstream: Upstream, *, tls: bool, prefix: tuple[str, ...] = ()) -> Exporter:
-    config = written(folder / "config.yaml", [source_of(upstream)], [query("sound", "4s")])
+def started(
+    folder: Path, upstream: Upstream, *, tls: bool, interval: str = "4s", prefix: tuple[str, ...] = ()
+) -> Exporter:
+    config = written(folder / "config.yaml", [source_of(upstream)], [query("sound", interval)])
     flags = []
     if tls:
         authority_file(folder)
