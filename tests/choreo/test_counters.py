@@ -15,13 +15,13 @@ CONFIG: Final = """
 sources: [{name: api, url: URL}]
 queries:
   - name: servers
-    interval: 1s
+    interval: 5s
     document: "{ servers { name requests } }"
     rows: servers
     metrics:
       - {name: server_requests_total, type: counter, help: Requests., value: requests, labels: {server: name}}
   - name: orders
-    interval: 1s
+    interval: 5s
     window: {length: 1m, align: 1m}
     period: year
     document: "query ($from: String!, $to: String!) { orders(from: $from, to: $to) { kind count } }"

@@ -14,6 +14,7 @@ import pytest
 from exporter.simulator import Settings, Simulator
 from tests.support.configurations import APIS, ENVIRONMENTS, choreo_source
 from tests.support.figures import figures
+from tests.support.processes import eventually
 from tests.support.standstill import answered, differences, including, shown, standstill
 
 SMALL: Final = Settings(apis=4, applications=3, rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60)
@@ -78,7 +79,8 @@ def test_a_limit_of_ids_is_kept_by_batches(most: int, tmp_path: Path) -> None:
     settings = replace(SMALL, max_ids=most, rate=3)
     queries = choreo_source() + ENVIRONMENTS + APIS
     with answered(settings, queries + USAGE.replace("BATCH", str(most)), tmp_path) as (insights, exporter):
-        assert len(exporter.samples("api_requests")) == len(insights.model.organizations[0].environments) * 4
+        every = len(insights.model.organizations[0].environments) * 4
+        eventually(lambda: len(exporter.samples("api_requests")) == every, "every API")
         asked = [entry.variables["of"]["apiIds"] for entry in insights.journal.entries() if "of" in entry.variables]
         assert max(map(len, asked)) == most
     with standstill(settings, queries + USAGE.replace("BATCH", str(most + 1)), tmp_path) as (_, exporter):

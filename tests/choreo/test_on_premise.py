@@ -62,5 +62,5 @@ def test_a_wrong_key_is_a_failed_query(insights: Simulator, start_exporter: Star
     source = WITH_KEY.replace("{env: CHOREO_ON_PREM_KEY}", "{file: key}")
     exporter = start_exporter(insights, "include: [choreo/on_premise]\n", source=source).wait_until_ready()
     assert exporter.value("insights_exporter_query_up", query="on_premise_usage") == 0
-    assert exporter.value("insights_exporter_poll_failures_total", reason="graphql") == 1, exporter.page()
+    assert (exporter.value("insights_exporter_poll_failures_total", reason="graphql") or 0) >= 1, exporter.page()
     assert "not-the-demo-key" not in exporter.log + exporter.page()

@@ -28,7 +28,7 @@ def well(folder: Path) -> Iterator[str]:
     """The whole catalogue on the simulated API: the page's address."""
     config = ROOT / "config.example.yaml"
     with Simulator() as insights, Exporter(config, folder / "well", environ=choreo_environ(insights)) as exporter:
-        exporter.wait_until_ready(60)
+        exporter.wait_until_ready(200)
         yield exporter.url
 
 
