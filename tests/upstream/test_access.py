@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,9 +209,10 @@ def test_hosts_without_a_proxy(server: Upstream, tls: dict[str, str]) -> None:
 
 
 def test_the_environment_names_the_proxy(
-    server: Upstream, tls: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    server: Upstream, tls: dict[str, str], names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`proxy_from_environment` takes HTTPS_PROXY with its user, and NO_PROXY; without the key nobody looks there."""
+    names["api.test"] = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     with Proxy(knows=HOSTS) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://alice:s3cr3t@127.0.0.1:{proxy.port}")
         monkeypatch.setenv("NO_PROXY", "internal")

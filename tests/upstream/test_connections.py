@@ -273,7 +273,7 @@ def test_no_connection_of_before_is_used_after_a_time_out(upstream: Upstream) ->
         await asyncio.gather(*(post(transport, upstream.api_url) for _ in range(5)))
         clock.advance(6)
         upstream.api.once(silence)
-        failure = await failure_of(post(transport, upstream.api_url, deadline_seconds=0.3))
+        failure = await failure_of(post(transport, upstream.api_url, deadline_seconds=2.0))
         assert failure.reason is Reason.TIMEOUT
         await post(transport, upstream.api_url)
         assert upstream.connections == 6
