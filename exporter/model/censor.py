@@ -88,7 +88,7 @@ class Censor:
         """A body of JSON with `<secret>` in its texts and keys; the same body where there is none. It may take long
         where there is one, and runs in any thread."""
         texts = self._own_texts() if len(body) > _BIG_BYTES else self._texts()
-        said = _said(body, self._credentials(texts))
+        said = _credentials_in(body, self._credentials(texts))
         return _CleanLiterals(said, _places(body, said)).of(body) if said else body
 
     def _credentials(self, texts: Iterable[str]) -> Sequence[_Credential]:
@@ -256,18 +256,18 @@ def _credential_of(text: str) -> _Credential:
     return _Credential(text)
 
 
-def _said(body: bytes | bytearray, sought: Sequence[_Credential]) -> Sequence[_Credential]:
+def _credentials_in(body: bytes | bytearray, sought: Sequence[_Credential]) -> Sequence[_Credential]:
     """Those that a body of JSON has in a text, or in the JSON that a text is, with whichever escapes."""
-    said = _found(body, sought)
+    said = _search(body, sought)
     for _ in range(_LEVELS):
         if b"\\u" not in body:
             break
         body = _with_letters(body)
-        said |= _found(body, sought)
+        said |= _search(body, sought)
     return tuple(said)
 
 
-def _found(body: bytes | bytearray, sought: Iterable[_Credential]) -> dict[_Credential, None]:
+def _search(body: bytes | bytearray, sought: Iterable[_Credential]) -> dict[_Credential, None]:
     return dict.fromkeys(one for one in sought if any(beginning in body for beginning in one.in_bodies))
 
 

@@ -32,7 +32,7 @@ def test_what_came_from_elsewhere_is_text(insights: Simulator, start_exporter: S
 
 def test_a_failing_poll_is_told_until_it_works_and_after(insights: Simulator, start_exporter: StartExporter) -> None:
     """The last error stands there in words; once the poll works again, as a thing of the past."""
-    exporter = start_exporter(insights, ENVIRONMENTS).wait_until_ready()
+    exporter = start_exporter(insights, ENVIRONMENTS.replace("interval: 1s", "interval: 5s")).wait_until_ready()
     assert 'class="problem"' not in get(f"{exporter.url}/").text
     insights.faults.set(api="error503")
     failing = eventually(lambda: _page_with(exporter, '<tr class="problem">'), "failing query on the page")
