@@ -59,6 +59,7 @@ class ClientConnections:
         self.empty.set()
         self._by_client: Counter[str] = Counter()
         self._pipelining: deque[Guard] = deque()
+        self._latest_body = 0  # by identity
 
     def enter(self, newcomer: Guard) -> None:
         """Adds a connection. Where there are too many, another goes: who has stalled longest."""
@@ -105,6 +106,13 @@ class ClientConnections:
         for member in tuple(self.members):
             if member.is_overdue(now):
                 member.abort()
+
+    def body_begins(self, body: bytes) -> None:
+        """Bounds what is untaken where this body adds to it: that of the answer before is there already. The next
+        sweep notices what has the identity of one that is gone."""
+        if id(body) != self._latest_body:
+            self._latest_body = id(body)
+            self.bound_untaken()
 
     def bound_untaken(self) -> None:
         """Closes connections where the answers that clients do not take are too large together: those of the client
@@ -278,7 +286,7 @@ class Guard(asyncio.BufferedProtocol):
         self._unsent = (-1, 0)  # not looked at yet: it has not stalled
         bodies[id(body)] = body
         if len(body) >= _BIG_BYTES:  # of others there are not so many until the next sweep
-            self._connections.bound_untaken()
+            self._connections.body_begins(body)
 
     def answer_ended(self) -> None:
         """Its answer is written, if not taken yet."""
