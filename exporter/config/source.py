@@ -303,16 +303,14 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _sound_url(self) -> Self:
-        ways = [self.oauth2, self.authorization, self.basic_auth]
-        if (any(ways) or self.secrets) and not is_protected(self.url):
+        if self._sends_credentials and not is_protected(self.url):
             raise ValueError("url would send credentials in clear text; use https:// (http:// only on loopback)")
         return self
 
     @model_validator(mode="after")
     def _sound_url_behind_proxy(self) -> Self:
-        has_credentials = self.oauth2 or self.authorization or self.basic_auth or self.secrets
         access, oauth2 = self.access, self.oauth2
-        sent = [("url", self.url, access.proxy)] if has_credentials else []
+        sent = [("url", self.url, access.proxy)] if self._sends_credentials else []
         if oauth2 is not None:
             sent += [("token_url", oauth2.token_url, access.token_proxy)]
             sent += [("revocation_url", oauth2.revocation_url or "", access.token_proxy)]
@@ -321,6 +319,10 @@ class Source(Strict):
                 wrong = f"{key} would send credentials in clear text to the proxy"
                 raise ValueError(f"{wrong}; add no_proxy: localhost beside proxy_url")
         return self
+
+    @property
+    def _sends_credentials(self) -> bool:
+        return any((self.oauth2, self.authorization, self.basic_auth, self.secrets))
 
     @property
     def secrets(self) -> tuple[tuple[tuple[str, ...], Secret], ...]:

@@ -194,9 +194,8 @@ class _Reader:
                 continue
             self._skip(event)
             self._skip(self._events.next())
-        for reader in dict.fromkeys(
-            givers.values()
-        ):  # at last, as an own key may replace a merged one with all below it
+        # At last, as an own key may replace a merged one with all below it.
+        for reader in dict.fromkeys(givers.values()):
             keys = {name for name, giver in givers.items() if giver is reader and name not in own}
             self._take_positions(reader, len(path), keys)
         return {**merged, **own}

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import merge
 from html import escape
@@ -133,14 +133,7 @@ class _CleanLiterals:
 
     def of(self, body: bytes) -> bytes:
         """The body with clean texts."""
-        found, at, view = bytearray(), 0, memoryview(body)
-        for match in _LITERAL.finditer(body):
-            if self._may_say(match) and (cleaned := self._clean(match[0])) is not None:
-                found += view[at : match.start()]
-                found += cleaned
-                at = match.end()
-        found += view[at:]
-        return bytes(found) if at else body
+        return bytes(_replace_matches(_LITERAL, self._clean, body))
 
     def _may_say(self, literal: re.Match[bytes]) -> bool:
         """Whether a credential begins in it, or letters of it are escaped, so that one might."""
@@ -148,10 +141,12 @@ class _CleanLiterals:
             self._next = next(self._places, sys.maxsize)
         return self._next < literal.end() or literal.string.find(b"\\u", *literal.span()) >= 0
 
-    def _clean(self, literal: bytes) -> bytes | None:
+    def _clean(self, literal: re.Match[bytes]) -> bytes | None:
         """Another literal for it, None where it is clean."""
+        if not self._may_say(literal):
+            return None
         try:
-            text = _DECODER.decode(literal.decode("utf-8", "surrogatepass"))
+            text = _DECODER.decode(literal[0].decode("utf-8", "surrogatepass"))
         except ValueError:  # the body is no JSON, and will be refused
             return None
         cleaned = _clean(text, self._sought)
@@ -188,14 +183,20 @@ _ESCAPES: Final = re.compile(rb'(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]))++')
 
 
 def _with_letters(body: bytes | bytearray) -> bytes | bytearray:
-    """The body with letters for all their escapes, to look for something in it: it is no JSON any more.
+    """The body with letters for all their escapes, to look for something in it: it is no JSON any more."""
+    return _replace_matches(_ESCAPES, _letters, body)
 
-    It is written piece by piece: of the millions that a body may have, `sub` keeps each as an object."""
+
+def _replace_matches(
+    pattern: re.Pattern[bytes], other: Callable[[re.Match[bytes]], bytes | None], body: bytes | bytearray
+) -> bytes | bytearray:
+    """The body with `other` for each match, but where that is None. `sub` would keep each of millions as an object."""
     found, at, view = bytearray(), 0, memoryview(body)
-    for match in _ESCAPES.finditer(body):
-        found += view[at : match.start()]
-        found += _letters(match)
-        at = match.end()
+    for match in pattern.finditer(body):
+        if (replacement := other(match)) is not None:
+            found += view[at : match.start()]
+            found += replacement
+            at = match.end()
     found += view[at:]
     return found if at else body
 

@@ -453,8 +453,9 @@ def test_one_refused_query_does_not_cost_the_others_their_token(
                 upstream.api.once(status(401))
                 refused = asyncio.create_task(failure_of(wire.execute()))
                 while not refused.done():
+                    await until(lambda: refused.done() or clock.sleeping)  # noqa: B023 - called within the round
                     clock.advance(0.05)  # the first short waits for the endpoint are waited out
-                    await asyncio.sleep(0.001)
+                    await asyncio.sleep(0)
                 await wire.execute()
                 assert wire.source.status().valid
                 clock.advance(60)

@@ -10,13 +10,14 @@ from weakref import WeakSet
 
 import pytest
 
+from exporter.config.source import Source
 from exporter.model.clock import Clock
 from exporter.model.errors import Failure, Reason, TokenFailure, UpstreamFailure
 from exporter.model.outcome import Operation, PollOutcome, Response, Result
 from exporter.model.samples import Family, Json, MetricType, Samples
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment, label_values
-from exporter.plan.plan import Plan, Target
+from exporter.plan.plan import Plan, QueryPlan, Target
 from exporter.polling.course import Course, courses
 from exporter.polling.poll import PackOutcome, Poller, failed_outcome, render_ahead
 from exporter.series.label_texts import Surroundings
@@ -55,8 +56,8 @@ def course(plan: Plan) -> Course:
 
 
 def poller(api: Api, monotonic: Callable[[], float] = lambda: 0.0) -> Poller:
-    def around(_query: object, source: object, target: Target) -> Surroundings:
-        return Surroundings(label_values(source, target))  # type: ignore[arg-type]
+    def around(_: QueryPlan, source: Source, target: Target) -> Surroundings:
+        return Surroundings(label_values(source, target))
 
     return Poller(api, around, clock=Clock(monotonic, lambda: WALL_AT_START))
 
@@ -229,9 +230,9 @@ def test_no_answer_of_a_pack_is_kept_while_the_next_waits(largest: int) -> None:
         assert isinstance(found, dict)
         if len(found) > largest:
             return UpstreamFailure(Reason.HTTP_4XX, "too many")
-        response = Response(found, share=Memory())
-        held.add(response.share)  # type: ignore[arg-type]
-        return response
+        share = Memory()
+        held.add(share)
+        return Response(found, share=share)
 
     polled = poll(Api(answer), PACKED, 4, 4)
     assert values(polled.outcomes) == {"a": 1, "b": 2, "c": 3, "d": 4}
@@ -252,8 +253,8 @@ def test_big_answers_of_packs_are_read_beside_the_event_loop(size: int, is_big: 
             threads.add(threading.get_ident())
             return super().__getitem__(name)
 
-    def around(_query: object, source: object, target: Target) -> Surroundings:
-        return Surroundings(Watched(label_values(source, target)))  # type: ignore[arg-type]
+    def around(_: QueryPlan, source: Source, target: Target) -> Surroundings:
+        return Surroundings(Watched(label_values(source, target)))
 
     def answer(operation: Operation) -> Response:
         found = numbered(operation)
