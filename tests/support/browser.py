@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.support.processes import PATIENCE_SECONDS, program
 
 DESKTOP: Final = {"width": 1280, "height": 900}
 PHONE: Final = {"width": 375, "height": 740}
 _FLAGS: Final = ("--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage")
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @contextmanager

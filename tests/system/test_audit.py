@@ -23,9 +23,9 @@ from tests.support.standstill import access_token
 
 PERIOD_SECONDS: Final = 10
 AFTER_SECONDS: Final = 6
-# A fifth of the requests is counted three seconds late: after the end of a period is on the page, before its audit.
+# A fifth of the requests is counted five seconds late: after the end of a period is on the page, before its audit.
 LATE: Final = Settings(
-    apis=2, applications=1, rate=50, daily_rhythm=False, delay_seconds=0, late_share=0.2, late_by_seconds=3
+    apis=2, applications=1, rate=50, daily_rhythm=False, delay_seconds=0, late_share=0.2, late_by_seconds=5
 )
 DIFFERENCE: Final = "insights_exporter_audit_difference"
 TARGETS: Final = "insights_exporter_audit_targets"

@@ -80,8 +80,8 @@ def test_the_union_of_the_shards_is_the_whole(insights: Simulator, stack: ExitSt
     names = Counter(name for name, _ in whole)
     every = f'{{__name__=~"{"|".join(names)}"}}'
     eventually(lambda: len(prometheus.query(every)) == len(whole), "all series in Prometheus")
-    for name, count in names.items():
-        assert prometheus.query(f"count(count without (instance) ({name}))") == [({}, count)], name
+    once = {f"count(count without (instance) ({name}))": count for name, count in names.items()}
+    eventually(lambda: all(prometheus.query(expr) == [({}, once[expr])] for expr in once), "each series once")
 
 
 def test_sources_are_split_too(upstream: Upstream, stack: ExitStack, tmp_path: Path) -> None:

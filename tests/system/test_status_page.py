@@ -94,6 +94,7 @@ def page_of_scene(name: str, folder: Path, **context: Any) -> Iterator[tuple[Pag
         yield page, faults
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("scene", "headline"),
     [

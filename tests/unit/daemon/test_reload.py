@@ -37,7 +37,7 @@ def test_no_look_at_everything_falls_between_a_loading_and_its_take_over(is_wron
         return _READY
 
     before = gc.get_threshold()
-    reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus(), calm_seconds=1)
+    reloading = Reloading(load, lambda _: seen.append(gc.get_threshold()[2]), ReloadStatus(), calm_seconds=0.2)
 
     async def reload() -> Problems:
         found = await reloading.reload()

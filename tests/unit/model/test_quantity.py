@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -108,10 +107,9 @@ def test_another_text_is_no_form_of_numbers(text: str) -> None:
     assert found is None or (text, found.group, found.point) == ("1234.56", "", ".")
 
 
-@given(st.text(alphabet="0123456789.,:+-PTDHMSdhms %KiB'day ", max_size=30_000))
+@given(st.text(alphabet="0123456789.,:+-PTDHMSdhms %KiB'day ").map(lambda text: text * 10_000) | st.text())
 def test_no_text_makes_reading_slow_or_fail(text: str) -> None:
-    """Whatever an API says is a number, or is not, at once."""
-    began = time.perf_counter()
+    """Whatever an API says is a number, or is not, at once: a look from each of its characters would have no end."""
     form = parse_number_form("1.234,56")
     assert form is not None
     for read in (seconds_of, bytes_of, ratio_of, form.plain):
@@ -119,4 +117,3 @@ def test_no_text_makes_reading_slow_or_fail(text: str) -> None:
             read(text)
         except ValueError:
             continue
-    assert time.perf_counter() - began < 1

@@ -127,7 +127,7 @@ def test_a_header_of_quotes_without_an_end_is_read_in_time() -> None:
     """The end that is missing is not looked for from each quote: a client would hold up all others."""
     default = representation("", "")
     for piece in ('"', '"\\', '\\"', ';a="\\"', ",", ";", ";a=", " "):
-        hostile = '"' + piece * (1_000_000 // len(piece))
+        hostile = '"' + piece * (200_000 // len(piece))
         assert representation(hostile, hostile) == default
     assert representation('"\\", application/openmetrics-text', "").format is Format.TEXT  # all of it is in quotes
 
