@@ -87,13 +87,16 @@ class Lane:
     async def wait_to_pass(self, query: str) -> float:
         """Waits until that query may send a request; gives the seconds that it waited."""
         began_at = self._monotonic()
-        await self._gate().until_over(self._monotonic)
+        await self._until_over()
         if self._pace is not None:
             if self._until_ready is not None:  # else many that passed one by one would be sent at once
                 await self._until_ready()
-            await self._pace.wait_to_pass(query)
-            await self._gate().until_over(self._monotonic)
+            await self._pace.wait_to_pass(query, self._until_over)
         return self._monotonic() - began_at
+
+    async def _until_over(self) -> None:
+        """Waits until no pause is left."""
+        await self._gate().until_over(self._monotonic)
 
     async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
         """The response, within the deadline. Raises `Failure`."""

@@ -60,6 +60,10 @@ class FairPlaces:
         self._free += 1
 
 
+async def _no_pause() -> None:
+    """What waits for the end of a pause, where nothing asks for one."""
+
+
 class Pace:
     """Lets requests pass, never more than `requests` within `per_seconds`, queries in turn."""
 
@@ -77,6 +81,7 @@ class Pace:
         self._turns = FairPlaces(1)
         self._monotonic = monotonic
         self._sleep = sleep
+        self._paused_seconds = 0.0
         self.waited_seconds = 0.0
 
     def continues(self, other: Pace) -> None:
@@ -84,18 +89,33 @@ class Pace:
         self._passed_at.extend(other._passed_at)
         self.waited_seconds = other.waited_seconds
 
-    async def wait_to_pass(self, query: str) -> float:
-        """Waits until that query may send a request; gives the seconds that it waited."""
-        began_at = self._monotonic()
+    async def wait_to_pass(self, query: str, until_over: Callable[[], Awaitable[None]] = _no_pause) -> float:
+        """Waits until that query may send a request; gives the seconds that it waited for the limit. `until_over` waits
+        for the end of a pause. Only the next one does, so that those behind it do not pass during the pause, and are
+        sent all at once after it."""
+        began_at, paused_before = self._monotonic(), self._paused_seconds
         async with self._turns.take(query):
-            if len(self._passed_at) >= self._requests:
-                while (wait := self._passed_at[-self._requests] + self._per_seconds - self._monotonic()) > 0:
-                    await self._sleep(wait)
+            await self._pause(until_over)
+            while (wait := self._seconds_left()) > 0:
+                await self._sleep(wait)
+                await self._pause(until_over)
             now = self._monotonic()
             self._passed_at.append(now)
             self._forget_before(now - self._per_seconds)
-        self.waited_seconds += now - began_at
-        return now - began_at
+        waited = now - began_at - (self._paused_seconds - paused_before)
+        self.waited_seconds += waited
+        return waited
+
+    async def _pause(self, until_over: Callable[[], Awaitable[None]]) -> None:
+        began_at = self._monotonic()
+        await until_over()
+        self._paused_seconds += self._monotonic() - began_at
+
+    def _seconds_left(self) -> float:
+        """Seconds until the limit lets one more pass."""
+        if len(self._passed_at) < self._requests:
+            return 0.0
+        return self._passed_at[-self._requests] + self._per_seconds - self._monotonic()
 
     def _forget_before(self, at: float) -> None:
         """Keeps what counts still, also beyond the limit: that was lowered then, and may be raised again."""

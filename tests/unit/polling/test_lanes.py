@@ -17,7 +17,7 @@ from exporter.polling.course import courses
 from exporter.polling.lanes import Lanes
 from exporter.series.label_texts import Surroundings
 from exporter.upstream.gate import Gate
-from tests.support.plans import planned
+from tests.support.plans import SOURCE, planned
 
 PLAN = planned('- {name: q, document: "{ n }", metrics: [{name: n, help: N., value: n}]}')
 CLOCK = Clock(monotonic=lambda: 1000.0, wall=lambda: 0.0)
@@ -102,3 +102,29 @@ def test_a_budget_that_is_spent_holds_the_next_page() -> None:
     assert len(asked_at) == 3
     assert all(later - earlier >= 0.05 for earlier, later in itertools.pairwise(asked_at))
     assert gate.budget == Budget(0, 1)
+
+
+def test_a_pause_does_not_let_polls_gather_before_the_rate_limit() -> None:
+    """An answer asks for a pause while other polls wait for the limit: after it they go one by one, as before it."""
+    limited = SOURCE.replace("url:", "concurrency: 4, rate_limit: {requests: 1, per: 200ms}, url:")
+    plan = planned('- {name: q, document: "{ n }", metrics: [{name: n, help: N., value: n}]}', limited)
+    asked_at: list[float] = []
+
+    class Pausing:
+        """An API that asks for a pause with its first answer."""
+
+        async def execute(self, operation: Operation, *, deadline_seconds: float) -> Response:
+            asked_at.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.01)  # meanwhile, the others begin to wait
+            raise UpstreamFailure(Reason.HTTP_429, "no", retry_after_seconds=0.7 if len(asked_at) == 1 else None)
+
+    async def poll() -> None:
+        found = Lanes(lambda _, source, target: Surroundings(label_values(source, target)))
+        found.follow(plan.sources, {"acme": Pausing()})
+        (course,) = courses(plan)
+        await asyncio.gather(*(found.poll(course, {Target({}): None}, 1) for _ in range(4)))
+
+    asyncio.run(poll())
+    first, second, *_ = asked_at
+    assert second - first >= 0.7
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(asked_at))

@@ -24,6 +24,32 @@ def test_so_many_requests_pass_at_once_and_the_next_when_the_first_is_old_enough
     assert asyncio.run(test()) == [0.0, 0.0, 8.0, 1.0, 0.0]
 
 
+def test_who_waits_while_a_pause_begins_is_sent_at_the_rate_after_it() -> None:
+    """Nobody passes during the pause, to be sent with all others at its end; the pause is no wait for the limit."""
+    clock = Clock()
+
+    async def test() -> tuple[list[float], float]:
+        pace = Pace(1, 10.0, monotonic=clock, sleep=clock.sleep)
+        sent_at: list[float] = []
+        paused_until = 0.0
+
+        async def until_over() -> None:
+            while clock.now < paused_until:
+                await clock.sleep(paused_until - clock.now)
+
+        async def send() -> None:
+            nonlocal paused_until
+            await pace.wait_to_pass("q", until_over)
+            sent_at.append(clock.now - began_at)
+            paused_until = began_at + 100.0  # as the first answer asks
+
+        began_at = clock.now
+        await asyncio.gather(*(send() for _ in range(4)))
+        return sent_at, pace.waited_seconds
+
+    assert asyncio.run(test()) == ([0.0, 100.0, 110.0, 120.0], 10.0 + 20.0)
+
+
 def test_a_query_with_one_target_is_not_kept_out_by_one_with_a_thousand() -> None:
     """Queries take turns at the rate limit, however many calls each has waiting; within a query, first come."""
     clock = Clock()
