@@ -76,7 +76,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
     """Every series of the catalogue, no more and no less, has the value that a count of single requests gives; for some
     it stands here as a number. Every operation in the role of a metric or a lookup was asked, and answered."""
     settings = Settings(rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60)
-    with answered(settings, including(GROUPS), tmp_path, 300) as (insights, exporter):
+    with answered(settings, including(GROUPS), tmp_path, seconds=300) as (insights, exporter):
         found = shown(exporter.page())
         assert differences(found, figures(insights, insights.model.organizations[0], GROUPS)) == []
         families = plan(load(tmp_path / "config.yaml", choreo_environ(insights))).families
@@ -99,7 +99,7 @@ def test_every_figure_of_every_group_is_the_one_that_was_counted(tmp_path: Path)
 def test_three_hundred_apis_and_forty_applications_are_counted_too(groups: list[str], tmp_path: Path) -> None:
     """Where pages of the answers and batches of five ids matter, nothing is lost or counted twice."""
     settings = Settings(rate=1, daily_rhythm=False, error_share=0.1, alerts_per_day=60, apis=300, applications=40)
-    with answered(settings, including(groups), tmp_path, 1000) as (insights, exporter):
+    with answered(settings, including(groups), tmp_path, seconds=1000) as (insights, exporter):
         found = shown(exporter.page())
         assert differences(found, figures(insights, insights.model.organizations[0], groups)) == []
         assert not exporter.value("insights_exporter_query_rows_cut_total")

@@ -42,10 +42,10 @@ def standstill(
 
 @contextmanager
 def answered(
-    settings: Settings, configuration: str, folder: Path, seconds: float = 90
+    settings: Settings, configuration: str, folder: Path, now: datetime = NOW, seconds: float = 90
 ) -> Iterator[tuple[Simulator, Exporter]]:
     """The same once every query has been answered well."""
-    with standstill(settings, configuration, folder, seconds=seconds) as (insights, exporter):
+    with standstill(settings, configuration, folder, now, seconds) as (insights, exporter):
         eventually(lambda: _is_answered(exporter.page()), f"good answers; the log is: {exporter.log}", seconds)
         yield insights, exporter
 
