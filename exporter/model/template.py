@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from exporter.model.errors import Reason, ResultFailure
 from exporter.model.samples import Json
 
 _REFERENCE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -81,16 +82,24 @@ def references(template: Template) -> Iterator[Reference]:
 
 
 def bind(template: Template, values: Mapping[str, Json]) -> Json:
-    """The template with each reference replaced by its value. Raises `KeyError` for a name without one."""
+    """The template with each reference replaced by its value. Raises `KeyError` for a name without one, and
+    `ResultFailure` where a part of a text is none."""
     if isinstance(template, Reference):
         return values[template.name]
     if isinstance(template, Text):
-        return "".join(part if isinstance(part, str) else scalar_text(values[part.name]) for part in template.parts)
+        return "".join(part if isinstance(part, str) else _part(part.name, values) for part in template.parts)
     if isinstance(template, list):
         return [bind(item, values) for item in template]
     if isinstance(template, dict):
         return {key: bind(item, values) for key, item in template.items()}
     return template
+
+
+def _part(name: str, values: Mapping[str, Json]) -> str:
+    value = values[name]
+    if isinstance(value, list | dict):
+        raise ResultFailure(Reason.SCHEMA, f"{name} is a list or an object, which cannot be a part of a text")
+    return scalar_text(value)
 
 
 def exact_text(value: object) -> str:

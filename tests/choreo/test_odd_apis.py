@@ -296,3 +296,35 @@ def test_rows_of_a_map_are_shown(tmp_path: Path) -> None:
         run = finished("query", "days", f"--config.file={file}")
     assert (run.returncode, run.stderr) == (0, "")
     assert "Rows (2):\n  .\n  1\n  2\n" in run.stdout
+
+
+def test_an_object_where_a_text_is_made_fails_that_target_alone(tmp_path: Path) -> None:
+    """Of two rows, one has an object as its id. Its poll says so, in the API's terms; the other has its value. The
+    command shows both, and keeps what was answered."""
+    sdl = "scalar JSON type Item { id: JSON, name: String! } type Query { items: [Item!]!, size(of: String!): Int }"
+    items = [{"id": {"shard": 1}, "name": "odd"}, {"id": "b", "name": "even"}]
+    config, kept = tmp_path / "config.yaml", tmp_path / "kept.json"
+    with graphql_api(sdl, {"items": items, "size": lambda _, of: len(of)}, "Bearer t") as api:
+        config.write_text(f"""
+sources: [{{name: shop, url: "{api.url}", authorization: {{credentials: t}}}}]
+queries:
+  - {{name: items, document: "{{ items {{ id name }} }}", rows: items}}
+  - name: sizes
+    for_each: {{item: items}}
+    document: "query ($of: String!) {{ size(of: $of) }}"
+    variables: {{of: "item-{{{{ item.id }}}}"}}
+    labels: {{name: "{{{{ item.name }}}}"}}
+    metrics: [{{name: item_size, help: Size., value: size}}]
+""")
+        wrong = "item.id is a list or an object, which cannot be a part of a text"
+        with Exporter(config, tmp_path / "log") as exporter:
+            exporter.wait_until_ready()
+            assert exporter.samples("item_size") == [({"name": "even"}, 6.0)], exporter.log
+            assert exporter.value("insights_exporter_poll_failures_total", query="sizes", reason="schema")
+            assert wrong in exporter.log
+        for flag in (f"--save={kept}", f"--response={kept}"):
+            run = finished("query", "sizes", f"--config.file={config}", "--all", flag)
+            assert run.returncode == 1
+            assert wrong in run.stderr + run.stdout
+            assert "Traceback" not in run.stderr
+            assert "item_size" in run.stdout

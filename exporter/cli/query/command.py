@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -231,7 +232,7 @@ def _item(items: list[Json], index: int | Pick) -> Json:
     """The item at that place, or whose field has that text; none, if there is no such one."""
     if isinstance(index, Pick):
         fields = (cast("dict[str, Json]", item) for item in items if item is not None)
-        return next((one for one in fields if scalar_text(one.get(index.field)) == index.text), None)
+        return next((one for one in fields if _text(one.get(index.field)) == index.text), None)
     return items[index] if -len(items) <= index < len(items) else None
 
 
@@ -307,4 +308,6 @@ def _target_text(target: Target) -> str:
 
 
 def _text(value: Json) -> str:
-    return ",".join(_text(item) for item in value) if isinstance(value, list) else scalar_text(value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return ",".join(map(_text, value)) if isinstance(value, list) else scalar_text(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.model.errors import Reason, ResultFailure
 from exporter.model.samples import Json
 from exporter.model.template import Reference, Text, bind, parse_template, parse_text, references, scalar_text
 
@@ -36,6 +37,14 @@ def test_references_inside_text_become_text() -> None:
     template = parse_text("env-{{ environment.id }}/{{a}}")
     assert template == Text(("env-", Reference("environment.id"), "/", Reference("a")))
     assert bind(template, {"environment.id": 7, "a": True}) == "env-7/true"
+
+
+@pytest.mark.parametrize("value", [["a"], {"b": 1}])
+def test_what_is_no_scalar_is_no_part_of_a_text(value: Json) -> None:
+    """The API gave it: the poll fails with a reason, and not as a fault of ours."""
+    with pytest.raises(ResultFailure, match=r"^row\.id is a list or an object") as failed:
+        bind(parse_text("env-{{ row.id }}"), {"row.id": value})
+    assert failed.value.reason is Reason.SCHEMA
 
 
 def test_two_references_side_by_side_are_text() -> None:
