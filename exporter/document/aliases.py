@@ -75,7 +75,8 @@ def unpack_response(response: Response, size: int, shape: Shape | None = None) -
 
 @lru_cache(maxsize=256)
 def pack_document(text: str, size: int, shared: frozenset[str]) -> str:
-    """The document that asks what the valid document `text` asks, so many times."""
+    """The document that asks what the valid document `text` asks, so many times. Directives of its operation, which
+    there is once, have variables of `shared` alone."""
     node = parse(text)
     operation = next(part for part in node.definitions if isinstance(part, OperationDefinitionNode))
     fragments = {part.name.value: part for part in node.definitions if isinstance(part, FragmentDefinitionNode)}
@@ -93,7 +94,7 @@ def pack_document(text: str, size: int, shared: frozenset[str]) -> str:
         operation=operation.operation,
         name=operation.name,
         variable_definitions=tuple(variables),
-        directives=operation.directives,
+        directives=tuple(_rename(part, "", shared) for part in operation.directives or ()),
         selection_set=SelectionSetNode(selections=tuple(selections)),
     )
     return print_ast(DocumentNode(definitions=(packed, *copies)))

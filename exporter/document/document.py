@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -105,7 +106,7 @@ class Selection(Struct, frozen=True):
     """A field of a document: what is selected below it, by response key.
 
     `optional`: a directive or a type condition may leave it out of an answer. `variables` are those that its
-    arguments name.
+    arguments name; of the document's own selection, those of the operation's directives.
     """
 
     children: Mapping[str, Selection] = {}
@@ -136,7 +137,7 @@ def with_extensions(document: Document) -> Document:
     """The document of which the `extensions` of an answer (GraphQL §7.1) are read as if they were a field that is
     JSON."""
     children = {**document.selection.children, EXTENSIONS: Selection(type=FieldType("JSON", leaf=True), optional=True)}
-    return replace(document, selection=Selection(children), reads_extensions=True)
+    return replace(document, selection=replace(document.selection, children=children), reads_extensions=True)
 
 
 def without_schema(document: Document) -> Document:
@@ -169,7 +170,10 @@ def parse_document(text: str, schema: GraphQLSchema | None, name: str | None = N
     root = schema.query_type if schema is not None else None
     return Document(
         text,
-        Selection(_Selecting(schema, fragments).children(operation.selection_set, root, False)),
+        Selection(
+            _Selecting(schema, fragments).children(operation.selection_set, root, False),
+            variables=frozenset(name for part in operation.directives or () for name in _variables_of(part)),
+        ),
         {
             definition.variable.name.value: Variable(
                 print_ast(definition.type),
@@ -290,8 +294,7 @@ class _Selecting(Struct, frozen=True):
             else {}
         )
         known = _field_type(kind) if kind is not None else self._type_name(node, parent)
-        variables = frozenset(name for argument in node.arguments or () for name in _variables_in(argument.value))
-        return Selection(children, known, optional, variables or _NO_NAMES)
+        return Selection(children, known, optional, frozenset(_variables_of(node)) or _NO_NAMES)
 
     def _type_name(self, node: FieldNode, parent: object) -> FieldType | None:
         """The type of `__typename`, of which each type that an object may be of is a word."""
@@ -301,6 +304,12 @@ class _Selecting(Struct, frozen=True):
         if isinstance(parent, GraphQLInterfaceType | GraphQLUnionType):
             names = [kind.name for kind in self.schema.get_possible_types(parent)]
         return FieldType(parent.name, True, tuple(names))
+
+
+def _variables_of(node: FieldNode | DirectiveNode) -> Iterator[str]:
+    """The variables that the arguments of a field or a directive name."""
+    for argument in node.arguments or ():
+        yield from _variables_in(argument.value)
 
 
 def _variables_in(value: ValueNode) -> Iterator[str]:

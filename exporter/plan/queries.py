@@ -66,7 +66,7 @@ def query_plan(
         feeds=tuple(_feed(name, over) for name, over in query.for_each.items()),
         needed=frozenset(wants.carried[query.name]) or NOTHING,
         batch=query.batch,
-        pack=_pack(query),
+        pack=_pack(parsed, findings),
         max_calls=query.max_calls,
         window=Window(window.length, window.delay, window.align, zone) if window is not None else None,
         time_format=window.format if window is not None else ISO,
@@ -181,16 +181,20 @@ def _feed(name: str, over: RowsOf | ForEachList) -> Feed:
     return Feed(name, None, tuple(dict(item) if isinstance(item, dict) else {SELF: item} for item in over))
 
 
-def _pack(query: Query) -> PackPlan | None:
+def _pack(parsed: ParsedQuery, findings: Findings) -> PackPlan | None:
     """A variable is the same for all targets where it refers to none; times are not, as a counter's period may end."""
+    query, document = parsed.query, parsed.document
     if query.pack is None:
         return None
-    shared = {
+    shared = frozenset(
         name
-        for name, template in query.variables.items()
-        if all(reference.root == "source" for reference in references_in(template))
-    }
-    return PackPlan(query.pack, frozenset(shared))
+        for name in document.variables.keys() | query.variables.keys()
+        if all(reference.root == "source" for reference in references_in(query.variables.get(name)))
+    )
+    for name in sorted(document.selection.variables - shared):
+        wrong = f"a directive of the operation has ${name}, which differs from call to call"
+        findings.add((*parsed.place, "pack"), wrong, "leave out pack, or move the directive to a field")
+    return PackPlan(query.pack, shared)
 
 
 def _pages(parsed: ParsedQuery, findings: Findings) -> PagesPlan | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from exporter.document.aliases import pack_operations, unpack_response
 from exporter.model.outcome import GraphQLError, Operation, Response
@@ -25,6 +26,15 @@ def test_variables_that_all_targets_share_are_sent_once() -> None:
     packed = pack_operations(calls, frozenset({"org"}))
     assert packed.variables == {"all_org": "o", "t0_data": {"tenant": "a"}, "t1_data": {"tenant": "b"}}
     assert packed.document.count("$all_org: String!") == 1
+
+
+def test_a_directive_of_the_operation_keeps_its_variable() -> None:
+    """There is one for all calls, with a variable that all of them share."""
+    schema = build_schema("directive @cost(most: Int) on QUERY type Query { n(id: ID): Int }")
+    text = "query ($most: Int = 5, $id: ID) @cost(most: $most) { n(id: $id) }"
+    packed = pack_operations([Operation(text, {"id": one}) for one in "ab"], frozenset({"most"}))
+    assert not validate(schema, parse(packed.document))
+    assert "@cost(most: $all_most)" in packed.document
 
 
 def test_an_error_of_no_alias_is_every_calls_error() -> None:
