@@ -23,6 +23,7 @@ class SkipReason(StrEnum):
 
     NOT_A_NUMBER = "not_a_number"
     NOT_FINITE = "not_finite"
+    NEGATIVE = "negative"  # of a counter, which begins at zero (OpenMetrics, Counter)
     NOT_A_BOOLEAN = "not_a_boolean"
     NOT_IN_MAP = "not_in_map"
     NOT_A_TIMESTAMP = "not_a_timestamp"

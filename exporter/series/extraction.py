@@ -15,7 +15,7 @@ from msgspec import UnsetType
 from exporter.model.duration import duration_text
 from exporter.model.errors import Reason, ResultFailure
 from exporter.model.outcome import Response, Result
-from exporter.model.samples import Family, Json, LabelValues, Number, Samples
+from exporter.model.samples import Family, Json, LabelValues, MetricType, Number, Samples
 from exporter.model.time_format import TimeFormat
 from exporter.model.value import SkipReason, ValueKind, ValueRule, numbers
 from exporter.model.window import last_bucket
@@ -33,9 +33,20 @@ from exporter.plan.plan import (
     label_columns,
 )
 from exporter.series.label_texts import LabelTexts, Surroundings, has_object
-from exporter.series.odd_rows import LeftOut, OddRows, RowReason
+from exporter.series.odd_rows import LeftOut, OddRows, RowReason, quote
 from exporter.series.page_state import answer_data, row_count
 from exporter.series.records import Most, Node, Records, hops_text, is_known, records_at
+
+
+def _is_negative(number: Number) -> bool:
+    return number < 0
+
+
+def _without(is_bad: Callable[[Number], bool], samples: Samples, reason: SkipReason, left: LeftOut) -> Samples:
+    """The samples without those whose numbers cannot be published."""
+    kept = Samples.of(samples.family, {key: number for key, number in samples.items() if not is_bad(number)})
+    left.values[reason.value] += len(samples) - len(kept)
+    return kept
 
 
 def _sum(first: Number, second: Number) -> Number:
@@ -94,9 +105,11 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
             raise ResultFailure(Reason.CARDINALITY, _over_limit(found.values(), query.max_series))
     for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
         if any(map(math.isnan, found[family].numbers)):
-            finite = {key: number for key, number in found[family].items() if not math.isnan(number)}
-            left.values[SkipReason.NOT_FINITE.value] += len(found[family]) - len(finite)
-            found[family] = Samples.of(family, finite)
+            found[family] = _without(math.isnan, found[family], SkipReason.NOT_FINITE, left)
+    for family, samples in found.items():
+        if family.type is MetricType.COUNTER and (least := min(samples.numbers, default=0)) < 0:
+            left.first_value = left.first_value or quote(least)
+            found[family] = _without(_is_negative, samples, SkipReason.NEGATIVE, left)
     if query.rows is not None and query.rows.walk not in by_walk:
         by_walk[query.rows.walk] = records_at(data, query.rows.walk, most, left.rows, keyed)
     nulls = _nulls(query, by_walk)

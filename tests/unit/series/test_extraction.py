@@ -149,6 +149,28 @@ def test_rows_of_one_series_are_aggregated_as_configured(how: str, value: int) -
     assert series(query, {"a": [{"n": 1}, {"n": None}, {"n": 5}, {"n": 3}]}) == {(): value}
 
 
+def test_a_counter_is_never_negative() -> None:
+    """Such a total is left out, as no reader of OpenMetrics takes its page; a gauge may be negative."""
+    query = """
+    - name: q
+      period: day
+      window: {length: 1h}
+      document: "{ a { of n } }"
+      rows: a
+      labels: {of: of}
+      metrics:
+        - {name: n_total, type: counter, help: N., value: n}
+        - {name: now, help: N., value: n}
+    """
+    found = result(query, {"a": [{"of": "x", "n": -1}, {"of": "y", "n": -0.0}, {"of": "z", "n": 2}]})
+    assert {one.family.name: {key[0]: number for key, number in one.items()} for one in found.samples} == {
+        "n_total": {"y": -0.0, "z": 2},
+        "now": {"x": -1, "y": -0.0, "z": 2},
+    }
+    assert found.skipped == {"negative": 1}
+    assert found.first_skipped == "-1"
+
+
 @pytest.mark.parametrize("numbers", [[1e308, 1e308], [10**308, 10**308, 1.0], [1e308, 10**308, 10**308]])
 def test_a_sum_that_no_float_can_hold_is_left_out(numbers: list[Json]) -> None:
     """A sum is never published as infinite."""
