@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
 import click
@@ -147,9 +148,10 @@ class Round:
         query = course.query
         rows = self.store.feeding_rows(query.feeder, course.source.name) if query.feeder is not None else ()
         try:
-            return targets(query, rows, query.max_calls)
+            return targets(query, rows, query.max_calls * query.most_in_call)
         except TooManyTargets as error:
-            wrong = f"{query.name}: {error.count} calls are needed, and max_calls is {query.max_calls}"
+            calls = ceil(error.count / query.most_in_call)
+            wrong = f"{query.name}: {calls} calls are needed, and max_calls is {query.max_calls}"
             raise ResultFailure(Reason.FAN_OUT, wrong) from None
 
     async def poll_at(
@@ -159,7 +161,7 @@ class Round:
         query = course.query
         clock = replace(self._clock, wall=lambda: now)
         poller = self._poller(course, self._client_of(course, members[0]), clock)
-        size = self._pack_sizes.get(query.name, 1 if query.pack is None else query.pack.size)
+        size = self._pack_sizes.get(query.name, query.most_in_call)
         async with self.gates[course.source.name].place(query.name, clock.monotonic):
             polled = await poller.poll(course, dict.fromkeys(members, published_end_time), size)
         self._pack_sizes[query.name] = polled.accepted

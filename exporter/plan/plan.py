@@ -277,6 +277,11 @@ class QueryPlan:
         text = exact_text((self.variables, self.feeds, conditions))
         object.__setattr__(self, "_types", blake2b(text.encode(), digest_size=16).digest())
 
+    @property
+    def most_in_call(self) -> int:
+        """How many targets one call asks for at most."""
+        return 1 if self.pack is None else self.pack.size
+
     def on(self, source: Source) -> QueryPlan:
         """The query by the clock of a source, where its sources do not have the same."""
         zone = source.timezone

@@ -92,7 +92,7 @@ def query_plan(
 def _warn_of_calls(parsed: ParsedQuery, made: QueryPlan, findings: Findings) -> None:
     """Warns where the lists of the file alone need more calls than there may be; several shards may have fewer each."""
     targets = prod(_distinct(feed, made.needed) for feed in made.feeds if feed.query is None)
-    calls = ceil(ceil(targets / (made.batch or 1)) / (made.pack.size if made.pack is not None else 1))
+    calls = ceil(ceil(targets / (made.batch or 1)) / made.most_in_call)
     if calls > made.max_calls:
         key = "max_calls" if "max_calls" in parsed.query.model_fields_set else "for_each"
         wrong = f"its lists need {calls} calls in a round, and max_calls is {made.max_calls}, so that it is not polled"

@@ -79,7 +79,7 @@ def _usual_seconds(period: Period) -> float:
 def _calls(query: QueryPlan) -> float:
     """Calls a minute, for each row of the feeding query if there is one."""
     each = _rounds(query)
-    pack = query.pack.size if query.pack is not None else 1
+    pack = query.most_in_call
     batch = query.batch or 1
     items = 1
     for feed in query.feeds:

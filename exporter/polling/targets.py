@@ -242,7 +242,7 @@ class Targets:
         """Starts the targets that came and ends those that went, with their series."""
         query, feeder = course.query, self._feeder(course)
         rows = self._store.feeding_rows(*feeder.key) if feeder is not None else ()
-        pack = query.pack.size if query.pack is not None else 1
+        pack = query.most_in_call
         fan_out = self._fan_outs.setdefault(course.key, FanOut(pack))
         shares = 1 if query.name in self._read_by_others else self.shard.count
         try:

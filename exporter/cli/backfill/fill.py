@@ -63,8 +63,7 @@ class FanOut(Struct, frozen=True):
     @property
     def packs(self) -> list[tuple[Target, ...]]:
         """The targets of each operation."""
-        pack = self.course.query.pack
-        size = pack.size if pack is not None else 1
+        size = self.course.query.most_in_call
         return [self.targets[start : start + size] for start in range(0, len(self.targets), size)]
 
     def owner(self, target: Target) -> str:

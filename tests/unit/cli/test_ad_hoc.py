@@ -87,8 +87,8 @@ def test_a_failure_is_part_of_what_was_seen() -> None:
 def test_more_calls_than_allowed_are_refused() -> None:
     """`max_calls` holds for commands, too, to the call."""
 
-    async def targets(limit: int) -> int:
-        plan = planned(QUERIES.replace("for_each: {shop", f"max_calls: {limit}\n  for_each: {{shop"))
+    async def targets(limit: int, pack: str = "") -> int:
+        plan = planned(QUERIES.replace("for_each: {shop", f"max_calls: {limit}{pack}\n  for_each: {{shop"))
         a_round = round_of(Answering(answer), plan)
         course = course_of(plan, "orders")
         await a_round.prepare(course)
@@ -98,6 +98,9 @@ def test_more_calls_than_allowed_are_refused() -> None:
     with pytest.raises(ResultFailure, match="orders: 3 calls are needed, and max_calls is 2") as failed:
         asyncio.run(targets(2))
     assert failed.value.reason is Reason.FAN_OUT
+    assert asyncio.run(targets(2, "\n  pack: 2")) == 3
+    with pytest.raises(ResultFailure, match="orders: 2 calls are needed, and max_calls is 1"):
+        asyncio.run(targets(1, "\n  pack: 2"))
 
 
 def test_another_moment_has_another_window() -> None:
