@@ -49,6 +49,17 @@ def _without(is_bad: Callable[[Number], bool], samples: Samples, reason: SkipRea
     return kept
 
 
+def _leave_out_unfit(query: QueryPlan, found: dict[Family, Samples], left: LeftOut) -> None:
+    """Takes out what no page may have: sums that no float can hold, and totals of counters below zero."""
+    for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
+        if any(map(math.isnan, found[family].numbers)):
+            found[family] = _without(math.isnan, found[family], SkipReason.NOT_FINITE, left)
+    for family, samples in found.items():
+        if family.type is MetricType.COUNTER and (least := min(samples.numbers, default=0)) < 0:
+            left.first_value = left.first_value or quote(least)
+            found[family] = _without(_is_negative, samples, SkipReason.NEGATIVE, left)
+
+
 def _sum(first: Number, second: Number) -> Number:
     """The sum; not a number where no float can hold it, and then whatever is added later."""
     try:
@@ -103,13 +114,7 @@ def extract(query: QueryPlan, responses: Sequence[Response], around: Surrounding
         found[metric.family] = samples if before is None else _distinct(before.join(samples), metric, left)
         if sum(map(len, found.values())) > query.max_series:
             raise ResultFailure(Reason.CARDINALITY, _over_limit(found.values(), query.max_series))
-    for family in {metric.family for metric in query.metrics if metric.aggregate == "sum" or metric.top is not None}:
-        if any(map(math.isnan, found[family].numbers)):
-            found[family] = _without(math.isnan, found[family], SkipReason.NOT_FINITE, left)
-    for family, samples in found.items():
-        if family.type is MetricType.COUNTER and (least := min(samples.numbers, default=0)) < 0:
-            left.first_value = left.first_value or quote(least)
-            found[family] = _without(_is_negative, samples, SkipReason.NEGATIVE, left)
+    _leave_out_unfit(query, found, left)
     if query.rows is not None and query.rows.walk not in by_walk:
         by_walk[query.rows.walk] = records_at(data, query.rows.walk, most, left.rows, keyed)
     nulls = _nulls(query, by_walk)

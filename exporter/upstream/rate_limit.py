@@ -95,10 +95,10 @@ class Pace:
         sent all at once after it."""
         began_at, paused_before = self._monotonic(), self._paused_seconds
         async with self._turns.take(query):
-            await self._pause(until_over)
+            await self._wait_out_pause(until_over)
             while (wait := self._seconds_left()) > 0:
                 await self._sleep(wait)
-                await self._pause(until_over)
+                await self._wait_out_pause(until_over)
             now = self._monotonic()
             self._passed_at.append(now)
             self._forget_before(now - self._per_seconds)
@@ -106,7 +106,7 @@ class Pace:
         self.waited_seconds += waited
         return waited
 
-    async def _pause(self, until_over: Callable[[], Awaitable[None]]) -> None:
+    async def _wait_out_pause(self, until_over: Callable[[], Awaitable[None]]) -> None:
         began_at = self._monotonic()
         await until_over()
         self._paused_seconds += self._monotonic() - began_at
