@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from math import ceil
 from typing import Final, TypeAlias, TypeVar
 
 import click
@@ -148,10 +147,9 @@ class Round:
         query = course.query
         rows = self.store.feeding_rows(query.feeder, course.source.name) if query.feeder is not None else ()
         try:
-            return targets(query, rows, query.max_calls * query.most_in_call)
+            return targets(query, rows, query.max_calls)
         except TooManyTargets as error:
-            calls = ceil(error.count / query.most_in_call)
-            wrong = f"{query.name}: {calls} calls are needed, and max_calls is {query.max_calls}"
+            wrong = f"{query.name}: {error.calls} calls are needed, and max_calls is {query.max_calls}"
             raise ResultFailure(Reason.FAN_OUT, wrong) from None
 
     async def poll_at(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import product
-from math import prod
+from math import ceil, prod
 from typing import Final
 
 from msgspec import Struct
@@ -146,17 +146,17 @@ def _set(tree: dict[str, Json], path: tuple[str, ...], value: Json) -> None:
 
 
 class TooManyTargets(Exception):
-    """A query has more targets than are wanted of it: `count`, about so many where several share them."""
+    """A query needs more calls than it may make: `calls`, about so many where several share its targets."""
 
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
+    def __init__(self, calls: int) -> None:
+        super().__init__(calls)
+        self.calls = calls
 
 
 def targets(
     query: QueryPlan,
     rows: Iterable[FeedingRow],
-    most: int,
+    most_calls: int,
     is_ours: Callable[[str], bool] = lambda _: True,
     shares: int = 1,
 ) -> tuple[Target, ...]:
@@ -164,19 +164,24 @@ def targets(
 
     With `batch` the rows that came from one outer target are grouped, sorted by their values. `is_ours` chooses, by
     its key, what becomes a target, or a part of one; of `shares` such choices each takes about as many. Raises
-    `TooManyTargets` where there are more than `most`, before they are made.
+    `TooManyTargets` where they need more calls than `most_calls`, of which a pack is one, before they are made.
     """
+    most = most_calls * query.most_in_call
+
+    def too_many(count: int) -> TooManyTargets:
+        return TooManyTargets(ceil(count / query.most_in_call))
+
     by_feed = [_distinct(_feed_values(query, feed, rows, is_ours)) for feed in query.feeds]
     count = prod(map(len, by_feed))
     if query.batch is not None or shares == 1:
         if count > most:
-            raise TooManyTargets(count)
+            raise too_many(count)
     elif count > 2 * most * shares:  # no choice is so uneven
-        raise TooManyTargets(count // shares)
+        raise too_many(count // shares)
     found = (_target({name: value for part in values for name, value in part.items()}) for values in product(*by_feed))
     chosen = tuple(target for target in found if query.batch is not None or is_ours(target.key))
     if len(chosen) > most:
-        raise TooManyTargets(len(chosen))
+        raise too_many(len(chosen))
     return chosen
 
 

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence, Set
 from functools import partial
-from math import ceil
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
@@ -242,13 +241,12 @@ class Targets:
         """Starts the targets that came and ends those that went, with their series."""
         query, feeder = course.query, self._feeder(course)
         rows = self._store.feeding_rows(*feeder.key) if feeder is not None else ()
-        pack = query.most_in_call
-        fan_out = self._fan_outs.setdefault(course.key, FanOut(pack))
+        fan_out = self._fan_outs.setdefault(course.key, FanOut(query.most_in_call))
         shares = 1 if query.name in self._read_by_others else self.shard.count
         try:
-            wanted = targets(query, rows, query.max_calls * pack, partial(self._is_polled_here, course), shares)
+            wanted = targets(query, rows, query.max_calls, partial(self._is_polled_here, course), shares)
         except TooManyTargets as error:
-            self._refuse(course, ceil(error.count / pack))
+            self._refuse(course, error.calls)
             return
         if course.key in self._refused:
             self._refused.remove(course.key)

@@ -126,7 +126,7 @@ def test_more_targets_than_are_wanted_are_not_made(shares: int, count: int) -> N
     query = planned_query(MANY % ", ".join(map(str, range(300))))
     with pytest.raises(TooManyTargets) as raised:
         targets(query, (), MOST, lambda _: True, shares)
-    assert raised.value.count == count
+    assert raised.value.calls == count
 
 
 def test_what_several_share_is_counted_by_each() -> None:
