@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,20 +32,21 @@ _SOURCES: Final = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/ap
 _DEBIAN: Final = "bookworm"
 
 
-def containers_at(folder: Path) -> Containers:
-    """Containers below this folder; the test is skipped, saying so, where this machine or user cannot run any."""
+def containers() -> Containers:
+    """Containers of this machine; the test is skipped, saying so, where this machine or user cannot run any."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to build and run containers")
     for name in _PROGRAMS:
         program(name)
-    return Containers(folder)
+    return Containers()
 
 
 class Containers:
     """Images, containers, networks and volumes of one test module."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
+        # Not below pytest's folder, from which a later run could not remove what a killed one leaves mounted.
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="containers-"))
         storage = folder / "storage.conf"
         storage.write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{folder / "graph"}"\nrunroot = "{folder / "run"}"\n'

@@ -61,13 +61,20 @@ _claims: deque[socket.socket] = deque()
 
 def free_port() -> int:
     """A port of the loopback address that nothing listens on, of those that no outgoing connection is given, and no
-    other worker of this or of another run on this machine."""
+    other worker of this or of another run on this machine. What connects to it arrives: a rule that forwards it to a
+    container, as a killed run leaves it behind, cannot be seen otherwise."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
         port = random.randrange(20_000 + worker, 32_000, workers)  # the usual ephemeral ports begin at 32768
         with suppress(OSError), socket.socket() as listener, ExitStack() as if_taken:
             listener.bind(("127.0.0.1", port))
+            listener.listen()
+            listener.settimeout(1)
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+                accepted = listener.accept()[0]
+                client.close()  # first, so that its end waits out TCP's time, and not the port's
+                accepted.close()
             claim = if_taken.enter_context(socket.socket(socket.AF_UNIX))
             claim.bind(f"\0port-of-a-test-{port}")  # a name without a file, which ends with this process
             if_taken.pop_all()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,9 @@ import yaml
 
 from exporter.simulator import Settings
 from tests.conftest import StartInsights
+from tests.support import containers as support
 from tests.support.configurations import ENVIRONMENTS, ROOT, TRAFFIC, choreo_environ, choreo_source
-from tests.support.containers import BASE, IMAGE, Containers, confined, containers_at
+from tests.support.containers import BASE, IMAGE, Containers, confined
 from tests.support.processes import eventually, free_port, get
 
 pytestmark = pytest.mark.timeout(900)
@@ -36,9 +38,9 @@ COMPOSED = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
-def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+def containers() -> Iterator[Containers]:
     """This project's image, on a stand-in for Python's."""
-    with containers_at(tmp_path_factory.mktemp("containers")) as made:
+    with support.containers() as made:
         made.import_python(BASE)
         made.build(IMAGE)
         yield made
@@ -132,7 +134,8 @@ class Stack:
 
     def __init__(self, containers: Containers, folder: Path) -> None:
         self.containers = containers
-        self.project = f"stack-{folder.name}"
+        # Of this run alone: a network's name server is found by its name, also the one that a killed run left behind.
+        self.project = f"stack-{secrets.token_hex(4)}"
         self.ports = {name: free_port() for name in SERVICES}
         self._environ = containers.environ | {f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()}
         self._folder = folder
