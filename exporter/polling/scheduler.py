@@ -90,13 +90,13 @@ class Scheduler:
         if self._clock_watch.look() != jumps:  # asked at a time that it is not: everybody is due still
             return
         closing: list[Member] = []
-        ended_at, jitter = self._clock.monotonic(), self._jitter()  # one of each: a pack that fails is retried as one
+        ended_at, jitter = self._clock.monotonic(), self._jitter()  # one of each, so that a pack stays together
         for target, outcome in polled.outcomes.items():
             taken = await self._take_in(course, fan_out, target, outcome)
             member = fan_out.members.get(target)
             if taken is None or member is None:
                 continue
-            member.due_at = self._next_at(course, target, ticks[target], phase)
+            member.due_at = self._next_at(course, target, ticks[target], ended_at, phase)
             if taken.reason is None:
                 member.take_success()
             elif member.take_failure(polled.extra_requests):
@@ -106,7 +106,7 @@ class Scheduler:
                 member.due_at = retry_at(member.failures, ended_at, interval, phase, jitter)
             if _closes_period(taken, ends[target]):
                 closing.append(member)
-        stands_until = self._clock.monotonic() + course.query.interval_seconds  # what is polled together stays together
+        stands_until = self._clock.monotonic() + course.query.interval_seconds
         for member in closing:  # a full total stands for an interval, however late it came
             member.due_at = max(member.due_at, stands_until)
         self._adapt(course, fan_out, polled)
@@ -126,11 +126,11 @@ class Scheduler:
                 self._observer.on_pack_refusal(*course.key, polled.accepted, polled.refusal)
             self._targets.regroup(course, fan_out, tuple(fan_out.members))
 
-    def _next_at(self, course: Course, target: Target, tick_at: float, phase: float) -> float:
-        """When a target is polled next: at the tick after the one that it was polled for, which may be still to come,
-        as polls begin a little early. Ticks that passed are told."""
+    def _next_at(self, course: Course, target: Target, tick_at: float, ended_at: float, phase: float) -> float:
+        """When a target is polled next: at the first tick after its poll ended, and after the one that it was polled
+        for, which may be still to come, as polls begin a little early. Ticks that passed are told."""
         interval = course.query.interval_seconds
-        next_at = next_tick_at(max(self._clock.monotonic(), tick_at + _ROUNDING_SECONDS), interval, phase)
+        next_at = next_tick_at(max(ended_at, tick_at + _ROUNDING_SECONDS), interval, phase)
         if missed := ticks_between(tick_at, next_at, interval):
             self._observer.on_overrun(course.owner(target), missed)
         return next_at

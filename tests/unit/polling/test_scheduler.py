@@ -8,7 +8,8 @@ from typing import Final
 
 from exporter.model.clock import Clock
 from exporter.model.errors import Failure, Reason
-from exporter.model.outcome import Operation, Response
+from exporter.model.outcome import Operation, PollOutcome, Response
+from exporter.series.store import Owner
 from tests.support.plans import planned
 from tests.support.polls import Api, Recorder, Wired, in_quick_time
 
@@ -86,4 +87,39 @@ def test_a_pack_that_fails_is_tried_again_as_one() -> None:
 
     in_quick_time(work)
     assert 3 <= len(api.sent) <= 5
+    assert {len(sent.variables) for sent in api.sent} == {25}
+
+
+def test_a_pack_stays_one_though_a_tick_passes_while_its_answers_are_taken_in() -> None:
+    """When its targets are due next is reckoned from one moment, else some of them would miss a tick."""
+    query = f"""
+    - name: value
+      interval: 1m
+      for_each: {{of: {list(range(25))}}}
+      pack: 25
+      document: "query ($of: Int) {{ v(of: $of) }}"
+      variables: {{of: "{{{{ of }}}}"}}
+      labels: {{of: "{{{{ of }}}}"}}
+      metrics: [{{name: v, help: V., value: v}}]
+    """
+    api, late = Api(lambda sent: {f"{name.removesuffix('of')}v": 1 for name in sent.variables}), count(step=2)
+
+    class Slow(Recorder):
+        """Takes so long that a tick passes among the targets of most packs."""
+
+        def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
+            super().on_poll(owner, outcome, decreases)
+            passed[0] = next(late)
+
+    passed = [0]
+
+    async def work(clock: Clock) -> None:
+        slow_clock = Clock(lambda: clock.monotonic() + passed[0], lambda: clock.wall() + passed[0])
+        task = asyncio.create_task(Wired.of(planned(query), api, Slow(), slow_clock).scheduler.run())
+        await asyncio.sleep(600)
+        task.cancel()
+        await asyncio.wait({task})
+
+    in_quick_time(work)
+    assert len(api.sent) > 5
     assert {len(sent.variables) for sent in api.sent} == {25}
