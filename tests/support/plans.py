@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import Final
 
 import pytest
 
@@ -17,6 +18,7 @@ from exporter.plan.plan import Plan, QueryPlan
 from exporter.plan.planner import plan
 from exporter.plan.response_paths import ParsedQuery
 
+_FOLDER: Final = tempfile.TemporaryDirectory()  # one for all: a thousand tests read a configuration, or several
 SOURCE = """\
 sources:
   - {name: acme, url: "https://api.example/graphql", labels: {organization: acme}, values: {org: o-1, n: 5}}
@@ -25,10 +27,9 @@ sources:
 
 def read_queries(queries: str, source: str = SOURCE) -> Loaded:
     """A configuration with these entries of `queries`, not planned yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "c.yaml")
-        file.write_text(f"{source}queries:\n{indent(dedent(queries), '  ')}", "utf-8")
-        return load(file, {})
+    file = Path(_FOLDER.name, "c.yaml")
+    file.write_text(f"{source}queries:\n{indent(dedent(queries), '  ')}", "utf-8")
+    return load(file, {})
 
 
 def planned(queries: str, source: str = SOURCE) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -149,6 +150,7 @@ def test_a_page_without_rows_is_the_last() -> None:
     assert talk(Api(empty), CURSOR) == ([[]], 0)
 
 
+@functools.cache
 def numbered(pages: str, fields: str) -> QueryPlan:
     """A query in pages of things, whose variable `at` says where a page begins."""
     return planned_query(f"""

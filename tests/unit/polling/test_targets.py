@@ -290,11 +290,11 @@ class Values:
         )
 
 
-def published(queries: str, shard: Shard) -> Iterator[str]:
+def published(plan: Plan, shard: Shard) -> Iterator[str]:
     """The series that one of several exporters publishes."""
 
     async def work(clock: Clock) -> str:
-        wired = Wired.of(planned(queries), Values(), Recorder(), clock, shard)
+        wired = Wired.of(plan, Values(), Recorder(), clock, shard)
         task = asyncio.create_task(wired.scheduler.run())
         while not wired.targets.are_tried():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(1)
@@ -312,9 +312,8 @@ def published(queries: str, shard: Shard) -> Iterator[str]:
 )
 def test_each_series_is_published_by_one_shard(queries: str, size: str, count: int) -> None:
     """However the targets go into requests, and whoever needs their rows."""
-    found = Counter(
-        line for index in range(count) for line in published(queries.replace("SIZE", size), Shard(index, count))
-    )
+    plan = planned(queries.replace("SIZE", size))
+    found = Counter(line for index in range(count) for line in published(plan, Shard(index, count)))
     names = {"value", "further"} if queries.endswith(READING) else {"value"}
     assert set(found.values()) == {1}
     assert len(found) == len(names) * len(ITEMS)
