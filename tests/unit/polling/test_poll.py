@@ -13,7 +13,7 @@ import pytest
 from exporter.config.source import Source
 from exporter.model.clock import Clock
 from exporter.model.errors import Failure, Reason, TokenFailure, UpstreamFailure
-from exporter.model.outcome import Operation, PollOutcome, Response, Result
+from exporter.model.outcome import GraphQLError, Operation, PollOutcome, Response, Result
 from exporter.model.samples import Family, Json, MetricType, Samples
 from exporter.model.window import TimeRange
 from exporter.plan.operation import Moment, label_values
@@ -204,6 +204,29 @@ def test_an_answer_of_a_pack_is_judged_call_by_call() -> None:
         return {key: found[key] for key in others}
 
     assert values(poll(Api(mixed), PACKED, 3, 4).outcomes) == {"a": Reason.SCHEMA, "b": 2, "c": 3}
+
+    def partly(operation: Operation) -> Answer:
+        found = numbered(operation)
+        assert isinstance(found, dict)
+        return Response(found, (GraphQLError("one", ("t1_n",)), GraphQLError("two", ("t1_n",))))
+
+    outcomes = poll(Api(partly), PACKED, 3, 4).outcomes
+    assert values(outcomes) == {"a": 1, "b": Reason.GRAPHQL, "c": 3}
+    assert [outcome.graphql_errors for outcome in outcomes.values()] == [0, 2, 0]
+
+
+def test_rows_that_are_left_behind_are_told_with_the_result() -> None:
+    """How many, and whether there may be more."""
+    plan = planned("""
+    - name: q
+      document: "query ($limit: Int, $from: Int) { calls(limit: $limit, from: $from) { rows { n } total } }"
+      rows: calls.rows
+      pages: {size: 2, limit: limit, offset: from, total: calls.total, max_rows: 3}
+      metrics: [{name: n, help: N., value: n, aggregate: sum}]
+    """)
+    outcome = poll(Api(lambda _: {"calls": {"rows": [{"n": 1}, {"n": 1}], "total": 8}}), plan, 1).outcomes[TARGETS[0]]
+    assert outcome.result is not None
+    assert (outcome.result.rows_cut, outcome.result.rows_cut_at_least) == (5, False)
 
 
 def test_a_pack_that_others_leave_no_memory_for_is_no_reason_for_smaller_ones() -> None:
