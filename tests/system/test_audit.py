@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -48,6 +49,7 @@ COUNTED: Final = f"""
       - {{name: choreo_requests_total, type: counter, help: Requests., value: total}}
 """
 OTHER: Final = ENVIRONMENTS.replace("name: environments", "name: other").replace("_environment_", "_other_")
+_LOOKED_AT: Final = re.compile(r"^(?:choreo_requests_total|insights_exporter_(?:audit|query)_).*\n", re.MULTILINE)
 PACKED: Final = COUNTED.replace("    document:", "    pack: 10\n    document:")
 
 
@@ -64,7 +66,8 @@ class Watched:
     def look(self) -> None:
         """Scrapes once. A total that fell was, before, that of the period that has ended."""
         try:
-            self.page = Snapshot(self.exporter.page())
+            # Looked at as often as can be: what stands there at the end of a period may be replaced two seconds later.
+            self.page = Snapshot("".join(_LOOKED_AT.findall(self.exporter.page())))
         except httpx.TransportError:  # it starts, or has been killed
             self._before = {}
             return

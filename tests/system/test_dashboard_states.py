@@ -134,7 +134,8 @@ def test_the_budget_that_is_left_is_the_same_in_the_rules_and_on_the_dashboards(
         {"expr": f"round({expr}, 0.001)", "eval_time": "24h", "exp_samples": [{"labels": "{}", "value": 0.983}]}
         for expr in (shown, "min(api:choreo_api_error_budget_left:ratio30d)")
     ]
-    assert_answers(tmp_path / "budget.json", given, *asked, evaluation="5m")
+    # Prometheus 3 looks back for less than five minutes: not as far as to the last value of every five.
+    assert_answers(tmp_path / "budget.json", given, *asked, evaluation="4m")
 
 
 @pytest.mark.parametrize(
