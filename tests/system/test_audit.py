@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from exporter.simulator import Settings, Simulator
 from tests.conftest import StartInsights
 from tests.daemon.test_reload import reload
 from tests.support.configurations import ENVIRONMENTS, choreo_environ, choreo_source
-from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot
+from tests.support.processes import PATIENCE_SECONDS, Exporter, Snapshot, lines_of
 from tests.support.standstill import access_token
 
 PERIOD_SECONDS: Final = 10
@@ -49,7 +48,7 @@ COUNTED: Final = f"""
       - {{name: choreo_requests_total, type: counter, help: Requests., value: total}}
 """
 OTHER: Final = ENVIRONMENTS.replace("name: environments", "name: other").replace("_environment_", "_other_")
-_LOOKED_AT: Final = re.compile(r"^(?:choreo_requests_total|insights_exporter_(?:audit|query)_).*\n", re.MULTILINE)
+_LOOKED_AT: Final = r"(?:choreo_requests_total|insights_exporter_(?:audit|query)_\w+)"
 PACKED: Final = COUNTED.replace("    document:", "    pack: 10\n    document:")
 
 
@@ -67,7 +66,7 @@ class Watched:
         """Scrapes once. A total that fell was, before, that of the period that has ended."""
         try:
             # Looked at as often as can be: what stands there at the end of a period may be replaced two seconds later.
-            self.page = Snapshot("".join(_LOOKED_AT.findall(self.exporter.page())))
+            self.page = Snapshot(lines_of(_LOOKED_AT, self.exporter.page()))
         except httpx.TransportError:  # it starts, or has been killed
             self._before = {}
             return

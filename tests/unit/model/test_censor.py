@@ -233,12 +233,12 @@ def test_a_hostile_body_is_cleaned_in_time() -> None:
 
 
 SAID: dict[str, bytes] = {
-    "escapes in one text": b'{"x": "\\u0041' + b"\\nab" * 2**13 + b'"}',
-    "short texts": b'["many-are-said"' + b',""' * 2**12 + b"]",
-    "short texts with escapes": b'["many-are-said"' + b',"\\n"' * 2**12 + b"]",
-    "short texts with letters as escapes": b'["many-are-said"' + b',"\\u0041"' * 2**11 + b"]",
+    "escapes in one text": b'{"x": "\\u0041' + b"\\nab" * 2**15 + b'"}',
+    "short texts": b'["many-are-said"' + b',""' * 2**14 + b"]",
+    "short texts with escapes": b'["many-are-said"' + b',"\\n"' * 2**14 + b"]",
+    "short texts with letters as escapes": b'["many-are-said"' + b',"\\u0041"' * 2**13 + b"]",
     "one text that says it again and again": b'["' + b"many-are-said, " * 2**16 + b'"]',
-    "a long text beyond ASCII": b'["many-are-said' + "é".encode() * 2**15 + b'"]',
+    "a long text beyond ASCII": b'["many-are-said' + "é".encode() * 2**17 + b'"]',
 }
 
 

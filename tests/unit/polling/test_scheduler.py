@@ -38,6 +38,14 @@ class SlowNames:
         return Response({"items": [{"id": "a", "name": "Anna"}]})
 
 
+async def poll_for(seconds: float, wired: Wired) -> None:
+    """Polls for so long."""
+    task = asyncio.create_task(wired.scheduler.run())
+    await asyncio.sleep(seconds)
+    task.cancel()
+    await asyncio.wait({task})
+
+
 def test_who_waits_for_names_looks_for_them_ever_more_rarely() -> None:
     """Thousands of queries may wait for one, and the processor is needed for others meanwhile."""
     looks: list[float] = []
@@ -49,12 +57,7 @@ def test_who_waits_for_names_looks_for_them_ever_more_rarely() -> None:
 
         recorder, wired_clock = Recorder(), Clock(monotonic, clock.wall)
         began_at = clock.monotonic()
-        task = asyncio.create_task(
-            Wired.of(planned(QUERIES, SOURCE), SlowNames(), recorder, wired_clock).scheduler.run()
-        )
-        await asyncio.sleep(SLOW_SECONDS + 1)
-        task.cancel()
-        await asyncio.wait({task})
+        await poll_for(SLOW_SECONDS + 1, Wired.of(planned(QUERIES, SOURCE), SlowNames(), recorder, wired_clock))
         assert [owner.query for owner, _, _ in recorder.named("poll")] == ["items", "value"]
         return [at - began_at for at in looks if 1 < at - began_at < SLOW_SECONDS]
 
@@ -80,10 +83,7 @@ def test_a_pack_that_fails_is_tried_again_as_one() -> None:
     async def work(clock: Clock) -> None:
         plan = planned(queries)
         wired = Wired.of(plan, api, Recorder(), clock, jitter=lambda: next(draws) % 10 / 10)
-        task = asyncio.create_task(wired.scheduler.run())
-        await asyncio.sleep(300)
-        task.cancel()
-        await asyncio.wait({task})
+        await poll_for(300, wired)
 
     in_quick_time(work)
     assert 3 <= len(api.sent) <= 5
@@ -102,23 +102,18 @@ def test_a_pack_stays_one_though_a_tick_passes_while_its_answers_are_taken_in() 
       labels: {{of: "{{{{ of }}}}"}}
       metrics: [{{name: v, help: V., value: v}}]
     """
-    api, late = Api(lambda sent: {f"{name.removesuffix('of')}v": 1 for name in sent.variables}), count(step=2)
+    api, passed = Api(lambda sent: {f"{name.removesuffix('of')}v": 1 for name in sent.variables}), [0]
 
     class Slow(Recorder):
         """Takes so long that a tick passes among the targets of most packs."""
 
         def on_poll(self, owner: Owner, outcome: PollOutcome, decreases: int) -> None:
             super().on_poll(owner, outcome, decreases)
-            passed[0] = next(late)
-
-    passed = [0]
+            passed[0] += 2
 
     async def work(clock: Clock) -> None:
         slow_clock = Clock(lambda: clock.monotonic() + passed[0], lambda: clock.wall() + passed[0])
-        task = asyncio.create_task(Wired.of(planned(query), api, Slow(), slow_clock).scheduler.run())
-        await asyncio.sleep(600)
-        task.cancel()
-        await asyncio.wait({task})
+        await poll_for(600, Wired.of(planned(query), api, Slow(), slow_clock))
 
     in_quick_time(work)
     assert len(api.sent) > 5
