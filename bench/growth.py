@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import log10
 
-_WIDTH, _HEIGHT, _LEFT, _TOP = 640, 360, 70, 20
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP = 640, 360, 70, 50, 20
 
 
 def drawing(seconds: Mapping[int, float]) -> str:
@@ -15,7 +15,7 @@ def drawing(seconds: Mapping[int, float]) -> str:
     low, high = log10(least * slope) - 0.3, log10(most * slope) + 0.3
 
     def place(count: float, taken: float) -> tuple[float, float]:
-        x = _LEFT + (_WIDTH - _LEFT - 20) * (log10(count / least) / log10(most / least))
+        x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * (log10(count / least) / log10(most / least))
         y = _TOP + (_HEIGHT - _TOP - 50) * (high - log10(taken)) / (high - low)
         return round(x, 1), round(y, 1)
 
@@ -31,9 +31,8 @@ def drawing(seconds: Mapping[int, float]) -> str:
     for count, taken in seconds.items():
         x, y = place(count, taken)
         label = f"{1000 * taken:.3g} ms" if taken < 1 else f"{taken:.3g} s"
-        anchor, beside = ("end", -8) if count == most else ("start", 6)
         parts.append(f'<circle cx="{x}" cy="{y}" r="3.5" fill="#0b62c4"/>')
-        parts.append(f'<text x="{x + beside}" y="{y + 16}" text-anchor="{anchor}">{label}</text>')
+        parts.append(f'<text x="{x + 6}" y="{y + 16}">{label}</text>')
         if str(count).startswith("1"):
             name = f"{count:,}".replace(",", " ")
             parts.append(f'<text x="{x}" y="{_HEIGHT - 30}" text-anchor="middle">{name}</text>')
