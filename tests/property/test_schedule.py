@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter.model.clock import Clock
 from exporter.model.outcome import Operation, Response
 from tests.support.plans import planned
-from tests.support.polls import Recorder, Wired, in_quick_time
+from tests.support.polls import Recorder, Wired, in_quick_time, run_for
 
 SOURCE: Final = 'sources: [{name: acme, url: "https://api.example/"}]\n'
 QUERY: Final = """
@@ -44,10 +44,7 @@ def polled_at(wait_seconds: float, answer_seconds: list[float]) -> list[float]:
     async def work(clock: Clock) -> list[float]:
         await asyncio.sleep(wait_seconds)
         api = SlowApi(clock, answer_seconds)
-        task = asyncio.create_task(Wired.of(PLAN, api, Recorder(), clock).scheduler.run())
-        await asyncio.sleep(20)
-        task.cancel()
-        await asyncio.wait({task})
+        await run_for(20, Wired.of(PLAN, api, Recorder(), clock).scheduler.run())
         return api.began_at
 
     return in_quick_time(work)

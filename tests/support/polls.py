@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -124,6 +124,15 @@ def in_quick_time(work: Callable[[Clock], Awaitable[T]]) -> T:
             return await work(clock)
 
         return runner.run(begin())
+
+
+async def run_for(seconds: float, *works: Coroutine[Any, Any, None]) -> None:
+    """Has these run beside each other for so long, and ends them."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ from exporter.polling.observer import Observer
 from exporter.series.store import Owner
 from exporter.telemetry.reporter import Reporter
 from tests.support.plans import planned
-from tests.support.polls import Answer, Api, Recorder, Wired, in_quick_time
+from tests.support.polls import Answer, Api, Recorder, Wired, in_quick_time, run_for
 
 LIMITED = """\
 sources:
@@ -36,11 +35,7 @@ def observe(plan: Plan, answer: Callable[[Operation, float], Answer], seconds: f
         began_at = clock.monotonic()
         api = Api(lambda operation: answer(operation, clock.monotonic() - began_at))
         wired = Wired.of(plan, api, recorder, clock)
-        tasks = [asyncio.create_task(wired.scheduler.run()), asyncio.create_task(wired.results.keep_expiring())]
-        await asyncio.sleep(seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await run_for(seconds, wired.scheduler.run(), wired.results.keep_expiring())
 
     in_quick_time(work)
     return recorder

@@ -11,7 +11,7 @@ from exporter.model.errors import Failure, Reason
 from exporter.model.outcome import Operation, PollOutcome, Response
 from exporter.series.store import Owner
 from tests.support.plans import planned
-from tests.support.polls import Api, Recorder, Wired, in_quick_time
+from tests.support.polls import Api, Recorder, Wired, in_quick_time, run_for
 
 SLOW_SECONDS: Final = 8.0
 SOURCE: Final = """\
@@ -38,14 +38,6 @@ class SlowNames:
         return Response({"items": [{"id": "a", "name": "Anna"}]})
 
 
-async def poll_for(seconds: float, wired: Wired) -> None:
-    """Polls for so long."""
-    task = asyncio.create_task(wired.scheduler.run())
-    await asyncio.sleep(seconds)
-    task.cancel()
-    await asyncio.wait({task})
-
-
 def test_who_waits_for_names_looks_for_them_ever_more_rarely() -> None:
     """Thousands of queries may wait for one, and the processor is needed for others meanwhile."""
     looks: list[float] = []
@@ -57,7 +49,8 @@ def test_who_waits_for_names_looks_for_them_ever_more_rarely() -> None:
 
         recorder, wired_clock = Recorder(), Clock(monotonic, clock.wall)
         began_at = clock.monotonic()
-        await poll_for(SLOW_SECONDS + 1, Wired.of(planned(QUERIES, SOURCE), SlowNames(), recorder, wired_clock))
+        wired = Wired.of(planned(QUERIES, SOURCE), SlowNames(), recorder, wired_clock)
+        await run_for(SLOW_SECONDS + 1, wired.scheduler.run())
         assert [owner.query for owner, _, _ in recorder.named("poll")] == ["items", "value"]
         return [at - began_at for at in looks if 1 < at - began_at < SLOW_SECONDS]
 
@@ -83,7 +76,7 @@ def test_a_pack_that_fails_is_tried_again_as_one() -> None:
     async def work(clock: Clock) -> None:
         plan = planned(queries)
         wired = Wired.of(plan, api, Recorder(), clock, jitter=lambda: next(draws) % 10 / 10)
-        await poll_for(300, wired)
+        await run_for(300, wired.scheduler.run())
 
     in_quick_time(work)
     assert 3 <= len(api.sent) <= 5
@@ -113,7 +106,7 @@ def test_a_pack_stays_one_though_a_tick_passes_while_its_answers_are_taken_in() 
 
     async def work(clock: Clock) -> None:
         slow_clock = Clock(lambda: clock.monotonic() + passed[0], lambda: clock.wall() + passed[0])
-        await poll_for(600, Wired.of(planned(query), api, Slow(), slow_clock))
+        await run_for(600, Wired.of(planned(query), api, Slow(), slow_clock).scheduler.run())
 
     in_quick_time(work)
     assert len(api.sent) > 5
